@@ -1,0 +1,166 @@
+"""The command line: `scripts/testbed COMMAND`."""
+
+import argparse
+import json
+import os
+import signal
+
+from . import bed as beds
+from . import control, process, report
+from .bed import Bed
+from .grants import USER
+from .report import BedError, UsageError, say, timed, warn
+
+DESCRIPTION = """\
+Start and stop a private test bed on loopback: ClickHouse (embedded engine, or a clickhouse
+program found on the PATH), a coordination server and an S3 server. Ports and data stay in one
+folder; several beds can run side by side. docs/testbed.md has the details.
+"""
+EPILOG = """\
+exit codes: 0 ok, 1 failure, 2 usage, 3 no bed or not running
+typical use: scripts/testbed start && eval "$(scripts/testbed env)"
+"""
+
+
+def _parser():
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--dir",
+        metavar="D",
+        default=argparse.SUPPRESS,
+        help="the bed's folder (default: $LONGSHORE_TESTBED_DIR, else .testbed in the repository)",
+    )
+    quiet_help = "say nothing but problems"
+    common.add_argument("--quiet", "-q", action="store_true", default=argparse.SUPPRESS, help=quiet_help)
+    parser = argparse.ArgumentParser(
+        prog="scripts/testbed",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        parents=[common],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name, text):
+        return commands.add_parser(name, help=text, description=text, parents=[common])
+
+    start = command("start", "install what is missing and start everything; a running bed is left as it is")
+    start.add_argument("--servers", type=int, metavar="N", help="ClickHouse servers that share one Keeper (default 1)")
+    command("stop", "stop all processes; data and ports stay")
+    status = command("status", "show the processes; exit code 3 when not all of them run")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    command("env", "print export lines for the shell")
+    restart = command("restart", "start one killed or running process again, same port and data")
+    restart.add_argument("name", metavar="NAME", help="a name that status shows")
+    kill = command("kill", "send a signal to one process")
+    kill.add_argument("name", metavar="NAME", help="a name that status shows")
+    kill.add_argument("--signal", default="KILL", metavar="SIG", help="name or number (default KILL)")
+    command("wipe", "stop everything and delete the bed's folder")
+    return parser
+
+
+def main(argv):
+    args = _parser().parse_args(argv)
+    report.quiet = getattr(args, "quiet", False)
+    path = os.path.abspath(getattr(args, "dir", None) or beds.default_dir())
+    try:
+        return globals()[f"_{args.command}"](path, args) or 0
+    except BedError as error:
+        warn(str(error))
+        return error.exit_code
+    except OSError as error:
+        warn(f"{args.command} failed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        warn("interrupted; scripts/testbed stop ends what was started")
+        return 130
+
+
+def _start(path, args):
+    if args.servers is not None and not 1 <= args.servers <= 9:
+        raise UsageError("--servers can be 1 to 9")
+    with beds.exclusive(path):
+        bed = Bed.find(path)
+        if not bed:
+            bed = Bed.create(path, args.servers or 1)
+            bed.save()
+        elif args.servers and args.servers != bed.servers:
+            raise UsageError(f"this bed was made with --servers {bed.servers}; wipe it, or use another --dir")
+        control.start(bed)
+
+
+def _stop(path, args):
+    with beds.exclusive(path):
+        control.stop(Bed.need(path))
+
+
+def _restart(path, args):
+    with beds.exclusive(path):
+        control.restart(Bed.need(path), args.name)
+
+
+def _kill(path, args):
+    control.kill(Bed.need(path), args.name, _signal_number(args.signal))
+
+
+def _signal_number(text):
+    name = text.upper().removeprefix("SIG")
+    try:
+        return signal.Signals(int(name)) if name.isdigit() else signal.Signals["SIG" + name]
+    except (KeyError, ValueError):
+        raise UsageError(f"no signal {text!r}") from None
+
+
+def _wipe(path, args):
+    with beds.exclusive(path):
+        bed = Bed.find(path)
+        if not bed:
+            if os.path.exists(path):
+                raise BedError(f"{path} holds no test bed (no bed.json); nothing was deleted")
+            say(f"no test bed in {path}")
+            return
+        control.stop(bed)
+        with timed(f"deleted {path}"):
+            bed.remove()
+
+
+def _status(path, args):
+    bed = Bed.find(path)
+    facts = control.status(bed) if bed else {"dir": path, "running": False, "processes": []}
+    if args.json:
+        print(json.dumps(facts, indent=1))
+    elif not bed:
+        print(f"no test bed in {path}")
+    else:
+        print(f"{'running' if facts['running'] else 'not running'}  {facts['dir']}  (engine: {facts['engine']})")
+        print(f"{'NAME':<14}{'PID':>8}{'PORT':>8}{'MEMORY':>10}  LOG")
+        for row in facts["processes"]:
+            memory = f"{row['resident_bytes'] >> 20} MiB" if row["alive"] else "-"
+            print(f"{row['name']:<14}{row['pid'] or 'down':>8}{row['port'] or '-':>8}{memory:>10}  {row['log']}")
+    return 0 if facts["running"] else 3
+
+
+def _env(path, args):
+    bed = Bed.need(path)
+    if not bed.ports:
+        raise report.NotRunning(f"the bed in {path} has never been started")
+    if not all(process.alive(bed.process(s.name)) for s in control.servers(bed)):
+        warn(f"note: not everything runs in {path} (scripts/testbed start)")
+    values = {"CLICKHOUSE_URL": bed.http_url(1)}
+    for number in range(2, bed.servers + 1):
+        values[f"CLICKHOUSE_URL_{number}"] = bed.http_url(number)
+    values |= {
+        "CLICKHOUSE_NATIVE": f"127.0.0.1:{bed.ports['tcp-1']}",
+        "CLICKHOUSE_USER": USER,
+        "CLICKHOUSE_PASSWORD": bed.state["password"],
+        "KEEPER_HOSTS": f"127.0.0.1:{bed.ports['keeper']}",
+        "S3_ENDPOINT": bed.s3_endpoint,
+        "S3_BUCKET": bed.s3["bucket"],
+        "S3_ACCESS_KEY_ID": bed.s3["access_key_id"],
+        "S3_SECRET_ACCESS_KEY": bed.s3["secret_access_key"],
+        "S3_COLLECTION": bed.s3["collection"],
+        "LONGSHORE_TESTBED_DIR": bed.dir,
+    }
+    for name, value in values.items():
+        quoted = value.replace("'", "'\\''")
+        print(f"export {name}='{quoted}'")

@@ -1,0 +1,167 @@
+"""Configuration of ClickHouse: one set of values for the embedded engine and for a real server."""
+
+import hashlib
+import os
+from xml.etree import ElementTree
+
+from .grants import GRANTS, USER
+
+KEEPER_MAP_PREFIX = "/longshore_keeper_map"
+LOG_FLUSH_MILLISECONDS = 250
+# part_log also records the parts of part_log itself: each flush makes the next one necessary.
+PART_LOG_FLUSH_MILLISECONDS = 500
+LOG_OLD_PARTS_LIFETIME_SECS = 5
+OLD_PARTS_LIFETIME_SECS = 480
+MEMORY_BYTES_DEFAULT = 5 << 30
+
+
+def write_xml(path, tree, mode=0o600):
+    """Write nested dicts and lists (a list repeats its element) as a ClickHouse config file."""
+    root = ElementTree.Element("clickhouse")
+    _fill(root, tree)
+    ElementTree.indent(root)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(fd, "wb") as f:
+        ElementTree.ElementTree(root).write(f)
+
+
+def _fill(parent, tree):
+    for name, value in tree.items():
+        for item in value if isinstance(value, list) else [value]:
+            child = ElementTree.SubElement(parent, name)
+            if isinstance(item, dict):
+                _fill(child, item)
+            else:
+                child.text = str(item)
+
+
+def memory_bytes(servers):
+    """The limit of one server: 5 GiB, or less on a small machine so that tests beside it survive."""
+    override = os.environ.get("LONGSHORE_TESTBED_MEMORY_BYTES")
+    if override:
+        return int(override)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(MEMORY_BYTES_DEFAULT, machine * 6 // 10 // servers)
+
+
+def log_table(name, flush_milliseconds=LOG_FLUSH_MILLISECONDS):
+    return {
+        "database": "system",
+        "table": name,
+        "flush_interval_milliseconds": flush_milliseconds,
+        # Many small parts: without this their remains would pile up for minutes.
+        "settings": f"old_parts_lifetime = {LOG_OLD_PARTS_LIFETIME_SECS}",
+    }
+
+
+def shared_part(bed, log_path):
+    """What both kinds of server are told."""
+    return {
+        "logger": {
+            "level": "information",
+            "log": log_path,
+            "errorlog": log_path.removesuffix(".log") + ".err.log",
+            "size": "50M",
+            "count": 2,
+        },
+        "listen_host": "127.0.0.1",
+        "keeper_map_path_prefix": KEEPER_MAP_PREFIX,
+        "zookeeper": {
+            "node": {"host": "127.0.0.1", "port": bed.ports["keeper"]},
+            "session_timeout_ms": 6000,
+            "operation_timeout_ms": 3000,
+        },
+        "query_log": log_table("query_log"),
+        "query_views_log": log_table("query_views_log"),
+        "part_log": log_table("part_log", PART_LOG_FLUSH_MILLISECONDS),
+        "merge_tree": {"old_parts_lifetime": OLD_PARTS_LIFETIME_SECS},
+        "max_server_memory_usage": memory_bytes(bed.servers),
+        "named_collections": {
+            bed.s3["collection"]: {
+                "url": f"{bed.s3_endpoint}/{bed.s3['bucket']}/",
+                "access_key_id": bed.s3["access_key_id"],
+                "secret_access_key": bed.s3["secret_access_key"],
+            }
+        },
+    }
+
+
+def embedded_part(users_path):
+    """What only the embedded engine needs; its paths and ports are arguments."""
+    return {"users_config": users_path}
+
+
+def server_part(bed, number, data_dir, users_path):
+    """What only a `clickhouse server` needs."""
+    return {
+        "path": data_dir + "/",
+        "tmp_path": os.path.join(data_dir, "tmp") + "/",
+        "user_files_path": os.path.join(data_dir, "user_files") + "/",
+        "format_schema_path": os.path.join(data_dir, "format_schemas") + "/",
+        "http_port": bed.ports[f"http-{number}"],
+        "tcp_port": bed.ports[f"tcp-{number}"],
+        "interserver_http_host": "127.0.0.1",
+        "interserver_http_port": bed.ports[f"interserver-{number}"],
+        "macros": {"shard": 1, "replica": f"clickhouse-{number}"},
+        "user_directories": {
+            "users_xml": {"path": users_path},
+            "local_directory": {"path": os.path.join(data_dir, "access") + "/"},
+        },
+        "distributed_ddl": {"path": "/clickhouse/task_queue/ddl"},
+        "remote_servers": {"longshore_bed": {"shard": {"replica": _replicas(bed)}}},
+    }
+
+
+def _replicas(bed):
+    return [
+        {"host": "127.0.0.1", "port": bed.ports[f"tcp-{n}"]} for n in range(1, bed.servers + 1)
+    ]
+
+
+def users(password):
+    """The administrator `default` (loopback, no password) and the least-privilege user."""
+    networks = {"ip": ["127.0.0.1", "::1"]}
+    common = {"networks": networks, "profile": "default", "quota": "default"}
+    return {
+        "profiles": {"default": {}},
+        "quotas": {"default": {}},
+        "users": {
+            # The embedded engine's own session logs in as this user: its password must stay empty.
+            "default": {
+                "password": "",
+                **common,
+                "access_management": 1,
+                "named_collection_control": 1,
+                "show_named_collections": 1,
+                "show_named_collections_secrets": 1,
+            },
+            USER: {
+                "password_sha256_hex": hashlib.sha256(password.encode()).hexdigest(),
+                **common,
+                "grants": {"query": [f"GRANT {grant}" for grant in GRANTS]},
+            },
+        },
+    }
+
+
+def keeper_part(bed, data_dir, log_path):
+    """A one-node `clickhouse keeper`, the stand-in for ZooKeeper beside a real server."""
+    return {
+        "logger": {"level": "information", "log": log_path, "size": "50M", "count": 2},
+        "listen_host": "127.0.0.1",
+        "keeper_server": {
+            "tcp_port": bed.ports["keeper"],
+            "server_id": 1,
+            "storage_path": data_dir,
+            "four_letter_word_white_list": "ruok,srvr,mntr",
+            "coordination_settings": {
+                "operation_timeout_ms": 3000,
+                "min_session_timeout_ms": 1000,
+                "session_timeout_ms": 60000,
+                "raft_logs_level": "warning",
+            },
+            "raft_configuration": {
+                "server": {"id": 1, "hostname": "127.0.0.1", "port": bed.ports["keeper-raft"]}
+            },
+        },
+    }

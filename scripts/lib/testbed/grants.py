@@ -1,0 +1,46 @@
+"""What the least-privilege user `longshore` may do: one list, measured statement by statement.
+
+Not in the list because this engine needs no grant for it, or implies it: CREATE VIEW and DROP VIEW
+(with CREATE TABLE and DROP TABLE), SHOW (with SELECT), CREATE TEMPORARY TABLE for table functions
+(with CREATE TABLE), ALTER MOVE PARTITION, and killing queries of the same user. They stand here all
+the same where another version asks for them.
+"""
+
+USER = "longshore"
+
+# The control database and the staging databases: their names start with this.
+OWN = "`longshore`*.*"
+
+TABLE_ENGINES = [
+    "Atomic",  # CREATE DATABASE ... ENGINE = Atomic asks for it as well
+    "KeeperMap",
+    "Null",
+    "MergeTree",
+    "AggregatingMergeTree",
+    "CoalescingMergeTree",
+    "CollapsingMergeTree",
+    "GraphiteMergeTree",
+    "ReplacingMergeTree",
+    "SummingMergeTree",
+    "VersionedCollapsingMergeTree",
+]
+
+GRANTS = [
+    # Its own databases: create control tables, staging tables and view clones, rename and drop them.
+    f"CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW ON {OWN}",
+    # Fill staging; compare-and-set of control rows; settings such as old_parts_lifetime.
+    f"SELECT, INSERT, ALTER UPDATE, ALTER SETTINGS, TRUNCATE, OPTIMIZE ON {OWN}",
+    # MOVE PARTITION TO TABLE takes rows away here, so it asks for ALTER DELETE on the staging table.
+    f"ALTER DELETE, ALTER MOVE PARTITION ON {OWN}",
+    # Sources and targets anywhere, and the system tables: look, read, add rows. Nothing of CREATE,
+    # DROP, ALTER or TRUNCATE: a target cannot be harmed. (ATTACH PARTITION FROM into a target would
+    # ask for ALTER DELETE on the target.)
+    "SHOW, SELECT, INSERT ON *.*",
+    *(f"TABLE ENGINE ON {engine}" for engine in TABLE_ENGINES),
+    # Sources read through a table function.
+    "CREATE TEMPORARY TABLE ON *.*",
+    "READ ON S3, READ ON URL, READ ON FILE, READ ON REMOTE",  # reading only: no WRITE
+    "NAMED COLLECTION ON *",
+    # Only for queries of other users; a worker fences its own kind without it.
+    "KILL QUERY ON *.*",
+]

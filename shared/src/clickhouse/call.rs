@@ -1,0 +1,206 @@
+//! One statement on its way to the server.
+
+use std::time::Duration;
+
+use clickhouse::{RowOwned, RowRead};
+use serde::Serialize;
+
+use super::Failure;
+use crate::sql::{Binding, Statement};
+use crate::task::QueryId;
+
+/// A control statement takes milliseconds; one that has no answer after this is an unknown outcome.
+const CONTROL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The server's own count of a finished statement (header `X-ClickHouse-Summary`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows read from the source and by views.
+    pub read_rows: u64,
+    /// Rows written to all tables, those of views included.
+    pub written_rows: u64,
+}
+
+/// A statement with its parameters and settings. Nothing is sent before `execute` or `fetch_*`.
+#[must_use]
+pub struct Call<'a> {
+    client: clickhouse::Client,
+    name: &'static str,
+    source: Source,
+    bindings: Vec<Binding<'a>>,
+    deadline: Option<Duration>,
+}
+
+enum Source {
+    Catalogue(Statement),
+    Text(String),
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(client: clickhouse::Client, statement: Statement) -> Self {
+        Self::with(client, statement.name, Source::Catalogue(statement))
+    }
+
+    pub(super) fn from_text(client: clickhouse::Client, name: &'static str, text: String) -> Self {
+        Self::with(client, name, Source::Text(text))
+    }
+
+    fn with(client: clickhouse::Client, name: &'static str, source: Source) -> Self {
+        // The summary is only whole when the answer waits for the end; without progress headers
+        // a late error has status 500 instead of 200 (ClickHouse sends the status with the first header).
+        let client = client
+            .with_setting("wait_end_of_query", "1")
+            .with_setting("send_progress_in_http_headers", "0");
+        Self { client, name, source, bindings: Vec::new(), deadline: Some(CONTROL_DEADLINE) }
+    }
+
+    /// Fills `{key:Identifier}`.
+    pub fn name(mut self, key: &'a str, value: &'a str) -> Self {
+        self.bindings.push(Binding::Name(key, value));
+        self
+    }
+
+    /// Fills `{key:Literal}`.
+    pub fn literal(mut self, key: &'a str, value: &'a str) -> Self {
+        self.bindings.push(Binding::Text(key, value));
+        self
+    }
+
+    /// Fills the server-side parameter `{key:Type}` with a number or a list of plain values.
+    pub fn param(mut self, key: &str, value: impl Serialize + std::fmt::Display) -> Self {
+        self.client = self.client.with_setting(format!("param_{key}"), escape_param(&value.to_string()));
+        self
+    }
+
+    /// Fills `{key:Array(String)}` or `{key:Array(UUID)}`.
+    pub fn list<S: AsRef<str>>(mut self, key: &str, values: &[S]) -> Self {
+        let items: Vec<String> =
+            values.iter().map(|value| crate::sql::quote_literal(value.as_ref())).collect();
+        let text = format!("[{}]", items.join(","));
+        self.client = self.client.with_setting(format!("param_{key}"), text);
+        self
+    }
+
+    /// Fills a parameter of a composite type with text that is already in ClickHouse's syntax.
+    pub fn raw_param(mut self, key: &str, text: &str) -> Self {
+        self.client = self.client.with_setting(format!("param_{key}"), text);
+        self
+    }
+
+    /// Sends a ClickHouse setting with the statement.
+    pub fn setting(mut self, name: &str, value: impl ToString) -> Self {
+        self.client = self.client.with_setting(name, value.to_string());
+        self
+    }
+
+    /// Gives the statement its deterministic id, and a comment that names the task in the server's logs.
+    pub fn id(mut self, id: &QueryId) -> Self {
+        self.client = self
+            .client
+            .with_setting("query_id", id.to_string())
+            .with_setting("log_comment", format!("longshore {}", id.task()));
+        self
+    }
+
+    /// Replaces the deadline of control statements; `None` waits for as long as it takes.
+    pub fn deadline(mut self, deadline: Option<Duration>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The text that would be sent.
+    pub fn text(&self) -> String {
+        match &self.source {
+            Source::Catalogue(statement) => statement.render(&self.bindings),
+            Source::Text(text) => text.clone(),
+        }
+    }
+
+    /// Runs the statement to its end.
+    ///
+    /// # Errors
+    /// A [`Failure`]; its kind says whether the statement may have been applied.
+    pub async fn execute(self) -> Result<Summary, Failure> {
+        let (name, deadline) = (self.name, self.deadline);
+        let text = self.text();
+        let run = async move {
+            let mut cursor = self
+                .client
+                .query_raw(&text)
+                .fetch_bytes("Null")
+                .map_err(|error| Failure::from_client(name, &error))?;
+            while cursor.next().await.map_err(|error| Failure::from_client(name, &error))?.is_some() {}
+            let summary = cursor.summary();
+            Ok(Summary {
+                read_rows: summary.and_then(clickhouse::QuerySummary::read_rows).unwrap_or(0),
+                written_rows: summary.and_then(clickhouse::QuerySummary::written_rows).unwrap_or(0),
+            })
+        };
+        within(name, deadline, run).await
+    }
+
+    /// Runs the statement and reads all rows.
+    ///
+    /// # Errors
+    /// A [`Failure`]; its kind says whether the statement may have been applied.
+    pub async fn fetch_all<T: RowOwned + RowRead>(self) -> Result<Vec<T>, Failure> {
+        let (name, deadline) = (self.name, self.deadline);
+        let text = self.text();
+        let run = async move {
+            self.client
+                .query_raw(&text)
+                .fetch_all::<T>()
+                .await
+                .map_err(|error| Failure::from_client(name, &error))
+        };
+        within(name, deadline, run).await
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    /// As [`Call::fetch_all`].
+    pub async fn fetch_optional<T: RowOwned + RowRead>(self) -> Result<Option<T>, Failure> {
+        Ok(self.fetch_all::<T>().await?.into_iter().next())
+    }
+
+    /// The first row.
+    ///
+    /// # Errors
+    /// As [`Call::fetch_all`]; no row at all is one too.
+    pub async fn fetch_one<T: RowOwned + RowRead>(self) -> Result<T, Failure> {
+        let name = self.name;
+        self.fetch_optional()
+            .await?
+            .ok_or_else(|| Failure::reply(name, "the server answered no row".to_owned()))
+    }
+}
+
+/// A parameter value is parsed by the server as escaped text (TSV rules).
+fn escape_param(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for symbol in text.chars() {
+        match symbol {
+            '\\' => escaped.push_str("\\\\"),
+            '\t' => escaped.push_str("\\t"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\0' => escaped.push_str("\\0"),
+            symbol => escaped.push(symbol),
+        }
+    }
+    escaped
+}
+
+async fn within<T>(
+    name: &'static str,
+    deadline: Option<Duration>,
+    run: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match deadline {
+        None => run.await,
+        Some(deadline) => tokio::time::timeout(deadline, run).await.unwrap_or_else(|_| {
+            Err(Failure::unknown(name, format!("no answer within {} s", deadline.as_secs())))
+        }),
+    }
+}

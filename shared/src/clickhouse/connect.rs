@@ -1,0 +1,137 @@
+//! Opening a server: address, credentials, connection pool.
+
+use std::time::Duration;
+
+use clickhouse::Row;
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::{Call, Failure};
+use crate::sql::{self, Statement};
+
+/// Sockets idle for longer are closed by us: the server closes them after 3 s by default
+/// (`keep_alive_timeout`), and a request on a socket that is just being closed is an unknown outcome.
+const POOL_IDLE: Duration = Duration::from_secs(2);
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a server is and who we are there.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// `http://host:port` or `https://host:port`, without credentials.
+    pub url: String,
+    /// ClickHouse user.
+    pub user: String,
+    /// Its password; empty for none.
+    pub password: SecretString,
+    /// Database of the control tables.
+    pub control: String,
+    /// Database of the staging tables.
+    pub staging: String,
+}
+
+/// One ClickHouse server.
+#[derive(Clone)]
+pub struct Server {
+    client: clickhouse::Client,
+    connection: Connection,
+}
+
+/// What a load is fitted to.
+#[derive(Debug, Clone, Deserialize, Row)]
+pub struct ServerFacts {
+    /// Version text of the server.
+    pub version: String,
+    /// Its time zone name.
+    pub timezone: String,
+    /// Identity of this server process's data.
+    pub server_uuid: String,
+    /// The user that we are.
+    pub user: String,
+    /// Threads that one query gets by default (the server's cores).
+    pub threads: u64,
+    /// Memory limit of the server in bytes; 0 when it is unknown.
+    pub memory_bytes: u64,
+}
+
+impl Server {
+    /// Makes the handle; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the system's certificate store cannot be read for an `https` address.
+    pub fn new(connection: Connection) -> Result<Self, Failure> {
+        crate::redact::register(&connection.password);
+        let client = http_client(&connection.url)?
+            .with_url(&connection.url)
+            .with_user(&connection.user)
+            .with_password(connection.password.expose_secret())
+            .with_compression(clickhouse::Compression::None)
+            .with_product_info("longshore", env!("CARGO_PKG_VERSION"));
+        Ok(Self { client, connection })
+    }
+
+    /// Address, user and database names.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Database of the control tables.
+    pub fn control(&self) -> &str {
+        &self.connection.control
+    }
+
+    /// Database of the staging tables.
+    pub fn staging(&self) -> &str {
+        &self.connection.staging
+    }
+
+    /// Starts a call of a catalogued statement.
+    pub fn call(&self, statement: Statement) -> Call<'_> {
+        Call::new(self.client.clone(), statement)
+    }
+
+    /// Starts a call of text derived from a user's own tables or sources.
+    pub fn call_text(&self, name: &'static str, text: String) -> Call<'_> {
+        Call::from_text(self.client.clone(), name, text)
+    }
+
+    /// The plain client, for inserts of rows.
+    pub(crate) fn client(&self) -> &clickhouse::Client {
+        &self.client
+    }
+
+    /// Version, cores and memory of the server; also the first proof that address and password work.
+    ///
+    /// # Errors
+    /// Whatever keeps the server from answering.
+    pub async fn facts(&self) -> Result<ServerFacts, Failure> {
+        super::read(|| self.call(sql::SERVER_FACTS).fetch_one::<ServerFacts>()).await
+    }
+}
+
+fn http_client(url: &str) -> Result<clickhouse::Client, Failure> {
+    let mut tcp = HttpConnector::new();
+    tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    let mut builder = HyperClient::builder(TokioExecutor::new());
+    // A statement that is sent twice can load twice, so the pool never re-sends by itself.
+    builder.pool_idle_timeout(POOL_IDLE).retry_canceled_requests(false);
+    if url.starts_with("https://") {
+        let tls = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| {
+                Failure::unreachable("connect", format!("cannot read the system's certificates: {error}"))
+            })?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(clickhouse::Client::with_http_client(builder.build(tls)))
+    } else {
+        Ok(clickhouse::Client::with_http_client(builder.build(tcp)))
+    }
+}

@@ -1,0 +1,150 @@
+//! What can come back instead of a result.
+//!
+//! The client crate gives server errors as text, so code and message are taken apart here. The
+//! important question is not what went wrong but whether the statement may have been applied.
+
+use crate::redact;
+
+/// Message text kept of a server error; a statement echoed in full would fill the task row.
+const MESSAGE_CHARS_MAX: usize = 2_000;
+
+/// Why a statement gave no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The server answered with this error code.
+    Server(i32),
+    /// No connection: the statement was never sent.
+    Unreachable,
+    /// Sent, but the answer never came (connection cut, proxy error, deadline): it may have been applied.
+    Unknown,
+    /// An answer came that cannot be read.
+    Reply,
+}
+
+/// A statement that gave no result.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message} (in {statement})")]
+pub struct Failure {
+    /// Name of the statement.
+    pub statement: &'static str,
+    /// What it means.
+    pub kind: Kind,
+    /// The server's or the connection's words, secrets removed.
+    pub message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(statement: &'static str, kind: Kind, message: &str) -> Self {
+        let mut message = redact::scrub(message.trim());
+        if message.chars().count() > MESSAGE_CHARS_MAX {
+            // The cause stands at the beginning, the place in the source at the end.
+            let head: String = message.chars().take(MESSAGE_CHARS_MAX / 2).collect();
+            let tail: String = message
+                .chars()
+                .skip(message.chars().count() - MESSAGE_CHARS_MAX / 2)
+                .collect();
+            message = format!("{head} … {tail}");
+        }
+        Self { statement, kind, message }
+    }
+
+    pub(crate) fn unreachable(statement: &'static str, message: String) -> Self {
+        Self::new(statement, Kind::Unreachable, &message)
+    }
+
+    pub(crate) fn unknown(statement: &'static str, message: String) -> Self {
+        Self::new(statement, Kind::Unknown, &message)
+    }
+
+    pub(crate) fn reply(statement: &'static str, message: String) -> Self {
+        Self::new(statement, Kind::Reply, &message)
+    }
+
+    /// A server error known by its code, from `query_log`.
+    pub fn server(statement: &'static str, code: i32, message: &str) -> Self {
+        Self::new(statement, Kind::Server(code), message)
+    }
+
+    /// The server's error code, if it answered with one.
+    pub fn code(&self) -> Option<i32> {
+        match self.kind {
+            Kind::Server(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// May the statement have been applied although no result came?
+    ///
+    /// A server error is a certain "no" only for single statements that fail as a whole; Keeper's
+    /// own errors (999) can follow a write that was applied, so stores read back after those too.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.kind, Kind::Unknown | Kind::Reply)
+    }
+
+    pub(crate) fn from_client(statement: &'static str, error: &clickhouse::error::Error) -> Self {
+        use clickhouse::error::Error;
+        match error {
+            Error::BadResponse(text) => match parse_code(text) {
+                Some(code) => Self::new(statement, Kind::Server(code), text),
+                // A proxy's own page (504 …): the server may well be running the statement.
+                None => Self::new(statement, Kind::Unknown, text),
+            },
+            Error::Network(source) if is_connect(source.as_ref()) => {
+                Self::new(statement, Kind::Unreachable, &chain(source.as_ref()))
+            }
+            Error::Network(source) => Self::new(statement, Kind::Unknown, &chain(source.as_ref())),
+            Error::TimedOut => Self::new(statement, Kind::Unknown, "timed out"),
+            other => Self::new(statement, Kind::Reply, &chain(other)),
+        }
+    }
+}
+
+fn is_connect(error: &(dyn std::error::Error + 'static)) -> bool {
+    error
+        .downcast_ref::<hyper_util::client::legacy::Error>()
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// `Code: 60. DB::Exception: …` → 60.
+fn parse_code(text: &str) -> Option<i32> {
+    let rest = &text[text.find("Code: ")? + "Code: ".len()..];
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_code_of_a_server_error() {
+        assert_eq!(parse_code("Code: 999. Coordination::Exception: Transaction failed"), Some(999));
+        assert_eq!(parse_code("504 Gateway Timeout"), None);
+    }
+
+    #[test]
+    fn a_proxy_page_is_an_unknown_outcome() {
+        let error = clickhouse::error::Error::BadResponse("504 Gateway Timeout".to_owned());
+        assert!(Failure::from_client("x", &error).is_unknown());
+    }
+
+    #[test]
+    fn keeps_head_and_tail_of_a_long_message() {
+        let failure = Failure::server("x", 1, &format!("head{}tail", "-".repeat(9_000)));
+        assert!(failure.message.starts_with("head") && failure.message.ends_with("tail"));
+        assert!(failure.message.chars().count() < 2_010);
+    }
+}

@@ -1,0 +1,18 @@
+//! The handle on one ClickHouse server: every statement of Longshore goes through [`Server`].
+//!
+//! Owns the HTTP connection pool (with every automatic retry switched off), the settings that
+//! each statement carries, and the way an answer becomes a result or a [`Failure`].
+
+mod call;
+mod connect;
+mod failure;
+mod fate;
+mod policy;
+mod retry;
+
+pub use call::{Call, Summary};
+pub use connect::{Connection, Server, ServerFacts};
+pub use failure::{Failure, Kind};
+pub use fate::{Ending, settle, settled};
+pub use policy::{Policy, policy};
+pub use retry::{CONTROL_ATTEMPTS, control_schedule, read, task_delay};

@@ -1,0 +1,94 @@
+//! The only retry loops: reads that may be repeated, and the pause before a task's next attempt.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+
+use super::{Failure, Kind, Policy, policy};
+
+/// Tries of a control read or compare-and-set before its failure is passed on.
+pub const CONTROL_ATTEMPTS: usize = 6;
+const CONTROL_PAUSE_MIN: Duration = Duration::from_millis(50);
+const CONTROL_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+const TASK_PAUSE_MIN: Duration = Duration::from_millis(500);
+const TASK_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// The pauses between tries of a control statement: exponential with jitter.
+pub fn control_schedule() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(CONTROL_PAUSE_MIN)
+        .with_max_delay(CONTROL_PAUSE_MAX)
+        .with_max_times(CONTROL_ATTEMPTS - 1)
+        .with_jitter()
+}
+
+/// Runs a read, and runs it again while the failure is one that passes.
+///
+/// Only for statements that change nothing: a write is resolved by reading back instead.
+///
+/// # Errors
+/// The last failure.
+pub async fn read<T, F, R>(run: R) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+    R: FnMut() -> F,
+{
+    run.retry(control_schedule())
+        .when(passes)
+        .notify(|failure, pause| tracing::debug!(error = %failure, ?pause, "reading again"))
+        .await
+}
+
+fn passes(failure: &Failure) -> bool {
+    match failure.kind {
+        Kind::Unknown | Kind::Unreachable => true,
+        Kind::Reply => false,
+        Kind::Server(_) => policy(failure) == Policy::Retry,
+    }
+}
+
+/// How long a task waits before attempt number `attempts + 1`: exponential with full jitter.
+pub fn task_delay(attempts: u32) -> Duration {
+    let mut pauses = ExponentialBuilder::default()
+        .with_min_delay(TASK_PAUSE_MIN)
+        .with_max_delay(TASK_PAUSE_MAX)
+        .without_max_times()
+        .build();
+    let pause = pauses.nth(attempts.saturating_sub(1).min(16) as usize).unwrap_or(TASK_PAUSE_MAX);
+    pause.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_and_has_a_bound() {
+        assert!(task_delay(1) <= TASK_PAUSE_MIN);
+        assert!(task_delay(5) > TASK_PAUSE_MIN);
+        assert!(task_delay(1_000) <= TASK_PAUSE_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_is_repeated_until_it_succeeds_and_a_refusal_is_not() {
+        let mut calls = 0;
+        let answer = read(|| {
+            calls += 1;
+            let turn = calls;
+            async move {
+                if turn < 3 { Err(Failure::unknown("x", "cut".to_owned())) } else { Ok(turn) }
+            }
+        })
+        .await;
+        assert_eq!(answer.unwrap(), 3);
+
+        let mut calls = 0;
+        let answer: Result<(), _> = read(|| {
+            calls += 1;
+            async { Err(Failure::server("x", 497, "not enough privileges")) }
+        })
+        .await;
+        assert_eq!((answer.unwrap_err().code(), calls), (Some(497), 1));
+    }
+}

@@ -1,0 +1,164 @@
+//! The CREATE statements of a staging set: twins of the tables, clones of the views.
+
+use super::graph::Graph;
+use super::rewrite::{RewriteError, rewrite_source};
+use crate::sql::{quote_identifier, quote_table};
+use crate::task::{Epoch, TableName, TaskId};
+
+/// Characters of a target's name that a staging name shows to people.
+const LABEL_CHARS: usize = 40;
+
+/// Settings of a staging twin, whatever the target has. A twin lives for one attempt and only
+/// gives its parts away, so nothing may merge, deduplicate or expire in it.
+const TWIN_SETTINGS: [(&str, &str); 6] = [
+    // Every staged part gets an identity of its own (ENGINE L).
+    ("assign_part_uuids", "1"),
+    // An inherited window drops identical inserts silently (ENGINE A).
+    ("non_replicated_deduplication_window", "0"),
+    // No merges, over restarts too: the manifest names parts.
+    ("max_bytes_to_merge_at_max_space_in_pool", "1"),
+    ("max_bytes_to_merge_at_min_space_in_pool", "1"),
+    ("max_number_of_merges_with_ttl_in_pool", "0"),
+    // Staged parts may be many for a moment; they are not merged here.
+    ("parts_to_throw_insert", "100000"),
+];
+
+/// The names of one staging set.
+#[derive(Debug, Clone)]
+pub struct StagingNames {
+    database: String,
+    prefix: String,
+}
+
+impl StagingNames {
+    /// The set of one epoch of a task.
+    pub fn of_task(database: &str, task: &TaskId, epoch: Epoch) -> Self {
+        Self { database: database.to_owned(), prefix: task.staging_set(epoch) }
+    }
+
+    /// A set that belongs to no task, for the planner's rehearsal.
+    pub fn rehearsal(database: &str, mark: &str) -> Self {
+        Self { database: database.to_owned(), prefix: format!("rehearsal_{mark}_") }
+    }
+
+    /// What all names of the set begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The part of a twin's name that stays when a take-over renames it.
+    pub fn suffix(graph: &Graph, position: usize) -> String {
+        format!("{position}_{}", label(&graph.tables[position].name.table))
+    }
+
+    /// The twin of a table of the graph.
+    pub fn table(&self, graph: &Graph, position: usize) -> TableName {
+        self.named(&Self::suffix(graph, position))
+    }
+
+    /// A twin by the part of its name that stays.
+    pub fn named(&self, suffix: &str) -> TableName {
+        TableName { database: self.database.clone(), table: format!("{}{suffix}", self.prefix) }
+    }
+
+    /// The clone of a view of the graph.
+    pub fn view(&self, graph: &Graph, position: usize) -> TableName {
+        self.named(&format!("v{position}_{}", label(&graph.views[position].name.table)))
+    }
+}
+
+fn label(name: &str) -> String {
+    name.chars()
+        .filter(|symbol| symbol.is_ascii_alphanumeric() || *symbol == '_')
+        .take(LABEL_CHARS)
+        .collect()
+}
+
+/// The statements that make a staging set, in order: twins first, then the clones.
+///
+/// # Errors
+/// When a view's SELECT cannot be rewritten; the view is named.
+pub fn create_statements(
+    graph: &Graph,
+    names: &StagingNames,
+) -> Result<Vec<String>, (TableName, RewriteError)> {
+    let mut statements = Vec::with_capacity(graph.tables.len() + graph.views.len());
+    for (position, table) in graph.tables.iter().enumerate() {
+        let twin = names.table(graph, position).quoted();
+        // Keys are compared as text by MOVE, so the twin is made by the server from the target.
+        let mut statement = format!("CREATE TABLE {twin} AS {}", table.name.quoted());
+        if table.keeps_rows() {
+            let settings: Vec<String> =
+                TWIN_SETTINGS.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            statement = format!("{statement} SETTINGS {}", settings.join(", "));
+        }
+        statements.push(statement);
+    }
+    for (position, view) in graph.views.iter().enumerate() {
+        let twin_of = |name: &TableName| {
+            graph.position(name).map(|position| names.table(graph, position)).ok_or_else(|| {
+                (view.name.clone(), RewriteError::NotRead(name.clone()))
+            })
+        };
+        let (source, target) = (twin_of(&view.source)?, twin_of(&view.target)?);
+        let select = rewrite_source(&view.select, &view.source, &source)
+            .map_err(|error| (view.name.clone(), error))?;
+        let columns: Vec<String> = view
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", quote_identifier(&column.name), column.r#type))
+            .collect();
+        let clone = names.view(graph, position);
+        statements.push(format!(
+            "CREATE MATERIALIZED VIEW {} TO {} ({}) AS {select}",
+            quote_table(&clone.database, &clone.table),
+            target.quoted(),
+            columns.join(", "),
+        ));
+    }
+    Ok(statements)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Column, GraphTable, GraphView};
+
+    fn table(name: &str) -> GraphTable {
+        GraphTable {
+            name: name.parse().unwrap(),
+            uuid: String::new(),
+            engine: "MergeTree".into(),
+            definition: String::new(),
+            dependents: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_statements_of_a_chain_of_two_views() {
+        let column = Column { name: "d".into(), r#type: "Date".into(), default_kind: String::new() };
+        let view = |name: &str, source: &str, target: &str, select: &str| GraphView {
+            name: name.parse().unwrap(),
+            source: source.parse().unwrap(),
+            target: target.parse().unwrap(),
+            columns: vec![column.clone()],
+            select: select.into(),
+        };
+        let graph = Graph {
+            tables: vec![table("db.base"), table("db.`tägl ich`"), table("db.total")],
+            views: vec![
+                view("db.v1", "db.base", "db.`tägl ich`", "SELECT d FROM db.base"),
+                view("db.v2", "db.`tägl ich`", "db.total", "SELECT d FROM db.`tägl ich` AS t"),
+            ],
+        };
+        let task: TaskId = "0123456789abcdef-7".parse().unwrap();
+        let names = StagingNames::of_task("stage", &task, Epoch(2));
+        insta::assert_snapshot!(create_statements(&graph, &names).unwrap().join("\n"), @r"
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_0_base` AS `db`.`base` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS `db`.`tägl ich` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_2_total` AS `db`.`total` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
+        CREATE MATERIALIZED VIEW `stage`.`0123456789abcdef_0000007_e2_v0_v1` TO `stage`.`0123456789abcdef_0000007_e2_1_tglich` (`d` Date) AS SELECT d FROM `stage`.`0123456789abcdef_0000007_e2_0_base` AS `base`
+        CREATE MATERIALIZED VIEW `stage`.`0123456789abcdef_0000007_e2_v1_v2` TO `stage`.`0123456789abcdef_0000007_e2_2_total` (`d` Date) AS SELECT d FROM `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS t
+        ");
+    }
+}

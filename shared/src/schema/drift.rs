@@ -1,0 +1,112 @@
+//! Compares the tables of a plan with what they are now.
+
+use super::graph::{Graph, current, current_views};
+use crate::clickhouse::{Failure, Server};
+use crate::task::TableName;
+
+/// A difference between the plan and the server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Drift {
+    /// A table or view is gone.
+    #[error("{0} is gone")]
+    Gone(TableName),
+    /// A table was dropped and made again.
+    #[error("{0} was dropped and made again")]
+    Recreated(TableName),
+    /// The definition is another.
+    #[error("{table} was altered: {change}")]
+    Altered {
+        /// The table.
+        table: TableName,
+        /// First difference of the two definitions.
+        change: String,
+    },
+    /// A view was added.
+    #[error("{view} fires on {table} and was added after the plan was made")]
+    ViewAdded {
+        /// The view.
+        view: TableName,
+        /// The table it fires on.
+        table: TableName,
+    },
+    /// A view was removed.
+    #[error("{view} fired on {table} when the plan was made and does not any more")]
+    ViewRemoved {
+        /// The view.
+        view: TableName,
+        /// The table it fired on.
+        table: TableName,
+    },
+    /// A view's query is another.
+    #[error("the query of {0} was changed")]
+    ViewChanged(TableName),
+}
+
+/// The first difference between the graph and the server, if there is one.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn check(server: &Server, graph: &Graph) -> Result<Option<Drift>, Failure> {
+    let (tables, views) = tokio::try_join!(current(server, graph), current_views(server, graph))?;
+    for planned in &graph.tables {
+        let Some(now) = tables.iter().find(|table| table.name == planned.name) else {
+            return Ok(Some(Drift::Gone(planned.name.clone())));
+        };
+        if let Some(view) = now.dependents.iter().find(|view| !planned.dependents.contains(view)) {
+            let (view, table) = (view.clone(), planned.name.clone());
+            return Ok(Some(Drift::ViewAdded { view, table }));
+        }
+        if let Some(view) = planned.dependents.iter().find(|view| !now.dependents.contains(view)) {
+            let (view, table) = (view.clone(), planned.name.clone());
+            return Ok(Some(Drift::ViewRemoved { view, table }));
+        }
+        if now.definition != planned.definition {
+            return Ok(Some(Drift::Altered {
+                table: planned.name.clone(),
+                change: first_difference(&planned.definition, &now.definition),
+            }));
+        }
+        if now.uuid != planned.uuid {
+            return Ok(Some(Drift::Recreated(planned.name.clone())));
+        }
+    }
+    for planned in &graph.views {
+        match views.iter().find(|(name, _)| *name == planned.name) {
+            None => return Ok(Some(Drift::Gone(planned.name.clone()))),
+            Some((_, select)) if *select != planned.select => {
+                return Ok(Some(Drift::ViewChanged(planned.name.clone())));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The words around the first place where two definitions differ.
+fn first_difference(planned: &str, now: &str) -> String {
+    const SHOWN_CHARS: usize = 80;
+    let same = planned.chars().zip(now.chars()).take_while(|(a, b)| a == b).count();
+    // Begin at a word, so that `Int32` is not shown as `32`.
+    let start = planned
+        .chars()
+        .take(same)
+        .collect::<Vec<_>>()
+        .iter()
+        .rposition(|symbol| matches!(symbol, ',' | '('))
+        .map_or(0, |at| at + 1);
+    let from = |text: &str| text.chars().skip(start).take(SHOWN_CHARS).collect::<String>();
+    format!("planned `{}`, now `{}`", from(planned).trim(), from(now).trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_first_difference_from_the_beginning_of_its_column() {
+        assert_eq!(
+            first_difference("CREATE TABLE a (`x` Int32, `y` String)", "CREATE TABLE a (`x` Int64, `y` String)"),
+            "planned ``x` Int32, `y` String)`, now ``x` Int64, `y` String)`"
+        );
+    }
+}

@@ -1,0 +1,393 @@
+//! Reads the target, the views that depend on it, and their targets from the server.
+
+use std::collections::VecDeque;
+
+use clickhouse::Row;
+use serde::{Deserialize, Serialize};
+
+use super::rewrite::mentions;
+use super::tokens::tokens;
+use crate::clickhouse::{Failure, Server, read};
+use crate::sql;
+use crate::task::TableName;
+
+/// Views deeper than this are a cycle or a mistake.
+const VIEWS_MAX: usize = 200;
+
+/// A column as in `system.columns`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Row)]
+pub struct Column {
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub r#type: String,
+    /// Empty, `DEFAULT`, `MATERIALIZED`, `ALIAS` or `EPHEMERAL`.
+    pub default_kind: String,
+}
+
+impl Column {
+    /// Can an INSERT name it?
+    pub fn is_insertable(&self) -> bool {
+        matches!(self.default_kind.as_str(), "" | "DEFAULT" | "EPHEMERAL")
+    }
+}
+
+/// A table that rows of the job end in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphTable {
+    /// Its name.
+    pub name: TableName,
+    /// Its UUID: a table that was dropped and made again is another.
+    pub uuid: String,
+    /// Its engine.
+    pub engine: String,
+    /// The server's text of its definition.
+    pub definition: String,
+    /// The views that fire on it, sorted.
+    pub dependents: Vec<TableName>,
+}
+
+impl GraphTable {
+    /// Does it keep rows that have to be moved? (`Null` only feeds views.)
+    pub fn keeps_rows(&self) -> bool {
+        self.engine != "Null"
+    }
+}
+
+/// A materialized view of the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphView {
+    /// Its name.
+    pub name: TableName,
+    /// The table it fires on.
+    pub source: TableName,
+    /// The table it writes to (the inner table of a view without `TO`).
+    pub target: TableName,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// The server's text of its SELECT, names qualified.
+    pub select: String,
+}
+
+/// Everything that a row of the target ends in. The target is the first table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    /// The tables, the target first.
+    pub tables: Vec<GraphTable>,
+    /// The views, sources before the views on their targets.
+    pub views: Vec<GraphView>,
+}
+
+impl Graph {
+    /// The target of the job.
+    pub fn base(&self) -> &GraphTable {
+        &self.tables[0]
+    }
+
+    /// Position of a table.
+    pub fn position(&self, name: &TableName) -> Option<usize> {
+        self.tables.iter().position(|table| table.name == *name)
+    }
+}
+
+/// Why the graph of a target cannot be staged.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// The server could not be asked.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// No such table.
+    #[error("there is no table {0}")]
+    NoTable(TableName),
+    /// An engine whose rows cannot be moved.
+    #[error("{table} has engine {engine}, which cannot be staged: rows are moved as partitions of MergeTree tables")]
+    Engine {
+        /// The table.
+        table: TableName,
+        /// Its engine.
+        engine: String,
+    },
+    /// A dependent that is no ordinary materialized view.
+    #[error("{view} depends on {table} and is a {engine}, which cannot be staged")]
+    ViewKind {
+        /// The dependent.
+        view: TableName,
+        /// What it depends on.
+        table: TableName,
+        /// Its engine.
+        engine: String,
+    },
+    /// A view that runs by the clock.
+    #[error("{view} is a refreshable view that {how} {table}; it runs by the clock, not on insert, and cannot be staged")]
+    Refreshable {
+        /// The view.
+        view: TableName,
+        /// The table of the graph.
+        table: TableName,
+        /// `reads` or `writes`.
+        how: &'static str,
+    },
+    /// A view that reads a staged table besides its source.
+    #[error("{view} fires on {source_table} and also reads {other}, which this job fills too: its result would depend on rows that are not published yet")]
+    CrossRead {
+        /// The view.
+        view: TableName,
+        /// The table it fires on.
+        source_table: TableName,
+        /// The other table.
+        other: TableName,
+    },
+    /// A replicated table whose Keeper path a twin would share.
+    #[error("{table} is replicated with a fixed Keeper path; a staging twin needs `{{uuid}}` in the path")]
+    ReplicaPath {
+        /// The table.
+        table: TableName,
+    },
+    /// Too many views, or a cycle.
+    #[error("more than {VIEWS_MAX} views depend on {0}, or they form a cycle")]
+    TooMany(TableName),
+}
+
+#[derive(Debug, Clone, Deserialize, Row)]
+struct TableRow {
+    database: String,
+    name: String,
+    engine: String,
+    uuid: String,
+    create_table_query: String,
+    as_select: String,
+    dependencies_database: Vec<String>,
+    dependencies_table: Vec<String>,
+}
+
+impl TableRow {
+    fn table_name(&self) -> TableName {
+        TableName { database: self.database.clone(), table: self.name.clone() }
+    }
+
+    fn dependents(&self) -> Vec<TableName> {
+        let mut dependents: Vec<TableName> = self
+            .dependencies_database
+            .iter()
+            .zip(&self.dependencies_table)
+            .map(|(database, table)| TableName { database: database.clone(), table: table.clone() })
+            .collect();
+        dependents.sort();
+        dependents
+    }
+
+    fn to_table(&self) -> GraphTable {
+        GraphTable {
+            name: self.table_name(),
+            uuid: self.uuid.clone(),
+            engine: self.engine.clone(),
+            definition: self.create_table_query.clone(),
+            dependents: self.dependents(),
+        }
+    }
+
+    /// The table after `TO`, or the inner table. Parsed from the definition, because
+    /// `system.tables` names the target in recent versions only.
+    fn view_target(&self) -> TableName {
+        let all = tokens(&self.create_table_query);
+        let solid: Vec<_> =
+            all.iter().filter(|token| token.kind != super::tokens::Kind::Gap).collect();
+        // CREATE MATERIALIZED VIEW db.name [UUID '…'] TO db.table (…) …: `TO` stands before any bracket.
+        let head = solid.iter().take_while(|token| !token.is_symbol('('));
+        for (at, token) in head.enumerate().skip(6) {
+            if token.is_keyword("TO")
+                && let [Some(database), Some(dot), Some(table)] =
+                    [solid.get(at + 1), solid.get(at + 2), solid.get(at + 3)]
+                && dot.is_symbol('.')
+                && let (Some(database), Some(table)) = (database.name(), table.name())
+            {
+                return TableName { database: database.to_owned(), table: table.to_owned() };
+            }
+        }
+        let zero = uuid::Uuid::nil().to_string();
+        let inner = if self.uuid == zero {
+            format!(".inner.{}", self.name)
+        } else {
+            format!(".inner_id.{}", self.uuid)
+        };
+        TableName { database: self.database.clone(), table: inner }
+    }
+}
+
+/// Columns of a table in order.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn columns(server: &Server, table: &TableName) -> Result<Vec<Column>, Failure> {
+    read(|| {
+        server
+            .call(sql::LIST_COLUMNS)
+            .param("database", &table.database)
+            .param("table", &table.table)
+            .fetch_all()
+    })
+    .await
+}
+
+/// Reads the graph of a target and refuses what cannot be staged.
+///
+/// `ignored` are refreshable views that the operator accepts to leave as they are.
+///
+/// # Errors
+/// [`GraphError`].
+pub async fn discover(
+    server: &Server,
+    target: &TableName,
+    ignored: &[TableName],
+) -> Result<Graph, GraphError> {
+    let base = get(server, target).await?.ok_or_else(|| GraphError::NoTable(target.clone()))?;
+    let mut graph = Graph { tables: vec![stageable(base.to_table())?], views: Vec::new() };
+    let mut open: VecDeque<(TableName, TableName)> =
+        base.dependents().into_iter().map(|view| (target.clone(), view)).collect();
+    while let Some((source, view)) = open.pop_front() {
+        if graph.views.len() >= VIEWS_MAX {
+            return Err(GraphError::TooMany(target.clone()));
+        }
+        let row = get(server, &view).await?.ok_or_else(|| GraphError::NoTable(view.clone()))?;
+        if row.engine != "MaterializedView" {
+            return Err(GraphError::ViewKind { view, table: source, engine: row.engine });
+        }
+        let view_target = row.view_target();
+        if graph.position(&view_target).is_none() {
+            let row = get(server, &view_target)
+                .await?
+                .ok_or_else(|| GraphError::NoTable(view_target.clone()))?;
+            open.extend(row.dependents().into_iter().map(|next| (view_target.clone(), next)));
+            graph.tables.push(stageable(row.to_table())?);
+        }
+        graph.views.push(GraphView {
+            columns: columns(server, &view).await?,
+            name: view,
+            source,
+            target: view_target,
+            select: row.as_select,
+        });
+    }
+    refuse_cross_reads(&graph)?;
+    refuse_refreshable(server, &graph, ignored).await?;
+    Ok(graph)
+}
+
+/// The present definitions of the tables of a graph, in its order; missing ones are left out.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(super) async fn current(server: &Server, graph: &Graph) -> Result<Vec<GraphTable>, Failure> {
+    let names: Vec<&TableName> = graph.tables.iter().map(|table| &table.name).collect();
+    Ok(get_many(server, &names).await?.iter().map(TableRow::to_table).collect())
+}
+
+/// The present SELECTs of the views of a graph.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(super) async fn current_views(
+    server: &Server,
+    graph: &Graph,
+) -> Result<Vec<(TableName, String)>, Failure> {
+    let names: Vec<&TableName> = graph.views.iter().map(|view| &view.name).collect();
+    let rows = get_many(server, &names).await?;
+    Ok(rows.into_iter().map(|row| (row.table_name(), row.as_select)).collect())
+}
+
+async fn get(server: &Server, name: &TableName) -> Result<Option<TableRow>, Failure> {
+    Ok(get_many(server, &[name]).await?.into_iter().next())
+}
+
+async fn get_many(server: &Server, names: &[&TableName]) -> Result<Vec<TableRow>, Failure> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let quote = sql::quote_literal;
+            format!("({},{})", quote(&name.database), quote(&name.table))
+        })
+        .collect();
+    let list = format!("[{}]", list.join(","));
+    read(|| server.call(sql::GET_TABLES).raw_param("names", &list).fetch_all()).await
+}
+
+fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
+    let merge_tree = table.engine.ends_with("MergeTree");
+    if !merge_tree && table.engine != "Null" {
+        return Err(GraphError::Engine { table: table.name, engine: table.engine });
+    }
+    let replicated = table.engine.starts_with("Replicated");
+    if replicated && table.definition.contains("MergeTree('") && !table.definition.contains("{uuid}") {
+        return Err(GraphError::ReplicaPath { table: table.name });
+    }
+    Ok(table)
+}
+
+fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
+    for view in &graph.views {
+        for table in &graph.tables {
+            if table.name != view.source && mentions(&view.select, &table.name) {
+                return Err(GraphError::CrossRead {
+                    view: view.name.clone(),
+                    source_table: view.source.clone(),
+                    other: table.name.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Deserialize, Row)]
+struct RefreshableRow {
+    database: String,
+    name: String,
+    uuid: String,
+    create_table_query: String,
+    as_select: String,
+}
+
+async fn refuse_refreshable(
+    server: &Server,
+    graph: &Graph,
+    ignored: &[TableName],
+) -> Result<(), GraphError> {
+    let rows: Vec<RefreshableRow> =
+        match read(|| server.call(sql::LIST_REFRESHABLE).fetch_all()).await {
+            Ok(rows) => rows,
+            // Servers before 23.12 have no refreshable views and no such table.
+            Err(failure) if failure.code() == Some(60) => return Ok(()),
+            Err(failure) => return Err(failure.into()),
+        };
+    for row in rows {
+        let row = TableRow {
+            database: row.database,
+            name: row.name,
+            engine: String::new(),
+            uuid: row.uuid,
+            create_table_query: row.create_table_query,
+            as_select: row.as_select,
+            dependencies_database: Vec::new(),
+            dependencies_table: Vec::new(),
+        };
+        let (view, writes) = (row.table_name(), row.view_target());
+        for table in &graph.tables {
+            let refused = |how| GraphError::Refreshable {
+                view: view.clone(),
+                table: table.name.clone(),
+                how,
+            };
+            // A refresh replaces its target as a whole: moved rows would be gone with the next one.
+            if writes == table.name {
+                return Err(refused("writes"));
+            }
+            if mentions(&row.as_select, &table.name) && !ignored.contains(&view) {
+                return Err(refused("reads"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! What the server says of the tables a load touches: columns, engine, dependent views.
+//!
+//! [`Graph`] is the target with every view that fires on it, their targets, the views on those,
+//! and so on. It is read at plan time, kept in the plan, and compared before each load and each
+//! publish: a table that changed in between stops the job instead of losing rows silently.
+
+mod clone;
+mod drift;
+mod graph;
+mod rewrite;
+mod tokens;
+
+pub use clone::{StagingNames, create_statements};
+pub use drift::{Drift, check as check_drift};
+pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
+pub use rewrite::{RewriteError, rewrite_source};

@@ -1,0 +1,204 @@
+//! The catalogue of SQL statements and the only place where names and literals are quoted.
+//!
+//! Each statement is a file in `sql/`. Values travel as server-side parameters (`{x:String}`);
+//! identifiers and literals that the server's grammar takes no parameter for
+//! (`MOVE PARTITION … TO TABLE`, `CREATE TABLE … AS`, engine arguments) are rendered here.
+
+/// One SQL statement of the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement {
+    /// File name in `sql/` without its ending.
+    pub name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($constant:ident = $file:literal),* $(,)?) => {
+        $(
+            #[doc = concat!("`sql/", $file, ".sql`")]
+            pub const $constant: Statement = Statement {
+                name: $file,
+                text: include_str!(concat!("../sql/", $file, ".sql")),
+            };
+        )*
+        /// Every statement, for the test that holds the folder and the catalogue together.
+        pub const ALL: &[Statement] = &[$($constant),*];
+    };
+}
+
+catalogue! {
+    BEAT_WORKER = "beat_worker",
+    COUNT_QUERIES = "count_queries",
+    CREATE_ATTEMPTS = "create_attempts",
+    CREATE_CURSORS = "create_cursors",
+    CREATE_DATABASE = "create_database",
+    CREATE_JOBS = "create_jobs",
+    CREATE_META = "create_meta",
+    CREATE_RECEIPTS = "create_receipts",
+    CREATE_TASKS = "create_tasks",
+    CREATE_WORKERS = "create_workers",
+    DELETE_WORKER = "delete_worker",
+    DROP_PART = "drop_part",
+    DROP_TABLE = "drop_table",
+    DROP_VIEW = "drop_view",
+    FIND_PARTS = "find_parts",
+    FIND_QUERY = "find_query",
+    GET_CURSOR = "get_cursor",
+    GET_JOB = "get_job",
+    GET_META = "get_meta",
+    GET_TABLES = "get_tables",
+    GET_TASK = "get_task",
+    GET_WORKER = "get_worker",
+    INSERT_META = "insert_meta",
+    INSERT_WORKER = "insert_worker",
+    KILL_QUERIES = "kill_queries",
+    LIST_COLUMNS = "list_columns",
+    LIST_JOBS = "list_jobs",
+    LIST_PARTS = "list_parts",
+    LIST_REFRESHABLE = "list_refreshable",
+    LIST_STAGING = "list_staging",
+    LIST_TASKS = "list_tasks",
+    LIST_WORKERS = "list_workers",
+    MOVE_PARTITION = "move_partition",
+    QUERY_FATE = "query_fate",
+    QUERY_PROGRESS = "query_progress",
+    RENAME_TABLE = "rename_table",
+    SERVER_FACTS = "server_facts",
+    SWAP_CURSOR = "swap_cursor",
+    SWAP_JOB = "swap_job",
+    SWAP_TASK = "swap_task",
+}
+
+impl Statement {
+    /// The statement's text without its heading comment, names and literals filled in.
+    ///
+    /// # Panics
+    /// When a name or literal that the text asks for is not given: a bug in the caller,
+    /// found by the first test that runs the statement.
+    pub fn render(&self, bindings: &[Binding<'_>]) -> String {
+        let body: String = self
+            .text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("--"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let mut rendered = body.trim().to_owned();
+        for binding in bindings {
+            let (placeholder, quoted) = match binding {
+                Binding::Name(key, value) => {
+                    (format!("{{{key}:Identifier}}"), quote_identifier(value))
+                }
+                Binding::Text(key, value) => (format!("{{{key}:Literal}}"), quote_literal(value)),
+            };
+            assert!(
+                rendered.contains(&placeholder),
+                "{}: no {placeholder} in the statement",
+                self.name
+            );
+            rendered = rendered.replace(&placeholder, &quoted);
+        }
+        assert!(
+            !rendered.contains(":Identifier}") && !rendered.contains(":Literal}"),
+            "{}: a name or literal was not given",
+            self.name
+        );
+        rendered
+    }
+}
+
+/// A value that is rendered into the text, because the server takes no parameter there.
+#[derive(Debug, Clone, Copy)]
+pub enum Binding<'a> {
+    /// Fills `{key:Identifier}`.
+    Name(&'a str, &'a str),
+    /// Fills `{key:Literal}`.
+    Text(&'a str, &'a str),
+}
+
+/// Quotes a name for any place where ClickHouse expects an identifier.
+pub fn quote_identifier(name: &str) -> String {
+    quote(name, '`')
+}
+
+/// Quotes text as a ClickHouse string literal.
+pub fn quote_literal(text: &str) -> String {
+    quote(text, '\'')
+}
+
+/// `db`.`table`, quoted.
+pub fn quote_table(database: &str, table: &str) -> String {
+    format!("{}.{}", quote_identifier(database), quote_identifier(table))
+}
+
+/// Names joined for a column list.
+pub fn quote_list<S: AsRef<str>>(names: &[S]) -> String {
+    names.iter().map(|name| quote_identifier(name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn quote(text: &str, delimiter: char) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push(delimiter);
+    for symbol in text.chars() {
+        match symbol {
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\0' => quoted.push_str("\\0"),
+            symbol if symbol == delimiter => {
+                quoted.push('\\');
+                quoted.push(symbol);
+            }
+            symbol => quoted.push(symbol),
+        }
+    }
+    quoted.push(delimiter);
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_is_in_the_catalogue_and_back() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sql");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .expect("sql folder")
+            .filter_map(|entry| entry.expect("entry").file_name().into_string().ok())
+            .filter_map(|name| name.strip_suffix(".sql").map(str::to_owned))
+            .collect();
+        let listed: BTreeSet<String> = ALL.iter().map(|s| s.name.to_owned()).collect();
+        assert_eq!(files, listed);
+    }
+
+    #[test]
+    fn every_statement_says_first_what_it_guarantees() {
+        for statement in ALL {
+            assert!(statement.text.starts_with("-- "), "{}", statement.name);
+        }
+    }
+
+    #[test]
+    fn names_and_literals_cannot_end_their_quotes() {
+        assert_eq!(quote_identifier("a`b\\c"), r"`a\`b\\c`");
+        assert_eq!(quote_literal("it's\n\\"), r"'it\'s\n\\'");
+        assert_eq!(quote_table("d b", "tä"), "`d b`.`tä`");
+    }
+
+    #[test]
+    fn renders_names_and_literals_and_drops_the_heading() {
+        let text = MOVE_PARTITION.render(&[
+            Binding::Name("staging", "st"),
+            Binding::Name("table", "x"),
+            Binding::Text("partition", "2024'01"),
+            Binding::Name("database", "db"),
+            Binding::Name("target", "t"),
+        ]);
+        assert_eq!(
+            text,
+            r"ALTER TABLE `st`.`x` MOVE PARTITION ID '2024\'01' TO TABLE `db`.`t`"
+        );
+    }
+}

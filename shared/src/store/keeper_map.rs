@@ -1,0 +1,365 @@
+//! The store on KeeperMap tables of a real server.
+
+use std::pin::Pin;
+
+use backon::BackoffBuilder;
+use clickhouse::{Row, RowWrite};
+
+use super::keys::{
+    BriefRow, CursorRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, WorkerRow, to_hex,
+};
+use super::{
+    REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
+    TaskStore, WorkerRecord,
+};
+use crate::clickhouse::{Call, Failure, Server, control_schedule, read};
+use crate::sql;
+use crate::task::{Cursor, Job, JobId, Task, TaskId, WorkerId};
+
+/// Keeper's own retries inside the server: the default of 20 hangs for minutes (ENGINE C).
+const KEEPER_RETRIES: u32 = 3;
+
+/// A row being read back after a write.
+type ReadBack<'a, T> = Pin<Box<dyn Future<Output = Stored<Option<T>>> + Send + 'a>>;
+
+/// The store on one server. Servers that share a Keeper ensemble show the same rows.
+#[derive(Clone)]
+pub struct KeeperMapStore {
+    server: Server,
+}
+
+impl KeeperMapStore {
+    /// A store on this server's control database.
+    pub fn new(server: Server) -> Self {
+        Self { server }
+    }
+
+    fn call(&self, statement: sql::Statement) -> Call<'_> {
+        self.server.call(statement).name("control", self.server.control())
+    }
+
+    fn write(&self, statement: sql::Statement) -> Call<'_> {
+        self.call(statement)
+            .setting("keeper_map_strict_mode", 1)
+            .setting("insert_keeper_max_retries", KEEPER_RETRIES)
+    }
+
+    /// A strict insert is all or nothing; an error can follow an insert that was applied.
+    async fn insert_strict<R: Row + RowWrite>(&self, table: &str, rows: &[R]) -> Stored<()>
+    where
+        for<'a> R: Row<Value<'a> = R>,
+    {
+        let table = sql::quote_table(self.server.control(), table);
+        let send = async {
+            let mut insert = self
+                .server
+                .client()
+                .clone()
+                .with_setting("keeper_map_strict_mode", "1")
+                .with_setting("insert_keeper_max_retries", KEEPER_RETRIES.to_string())
+                .with_setting("async_insert", "0")
+                .insert_unescaped::<R>(&table)
+                .await?;
+            for row in rows {
+                insert.write(row).await?;
+            }
+            insert.end().await
+        };
+        send.await.map_err(|error| Failure::from_client("insert", &error).into())
+    }
+
+    /// Sends a compare-and-set until a read-back shows whether it is in force.
+    ///
+    /// `stamp_of` finds the stamp of the row now in force. Our own stamp there is proof of success,
+    /// whatever the answer said. A row that is still exactly what we expected means that nothing
+    /// was applied, so the same conditional write may be sent again.
+    async fn settle_swap<'a, T>(
+        &'a self,
+        was_stamp: &str,
+        own_stamp: &str,
+        send: impl Fn() -> Call<'a> + Send + Sync,
+        read_back: impl Fn() -> ReadBack<'a, T> + Send + Sync,
+        stamp_of: fn(&T) -> &str,
+    ) -> Stored<Swap<T>>
+    where
+        T: Send,
+    {
+        let mut pauses = control_schedule().build();
+        loop {
+            let answer = send().execute().await;
+            match read_back().await? {
+                Some(row) if stamp_of(&row) == own_stamp => return Ok(Swap::Won),
+                Some(row) if stamp_of(&row) == was_stamp => {
+                    // Unapplied, or not applied yet. Keeper was busy, or another write was between.
+                    let Some(pause) = pauses.next() else {
+                        return match answer {
+                            Err(failure) => Err(failure.into()),
+                            Ok(_) => Ok(Swap::Lost(Some(row))),
+                        };
+                    };
+                    if let Err(failure) = &answer {
+                        tracing::debug!(error = %failure, "compare-and-set was not applied, again");
+                        if let Some(code) = failure.code()
+                            && matches!(code, 497 | 60 | 81 | 516)
+                        {
+                            return Err(failure.clone().into());
+                        }
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                other => return Ok(Swap::Lost(other)),
+            }
+        }
+    }
+
+    async fn read_task(&self, id: &TaskId) -> Stored<Option<Task>> {
+        let id = id.to_string();
+        let row: Option<TaskRow> =
+            read(|| self.call(sql::GET_TASK).param("task", &id).fetch_optional()).await?;
+        row.map(Task::try_from).transpose()
+    }
+
+    async fn read_job(&self, id: &JobId) -> Stored<Option<Job>> {
+        let row: Option<JobRow> =
+            read(|| self.call(sql::GET_JOB).param("job", id).fetch_optional()).await?;
+        row.map(Job::try_from).transpose()
+    }
+
+    async fn read_cursor(&self, job: &JobId) -> Stored<Option<Cursor>> {
+        let row: Option<CursorRow> =
+            read(|| self.call(sql::GET_CURSOR).param("job", job).fetch_optional()).await?;
+        row.map(Cursor::try_from).transpose()
+    }
+
+    /// Inserts rows that may be there already: whoever is there stays.
+    async fn insert_missing(&self, mut rows: Vec<&Task>) -> Stored<()> {
+        let mut pauses = control_schedule().build();
+        while !rows.is_empty() {
+            let sent: Vec<NewTaskRow> = rows.iter().map(|task| NewTaskRow::from(*task)).collect();
+            let answer = self.insert_strict("tasks", &sent).await;
+            if answer.is_ok() {
+                return Ok(());
+            }
+            // All or nothing, so either ours were applied or some were there before: look.
+            let ids: Vec<TaskId> = rows.iter().map(|task| task.id.clone()).collect();
+            let there: std::collections::HashSet<TaskId> =
+                self.briefs(&ids).await?.into_iter().map(|brief| brief.id).collect();
+            rows.retain(|task| !there.contains(&task.id));
+            match pauses.next() {
+                Some(pause) if !rows.is_empty() => tokio::time::sleep(pause).await,
+                _ if rows.is_empty() => {}
+                _ => return answer,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TaskStore for KeeperMapStore {
+    async fn jobs(&self) -> Stored<Vec<Job>> {
+        let rows: Vec<JobRow> = read(|| self.call(sql::LIST_JOBS).fetch_all()).await?;
+        rows.into_iter().map(Job::try_from).collect()
+    }
+
+    async fn job(&self, id: &JobId) -> Stored<Option<Job>> {
+        self.read_job(id).await
+    }
+
+    async fn create_job(&self, job: &Job) -> Stored<Job> {
+        let row = NewJobRow::from(job);
+        let mut pauses = control_schedule().build();
+        loop {
+            let answer = self.insert_strict("jobs", std::slice::from_ref(&row)).await;
+            if let Some(found) = self.read_job(&job.id).await? {
+                return Ok(found);
+            }
+            match (answer, pauses.next()) {
+                (Err(error), None) => return Err(error),
+                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
+            }
+        }
+    }
+
+    async fn swap_job(&self, was: &Job, next: &Job) -> Stored<Swap<Job>> {
+        let mark = match (was.state == next.state, next.state) {
+            (true, _) => "",
+            (false, crate::task::JobState::Running) => "submitted",
+            (false, state) if state.is_terminal() => "ended",
+            _ => "",
+        };
+        let send = || {
+            self.write(sql::SWAP_JOB)
+                .param("state", next.state.as_str())
+                .param("epoch", next.epoch)
+                .param("stamp", &next.stamp.0)
+                .param("reason", &next.reason)
+                .param("mark", mark)
+                .param("job", &was.id)
+                .param("was_epoch", was.epoch)
+                .param("was_stamp", &was.stamp.0)
+        };
+        let back = || Box::pin(self.read_job(&was.id)) as ReadBack<'_, Job>;
+        self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |job| &job.stamp.0).await
+    }
+
+    async fn create_tasks(&self, tasks: &[Task]) -> Stored<()> {
+        let mut batch: Vec<&Task> = Vec::new();
+        let mut batch_bytes = 0;
+        for task in tasks {
+            let weight = NewTaskRow::from(task).weight();
+            check_size(&task.id, weight)?;
+            if batch.len() == REQUEST_ROWS_MAX || batch_bytes + weight > REQUEST_BYTES_MAX {
+                self.insert_missing(std::mem::take(&mut batch)).await?;
+                batch_bytes = 0;
+            }
+            batch.push(task);
+            batch_bytes += weight;
+        }
+        self.insert_missing(batch).await
+    }
+
+    async fn task(&self, id: &TaskId) -> Stored<Option<Task>> {
+        self.read_task(id).await
+    }
+
+    async fn briefs(&self, ids: &[TaskId]) -> Stored<Vec<TaskBrief>> {
+        let mut briefs = Vec::with_capacity(ids.len());
+        for page in ids.chunks(REQUEST_ROWS_MAX) {
+            let keys: Vec<String> = page.iter().map(ToString::to_string).collect();
+            let rows: Vec<BriefRow> =
+                read(|| self.call(sql::LIST_TASKS).list("tasks", &keys).fetch_all()).await?;
+            for row in rows {
+                briefs.push(TaskBrief::try_from(row)?);
+            }
+        }
+        briefs.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(briefs)
+    }
+
+    async fn swap_task(&self, was: &Task, next: &Task) -> Stored<Swap<Task>> {
+        let fields = TaskFields::from(&next.progress.state);
+        check_size(&next.id, fields.manifest.len() + next.chunk.len() + fields.error.len() + 400)?;
+        let manifest = to_hex(&fields.manifest);
+        let id = was.id.to_string();
+        let send = || {
+            self.write(sql::SWAP_TASK)
+                .param("state", fields.state)
+                .param("epoch", next.progress.epoch)
+                .param("stamp", &next.stamp.0)
+                .param("worker", &fields.worker)
+                .param("endpoint", &fields.endpoint)
+                .param("attempts", next.progress.attempts)
+                .param("deaths", next.progress.deaths)
+                .param("delay_ms", fields.delay_ms)
+                .param("manifest", &manifest)
+                .param("rows", fields.rows)
+                .param("error", &fields.error)
+                .param("task", &id)
+                .param("was_epoch", was.progress.epoch)
+                .param("was_stamp", &was.stamp.0)
+        };
+        let back = || Box::pin(self.read_task(&was.id)) as ReadBack<'_, Task>;
+        self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |task| &task.stamp.0).await
+    }
+
+    async fn cursor(&self, job: &JobId) -> Stored<Option<Cursor>> {
+        self.read_cursor(job).await
+    }
+
+    async fn create_cursor(&self, cursor: &Cursor) -> Stored<Cursor> {
+        let row = CursorRow::from(cursor);
+        let mut pauses = control_schedule().build();
+        loop {
+            let answer = self.insert_strict("cursors", std::slice::from_ref(&row)).await;
+            if let Some(found) = self.read_cursor(&cursor.job).await? {
+                return Ok(found);
+            }
+            match (answer, pauses.next()) {
+                (Err(error), None) => return Err(error),
+                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
+            }
+        }
+    }
+
+    async fn swap_cursor(&self, was: &Cursor, next: &Cursor) -> Stored<Swap<Cursor>> {
+        let row = CursorRow::from(next);
+        let send = || {
+            self.write(sql::SWAP_CURSOR)
+                .param("epoch", row.epoch)
+                .param("stamp", &row.stamp)
+                .param("frontier", row.frontier)
+                .param("finished", &row.finished)
+                .param("done", row.done)
+                .param("failed", row.failed)
+                .param("quarantined", row.quarantined)
+                .param("rows", row.rows)
+                .param("bytes", row.bytes)
+                .param("job", &was.job)
+                .param("was_epoch", was.epoch)
+                .param("was_stamp", &was.stamp.0)
+        };
+        let back = || Box::pin(self.read_cursor(&was.job)) as ReadBack<'_, Cursor>;
+        self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |cursor| &cursor.stamp.0).await
+    }
+
+    async fn register(&self, worker: &WorkerRecord) -> Stored<()> {
+        let mut pauses = control_schedule().build();
+        loop {
+            let answer = self
+                .write(sql::INSERT_WORKER)
+                .param("worker", &worker.id)
+                .param("lease_ms", worker.lease_ms)
+                .param("slots", worker.slots)
+                .param("version", &worker.version)
+                .param("host", &worker.host)
+                .param("pid", worker.pid)
+                .execute()
+                .await;
+            if self.worker(&worker.id).await?.is_some() {
+                return Ok(());
+            }
+            match (answer, pauses.next()) {
+                (Err(failure), None) => return Err(failure.into()),
+                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
+            }
+        }
+    }
+
+    async fn beat(&self, id: &WorkerId, draining: bool) -> Stored<bool> {
+        // No retries here: the lease counts from the moment before the request, so the caller
+        // decides how often to try. The update cannot make a removed row come back.
+        let answer = self
+            .write(sql::BEAT_WORKER)
+            .param("worker", id)
+            .param("draining", u8::from(draining))
+            .execute()
+            .await;
+        answer?;
+        let row: Option<WorkerRow> =
+            self.call(sql::GET_WORKER).param("worker", id).fetch_optional().await?;
+        Ok(row.is_some_and(|row| !WorkerRecord::from(row).has_lapsed()))
+    }
+
+    async fn worker(&self, id: &WorkerId) -> Stored<Option<WorkerRecord>> {
+        let row: Option<WorkerRow> =
+            read(|| self.call(sql::GET_WORKER).param("worker", id).fetch_optional()).await?;
+        Ok(row.map(WorkerRecord::from))
+    }
+
+    async fn workers(&self) -> Stored<Vec<WorkerRecord>> {
+        let rows: Vec<WorkerRow> = read(|| self.call(sql::LIST_WORKERS).fetch_all()).await?;
+        Ok(rows.into_iter().map(WorkerRecord::from).collect())
+    }
+
+    async fn remove_worker(&self, id: &WorkerId) -> Stored<()> {
+        self.write(sql::DELETE_WORKER).param("worker", id).execute().await?;
+        Ok(())
+    }
+}
+
+fn check_size(id: &TaskId, bytes: usize) -> Stored<()> {
+    if bytes <= TASK_BYTES_MAX {
+        return Ok(());
+    }
+    Err(StoreError::TooLarge { what: format!("task {id}"), bytes, limit: TASK_BYTES_MAX })
+}

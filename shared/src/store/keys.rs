@@ -1,0 +1,407 @@
+//! Every row layout of the control tables, and the codecs between rows and the task module's types.
+//!
+//! | table   | key             | value                                            |
+//! |---------|-----------------|--------------------------------------------------|
+//! | meta    | fact name       | text                                             |
+//! | jobs    | job id          | state, epoch, stamp, spec (JSON), sums           |
+//! | tasks   | job id-ordinal  | state, epoch, stamp, owner, chunk, manifest, …   |
+//! | cursors | job id          | epoch, stamp, frontier, finished bits (hex), sums|
+//! | workers | worker id       | heartbeat (server clock), lease, slots, …        |
+//!
+//! Rows carry the version of their layout ([`FORMAT`]); an unknown one is refused.
+
+use clickhouse::Row;
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, Stored, TaskBrief, WorkerRecord, pack, unpack};
+use crate::task::{
+    Cursor, Epoch, FORMAT, Job, JobState, Manifest, Owner, Progress, Stamp, StateName, Tally, Task,
+    TaskState, WorkerId,
+};
+
+fn bad(what: impl std::fmt::Display) -> StoreError {
+    StoreError::Record(what.to_string())
+}
+
+fn check_format(format: u8) -> Stored<()> {
+    if format == FORMAT { Ok(()) } else { Err(bad(format!("layout version {format}"))) }
+}
+
+/// A job as selected.
+#[derive(Debug, Deserialize, Row)]
+pub(super) struct JobRow {
+    job_id: String,
+    format: u8,
+    state: String,
+    epoch: u64,
+    stamp: String,
+    spec: String,
+    target: String,
+    tasks: u32,
+    segment_tasks: u32,
+    files: u64,
+    bytes: u64,
+    reason: String,
+    created_ms: i64,
+    submitted_ms: i64,
+    ended_ms: i64,
+}
+
+impl TryFrom<JobRow> for Job {
+    type Error = StoreError;
+    fn try_from(row: JobRow) -> Stored<Self> {
+        check_format(row.format)?;
+        let _ = row.target;
+        Ok(Self {
+            id: row.job_id.parse().map_err(bad)?,
+            state: JobState::parse(&row.state).ok_or_else(|| bad(&row.state))?,
+            epoch: Epoch(row.epoch),
+            stamp: Stamp(row.stamp),
+            spec: serde_json::from_str(&row.spec).map_err(bad)?,
+            tasks: row.tasks,
+            segment_tasks: row.segment_tasks,
+            files: row.files,
+            bytes: row.bytes,
+            reason: row.reason,
+            created_ms: row.created_ms,
+            submitted_ms: row.submitted_ms,
+            ended_ms: row.ended_ms,
+        })
+    }
+}
+
+/// A job as inserted; times are DateTime64(3).
+#[derive(Debug, Serialize, Row)]
+pub(super) struct NewJobRow {
+    job_id: String,
+    format: u8,
+    state: String,
+    epoch: u64,
+    stamp: String,
+    spec: String,
+    target: String,
+    tasks: u32,
+    segment_tasks: u32,
+    files: u64,
+    bytes: u64,
+    reason: String,
+    created_at: i64,
+    submitted_at: i64,
+    ended_at: i64,
+}
+
+impl From<&Job> for NewJobRow {
+    fn from(job: &Job) -> Self {
+        Self {
+            job_id: job.id.to_string(),
+            format: FORMAT,
+            state: job.state.as_str().to_owned(),
+            epoch: job.epoch.0,
+            stamp: job.stamp.0.clone(),
+            spec: serde_json::to_string(&job.spec).expect("a spec is plain JSON"),
+            target: job.spec.target.to_string(),
+            tasks: job.tasks,
+            segment_tasks: job.segment_tasks,
+            files: job.files,
+            bytes: job.bytes,
+            reason: job.reason.clone(),
+            created_at: job.created_ms,
+            submitted_at: job.submitted_ms,
+            ended_at: job.ended_ms,
+        }
+    }
+}
+
+/// A task as selected.
+#[derive(Debug, Deserialize, Row)]
+pub(super) struct TaskRow {
+    task_id: String,
+    format: u8,
+    state: String,
+    epoch: u64,
+    stamp: String,
+    worker: String,
+    endpoint: String,
+    attempts: u32,
+    deaths: u32,
+    not_before_ms: i64,
+    #[serde(with = "serde_bytes")]
+    chunk: Vec<u8>,
+    files: u32,
+    bytes: u64,
+    #[serde(with = "serde_bytes")]
+    manifest: Vec<u8>,
+    rows: u64,
+    error: String,
+    changed_ms: i64,
+}
+
+impl TryFrom<TaskRow> for Task {
+    type Error = StoreError;
+    fn try_from(row: TaskRow) -> Stored<Self> {
+        check_format(row.format)?;
+        let owner = Owner { worker: WorkerId(row.worker), endpoint: row.endpoint };
+        let manifest = |bytes: &[u8]| unpack::<Manifest>(bytes);
+        let state = match StateName::parse(&row.state).ok_or_else(|| bad(&row.state))? {
+            StateName::Pending => TaskState::Pending {
+                delay_ms: u64::try_from(row.not_before_ms - row.changed_ms).unwrap_or(0),
+                error: row.error,
+            },
+            StateName::Claimed => TaskState::Claimed { owner },
+            StateName::Publishing => {
+                TaskState::Publishing { owner, manifest: manifest(&row.manifest)? }
+            }
+            StateName::Done => TaskState::Done { rows: row.rows },
+            StateName::Failed => TaskState::Failed { error: row.error },
+            StateName::Quarantined => TaskState::Quarantined {
+                manifest: manifest(&row.manifest)?,
+                error: row.error,
+            },
+        };
+        Ok(Self {
+            id: row.task_id.parse().map_err(bad)?,
+            progress: Progress {
+                state,
+                epoch: Epoch(row.epoch),
+                attempts: row.attempts,
+                deaths: row.deaths,
+            },
+            stamp: Stamp(row.stamp),
+            chunk: row.chunk,
+            files: row.files,
+            bytes: row.bytes,
+            changed_ms: row.changed_ms,
+        })
+    }
+}
+
+/// The changing columns of a task, flat.
+#[derive(Debug, Default)]
+pub(super) struct TaskFields {
+    pub(super) state: &'static str,
+    pub(super) worker: String,
+    pub(super) endpoint: String,
+    pub(super) delay_ms: u64,
+    pub(super) manifest: Vec<u8>,
+    pub(super) rows: u64,
+    pub(super) error: String,
+}
+
+impl From<&TaskState> for TaskFields {
+    fn from(state: &TaskState) -> Self {
+        let mut fields = Self { state: state.name().as_str(), ..Self::default() };
+        if let Some(owner) = state.owner() {
+            fields.worker = owner.worker.0.clone();
+            fields.endpoint = owner.endpoint.clone();
+        }
+        match state {
+            TaskState::Claimed { .. } => {}
+            TaskState::Pending { delay_ms, error } => {
+                fields.delay_ms = *delay_ms;
+                fields.error = error.clone();
+            }
+            TaskState::Publishing { manifest, .. } => fields.manifest = pack(manifest),
+            TaskState::Done { rows } => fields.rows = *rows,
+            TaskState::Failed { error } => fields.error = error.clone(),
+            TaskState::Quarantined { manifest, error } => {
+                fields.manifest = pack(manifest);
+                fields.error = error.clone();
+            }
+        }
+        fields
+    }
+}
+
+/// A task as inserted by the planner.
+#[derive(Debug, Serialize, Row)]
+pub(super) struct NewTaskRow {
+    task_id: String,
+    format: u8,
+    state: String,
+    epoch: u64,
+    stamp: String,
+    worker: String,
+    endpoint: String,
+    attempts: u32,
+    deaths: u32,
+    not_before: i64,
+    #[serde(with = "serde_bytes")]
+    chunk: Vec<u8>,
+    files: u32,
+    bytes: u64,
+    manifest: String,
+    rows: u64,
+    error: String,
+    changed_at: i64,
+}
+
+impl NewTaskRow {
+    /// About what the row costs in a request to Keeper: the path and overhead included.
+    pub(super) fn weight(&self) -> usize {
+        self.chunk.len() + 400
+    }
+}
+
+impl From<&Task> for NewTaskRow {
+    fn from(task: &Task) -> Self {
+        let fields = TaskFields::from(&task.progress.state);
+        Self {
+            task_id: task.id.to_string(),
+            format: FORMAT,
+            state: fields.state.to_owned(),
+            epoch: task.progress.epoch.0,
+            stamp: task.stamp.0.clone(),
+            worker: String::new(),
+            endpoint: String::new(),
+            attempts: task.progress.attempts,
+            deaths: task.progress.deaths,
+            not_before: 0,
+            chunk: task.chunk.clone(),
+            files: task.files,
+            bytes: task.bytes,
+            manifest: String::new(),
+            rows: 0,
+            error: String::new(),
+            changed_at: 0,
+        }
+    }
+}
+
+/// A task without its chunk and manifest, as selected.
+#[derive(Debug, Deserialize, Row)]
+pub(super) struct BriefRow {
+    task_id: String,
+    state: String,
+    epoch: u64,
+    worker: String,
+    attempts: u32,
+    deaths: u32,
+    files: u32,
+    bytes: u64,
+    rows: u64,
+    error: String,
+    due: bool,
+    changed_ms: i64,
+}
+
+impl TryFrom<BriefRow> for TaskBrief {
+    type Error = StoreError;
+    fn try_from(row: BriefRow) -> Stored<Self> {
+        Ok(Self {
+            id: row.task_id.parse().map_err(bad)?,
+            state: StateName::parse(&row.state).ok_or_else(|| bad(&row.state))?,
+            epoch: row.epoch,
+            worker: WorkerId(row.worker),
+            attempts: row.attempts,
+            deaths: row.deaths,
+            files: row.files,
+            bytes: row.bytes,
+            rows: row.rows,
+            error: row.error,
+            due: row.due,
+            changed_ms: row.changed_ms,
+        })
+    }
+}
+
+/// A cursor, selected and inserted alike.
+#[derive(Debug, Serialize, Deserialize, Row)]
+pub(super) struct CursorRow {
+    job_id: String,
+    format: u8,
+    pub(super) epoch: u64,
+    pub(super) stamp: String,
+    pub(super) frontier: u32,
+    pub(super) finished: String,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) quarantined: u64,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl From<&Cursor> for CursorRow {
+    fn from(cursor: &Cursor) -> Self {
+        Self {
+            job_id: cursor.job.to_string(),
+            format: FORMAT,
+            epoch: cursor.epoch.0,
+            stamp: cursor.stamp.0.clone(),
+            frontier: cursor.frontier,
+            finished: to_hex(cursor.finished_bits()),
+            done: cursor.tally.done,
+            failed: cursor.tally.failed,
+            quarantined: cursor.tally.quarantined,
+            rows: cursor.tally.rows,
+            bytes: cursor.tally.bytes,
+        }
+    }
+}
+
+impl TryFrom<CursorRow> for Cursor {
+    type Error = StoreError;
+    fn try_from(row: CursorRow) -> Stored<Self> {
+        check_format(row.format)?;
+        let tally = Tally {
+            done: row.done,
+            failed: row.failed,
+            quarantined: row.quarantined,
+            rows: row.rows,
+            bytes: row.bytes,
+        };
+        Ok(Self::from_parts(
+            row.job_id.parse().map_err(bad)?,
+            Epoch(row.epoch),
+            Stamp(row.stamp),
+            row.frontier,
+            from_hex(&row.finished).ok_or_else(|| bad("finished bits"))?,
+            tally,
+        ))
+    }
+}
+
+/// A worker as selected.
+#[derive(Debug, Deserialize, Row)]
+pub(super) struct WorkerRow {
+    worker_id: String,
+    #[allow(dead_code)]
+    heartbeat_ms: i64,
+    age_ms: i64,
+    lease_ms: u64,
+    slots: u32,
+    version: String,
+    host: String,
+    pid: u32,
+    draining: u8,
+}
+
+impl From<WorkerRow> for WorkerRecord {
+    fn from(row: WorkerRow) -> Self {
+        Self {
+            id: WorkerId(row.worker_id),
+            lease_ms: row.lease_ms,
+            slots: row.slots,
+            version: row.version,
+            host: row.host,
+            pid: row.pid,
+            draining: row.draining != 0,
+            age_ms: row.age_ms,
+        }
+    }
+}
+
+/// Bytes as hex digits, the way `unhex` reads them.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to memory");
+        text
+    })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() % 2 != 0 {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}

@@ -1,0 +1,187 @@
+//! The store of jobs and tasks: a small trait, KeeperMap for real, memory for tests.
+//!
+//! Every change is a compare-and-set that names what it expects and proves its own outcome by
+//! reading back: an answer alone proves nothing (an update that matches no row answers OK, and
+//! "Bad version" can hide a success, FAULTS F6).
+
+mod keeper_map;
+mod keys;
+mod memory;
+mod pack;
+mod schema;
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+
+use std::future::Future;
+
+pub use keeper_map::KeeperMapStore;
+pub use memory::{MemoryStore, Mishap};
+pub use pack::{pack, unpack};
+pub use schema::{InitReport, SCHEMA_VERSION, environment, init};
+
+use crate::clickhouse::Failure;
+use crate::task::{Cursor, Job, JobId, Segment, StateName, Task, TaskId, WorkerId};
+
+/// Rows of one request to Keeper: one multi over 1 MB drops the server's shared session (ENGINE C).
+pub const REQUEST_ROWS_MAX: usize = 1_000;
+/// Bytes of one request to Keeper.
+pub const REQUEST_BYTES_MAX: usize = 500_000;
+/// Bytes of one task row.
+pub const TASK_BYTES_MAX: usize = 64 * 1024;
+/// Tasks in one segment: a page read by key costs about 0.1 ms a task.
+pub const SEGMENT_TASKS: u32 = 64;
+
+/// What a store can answer instead of a result.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The server said no, or could not be asked.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// A record written by another version, or damaged.
+    #[error("the control tables hold a record this version cannot read: {0}")]
+    Record(String),
+    /// The control tables are not there.
+    #[error("the control tables are missing in database `{0}`")]
+    NotInitialised(String),
+    /// The control tables were made by a newer Longshore.
+    #[error("the control tables have version {found}, this program knows {known}")]
+    NewerVersion {
+        /// Version in the store.
+        found: u32,
+        /// Version of this program.
+        known: u32,
+    },
+    /// A row would not fit into Keeper.
+    #[error("{what} needs {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// Which record.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// How a compare-and-set ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Swap<T> {
+    /// Our write is the one in force.
+    Won,
+    /// Somebody else's is; `None` when the row is gone.
+    Lost(Option<T>),
+}
+
+/// A task without its chunk and manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskBrief {
+    /// Its key.
+    pub id: TaskId,
+    /// Where it stands.
+    pub state: StateName,
+    /// Fencing number.
+    pub epoch: u64,
+    /// Its owner while a worker acts on it.
+    pub worker: WorkerId,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Deaths of owners.
+    pub deaths: u32,
+    /// Files of its chunk.
+    pub files: u32,
+    /// Bytes of those files.
+    pub bytes: u64,
+    /// Rows published.
+    pub rows: u64,
+    /// Cause of the last failure.
+    pub error: String,
+    /// The pause before the next attempt is over.
+    pub due: bool,
+    /// Server time of the last change in milliseconds since 1970.
+    pub changed_ms: i64,
+}
+
+/// What a worker says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerRecord {
+    /// Its key.
+    pub id: WorkerId,
+    /// How long its heartbeat holds, in milliseconds.
+    pub lease_ms: u64,
+    /// Units of concurrency.
+    pub slots: u32,
+    /// Version of the program.
+    pub version: String,
+    /// Host name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// It takes no more tasks.
+    pub draining: bool,
+    /// Server time since its last heartbeat in milliseconds (an answer, not stored).
+    pub age_ms: i64,
+}
+
+impl WorkerRecord {
+    /// Has the lease lapsed by the server's clock?
+    pub fn has_lapsed(&self) -> bool {
+        self.age_ms > i64::try_from(self.lease_ms).unwrap_or(i64::MAX)
+    }
+}
+
+/// Result of a store call.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// Jobs, tasks, cursors and workers.
+///
+/// `swap_*` and `create_*` may be called again after an error: they read back and recognise their
+/// own write. An error from them means the outcome is still unknown after all tries.
+pub trait TaskStore: Send + Sync + 'static {
+    /// All jobs and plans.
+    fn jobs(&self) -> impl Future<Output = Stored<Vec<Job>>> + Send;
+    /// One job.
+    fn job(&self, id: &JobId) -> impl Future<Output = Stored<Option<Job>>> + Send;
+    /// Writes a job row unless one is there; returns the one in force.
+    fn create_job(&self, job: &Job) -> impl Future<Output = Stored<Job>> + Send;
+    /// Replaces `was` by `next` if `was` is still in force.
+    fn swap_job(&self, was: &Job, next: &Job) -> impl Future<Output = Stored<Swap<Job>>> + Send;
+
+    /// Writes tasks that are not there yet, in bounded requests; those that are there stay as they are.
+    fn create_tasks(&self, tasks: &[Task]) -> impl Future<Output = Stored<()>> + Send;
+    /// One task, whole.
+    fn task(&self, id: &TaskId) -> impl Future<Output = Stored<Option<Task>>> + Send;
+    /// Some tasks by key, in order of key; those that are missing are left out.
+    fn briefs(&self, ids: &[TaskId]) -> impl Future<Output = Stored<Vec<TaskBrief>>> + Send;
+    /// Replaces `was` by `next` if `was` is still in force.
+    fn swap_task(&self, was: &Task, next: &Task) -> impl Future<Output = Stored<Swap<Task>>> + Send;
+
+    /// The cursor of a job.
+    fn cursor(&self, job: &JobId) -> impl Future<Output = Stored<Option<Cursor>>> + Send;
+    /// Writes a cursor row unless one is there; returns the one in force.
+    fn create_cursor(&self, cursor: &Cursor) -> impl Future<Output = Stored<Cursor>> + Send;
+    /// Replaces `was` by `next` if `was` is still in force.
+    fn swap_cursor(
+        &self,
+        was: &Cursor,
+        next: &Cursor,
+    ) -> impl Future<Output = Stored<Swap<Cursor>>> + Send;
+
+    /// Registers a worker; must be done before its first claim.
+    fn register(&self, worker: &WorkerRecord) -> impl Future<Output = Stored<()>> + Send;
+    /// Renews a lease with the server's clock; false when the row is gone: the lease is lost.
+    fn beat(&self, id: &WorkerId, draining: bool) -> impl Future<Output = Stored<bool>> + Send;
+    /// One worker.
+    fn worker(&self, id: &WorkerId) -> impl Future<Output = Stored<Option<WorkerRecord>>> + Send;
+    /// All workers.
+    fn workers(&self) -> impl Future<Output = Stored<Vec<WorkerRecord>>> + Send;
+    /// Removes a worker that left or lapsed long ago.
+    fn remove_worker(&self, id: &WorkerId) -> impl Future<Output = Stored<()>> + Send;
+}
+
+/// The ids of the tasks in one segment of a job.
+pub fn segment_tasks(job: &Job, segment: Segment) -> Vec<TaskId> {
+    let first = segment.saturating_mul(job.segment_tasks);
+    let end = first.saturating_add(job.segment_tasks).min(job.tasks);
+    (first..end).map(|ordinal| TaskId { job: job.id.clone(), ordinal }).collect()
+}

@@ -1,0 +1,79 @@
+//! The manifest: what a task will move, written before the first move.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::TableName;
+
+/// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
+/// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Identity of the part.
+    pub uuid: Uuid,
+    /// `hash_of_all_files`, 32 hex digits.
+    pub hash: String,
+    /// Rows in it.
+    pub rows: u64,
+}
+
+/// One line: a partition of a staging table and the parts in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// `partition_id` as in `system.parts`.
+    pub partition: String,
+    /// Its parts.
+    pub parts: Vec<Part>,
+}
+
+impl Line {
+    /// Rows of all parts.
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+}
+
+/// A staging table, its target, and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedTable {
+    /// Name of the staging table without the prefix of its epoch: a take-over renames it.
+    pub suffix: String,
+    /// UUID of the staging table: the same table under any name.
+    pub uuid: Uuid,
+    /// Where it goes.
+    pub target: TableName,
+    /// UUID of the target when the task was loaded: a target that was dropped and made again is another.
+    pub target_uuid: Uuid,
+    /// Its partitions; empty when nothing was staged for this target.
+    pub lines: Vec<Line>,
+}
+
+impl StagedTable {
+    /// Rows of all lines.
+    pub fn rows(&self) -> u64 {
+        self.lines.iter().map(Line::rows).sum()
+    }
+
+    /// All parts of all lines.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.lines.iter().flat_map(|line| &line.parts)
+    }
+}
+
+/// What one task moves: one entry a staged table, the base table first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Rows that the load wrote into the base table.
+    pub rows: u64,
+    /// Rows that the load read from the source.
+    pub rows_read: u64,
+    /// The staged tables.
+    pub tables: Vec<StagedTable>,
+}
+
+impl Manifest {
+    /// Number of moves.
+    pub fn lines(&self) -> usize {
+        self.tables.iter().map(|table| table.lines.len()).sum()
+    }
+}

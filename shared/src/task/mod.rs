@@ -1,0 +1,22 @@
+//! The nouns of the protocol: jobs, tasks, epochs, and the names derived from them.
+
+mod chunk;
+mod cursor;
+mod ids;
+mod job;
+mod manifest;
+mod receipt;
+mod spec;
+mod state;
+
+pub use chunk::{Chunk, SourceFile};
+pub use cursor::{Cursor, Segment, Tally};
+pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId};
+pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
+pub use manifest::{Line, Manifest, Part, StagedTable};
+pub use receipt::Receipt;
+pub use spec::{FilesSource, JobSpec, Limits, SourceFunction};
+pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
+
+/// Version of the records in the control tables. A newer one is refused, never guessed at.
+pub const FORMAT: u8 = 1;

@@ -1,0 +1,54 @@
+//! The receipt: proof of what one task put into one table.
+
+use clickhouse::Row;
+use serde::{Deserialize, Serialize};
+
+/// One row of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Row)]
+pub struct Receipt {
+    /// The job.
+    pub job_id: String,
+    /// The task.
+    pub task_id: String,
+    /// The table that the rows are in.
+    pub target: String,
+    /// Epoch that proved it.
+    pub epoch: u64,
+    /// Worker that proved it.
+    pub worker: String,
+    /// Query id of the load.
+    pub query_id: String,
+    /// Files of the chunk.
+    pub files: u32,
+    /// Bytes of those files.
+    pub bytes: u64,
+    /// Rows that the load read from the source.
+    pub rows_read: u64,
+    /// Rows staged for this table, all of them moved.
+    pub rows_staged: u64,
+    /// Partitions moved.
+    pub partitions: Vec<String>,
+    /// Identities of the parts moved.
+    #[serde(with = "uuid_list")]
+    pub part_uuids: Vec<uuid::Uuid>,
+    /// Their hashes, in the same order.
+    pub part_hashes: Vec<String>,
+    /// Server time of the proof, in milliseconds since 1970.
+    pub published_at: i64,
+}
+
+/// ClickHouse stores a UUID as two little-endian 64-bit halves.
+mod uuid_list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use uuid::Uuid;
+
+    pub fn serialize<S: Serializer>(list: &[Uuid], serializer: S) -> Result<S::Ok, S::Error> {
+        let halves: Vec<(u64, u64)> = list.iter().map(Uuid::as_u64_pair).collect();
+        halves.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Uuid>, D::Error> {
+        let halves = Vec::<(u64, u64)>::deserialize(deserializer)?;
+        Ok(halves.into_iter().map(|(high, low)| Uuid::from_u64_pair(high, low)).collect())
+    }
+}

@@ -1,0 +1,107 @@
+//! What a job loads, from where, into what: the immutable heart of a plan.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::TableName;
+use crate::schema::Graph;
+
+/// The table function that reads the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceFunction {
+    /// Amazon S3 and stores that speak its protocol.
+    #[serde(rename = "s3")]
+    S3,
+    /// Google Cloud Storage.
+    #[serde(rename = "gcs")]
+    Gcs,
+    /// Azure Blob Storage.
+    #[serde(rename = "azureBlobStorage")]
+    Azure,
+    /// Any web address.
+    #[serde(rename = "url")]
+    Url,
+    /// Files in the server's `user_files`.
+    #[serde(rename = "file")]
+    File,
+    /// Hadoop file system.
+    #[serde(rename = "hdfs")]
+    Hdfs,
+}
+
+impl SourceFunction {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::S3, Self::Gcs, Self::Azure, Self::Url, Self::File, Self::Hdfs];
+
+    /// Its name in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gcs => "gcs",
+            Self::Azure => "azureBlobStorage",
+            Self::Url => "url",
+            Self::File => "file",
+            Self::Hdfs => "hdfs",
+        }
+    }
+}
+
+/// A set of files and how to read them. Holds no secret: keys come from a named collection on the
+/// server or, at each statement, from the environment of the program that sends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesSource {
+    /// The table function.
+    pub function: SourceFunction,
+    /// Part of the address before `_path` begins (`http://host:port/` for S3 in path style);
+    /// with a named collection what its own address does not say.
+    pub base: String,
+    /// Named collection on the server, if one is used.
+    pub named_collection: Option<String>,
+    /// What `_path` begins with and the named collection's address already says (`bucket/`).
+    pub collection_prefix: String,
+    /// Container and connection for Azure.
+    pub container: Option<String>,
+    /// ClickHouse format name.
+    pub format: String,
+    /// `name Type, …` of the columns in the files, pinned at plan time.
+    pub structure: String,
+}
+
+/// Bounds of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Attempts before a task fails.
+    pub attempts_max: u32,
+    /// Deaths of workers before a task fails.
+    pub deaths_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { attempts_max: 5, deaths_max: 10 }
+    }
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The files.
+    pub source: FilesSource,
+    /// The table they go into.
+    pub target: TableName,
+    /// Column list of the INSERT, in the order of `select`.
+    pub columns: Vec<String>,
+    /// Expressions of the SELECT, one text.
+    pub select: String,
+    /// Condition of the SELECT; empty for none.
+    pub filter: String,
+    /// Extra settings of the INSERT.
+    pub settings: BTreeMap<String, String>,
+    /// The target, the views that depend on it, and their targets, as they were at plan time.
+    pub graph: Graph,
+    /// Identity of the environment (the Keeper ensemble) that the plan was made for.
+    pub environment: String,
+    /// Bounds.
+    pub limits: Limits,
+}

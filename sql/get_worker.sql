@@ -1,0 +1,6 @@
+-- Point read of one worker and whether its lease has lapsed by the server's clock.
+SELECT worker_id, toUnixTimestamp64Milli(heartbeat) AS heartbeat_ms,
+       toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(heartbeat) AS age_ms,
+       lease_ms, slots, version, host, pid, draining
+FROM {control:Identifier}.workers
+WHERE worker_id = {worker:String}
