@@ -4,8 +4,12 @@
 //! this crate knows neither. It reads no environment, no file and no terminal by itself.
 
 pub mod clickhouse;
+pub mod faults;
+pub mod ledger;
 pub mod redact;
 pub mod schema;
+pub mod shutdown;
+pub mod source;
 pub mod sql;
 pub mod store;
 pub mod task;

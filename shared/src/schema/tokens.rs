@@ -4,7 +4,7 @@
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A bare or quoted name or keyword, decoded.
     Word {
         /// The name itself.
@@ -22,16 +22,16 @@ pub enum Kind {
 
 /// A token and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token<'a> {
+pub(super) struct Token<'a> {
     /// What it is.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// As it stands in the statement.
-    pub text: &'a str,
+    pub(super) text: &'a str,
 }
 
 impl Token<'_> {
     /// The name, if this is one.
-    pub fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         match &self.kind {
             Kind::Word { name, .. } => Some(name),
             _ => None,
@@ -39,18 +39,18 @@ impl Token<'_> {
     }
 
     /// Is it this keyword (in any case, not quoted)?
-    pub fn is_keyword(&self, keyword: &str) -> bool {
+    pub(super) fn is_keyword(&self, keyword: &str) -> bool {
         matches!(&self.kind, Kind::Word { name, quoted: false } if name.eq_ignore_ascii_case(keyword))
     }
 
     /// Is it this symbol?
-    pub fn is_symbol(&self, symbol: char) -> bool {
+    pub(super) fn is_symbol(&self, symbol: char) -> bool {
         self.kind == Kind::Symbol(symbol)
     }
 }
 
 /// All tokens of a statement; their texts joined give the statement back.
-pub fn tokens(sql: &str) -> Vec<Token<'_>> {
+pub(super) fn tokens(sql: &str) -> Vec<Token<'_>> {
     let mut found = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {

@@ -53,14 +53,16 @@ impl SourceFunction {
 pub struct FilesSource {
     /// The table function.
     pub function: SourceFunction,
-    /// Part of the address before `_path` begins (`http://host:port/` for S3 in path style);
-    /// with a named collection what its own address does not say.
+    /// What stands before a file's key in the address (`http://host/`); empty inside a named collection.
     pub base: String,
+    /// What the server's `_path` begins with and the address does not say (`bucket/`).
+    pub strip: String,
+    /// What follows the key in the address (`?query`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub suffix: String,
     /// Named collection on the server, if one is used.
     pub named_collection: Option<String>,
-    /// What `_path` begins with and the named collection's address already says (`bucket/`).
-    pub collection_prefix: String,
-    /// Container and connection for Azure.
+    /// Azure container.
     pub container: Option<String>,
     /// ClickHouse format name.
     pub format: String,

@@ -1,0 +1,90 @@
+//! The ledger of receipts, and the history of attempts.
+
+use clickhouse::Row;
+use serde::Serialize;
+
+use crate::clickhouse::{Failure, Server};
+use crate::sql::quote_table;
+use crate::task::{Epoch, Receipt, TaskId, WorkerId};
+
+/// Writes the receipts of one task. Writing them again replaces them.
+///
+/// # Errors
+/// When the server did not take them.
+pub async fn append(server: &Server, receipts: &[Receipt]) -> Result<(), Failure> {
+    insert(server, "receipts", receipts).await
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Serialize, Row)]
+pub struct Attempt {
+    /// The job.
+    pub job_id: String,
+    /// The task.
+    pub task_id: String,
+    /// Epoch of the attempt.
+    pub epoch: u64,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Who made it.
+    pub worker: String,
+    /// What happened: `done`, `retried`, `failed`, `quarantined`, `handed back`, `taken over`.
+    pub event: String,
+    /// The cause, for those that ended otherwise than done.
+    pub message: String,
+    /// Milliseconds from the claim to the end.
+    pub elapsed_ms: u64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+}
+
+impl Attempt {
+    /// An entry for an event of now.
+    pub fn now(task: &TaskId, epoch: Epoch, attempt: u32, worker: &WorkerId, event: &str) -> Self {
+        Self {
+            job_id: task.job.to_string(),
+            task_id: task.to_string(),
+            epoch: epoch.0,
+            attempt,
+            worker: worker.to_string(),
+            event: event.to_owned(),
+            message: String::new(),
+            elapsed_ms: 0,
+            at: now_ms(),
+        }
+    }
+}
+
+/// Writes history. Nothing depends on it, so a failure is only logged.
+pub async fn note(server: &Server, attempt: Attempt) {
+    if let Err(failure) = insert(server, "attempts", &[attempt]).await {
+        tracing::warn!(error = %failure, "the history of attempts has a gap");
+    }
+}
+
+/// This machine's clock, for display only: no decision rests on it.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+async fn insert<R>(server: &Server, table: &'static str, rows: &[R]) -> Result<(), Failure>
+where
+    R: Row + clickhouse::RowWrite,
+    for<'a> R: Row<Value<'a> = R>,
+{
+    let quoted = quote_table(server.control(), table);
+    let send = async {
+        let mut insert = server
+            .client()
+            .clone()
+            .with_setting("async_insert", "0")
+            .with_setting("insert_deduplicate", "0")
+            .insert_unescaped::<R>(&quoted)
+            .await?;
+        for row in rows {
+            insert.write(row).await?;
+        }
+        insert.end().await
+    };
+    send.await.map_err(|error| Failure::from_client("insert", &error))
+}
