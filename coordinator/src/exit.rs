@@ -3,6 +3,7 @@
 //! The numbers are a contract with scripts and never change; a code nobody knows is a failure.
 //! 4 (a person must allow it first) and 7 (verify found a mismatch) are kept for later commands.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use longshore_shared::config::{Config, ConfigError};
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use crate::output::Output;
 
-/// Width of an error where the terminal does not say.
+/// Width of an error on a terminal.
 const WIDTH: usize = 100;
 
 /// What went wrong, for the exit code.
@@ -170,7 +171,14 @@ pub(crate) fn failure(error: &Error, config: Option<&Config>, output: Output) ->
     if output.is_json() {
         eprintln!("{}", json(&report));
     } else {
-        eprint!("{}", text(&report, Output::has_colour()));
+        eprint!(
+            "{}",
+            text(
+                &report,
+                std::io::stderr().is_terminal(),
+                Output::has_colour()
+            )
+        );
     }
     ExitCode::from(report.kind.code())
 }
@@ -215,21 +223,23 @@ fn json(report: &Report) -> String {
     serde_json::to_string(&ErrorDocument { error }).expect("texts and numbers are JSON")
 }
 
-fn text(report: &Report, colour: bool) -> String {
-    struct Shown<'a>(&'a Report, bool);
+fn text(report: &Report, terminal: bool, colour: bool) -> String {
+    struct Shown<'a>(&'a Report, bool, bool);
     impl std::fmt::Display for Shown<'_> {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             let handler = MietteHandlerOpts::new()
                 .force_graphical(true)
-                .color(self.1)
+                .color(self.2)
                 .terminal_links(false)
                 .break_words(false)
                 .width(WIDTH)
+                // In a log or a pipe a statement to copy stays on its line.
+                .wrap_lines(self.1)
                 .build();
             handler.debug(self.0, f)
         }
     }
-    let shown = Shown(report, colour).to_string();
+    let shown = Shown(report, terminal, colour).to_string();
     format!("{}\n", shown.trim_end())
 }
 
@@ -240,7 +250,7 @@ mod tests {
     #[test]
     fn an_error_says_what_happened_and_what_to_do() {
         let report = Report::new(Kind::Conflict, "the job has ended").help("longshore status");
-        insta::assert_snapshot!(text(&report, false), @"
+        insta::assert_snapshot!(text(&report, true, false), @"
         × the job has ended
         help: longshore status
         ");

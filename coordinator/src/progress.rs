@@ -18,7 +18,8 @@ pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const LINE_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The rate is that of the last minute: a job can run for days.
 const PACE_WINDOW: Duration = Duration::from_mins(1);
-const BAR: &str = "{bar:24} {percent:>3}%  {msg}";
+/// Two lines, so that what a person looks for first fits into any terminal.
+const BAR: &str = "{bar:16} {percent:>3} %  {prefix}\n{wide_msg}";
 
 /// A job as it stands.
 pub(crate) struct Look {
@@ -152,12 +153,13 @@ impl Progress {
             .note(self.started.elapsed(), amount, look.census.rows);
         let left = self.pace.left(total.saturating_sub(amount));
         let percent = look.percent();
-        let words = words(look, &self.pace, left);
+        let (amounts, state) = (amounts(look, &self.pace), state(look, left));
         if let Shape::Bar(bar) = &self.shape {
             bar.set_position(percent);
-            bar.set_message(words);
+            bar.set_prefix(state);
+            bar.set_message(amounts);
         } else if self.is_line_due(percent) {
-            self.print_line(look, percent, left, &words);
+            self.print_line(look, percent, left, &format!("{state}, {amounts}"));
         }
     }
 
@@ -211,20 +213,13 @@ impl Progress {
     }
 }
 
-fn words(look: &Look, pace: &Pace, left: Option<Duration>) -> String {
+/// What was loaded, and how fast it goes.
+fn amounts(look: &Look, pace: &Pace) -> String {
     let Look { job, census } = look;
-    let mut words = vec![format!(
-        "{} of {} tasks",
-        text::count(census.done),
-        text::count(census.total)
-    )];
-    words.push(format!("{} rows", text::count(census.rows)));
+    let mut words = vec![format!("{} rows", text::count(census.rows))];
     if job.bytes > 0 {
-        words.push(format!(
-            "{} of {}",
-            text::bytes(census.bytes),
-            text::bytes(job.bytes)
-        ));
+        let (done, total) = (text::bytes(census.bytes), text::bytes(job.bytes));
+        words.push(format!("{done} of {total}"));
     }
     if let Some((amount, rows)) = pace.rates() {
         words.push(format!("{} rows/s", text::count(whole(rows))));
@@ -232,6 +227,14 @@ fn words(look: &Look, pace: &Pace, left: Option<Duration>) -> String {
             words.push(format!("{}/s", text::bytes(whole(amount))));
         }
     }
+    words.join(", ")
+}
+
+/// How far it is, how long it may take, who works, and what went wrong.
+fn state(look: &Look, left: Option<Duration>) -> String {
+    let census = &look.census;
+    let (done, total) = (text::count(census.done), text::count(census.total));
+    let mut words = vec![format!("{done} of {total} tasks")];
     if let Some(left) = left.filter(|_| census.done < census.total) {
         words.push(format!("about {} left", text::seconds(left)));
     }

@@ -17,7 +17,8 @@ KeeperMap tables need a path prefix in the configuration of every ClickHouse ser
   </clickhouse>
 Put that into a file in config.d, restart the server and run `longshore init` again.";
 
-const KEEPER_HELP: &str = "\
+/// What to check when Keeper does not answer the server.
+pub(crate) const KEEPER_HELP: &str = "\
 Longshore keeps its tasks in Keeper (or ZooKeeper). Check the <zookeeper> section of the server's
 configuration, and that Keeper runs.";
 
@@ -105,7 +106,7 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
             return reach(Report::new(Kind::Unreachable, message));
         }
         FailureKind::Unknown => {
-            let message = format!("lost the answer of ClickHouse at {url}: {words}");
+            let message = format!("no usable answer from ClickHouse at {url}: {words}");
             return reach(Report::new(Kind::Unreachable, message));
         }
         FailureKind::Reply => {
@@ -114,9 +115,12 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
         }
         FailureKind::Server(code) => code,
     };
+    // Below the first line stand advice for whoever runs the server, and nested exceptions.
+    let first_line = words.lines().next().unwrap_or_default();
     match code {
         516 | 192 | 193 | 194 => {
-            let message = format!("ClickHouse at {url} does not let user `{user}` in: {words}");
+            let message =
+                format!("ClickHouse at {url} does not let user `{user}` in: {first_line}");
             Report::new(Kind::Usage, message).help(password_help(config))
         }
         497 => {
@@ -124,7 +128,12 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
             let report = Report::new(Kind::Usage, message);
             match missing_grant(&failure.message) {
                 Some(grant) => {
-                    let user = sql::quote_identifier(user);
+                    let is_plain = user.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                    let user = if is_plain {
+                        user.to_owned()
+                    } else {
+                        sql::quote_identifier(user)
+                    };
                     report.help(format!(
                         "run as an administrator:\n  GRANT {grant} TO {user};"
                     ))
@@ -137,7 +146,7 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
                 .help(KEEPER_MAP_HELP)
         }
         225 | 999 => {
-            let message = format!("ClickHouse at {url} has trouble with Keeper: {words}");
+            let message = format!("ClickHouse at {url} has trouble with Keeper: {first_line}");
             Report::new(Kind::Unreachable, message).help(KEEPER_HELP)
         }
         60 | 81 => Report::new(Kind::Usage, words)

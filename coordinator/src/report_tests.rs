@@ -47,7 +47,7 @@ fn a_missing_grant_is_given_as_the_statement_to_run() {
         @"
         [2] user `loader` may not do this: Not enough privileges. To execute this query, it's necessary to have the grant CREATE TABLE ON default.x.
         run as an administrator:
-          GRANT CREATE TABLE ON default.x TO `loader`;
+          GRANT CREATE TABLE ON default.x TO loader;
         "
     );
 }
@@ -115,7 +115,7 @@ fn an_answer_that_was_lost() {
         message,
     };
     insta::assert_snapshot!(shown(failure), @"
-    [5] lost the answer of ClickHouse at http://ch:8123: 504 Gateway Timeout
+    [5] no usable answer from ClickHouse at http://ch:8123: 504 Gateway Timeout
     The address is from --server.
     Check that the server runs and that this is its HTTP port (8123, or 8443 with https), not the native one (9000).
     ");

@@ -8,9 +8,12 @@ use longshore_shared::store::{KeeperMapStore, TaskStore, environment};
 use longshore_shared::task::{Job, JobId};
 
 use crate::exit::{Error, Kind, Report};
+use crate::report;
 
 /// A person waits for the first answer; a firewall that swallows packets gives none.
-const FIRST_ANSWER_MAX: Duration = Duration::from_secs(15);
+pub(crate) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(15);
+/// A statement that needs no Keeper takes milliseconds.
+const PROBE_MAX: Duration = Duration::from_secs(3);
 /// Shorter beginnings of a job id match by accident.
 const PREFIX_CHARS_MIN: usize = 4;
 
@@ -26,7 +29,8 @@ impl Session {
     /// Opens the server and checks the control tables.
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
         let server = Server::new(config.connection.clone())?;
-        let environment = first_answer(config, environment(&server)).await??;
+        let environment =
+            bounded(config, &server, FIRST_ANSWER_MAX, environment(&server)).await??;
         let store = KeeperMapStore::new(server.clone());
         Ok(Self {
             server,
@@ -62,21 +66,32 @@ impl Session {
     }
 }
 
-/// Waits for the first answer of a server, but not for ever.
-pub(crate) async fn first_answer<T>(
+/// Waits for an answer, but not for ever, and tells who keeps silent: the server, or its Keeper.
+pub(crate) async fn bounded<T>(
     config: &Config,
+    server: &Server,
+    longest: Duration,
     answer: impl Future<Output = T>,
 ) -> Result<T, Error> {
-    let silent = |_| {
-        let seconds = FIRST_ANSWER_MAX.as_secs();
-        let message = format!(
-            "no answer from {} within {seconds} s",
-            config.connection.url
-        );
-        Report::new(Kind::Unreachable, message).help(crate::report::reach_help(config))
+    if let Ok(answer) = tokio::time::timeout(longest, answer).await {
+        return Ok(answer);
+    }
+    let url = &config.connection.url;
+    let seconds = longest.as_secs();
+    let report = match tokio::time::timeout(PROBE_MAX, server.facts()).await {
+        Ok(Ok(_)) => {
+            let message =
+                format!("ClickHouse at {url} answers, but has waited {seconds} s for Keeper");
+            Report::new(Kind::Unreachable, message).help(report::KEEPER_HELP)
+        }
+        Ok(Err(failure)) => return Err(failure.into()),
+        Err(_) => Report::new(
+            Kind::Unreachable,
+            format!("no answer from {url} within {seconds} s"),
+        )
+        .help(report::reach_help(config)),
     };
-    let answer = tokio::time::timeout(FIRST_ANSWER_MAX, answer).await;
-    answer.map_err(silent).map_err(Error::from)
+    Err(report.into())
 }
 
 fn no_job(text: &str) -> Report {

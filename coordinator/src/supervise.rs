@@ -305,9 +305,7 @@ fn program() -> PathBuf {
 fn fate(status: ExitStatus, restarts: u32) -> Fate {
     match status.code() {
         Some(0) => Fate::Leave,
-        None if restarts < RESTARTS_MAX => {
-            Fate::Restart(RESTART_PAUSE_MIN * 2u32.pow(restarts))
-        }
+        None if restarts < RESTARTS_MAX => Fate::Restart(RESTART_PAUSE_MIN * 2u32.pow(restarts)),
         // With an exit code it said why in its log, and would say so again.
         _ => Fate::GiveUp,
     }

@@ -6,8 +6,12 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Config, ConfigError, LogFormat};
+
+/// The crates that a plain level is meant for.
+const OWN_CRATES: [&str; 3] = ["longshore", "longshore_shared", "longshore_worker"];
 
 /// Starts the log of this process; `default_level` holds where no setting says otherwise.
 ///
@@ -17,14 +21,15 @@ use crate::config::{Config, ConfigError, LogFormat};
 /// A level or filter that cannot be read.
 pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
     let text = config.log.level.as_deref().unwrap_or(default_level);
+    let wrong = |reason: String| ConfigError::Value {
+        key: "log.level",
+        origin: config.origin("log.level").to_owned(),
+        message: format!("`{text}` is no level or filter: {reason}"),
+        help: Some("write error, warn, info, debug or trace".to_owned()),
+    };
     let filter = EnvFilter::builder()
-        .parse(text)
-        .map_err(|error| ConfigError::Value {
-            key: "log.level",
-            origin: config.origin("log.level").to_owned(),
-            message: format!("`{text}` is no level: {error}"),
-            help: Some("write error, warn, info, debug or trace".to_owned()),
-        })?;
+        .parse(directives(text))
+        .map_err(|error| wrong(error.to_string()))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -39,4 +44,46 @@ pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
         tracing::warn!("{warning}");
     }
     Ok(())
+}
+
+/// A plain level is meant for Longshore: the libraries below it say too much at `debug`.
+fn directives(text: &str) -> String {
+    let Ok(level) = text.parse::<LevelFilter>() else {
+        return text.to_owned();
+    };
+    let mut directives = level.min(LevelFilter::WARN).to_string();
+    for name in OWN_CRATES {
+        directives = format!("{directives},{name}={level}");
+    }
+    directives
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_level_is_meant_for_our_own_crates() {
+        assert_eq!(
+            directives("debug"),
+            "warn,longshore=debug,longshore_shared=debug,longshore_worker=debug"
+        );
+        assert!(directives("error").starts_with("error,"));
+        assert_eq!(directives("warn,hyper=trace"), "warn,hyper=trace");
+    }
+
+    #[test]
+    fn what_is_no_level_is_refused_with_the_setting_that_gave_it() {
+        let args = crate::config::CommonArgs {
+            config: Some("/dev/null".into()),
+            log: crate::config::LogArgs {
+                log_level: Some("loud=very".into()),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let config = args.load().expect("a level is only read when the log starts");
+        let error = init(&config, "warn").expect_err("no such level");
+        assert!(error.to_string().starts_with("log.level (from --log-level): `loud=very`"));
+    }
 }

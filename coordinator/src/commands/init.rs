@@ -1,14 +1,19 @@
 //! `longshore init`: makes the control tables.
 
+use std::time::Duration;
+
 use clap::Args;
 use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
-use longshore_shared::store;
+use longshore_shared::store::{self, StoreError};
 use serde::Serialize;
 
 use crate::exit::{Error, Exit};
 use crate::output::Output;
-use crate::session::first_answer;
+use crate::session::{FIRST_ANSWER_MAX, bounded};
+
+/// A dozen statements of some milliseconds each; without Keeper they would wait for minutes.
+const INIT_MAX: Duration = Duration::from_secs(40);
 
 /// Make the databases and control tables, where they are missing
 ///
@@ -29,9 +34,19 @@ struct Made {
 
 pub(crate) async fn run(_: InitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let server = Server::new(config.connection.clone())?;
-    // Proves address and password, with a bound; what follows may take longer.
-    first_answer(config, server.facts()).await??;
-    let report = store::init(&server).await?;
+    // Proves address and password, and Keeper where there are tables; what follows takes longer.
+    match bounded(
+        config,
+        &server,
+        FIRST_ANSWER_MAX,
+        store::environment(&server),
+    )
+    .await?
+    {
+        Ok(_) | Err(StoreError::NotInitialised(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let report = bounded(config, &server, INIT_MAX, store::init(&server)).await??;
     let made = Made {
         server: config.connection.url.clone(),
         database: server.control().to_owned(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::status::{self, JobStatus};
 use super::submit::{Submitted, submit};
-use super::tasks::{TaskLine, tasks_text};
+use super::tasks::TaskLine;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::progress::{LOOK_PAUSE, Progress, look};
@@ -219,7 +219,8 @@ fn summary_text(summary: &Summary) -> String {
         ));
     }
     if !problems.is_empty() {
-        lines.push(format!("\n{}", tasks_text(problems)));
+        lines.push(String::new());
+        lines.extend(problems.iter().map(TaskLine::problem));
         let more = tasks.unfinished().saturating_sub(problems.len() as u64);
         if more > 0 {
             lines.push(format!(

@@ -64,8 +64,8 @@ async fn a_job_with_failed_tasks() {
       bytes   4.00 GiB of 4.00 GiB
       took    1m 5s (189,933 rows/s, 63.02 MiB/s)
 
-    TASK                      STATE   ATTEMPTS  FILES  BYTES  ROWS  WORKER OR ERROR
-    0123456789abcdef-0000007  failed         5      3   30 B     0  lake/events/7.parquet: not a Parquet file
+    0123456789abcdef-0000007  failed after 5 attempts
+        lake/events/7.parquet: not a Parquet file
     … and 2 more: longshore tasks 0123456789abcdef --state failed,quarantined
 
     Next: longshore task 0123456789abcdef-0000007

@@ -12,6 +12,9 @@ use crate::output::{Output, Side, table};
 use crate::session::Session;
 use crate::text;
 
+/// Characters of a cause in a summary.
+const CAUSE_CHARS_MAX: usize = 400;
+
 /// List tasks of a job
 ///
 /// Tasks are read by key, page by page, until the limit is reached or all that are known to be in
@@ -55,6 +58,19 @@ impl TaskLine {
     /// Its key.
     pub(crate) fn task_id(&self) -> &str {
         &self.task_id
+    }
+}
+
+impl TaskLine {
+    /// A task that is not done, with its cause.
+    pub(crate) fn problem(&self) -> String {
+        format!(
+            "{}  {} after {}\n    {}",
+            self.task_id,
+            self.state.as_str(),
+            text::plural(self.attempts.into(), "attempt"),
+            text::line(&self.error, CAUSE_CHARS_MAX)
+        )
     }
 }
 
@@ -103,7 +119,7 @@ pub(crate) async fn run(args: TasksArgs, config: &Config, output: Output) -> Res
 }
 
 /// A table of tasks.
-pub(crate) fn tasks_text(tasks: &[TaskLine]) -> String {
+fn tasks_text(tasks: &[TaskLine]) -> String {
     if tasks.is_empty() {
         return "No such tasks.".to_owned();
     }
