@@ -174,29 +174,27 @@ impl Crew {
         }
     }
 
-    /// Waits until all workers have left by themselves, and asks them to after the grace time.
-    ///
-    /// A signal asks them at once, a second one kills them. Returns the first signal.
-    pub(crate) async fn leave(&mut self, grace: Duration, signals: &mut Signals) -> Option<u8> {
+    /// Waits until all workers have left by themselves; after the grace time, or on a signal, asks
+    /// them to. A signal after that kills them.
+    pub(crate) async fn leave(&mut self, grace: Duration, signals: &mut Signals) {
         tokio::select! {
-            () = self.all_ended() => return None,
-            signal = signals.next() => return self.drain(signals).await.or(Some(signal)),
+            () = self.all_ended() => return,
+            _ = signals.next() => {}
             () = tokio::time::sleep(grace) => {}
         }
-        self.drain(signals).await
+        self.drain(signals).await;
     }
 
-    /// Asks all workers to finish or hand back their tasks, and waits for them; a signal meanwhile
-    /// kills them, which is safe but makes their tasks wait for a lease. Returns that signal.
-    pub(crate) async fn drain(&mut self, signals: &mut Signals) -> Option<u8> {
+    /// Asks all workers to finish or hand back their tasks, and waits for them. A signal meanwhile
+    /// kills them, which is safe but makes their tasks wait for a lease.
+    pub(crate) async fn drain(&mut self, signals: &mut Signals) {
         self.signal(Signal::TERM);
-        let signal = tokio::select! {
-            () = self.all_ended() => return None,
-            signal = signals.next() => signal,
-        };
+        tokio::select! {
+            () = self.all_ended() => return,
+            _ = signals.next() => {}
+        }
         self.signal(Signal::KILL);
         self.all_ended().await;
-        Some(signal)
     }
 
     /// Removes the logs if they are in a folder of our own and nobody needs them.
@@ -286,8 +284,10 @@ impl Crew {
             self.logs.tail(number)
         );
         Report::new(kind, message).help(format!(
-            "the workers' logs are in {}",
-            self.logs.folder().display()
+            "the workers' logs are in {}
+to go on: longshore run {}",
+            self.logs.folder().display(),
+            self.job
         ))
     }
 }

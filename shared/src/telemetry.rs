@@ -21,15 +21,20 @@ const OWN_CRATES: [&str; 3] = ["longshore", "longshore_shared", "longshore_worke
 /// A level or filter that cannot be read.
 pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
     let text = config.log.level.as_deref().unwrap_or(default_level);
-    let wrong = |reason: String| ConfigError::Value {
+    let wrong = |reason: &str| ConfigError::Value {
         key: "log.level",
         origin: config.origin("log.level").to_owned(),
         message: format!("`{text}` is no level or filter: {reason}"),
         help: Some("write error, warn, info, debug or trace".to_owned()),
     };
+    // Alone, a word that is no level would be taken for the name of a module.
+    let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_word && text.parse::<LevelFilter>().is_err() {
+        return Err(wrong("not a level"));
+    }
     let filter = EnvFilter::builder()
         .parse(directives(text))
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(|error| wrong(&error.to_string()))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -74,16 +79,23 @@ mod tests {
 
     #[test]
     fn what_is_no_level_is_refused_with_the_setting_that_gave_it() {
-        let args = crate::config::CommonArgs {
-            config: Some("/dev/null".into()),
-            log: crate::config::LogArgs {
-                log_level: Some("loud=very".into()),
+        let said = |level: &str| {
+            let args = crate::config::CommonArgs {
+                config: Some("/dev/null".into()),
+                log: crate::config::LogArgs {
+                    log_level: Some(level.into()),
+                    ..Default::default()
+                },
                 ..Default::default()
-            },
-            ..Default::default()
+            };
+            let config = args
+                .load()
+                .expect("a level is only read when the log starts");
+            init(&config, "warn")
+                .expect_err("no such level")
+                .to_string()
         };
-        let config = args.load().expect("a level is only read when the log starts");
-        let error = init(&config, "warn").expect_err("no such level");
-        assert!(error.to_string().starts_with("log.level (from --log-level): `loud=very`"));
+        assert!(said("loud=very").starts_with("log.level (from --log-level): `loud=very`"));
+        assert!(said("loud").ends_with("not a level"));
     }
 }

@@ -100,28 +100,26 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Resul
     let mut progress = Progress::new(output);
     let end = watch(&session, &id, &mut crew, &mut signals, &mut progress).await;
     progress.finish();
-    let signal = match end {
-        Ok(End::Settled) => crew.leave(config.lease, &mut signals).await,
+    match end {
+        Ok(End::Settled) => {
+            crew.leave(config.lease, &mut signals).await;
+            crew.tidy();
+            summary(&session, &id, output).await
+        }
         Ok(End::Signal(signal)) => {
             output.note(
                 "Stopping: the workers finish or hand back their tasks. Once more kills them.",
             );
             crew.drain(&mut signals).await;
-            Some(signal)
-        }
-        Err(error) => {
-            crew.drain(&mut signals).await;
-            return Err(error);
-        }
-    };
-    crew.tidy();
-    match signal {
-        None => summary(&session, &id, output).await,
-        Some(signal) => {
+            crew.tidy();
             output.note(&format!(
                 "Stopped. Job {id} goes on with: longshore run {id} --workers {count}"
             ));
             Ok(Exit::Signal(signal))
+        }
+        Err(error) => {
+            crew.drain(&mut signals).await;
+            Err(error)
         }
     }
 }
