@@ -1,1 +1,28 @@
-fn main(){}
+//! `longshore`: plans loads, hands them to workers and shows how they go.
+
+mod cli;
+mod commands;
+mod exit;
+#[cfg(test)]
+mod fixture;
+mod history;
+mod logs;
+mod output;
+mod progress;
+mod report;
+mod session;
+mod signals;
+mod supervise;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match cli::Cli::try_parse() {
+        Ok(cli) => cli.run().await,
+        Err(error) => exit::usage(&error),
+    }
+}

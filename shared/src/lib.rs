@@ -1,9 +1,11 @@
 //! What the coordinator and the worker of Longshore must agree on.
 //!
 //! The dependency goes one way: `coordinator` and `worker` know this crate, never each other, and
-//! this crate knows neither. It reads no environment, no file and no terminal by itself.
+//! this crate knows neither. Only `config` and `telemetry` read the environment and files, when a
+//! program asks them to.
 
 pub mod clickhouse;
+pub mod config;
 pub mod faults;
 pub mod ledger;
 pub mod redact;
@@ -13,3 +15,4 @@ pub mod source;
 pub mod sql;
 pub mod store;
 pub mod task;
+pub mod telemetry;

@@ -4,6 +4,7 @@
 //! reading back: an answer alone proves nothing (an update that matches no row answers OK, and
 //! "Bad version" can hide a success, FAULTS F6).
 
+mod census;
 mod keeper_map;
 mod keys;
 mod memory;
@@ -15,6 +16,7 @@ pub mod conformance;
 
 use std::future::Future;
 
+pub use census::{Census, census, find_tasks};
 pub use keeper_map::KeeperMapStore;
 pub use memory::{MemoryStore, Mishap};
 pub use pack::{pack, unpack};

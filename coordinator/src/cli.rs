@@ -1,0 +1,107 @@
+//! The whole grammar on one page: what a user can say, and which command answers.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
+use longshore_shared::telemetry;
+
+use crate::commands::{init, plan, run, status, submit, task, tasks};
+use crate::exit::{self, Error, Exit};
+use crate::output::Output;
+
+/// Messages of the log below this are not shown unless asked for.
+const LOG_LEVEL: &str = "warn";
+
+const EXAMPLES: &str = "\
+Examples:
+  longshore init
+  longshore plan files --target db.table --url 's3://bucket/path/*.parquet'
+  longshore run JOB --workers 4
+  longshore status JOB --watch
+
+Exit codes:
+  0 ok
+  1 error
+  2 wrong usage, setting or input
+  3 the job ended, or was paused, with tasks that are not done
+  5 the server, or its Keeper, cannot be reached
+  6 the state of the job or of the control tables does not admit it
+  129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM";
+
+/// Load and re-load very large amounts of data into ClickHouse, exactly once
+///
+/// A plan cuts the work into chunks and writes them as tasks into ClickHouse. A submitted plan is
+/// a job; any number of workers load its tasks, each exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print the result, and an error, as JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::InitArgs),
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
+    Submit(submit::SubmitArgs),
+    Run(run::RunArgs),
+    Status(status::StatusArgs),
+    Tasks(tasks::TasksArgs),
+    Task(task::TaskArgs),
+}
+
+impl Cli {
+    /// Runs the command and turns its end into an exit code.
+    pub(crate) async fn run(self) -> ExitCode {
+        let output = Output::new(self.json);
+        let config = match self.config() {
+            Ok(config) => config,
+            Err(error) => return exit::failure(&error, None, output),
+        };
+        match Box::pin(self.command.run(&config, output)).await {
+            Ok(exit) => exit.into(),
+            Err(error) => exit::failure(&error, Some(&config), output),
+        }
+    }
+
+    fn config(&self) -> Result<Config, Error> {
+        let config = self.common.load_with(&self.command.worker_args())?;
+        telemetry::init(&config, LOG_LEVEL)?;
+        Ok(config)
+    }
+}
+
+impl Command {
+    async fn run(self, config: &Config, output: Output) -> Result<Exit, Error> {
+        match self {
+            Self::Init(args) => init::run(args, config, output).await,
+            Self::Plan(command) => plan::run(command, config, output).await,
+            Self::Submit(args) => submit::run(args, config, output).await,
+            Self::Run(args) => run::run(args, config, output).await,
+            Self::Status(args) => status::run(args, config, output).await,
+            Self::Tasks(args) => tasks::run(args, config, output).await,
+            Self::Task(args) => task::run(args, config, output).await,
+        }
+    }
+
+    /// Settings of the workers that a command starts.
+    fn worker_args(&self) -> WorkerArgs {
+        match self {
+            Self::Run(args) => args.worker_args(),
+            _ => WorkerArgs::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

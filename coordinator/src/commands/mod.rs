@@ -1,0 +1,9 @@
+//! One file a command: its arguments, and `run`.
+
+pub(crate) mod init;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod submit;
+pub(crate) mod task;
+pub(crate) mod tasks;

@@ -1,0 +1,25 @@
+//! `longshore plan`: makes plans, and shows them.
+
+mod show;
+
+use clap::Subcommand;
+use longshore_shared::config::Config;
+
+use crate::exit::{Error, Exit};
+use crate::output::Output;
+
+/// Make a plan, or show one
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    Show(show::ShowArgs),
+}
+
+pub(crate) async fn run(
+    command: PlanCommand,
+    config: &Config,
+    output: Output,
+) -> Result<Exit, Error> {
+    match command {
+        PlanCommand::Show(args) => show::run(args, config, output).await,
+    }
+}

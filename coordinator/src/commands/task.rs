@@ -1,0 +1,337 @@
+//! `longshore task`: everything known of one task, and what happens next.
+
+use clap::Args;
+use longshore_shared::config::Config;
+use longshore_shared::store::{StoreError, TaskBrief, TaskStore, WorkerRecord};
+use longshore_shared::task::{
+    Chunk, Job, JobState, Manifest, SourceFile, StateName, Task, TaskId, TaskState,
+};
+use serde::Serialize;
+
+use crate::exit::{Error, Exit, Kind, Report};
+use crate::history::{self, AttemptLine, ReceiptLine};
+use crate::output::{Output, Side, table};
+use crate::session::Session;
+use crate::text;
+
+/// Files shown in the text; JSON has them all.
+const FILES_SHOWN: usize = 20;
+
+/// Show one task: its files, attempts, manifest and receipts, and what happens next
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// Task id: JOB-NUMBER
+    #[arg(value_name = "ID")]
+    task: String,
+}
+
+#[derive(Debug, Serialize)]
+struct TaskDocument {
+    task_id: String,
+    job_id: String,
+    state: StateName,
+    epoch: u64,
+    attempts: u32,
+    deaths: u32,
+    worker: String,
+    endpoint: String,
+    error: String,
+    rows: u64,
+    bytes: u64,
+    changed_at: Option<String>,
+    next: String,
+    files: Vec<FileLine>,
+    manifest: Option<Manifest>,
+    receipts: Vec<ReceiptLine>,
+    history: Vec<AttemptLine>,
+}
+
+/// A file of a chunk.
+#[derive(Debug, Serialize)]
+pub(crate) struct FileLine {
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) etag: String,
+}
+
+impl From<SourceFile> for FileLine {
+    fn from(file: SourceFile) -> Self {
+        Self {
+            path: file.path,
+            size: file.size,
+            etag: file.etag,
+        }
+    }
+}
+
+pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+    let id: TaskId = args.task.parse()?;
+    let session = Session::open(config).await?;
+    let job = session.job(id.job.as_str()).await?;
+    let Some(task) = session.store.task(&id).await? else {
+        let message = format!(
+            "job {} has no task {id}: it has {}",
+            job.id,
+            text::plural(job.tasks.into(), "task")
+        );
+        return Err(Report::new(Kind::Usage, message).into());
+    };
+    let brief = session
+        .store
+        .briefs(std::slice::from_ref(&id))
+        .await?
+        .into_iter()
+        .next();
+    let worker = match task.progress.state.owner() {
+        Some(owner) => session.store.worker(&owner.worker).await?,
+        None => None,
+    };
+    let next = next(&job, &task, brief.as_ref(), worker.as_ref());
+    let files = files_of(&task)?;
+    let receipts = history::receipts(&session.server, &id).await?;
+    let history = history::attempts(&session.server, &id).await?;
+    output.show(&document(task, files, next, receipts, history), task_text)?;
+    Ok(Exit::Done)
+}
+
+/// The files that a task loads.
+pub(crate) fn files_of(task: &Task) -> Result<Vec<FileLine>, StoreError> {
+    Ok(Chunk::decode(&task.chunk)?
+        .files
+        .into_iter()
+        .map(FileLine::from)
+        .collect())
+}
+
+fn document(
+    task: Task,
+    files: Vec<FileLine>,
+    next: String,
+    receipts: Vec<ReceiptLine>,
+    history: Vec<AttemptLine>,
+) -> TaskDocument {
+    let state = task.progress.state;
+    let name = state.name();
+    let owner = state.owner().cloned();
+    let (manifest, error, rows) = match state {
+        TaskState::Pending { error, .. } | TaskState::Failed { error } => (None, error, 0),
+        TaskState::Claimed { .. } => (None, String::new(), 0),
+        TaskState::Publishing { manifest, .. } => (Some(manifest), String::new(), 0),
+        TaskState::Done { rows } => (None, String::new(), rows),
+        TaskState::Quarantined { manifest, error } => (Some(manifest), error, 0),
+    };
+    let (worker, endpoint) = owner
+        .map(|owner| (owner.worker.0, owner.endpoint))
+        .unwrap_or_default();
+    TaskDocument {
+        task_id: task.id.to_string(),
+        job_id: task.id.job.to_string(),
+        state: name,
+        epoch: task.progress.epoch.0,
+        attempts: task.progress.attempts,
+        deaths: task.progress.deaths,
+        worker,
+        endpoint,
+        error,
+        rows,
+        bytes: task.bytes,
+        changed_at: text::time(task.changed_ms),
+        next,
+        files,
+        manifest,
+        receipts,
+        history,
+    }
+}
+
+/// What happens to the task next, or what a person has to do.
+fn next(
+    job: &Job,
+    task: &Task,
+    brief: Option<&TaskBrief>,
+    worker: Option<&WorkerRecord>,
+) -> String {
+    let id = &job.id;
+    let lost = match worker {
+        Some(worker) if worker.has_lapsed() => Some(format!(
+            "whose heartbeat stopped {} ago",
+            text::duration_ms(worker.age_ms)
+        )),
+        Some(_) => None,
+        None => Some("which has left".to_owned()),
+    };
+    match &task.progress.state {
+        TaskState::Pending { .. } => next_of_pending(job, brief.is_none_or(|brief| brief.due)),
+        TaskState::Claimed { owner } => match lost {
+            None => format!("worker {} loads it into its staging tables.", owner.worker),
+            Some(lost) => format!(
+                "it belongs to worker {}, {lost}. Another worker will take it over and load it afresh; \
+                 nothing of it is in the target.",
+                owner.worker
+            ),
+        },
+        TaskState::Publishing { owner, .. } => match lost {
+            None => format!(
+                "worker {} moves what it staged into the target.",
+                owner.worker
+            ),
+            Some(lost) => format!(
+                "it belongs to worker {}, {lost}. Another worker will take it over and finish the moves \
+                 of the manifest; nothing is loaded again.",
+                owner.worker
+            ),
+        },
+        TaskState::Done { .. } => "nothing; every row is in its target, and proved.".to_owned(),
+        TaskState::Failed { .. } => format!(
+            "nothing by itself; its files are not in the target. Mend the cause, then plan these files \
+             as a job of their own: longshore plan files --files LIST (names: longshore task {} --json).",
+            task.id
+        ),
+        TaskState::Quarantined { .. } => format!(
+            "a person has to decide, because it could not be proved whether a move happened. The manifest names \
+             the parts, the error what was found, and the staging tables are kept. Look for the parts in \
+             the targets (system.parts by uuid) before anything is loaded again. Job {id} goes on without it."
+        ),
+    }
+}
+
+fn next_of_pending(job: &Job, is_due: bool) -> String {
+    let id = &job.id;
+    match job.state {
+        JobState::Planned => format!("it waits until the job is submitted: longshore submit {id}"),
+        JobState::Paused => format!("the job is paused; to let it go on: longshore submit {id}"),
+        JobState::Running if is_due => "the next free worker takes it.".to_owned(),
+        JobState::Running => {
+            "it waits a moment after its last attempt, then the next free worker takes it."
+                .to_owned()
+        }
+        JobState::Completed | JobState::Failed | JobState::Cancelled => {
+            format!("nothing; the job is {}.", job.state.as_str())
+        }
+    }
+}
+
+fn task_text(task: &TaskDocument) -> String {
+    let attempts = match task.deaths {
+        0 => task.attempts.to_string(),
+        deaths => format!("{}, in {deaths} of them its worker died", task.attempts),
+    };
+    let mut lines = vec![
+        format!("task      {}  {}", task.task_id, task.state.as_str()),
+        format!("attempts  {attempts} (epoch {})", task.epoch),
+    ];
+    let mut fact = |name: &str, value: &str| {
+        if !value.is_empty() {
+            lines.push(format!("{name:<9} {value}"));
+        }
+    };
+    fact("worker", &task.worker);
+    fact("server", &task.endpoint);
+    if task.state == StateName::Done {
+        fact("rows", &text::count(task.rows));
+    }
+    fact("error", &task.error);
+    fact("changed", task.changed_at.as_deref().unwrap_or_default());
+    lines.push(format!("\nNext: {}", task.next));
+    lines.push(format!("\n{}", files_text(&task.files)));
+    if let Some(manifest) = &task.manifest {
+        lines.push(format!(
+            "\nManifest: {} rows\n{}",
+            text::count(manifest.rows),
+            manifest_text(manifest)
+        ));
+    }
+    if !task.receipts.is_empty() {
+        lines.push(format!("\nReceipts:\n{}", receipts_text(&task.receipts)));
+    }
+    if !task.history.is_empty() {
+        lines.push(format!("\nHistory:\n{}", history_text(&task.history)));
+    }
+    lines.join("\n")
+}
+
+fn files_text(files: &[FileLine]) -> String {
+    let columns = [("FILE", Side::Left), ("BYTES", Side::Right)];
+    let rows = files.iter().take(FILES_SHOWN);
+    let rows = rows
+        .map(|file| vec![file.path.clone(), text::count(file.size)])
+        .collect();
+    let mut text = table(&columns, rows);
+    if files.len() > FILES_SHOWN {
+        text = format!(
+            "{text}\n… and {} more (--json shows all)",
+            files.len() - FILES_SHOWN
+        );
+    }
+    text
+}
+
+fn manifest_text(manifest: &Manifest) -> String {
+    let columns = [
+        ("TARGET", Side::Left),
+        ("PARTITION", Side::Left),
+        ("PARTS", Side::Right),
+        ("ROWS", Side::Right),
+    ];
+    let rows = manifest.tables.iter().flat_map(|staged| {
+        staged.lines.iter().map(|line| {
+            vec![
+                staged.target.to_string(),
+                line.partition.clone(),
+                line.parts.len().to_string(),
+                text::count(line.rows()),
+            ]
+        })
+    });
+    table(&columns, rows.collect())
+}
+
+fn receipts_text(receipts: &[ReceiptLine]) -> String {
+    let columns = [
+        ("TARGET", Side::Left),
+        ("ROWS READ", Side::Right),
+        ("ROWS MOVED", Side::Right),
+        ("PARTITIONS", Side::Right),
+        ("PARTS", Side::Right),
+        ("PROVED", Side::Left),
+    ];
+    let rows = receipts.iter().map(|receipt| {
+        vec![
+            receipt.target.clone(),
+            text::count(receipt.rows_read),
+            text::count(receipt.rows_staged),
+            receipt.partitions.len().to_string(),
+            receipt.parts.to_string(),
+            text::time(receipt.published_ms).unwrap_or_default(),
+        ]
+    });
+    table(&columns, rows.collect())
+}
+
+fn history_text(history: &[AttemptLine]) -> String {
+    let columns = [
+        ("AT", Side::Left),
+        ("ATTEMPT", Side::Right),
+        ("EPOCH", Side::Right),
+        ("EVENT", Side::Left),
+        ("AFTER", Side::Right),
+        ("WORKER", Side::Left),
+        ("MESSAGE", Side::Left),
+    ];
+    let rows = history.iter().map(|line| {
+        vec![
+            text::time(line.at_ms).unwrap_or_default(),
+            line.attempt.to_string(),
+            line.epoch.to_string(),
+            line.event.clone(),
+            text::duration_ms(i64::try_from(line.elapsed_ms).unwrap_or(i64::MAX)),
+            line.worker.clone(),
+            text::line(&line.message, text::CELL_CHARS_MAX),
+        ]
+    });
+    table(&columns, rows.collect())
+}
+
+#[cfg(test)]
+#[path = "task_tests.rs"]
+mod tests;

@@ -1,0 +1,259 @@
+//! How the program ends: kinds of errors, their exit codes, and how they are shown.
+//!
+//! The numbers are a contract with scripts and never change; a code nobody knows is a failure.
+//! 4 (a person must allow it first) and 7 (verify found a mismatch) are kept for later commands.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use longshore_shared::config::{Config, ConfigError};
+use longshore_shared::schema::GraphError;
+use longshore_shared::store::StoreError;
+use longshore_shared::task::IdError;
+use miette::{Diagnostic, MietteHandlerOpts, ReportHandler};
+use serde::Serialize;
+
+use crate::output::Output;
+
+/// Width of an error on a terminal.
+const WIDTH: usize = 100;
+
+/// What went wrong, for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Anything else.
+    Error,
+    /// The command, a setting or its input is wrong.
+    Usage,
+    /// The job ended, or stopped, with tasks that are not done.
+    Unfinished,
+    /// No way to the server, or from the server to Keeper.
+    Unreachable,
+    /// The state of the job or of the tables does not admit it.
+    Conflict,
+}
+
+impl Kind {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Error => 1,
+            Self::Usage => 2,
+            Self::Unfinished => 3,
+            Self::Unreachable => 5,
+            Self::Conflict => 6,
+        }
+    }
+}
+
+/// The end of a command that had no error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well.
+    Done,
+    /// The job is not, or not wholly, done.
+    Unfinished,
+    /// A signal ended the command.
+    Signal(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Unfinished => Self::from(Kind::Unfinished.code()),
+            // The way a shell reports a program that a signal ended.
+            Exit::Signal(number) => Self::from(128 + number),
+        }
+    }
+}
+
+/// An error as a user sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Report {
+    /// Its kind.
+    pub(crate) kind: Kind,
+    /// What happened.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) help: Option<String>,
+}
+
+impl Report {
+    /// An error without a remedy.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Diagnostic for Report {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+    }
+}
+
+/// Whatever a command can end with. `crate::report` says what it means and what to do.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A setting.
+    Config(ConfigError),
+    /// The store or the server.
+    Store(StoreError),
+    /// The target or its views.
+    Graph(Box<GraphError>),
+    /// Already in a user's words.
+    Report(Report),
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<longshore_shared::clickhouse::Failure> for Error {
+    fn from(failure: longshore_shared::clickhouse::Failure) -> Self {
+        Self::Store(failure.into())
+    }
+}
+
+impl From<GraphError> for Error {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(Box::new(error))
+    }
+}
+
+impl From<Report> for Error {
+    fn from(report: Report) -> Self {
+        Self::Report(report)
+    }
+}
+
+impl From<IdError> for Error {
+    fn from(error: IdError) -> Self {
+        Self::Report(Report::new(Kind::Usage, error.to_string()))
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Report(Report::new(
+            Kind::Error,
+            format!("cannot write the result: {error}"),
+        ))
+    }
+}
+
+/// Shows an error on standard error and gives its exit code.
+pub(crate) fn failure(error: &Error, config: Option<&Config>, output: Output) -> ExitCode {
+    let report = crate::report::of(error, config);
+    if output.is_json() {
+        eprintln!("{}", json(&report));
+    } else {
+        eprint!(
+            "{}",
+            text(
+                &report,
+                std::io::stderr().is_terminal(),
+                Output::has_colour()
+            )
+        );
+    }
+    ExitCode::from(report.kind.code())
+}
+
+/// Shows help, version or what is wrong with the command line.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help and version; a closed pipe is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().any(|arg| arg == "--json") {
+        let message = error.render().to_string();
+        let message = message.trim().trim_start_matches("error: ");
+        eprintln!("{}", json(&Report::new(Kind::Usage, message)));
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(Kind::Usage.code())
+}
+
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    error: ErrorFields<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorFields<'a> {
+    kind: Kind,
+    message: &'a str,
+    help: Option<&'a str>,
+    exit_code: u8,
+}
+
+fn json(report: &Report) -> String {
+    let error = ErrorFields {
+        kind: report.kind,
+        message: &report.message,
+        help: report.help.as_deref(),
+        exit_code: report.kind.code(),
+    };
+    serde_json::to_string(&ErrorDocument { error }).expect("texts and numbers are JSON")
+}
+
+fn text(report: &Report, terminal: bool, colour: bool) -> String {
+    struct Shown<'a>(&'a Report, bool, bool);
+    impl std::fmt::Display for Shown<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            let handler = MietteHandlerOpts::new()
+                .force_graphical(true)
+                .color(self.2)
+                .terminal_links(false)
+                .break_words(false)
+                .width(WIDTH)
+                // In a log or a pipe a statement to copy stays on its line.
+                .wrap_lines(self.1)
+                .build();
+            handler.debug(self.0, f)
+        }
+    }
+    let shown = Shown(report, terminal, colour).to_string();
+    format!("{}\n", shown.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_happened_and_what_to_do() {
+        let report = Report::new(Kind::Conflict, "the job has ended").help("longshore status");
+        insta::assert_snapshot!(text(&report, true, false), @"
+        × the job has ended
+        help: longshore status
+        ");
+        insta::assert_snapshot!(json(&report), @r#"{"error":{"kind":"conflict","message":"the job has ended","help":"longshore status","exit_code":6}}"#);
+    }
+}

@@ -1,0 +1,100 @@
+//! A command's way to the server: opened once, checked once.
+
+use std::time::Duration;
+
+use longshore_shared::clickhouse::Server;
+use longshore_shared::config::Config;
+use longshore_shared::store::{KeeperMapStore, TaskStore, environment};
+use longshore_shared::task::{Job, JobId};
+
+use crate::exit::{Error, Kind, Report};
+use crate::report;
+
+/// A person waits for the first answer; a firewall that swallows packets gives none.
+pub(crate) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(15);
+/// A statement that needs no Keeper takes milliseconds.
+const PROBE_MAX: Duration = Duration::from_secs(3);
+/// Shorter beginnings of a job id match by accident.
+const PREFIX_CHARS_MIN: usize = 4;
+
+/// A server whose control tables this program can use.
+pub(crate) struct Session {
+    pub(crate) server: Server,
+    pub(crate) store: KeeperMapStore,
+    /// Identity of the environment: plans made for another one are refused.
+    pub(crate) environment: String,
+}
+
+impl Session {
+    /// Opens the server and checks the control tables.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
+        let server = Server::new(config.connection.clone())?;
+        let environment =
+            bounded(config, &server, FIRST_ANSWER_MAX, environment(&server)).await??;
+        let store = KeeperMapStore::new(server.clone());
+        Ok(Self {
+            server,
+            store,
+            environment,
+        })
+    }
+
+    /// A job by its id, or by a beginning of it that fits no other.
+    pub(crate) async fn job(&self, text: &str) -> Result<Job, Error> {
+        if let Ok(id) = text.parse::<JobId>() {
+            let job = self.store.job(&id).await?;
+            return job.ok_or_else(|| no_job(text).into());
+        }
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if text.len() < PREFIX_CHARS_MIN || !is_hex {
+            let message = format!("`{text}` is not a job id");
+            let help =
+                "a job id has 16 hex digits, its first four or more will do: longshore status";
+            return Err(Report::new(Kind::Usage, message).help(help).into());
+        }
+        let mut jobs = self.store.jobs().await?;
+        jobs.retain(|job| job.id.as_str().starts_with(text));
+        match jobs.len() {
+            0 => Err(no_job(text).into()),
+            1 => Ok(jobs.swap_remove(0)),
+            _ => {
+                let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+                let message = format!("several jobs begin with {text}: {}", ids.join(", "));
+                Err(Report::new(Kind::Usage, message).into())
+            }
+        }
+    }
+}
+
+/// Waits for an answer, but not for ever, and tells who keeps silent: the server, or its Keeper.
+pub(crate) async fn bounded<T>(
+    config: &Config,
+    server: &Server,
+    longest: Duration,
+    answer: impl Future<Output = T>,
+) -> Result<T, Error> {
+    if let Ok(answer) = tokio::time::timeout(longest, answer).await {
+        return Ok(answer);
+    }
+    let url = &config.connection.url;
+    let seconds = longest.as_secs();
+    let report = match tokio::time::timeout(PROBE_MAX, server.facts()).await {
+        Ok(Ok(_)) => {
+            let message =
+                format!("ClickHouse at {url} answers, but has waited {seconds} s for Keeper");
+            Report::new(Kind::Unreachable, message).help(report::KEEPER_HELP)
+        }
+        Ok(Err(failure)) => return Err(failure.into()),
+        Err(_) => Report::new(
+            Kind::Unreachable,
+            format!("no answer from {url} within {seconds} s"),
+        )
+        .help(report::reach_help(config)),
+    };
+    Err(report.into())
+}
+
+fn no_job(text: &str) -> Report {
+    Report::new(Kind::Usage, format!("there is no job {text}"))
+        .help("`longshore status` lists all jobs and plans")
+}

@@ -1,0 +1,396 @@
+//! Puts the four layers on top of each other and checks what comes out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::error::{Actual, Kind};
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Error, Figment, Metadata, Profile, Provider};
+use serde::Deserialize;
+
+use super::{
+    CommonArgs, Config, ConfigError, DEFAULTS, Environment, FILE_NAME, LEASE_MIN, LogConfig,
+    POLL_MIN, SLOTS_MAX, WorkerArgs, address, password,
+};
+use crate::clickhouse::Connection;
+
+/// Every setting that a file can hold.
+pub(super) const KEYS: [&str; 10] = [
+    "server.url",
+    "server.user",
+    "server.password_file",
+    "control.database",
+    "control.staging_database",
+    "worker.lease",
+    "worker.slots",
+    "worker.poll_max",
+    "log.format",
+    "log.level",
+];
+
+/// A key further away than this from what was written is no suggestion.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// One layer: a file, or a single variable or flag. Its name is the origin in messages.
+#[derive(Debug)]
+pub(super) struct Layer {
+    origin: String,
+    values: Dict,
+}
+
+impl Layer {
+    /// One value of the environment or of a flag.
+    pub(super) fn setting(key: &'static str, origin: &str, text: &str) -> Self {
+        // Only this one is a number in the file; a database may well be named `2024`.
+        let number = (key == "worker.slots")
+            .then(|| text.parse::<u32>().ok())
+            .flatten();
+        let value = number.map_or_else(|| Value::from(text), Value::from);
+        let values = figment::util::nest(key, value)
+            .into_dict()
+            .unwrap_or_default();
+        Self {
+            origin: origin.to_owned(),
+            values,
+        }
+    }
+
+    fn file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+            what: "the configuration file",
+            path: path.to_owned(),
+            source,
+        })?;
+        let values = parse(&text).map_err(|message| ConfigError::Syntax {
+            path: path.to_owned(),
+            message,
+        })?;
+        Ok(Self {
+            origin: path.display().to_string(),
+            values,
+        })
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    server: RawServer,
+    control: RawControl,
+    worker: RawWorker,
+    log: LogConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawServer {
+    url: String,
+    user: String,
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawControl {
+    database: String,
+    staging_database: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWorker {
+    #[serde(with = "humantime_serde")]
+    lease: Duration,
+    slots: u32,
+    #[serde(with = "humantime_serde")]
+    poll_max: Duration,
+}
+
+/// Reads all layers.
+pub(super) fn load(
+    common: &CommonArgs,
+    worker: &WorkerArgs,
+    environment: &Environment,
+) -> Result<Config, ConfigError> {
+    let file = find_file(common.config.as_deref(), environment);
+    let mut figment = Figment::from(Layer {
+        origin: "default".to_owned(),
+        values: defaults(),
+    });
+    if let Some(path) = &file {
+        let layer = Layer::file(path)?;
+        check_keys(path, &layer.values)?;
+        figment = figment.merge(layer);
+    }
+    let (settings, warnings) = environment.settings()?;
+    for setting in settings.into_iter().chain(flags(common, worker)) {
+        figment = figment.merge(setting);
+    }
+    let origins = origins(&figment);
+    let raw: Raw = figment
+        .extract()
+        .map_err(|error| value_error(&error, &origins))?;
+    check(raw, origins, environment, warnings, file)
+}
+
+fn parse(text: &str) -> Result<Dict, String> {
+    let mut profiles = Toml::string(text)
+        .data()
+        .map_err(|error| without_source(&error.to_string()))?;
+    Ok(profiles.remove(&Profile::Default).unwrap_or_default())
+}
+
+/// The parser shows the line at fault, and somebody may have put a password there.
+fn without_source(message: &str) -> String {
+    let words: Vec<&str> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.contains('|'))
+        .collect();
+    words.join(": ").replace("TOML parse error at ", "")
+}
+
+fn defaults() -> Dict {
+    parse(DEFAULTS).expect("the embedded defaults are TOML: a test reads them")
+}
+
+fn find_file(flag: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
+    let named = flag
+        .map(Path::to_owned)
+        .or_else(|| environment.get("LONGSHORE_CONFIG").map(Into::into));
+    named.or_else(|| Some(PathBuf::from(FILE_NAME)).filter(|path| path.exists()))
+}
+
+fn flags(common: &CommonArgs, worker: &WorkerArgs) -> Vec<Layer> {
+    let connection = &common.connection;
+    let password_file = connection
+        .password_file
+        .as_ref()
+        .map(|path| path.display().to_string());
+    [
+        ("server.url", "--server", connection.server.clone()),
+        ("server.user", "--user", connection.user.clone()),
+        ("server.password_file", "--password-file", password_file),
+        (
+            "control.database",
+            "--database",
+            connection.database.clone(),
+        ),
+        (
+            "control.staging_database",
+            "--staging-database",
+            connection.staging_database.clone(),
+        ),
+        ("worker.lease", "--lease", worker.lease.clone()),
+        (
+            "worker.slots",
+            "--slots",
+            worker.slots.map(|slots| slots.to_string()),
+        ),
+        ("worker.poll_max", "--poll-max", worker.poll_max.clone()),
+        (
+            "log.format",
+            "--log-format",
+            common.log.log_format.map(|form| form.as_str().to_owned()),
+        ),
+        ("log.level", "--log-level", common.log.log_level.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(key, origin, text)| Some(Layer::setting(key, origin, &text?)))
+    .collect()
+}
+
+fn origins(figment: &Figment) -> BTreeMap<&'static str, String> {
+    KEYS.iter()
+        .filter_map(|key| Some((*key, figment.find_metadata(key)?.name.to_string())))
+        .collect()
+}
+
+/// Refuses a key that no setting has: a misspelt one would silently do nothing.
+fn check_keys(path: &Path, values: &Dict) -> Result<(), ConfigError> {
+    for key in leaves("", values) {
+        if KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        let likeness = |known: &str| {
+            let leaf = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+            // Right name in the wrong section is the likeliest slip.
+            strsim::jaro_winkler(known, &key).max(strsim::jaro_winkler(&leaf(known), &leaf(&key)))
+        };
+        let meant = KEYS
+            .into_iter()
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+            .filter(|known| likeness(known) >= LIKENESS_MIN);
+        return Err(ConfigError::UnknownKey {
+            key,
+            path: path.to_owned(),
+            meant,
+        });
+    }
+    Ok(())
+}
+
+fn leaves(prefix: &str, values: &Dict) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (name, value) in values {
+        let key = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
+        match value.as_dict() {
+            Some(inner) => keys.extend(leaves(&key, inner)),
+            None => keys.push(key),
+        }
+    }
+    keys
+}
+
+/// A value of the wrong type, with the setting it was given for.
+fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> ConfigError {
+    let path = error.path.join(".");
+    let key = KEYS
+        .into_iter()
+        .find(|key| *key == path)
+        .unwrap_or("settings");
+    let origin = error
+        .metadata
+        .as_ref()
+        .map(|metadata| metadata.name.to_string());
+    let origin = origin
+        .or_else(|| origins.get(key).cloned())
+        .unwrap_or_else(|| "default".to_owned());
+    let wanted = match key {
+        "worker.lease" | "worker.poll_max" => "a duration such as `15s` or `2m`",
+        "worker.slots" => "a whole number",
+        "log.format" => "`text` or `json`",
+        _ => "text in quotes",
+    };
+    let found = match &error.kind {
+        Kind::InvalidType(found, _) | Kind::InvalidValue(found, _) => match found {
+            Actual::Str(text) => format!(", not `{text}`"),
+            Actual::Unsigned(number) => format!(", not {number}"),
+            Actual::Signed(number) => format!(", not {number}"),
+            other => format!(", not {other}"),
+        },
+        Kind::UnknownVariant(text, _) => format!(", not `{text}`"),
+        _ => String::new(),
+    };
+    ConfigError::Value {
+        key,
+        origin,
+        message: format!("must be {wanted}{found}"),
+        help: None,
+    }
+}
+
+fn check(
+    raw: Raw,
+    mut origins: BTreeMap<&'static str, String>,
+    environment: &Environment,
+    warnings: Vec<String>,
+    file: Option<PathBuf>,
+) -> Result<Config, ConfigError> {
+    let wrong = |key: &'static str, message: String, help: Option<String>| {
+        let origin = origins
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| "default".to_owned());
+        ConfigError::Value {
+            key,
+            origin,
+            message,
+            help,
+        }
+    };
+    let url = address::check(&raw.server.url)
+        .map_err(|(message, help)| wrong("server.url", message, help))?;
+    let staging = raw
+        .control
+        .staging_database
+        .unwrap_or_else(|| format!("{}_staging", raw.control.database));
+    let names = [
+        ("control.database", &raw.control.database),
+        ("control.staging_database", &staging),
+    ];
+    for (key, name) in names {
+        if !is_plain_name(name) {
+            let help = "use letters, digits and `_`, and no digit first".to_owned();
+            return Err(wrong(
+                key,
+                format!("`{name}` cannot be used here"),
+                Some(help),
+            ));
+        }
+    }
+    if staging == raw.control.database {
+        let message = "must not be the database of the control tables".to_owned();
+        return Err(wrong("control.staging_database", message, None));
+    }
+    if raw.worker.lease < LEASE_MIN {
+        return Err(wrong("worker.lease", "is shorter than 1s".to_owned(), None));
+    }
+    if raw.worker.poll_max < POLL_MIN {
+        return Err(wrong(
+            "worker.poll_max",
+            "is shorter than 50ms".to_owned(),
+            None,
+        ));
+    }
+    if !(1..=SLOTS_MAX).contains(&raw.worker.slots) {
+        return Err(wrong(
+            "worker.slots",
+            format!("is not between 1 and {SLOTS_MAX}"),
+            None,
+        ));
+    }
+    let password_origin = origins
+        .get("server.password_file")
+        .cloned()
+        .unwrap_or_default();
+    let password_file = raw
+        .server
+        .password_file
+        .as_deref()
+        .map(|path| (path, &*password_origin));
+    let (password, origin) = password::find(password_file, environment)?;
+    origins.insert("password", origin);
+    let connection = Connection {
+        url,
+        user: raw.server.user,
+        password,
+        control: raw.control.database,
+        staging,
+    };
+    Ok(Config {
+        connection,
+        lease: raw.worker.lease,
+        slots: raw.worker.slots,
+        poll_max: raw.worker.poll_max,
+        log: raw.log,
+        file,
+        origins,
+        warnings,
+    })
+}
+
+/// The control database is also a path in Keeper, and both are read by people all the time.
+fn is_plain_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

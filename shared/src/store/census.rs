@@ -1,0 +1,179 @@
+//! Counts the tasks of a job without a scan, and finds those in given states by key.
+//!
+//! Finished segments are already added up in the cursor. What was opened and is not finished is
+//! read by key; what lies beyond the frontier was never touched and is pending.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{REQUEST_ROWS_MAX, Stored, TaskBrief, TaskStore, segment_tasks};
+use crate::task::{Cursor, Job, StateName, Tally, TaskId, WorkerId};
+
+/// How many tasks of a job stand where, and what the done ones brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Census {
+    /// All tasks of the job.
+    pub total: u64,
+    /// Tasks that nobody works on.
+    pub pending: u64,
+    /// Tasks being loaded.
+    pub claimed: u64,
+    /// Tasks being moved into the target.
+    pub publishing: u64,
+    /// Tasks that are done.
+    pub done: u64,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Tasks in quarantine.
+    pub quarantined: u64,
+    /// Rows of the done tasks.
+    #[serde(skip)]
+    pub rows: u64,
+    /// Bytes of the done tasks' files.
+    #[serde(skip)]
+    pub bytes: u64,
+    /// Who works on how many tasks.
+    #[serde(skip)]
+    pub owners: BTreeMap<WorkerId, u64>,
+}
+
+impl Census {
+    /// Tasks that ended without being done.
+    pub fn unfinished(&self) -> u64 {
+        self.failed + self.quarantined
+    }
+
+    /// Tasks of one state.
+    pub fn of(&self, state: StateName) -> u64 {
+        match state {
+            StateName::Pending => self.pending,
+            StateName::Claimed => self.claimed,
+            StateName::Publishing => self.publishing,
+            StateName::Done => self.done,
+            StateName::Failed => self.failed,
+            StateName::Quarantined => self.quarantined,
+        }
+    }
+
+    fn start(total: u64, finished: Tally) -> Self {
+        Self {
+            total,
+            done: finished.done,
+            failed: finished.failed,
+            quarantined: finished.quarantined,
+            rows: finished.rows,
+            bytes: finished.bytes,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, brief: &TaskBrief) {
+        match brief.state {
+            StateName::Pending => self.pending += 1,
+            StateName::Claimed => self.claimed += 1,
+            StateName::Publishing => self.publishing += 1,
+            StateName::Done => {
+                self.done += 1;
+                self.rows += brief.rows;
+                self.bytes += brief.bytes;
+            }
+            StateName::Failed => self.failed += 1,
+            StateName::Quarantined => self.quarantined += 1,
+        }
+        if brief.state.is_owned() {
+            *self.owners.entry(brief.worker.clone()).or_default() += 1;
+        }
+    }
+}
+
+/// Counts the tasks of a job.
+///
+/// The cursor is read first: a segment that is finished meanwhile is still counted once, by its tasks.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn census<S: TaskStore>(store: &S, job: &Job) -> Stored<Census> {
+    let cursor = store.cursor(&job.id).await?;
+    let Some(cursor) = cursor else {
+        let total = u64::from(job.tasks);
+        return Ok(Census {
+            total,
+            pending: total,
+            ..Census::default()
+        });
+    };
+    let mut census = Census::start(u64::from(job.tasks), cursor.tally);
+    let open: Vec<TaskId> = cursor
+        .open_segments()
+        .into_iter()
+        .flat_map(|segment| segment_tasks(job, segment))
+        .collect();
+    for brief in store.briefs(&open).await? {
+        census.add(&brief);
+    }
+    census.pending += u64::from(beyond(job, &cursor));
+    Ok(census)
+}
+
+/// Tasks that no worker has looked at.
+fn beyond(job: &Job, cursor: &Cursor) -> u32 {
+    job.tasks
+        .saturating_sub(cursor.frontier.saturating_mul(job.segment_tasks))
+}
+
+/// The first tasks, by number, that stand in one of the states; all states when none is given.
+///
+/// Reads page after page by key and stops as soon as `limit` tasks, or all that the census knows
+/// of, are found.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn find_tasks<S: TaskStore>(
+    store: &S,
+    job: &Job,
+    states: &[StateName],
+    limit: usize,
+) -> Stored<Vec<TaskBrief>> {
+    let wanted = |state: StateName| states.is_empty() || states.contains(&state);
+    let census = census(store, job).await?;
+    let known: u64 = StateName::ALL
+        .iter()
+        .filter(|s| wanted(**s))
+        .map(|s| census.of(*s))
+        .sum();
+    let limit = usize::try_from(known).unwrap_or(usize::MAX).min(limit);
+    let mut found = Vec::new();
+    let mut first = 0;
+    while found.len() < limit && first < job.tasks {
+        // Without a filter each task read is one found, so no more than needed are read.
+        let missing = u32::try_from(limit - found.len()).unwrap_or(u32::MAX);
+        let page_max = u32::try_from(REQUEST_ROWS_MAX).unwrap_or(u32::MAX);
+        let page = if states.is_empty() {
+            missing.min(page_max)
+        } else {
+            page_max
+        };
+        let end = first.saturating_add(page).min(job.tasks);
+        let ids: Vec<TaskId> = (first..end)
+            .map(|ordinal| TaskId {
+                job: job.id.clone(),
+                ordinal,
+            })
+            .collect();
+        found.extend(
+            store
+                .briefs(&ids)
+                .await?
+                .into_iter()
+                .filter(|brief| wanted(brief.state)),
+        );
+        first = end;
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+#[cfg(test)]
+#[path = "census_tests.rs"]
+mod tests;
