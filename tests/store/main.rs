@@ -1,11 +1,16 @@
 //! The store that production uses, on a real server and a real Keeper.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
 use longshore_shared::clickhouse::{Connection, Server};
 use longshore_shared::store::{
     self, KeeperMapStore, StoreError, TASK_BYTES_MAX, TaskStore, conformance,
 };
 use longshore_shared::task::{JobId, Progress, Stamp, Task, TaskId};
-use longshore_tests::{Admin, Bed};
+use longshore_tests::{Admin, Bed, Proxy, Verdict};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use secrecy::SecretString;
 
 /// Control tables of one test, made as the least-privilege user and dropped at the end.
@@ -20,8 +25,8 @@ impl Tables {
         let mark = &uuid::Uuid::new_v4().simple().to_string()[..10];
         let connection = Connection {
             url: bed.clickhouse_url.clone(),
-            user: bed.user.clone(),
-            password: SecretString::from(bed.password.clone()),
+            user: bed.user,
+            password: SecretString::from(bed.password),
             control: format!("longshore_t{mark}"),
             staging: format!("longshore_s{mark}"),
         };
@@ -31,6 +36,15 @@ impl Tables {
             server,
             admin: Admin::new(&bed.clickhouse_url),
         }
+    }
+
+    /// The store as seen through another address of the same server.
+    fn through(&self, url: String) -> KeeperMapStore {
+        let connection = Connection {
+            url,
+            ..self.server.connection().clone()
+        };
+        KeeperMapStore::new(Server::new(connection).expect("a server"))
     }
 }
 
@@ -48,6 +62,41 @@ impl Drop for Tables {
 async fn keeper_map_passes_the_suite() {
     let tables = Tables::new().await;
     conformance::exercise(KeeperMapStore::new(tables.server.clone())).await;
+}
+
+/// Each answer may be lost after the server has carried the request out, and each request before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeper_map_passes_the_suite_when_answers_get_lost() {
+    let seed = std::env::var("FAULT_SEED").map_or_else(
+        |_| rand::random(),
+        |text| text.parse().expect("FAULT_SEED is a number"),
+    );
+    println!("FAULT_SEED={seed}");
+    let rng = Mutex::new(StdRng::seed_from_u64(seed));
+    let lost = Arc::new(AtomicU32::new(0));
+    let counted = lost.clone();
+    let proxy = Proxy::start(&Bed::from_env().clickhouse_url, move |request| {
+        // A beat is sent once: its caller decides how often to try.
+        if !["tasks", "jobs", "cursors"]
+            .iter()
+            .any(|table| request.contains(table))
+        {
+            return Verdict::Pass;
+        }
+        let verdict = match rng.lock().expect("no panic").random_range(0..30) {
+            0 => Verdict::LoseAnswer,
+            1 => Verdict::LoseRequest,
+            _ => return Verdict::Pass,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+        verdict
+    });
+    let tables = Tables::new().await;
+    conformance::exercise(tables.through(proxy.url())).await;
+    assert!(
+        lost.load(Ordering::Relaxed) > 10,
+        "the suite has hundreds of requests"
+    );
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ impl Scene {
     pub fn assert_like_twin(&self) -> Vec<String> {
         let tables = self.admin.column(&format!(
             "SELECT name FROM system.tables WHERE database = '{}' AND name NOT LIKE '.inner%' \
-             AND engine != 'View' AND NOT (engine = 'MaterializedView' AND create_table_query LIKE '% TO %') \
+             AND engine NOT IN ('View', 'Null') AND NOT (engine = 'MaterializedView' AND create_table_query LIKE '% TO %') \
              ORDER BY name",
             self.db
         ));
