@@ -1,1 +1,27 @@
+//! What the end-to-end tests stand on: a bed of real servers, a scene of its own for every test,
+//! source files whose rows say where they belong, and a checker that trusts nobody's word.
+//!
+//! Tests are plain functions: nextest gives each a process, a [`Scene`] gives each its databases
+//! and keys, so all of them can run side by side on one bed.
 
+mod bed;
+mod check;
+mod control;
+mod files;
+mod http;
+mod object;
+mod program;
+mod proxy;
+mod scene;
+mod sql;
+mod wait;
+
+pub use bed::Bed;
+pub use check::Digest;
+pub use control::{TaskRow, Tasks};
+pub use files::{DataFile, Format, rows_sql};
+pub use program::{Finished, Program, Running};
+pub use proxy::{Proxy, Verdict};
+pub use scene::{EVENTS, Scene};
+pub use sql::{Admin, literal, name};
+pub use wait::{DEADLINE, wait_for, within};

@@ -144,7 +144,12 @@ impl KeeperMapStore {
             let ids: Vec<TaskId> = rows.iter().map(|task| task.id.clone()).collect();
             let there: std::collections::HashSet<TaskId> =
                 self.briefs(&ids).await?.into_iter().map(|brief| brief.id).collect();
+            let missing = rows.len();
             rows.retain(|task| !there.contains(&task.id));
+            if rows.len() < missing {
+                // Somebody else makes the same tasks; as long as that goes on, so do we.
+                pauses = control_schedule().build();
+            }
             match pauses.next() {
                 Some(pause) if !rows.is_empty() => tokio::time::sleep(pause).await,
                 _ if rows.is_empty() => {}

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{StoreError, Stored, Swap, TaskBrief, TaskStore, WorkerRecord};
 use crate::clickhouse::Failure;
-use crate::task::{Cursor, Job, JobId, Task, TaskId, TaskState, WorkerId};
+use crate::task::{Cursor, Job, JobId, Stamp, Task, TaskId, TaskState, WorkerId};
 
 /// What goes wrong with one of the next compare-and-sets of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +52,12 @@ fn swap<K: Ord, T: Clone>(
     rows: &mut BTreeMap<K, T>,
     key: &K,
     holds: impl FnOnce(&T) -> bool,
+    stamp: fn(&T) -> &Stamp,
     next: T,
 ) -> Swap<T> {
     match rows.get_mut(key) {
+        // The caller's own write, sent again because its answer was lost.
+        Some(row) if stamp(row) == stamp(&next) => Swap::Won,
         Some(row) if holds(row) => {
             *row = next;
             Swap::Won
@@ -78,7 +81,7 @@ impl TaskStore for MemoryStore {
 
     async fn swap_job(&self, was: &Job, next: &Job) -> Stored<Swap<Job>> {
         let holds = |row: &Job| row.epoch == was.epoch && row.stamp == was.stamp;
-        Ok(swap(&mut self.lock().jobs, &was.id, holds, next.clone()))
+        Ok(swap(&mut self.lock().jobs, &was.id, holds, |row| &row.stamp, next.clone()))
     }
 
     async fn create_tasks(&self, tasks: &[Task]) -> Stored<()> {
@@ -110,7 +113,7 @@ impl TaskStore for MemoryStore {
         }
         let next = Task { changed_ms: inner.now_ms, ..next.clone() };
         let holds = |row: &Task| row.progress.epoch == was.progress.epoch && row.stamp == was.stamp;
-        let outcome = swap(&mut inner.tasks, &was.id, holds, next);
+        let outcome = swap(&mut inner.tasks, &was.id, holds, |row| &row.stamp, next);
         if mishap == Some(Mishap::AppliedThenError) {
             return Err(StoreError::Failure(Failure::server("memory", 999, "Connection loss")));
         }
@@ -128,7 +131,7 @@ impl TaskStore for MemoryStore {
 
     async fn swap_cursor(&self, was: &Cursor, next: &Cursor) -> Stored<Swap<Cursor>> {
         let holds = |row: &Cursor| row.epoch == was.epoch && row.stamp == was.stamp;
-        Ok(swap(&mut self.lock().cursors, &was.job, holds, next.clone()))
+        Ok(swap(&mut self.lock().cursors, &was.job, holds, |row| &row.stamp, next.clone()))
     }
 
     async fn register(&self, worker: &WorkerRecord) -> Stored<()> {

@@ -1,0 +1,3 @@
+//! What Longshore takes for granted about the server, asked of the server itself.
+
+mod quoting;

@@ -1,0 +1,63 @@
+//! The running servers, as `scripts/testbed env` tells them.
+
+use std::env;
+use std::path::PathBuf;
+
+/// Addresses and credentials of the bed.
+#[derive(Debug, Clone)]
+pub struct Bed {
+    /// HTTP address of the first ClickHouse.
+    pub clickhouse_url: String,
+    /// The least-privilege user that Longshore runs as.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// Address of the S3 server.
+    pub s3_endpoint: String,
+    /// Bucket for the files of tests.
+    pub bucket: String,
+    /// Access key of the bucket.
+    pub access_key_id: String,
+    /// Secret key of the bucket.
+    pub secret_access_key: String,
+    /// Named collection of the bucket on the server.
+    pub collection: String,
+}
+
+impl Bed {
+    /// The bed that the environment names.
+    ///
+    /// # Panics
+    /// When there is none: these tests cannot pass without one, so they must not look as if they did.
+    pub fn from_env() -> Self {
+        Self {
+            clickhouse_url: variable("CLICKHOUSE_URL"),
+            user: variable("CLICKHOUSE_USER"),
+            password: variable("CLICKHOUSE_PASSWORD"),
+            s3_endpoint: variable("S3_ENDPOINT"),
+            bucket: variable("S3_BUCKET"),
+            access_key_id: variable("S3_ACCESS_KEY_ID"),
+            secret_access_key: variable("S3_SECRET_ACCESS_KEY"),
+            collection: variable("S3_COLLECTION"),
+        }
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: these tests need a test bed. `scripts/test` starts one, or run \
+             `scripts/testbed start` and `eval \"$(scripts/testbed env)\"`"
+        )
+    })
+}
+
+/// The folder of the built programs: `LONGSHORE_BIN_DIR`, else beside this test's own.
+pub(crate) fn bin_dir() -> PathBuf {
+    if let Some(dir) = env::var_os("LONGSHORE_BIN_DIR") {
+        return dir.into();
+    }
+    let exe = env::current_exe().expect("the test's own path");
+    let deps = exe.parent().expect("target/<profile>/deps");
+    deps.parent().expect("target/<profile>").to_owned()
+}

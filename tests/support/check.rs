@@ -1,0 +1,243 @@
+//! The checker: compares what is in the source files with what is in the targets, and nothing else.
+//!
+//! It asks neither Longshore's tables nor its programs. Files are read one at a time by the server
+//! as its administrator, under a key in which every unusual character is a one-character wildcard
+//! and `_path` picks the one file: a rule of its own, not the product's.
+
+use std::collections::BTreeMap;
+
+use crate::files::{DataFile, STRUCTURE};
+use crate::scene::Scene;
+use crate::sql::{literal, name};
+
+const COLUMNS: &str = "file, n, day, kind, value, checksum";
+
+/// What a set of rows amounts to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Digest {
+    /// Number of rows.
+    pub rows: String,
+    /// Number of different row numbers.
+    pub distinct: String,
+    /// Sum of the rows' hashes.
+    pub sum: String,
+}
+
+impl Scene {
+    /// Every row of every file is in `events` once, and both views have exactly their share.
+    ///
+    /// # Panics
+    /// Naming the file or view that differs.
+    pub fn assert_exact(&self) {
+        self.assert_rows("events");
+        for view in ["daily_mv", "buys"] {
+            self.assert_view(view);
+        }
+    }
+
+    /// Every row of every file is in the table once, and none that belongs to no file.
+    ///
+    /// # Panics
+    /// Naming the files that differ.
+    pub fn assert_rows(&self, table: &str) {
+        let expected: BTreeMap<String, Digest> = self
+            .files
+            .borrow()
+            .iter()
+            .filter(|file| file.rows > 0)
+            .map(|file| (file.name.clone(), self.digest_of_file(file)))
+            .collect();
+        let found = self.digests(&format!("{}.{}", self.db, name(table)));
+        let wrong: Vec<String> = expected
+            .keys()
+            .chain(found.keys().filter(|file| !expected.contains_key(*file)))
+            .filter(|file| expected.get(*file) != found.get(*file))
+            .map(|file| {
+                format!(
+                    "{file}: {:?}, found {:?}",
+                    expected.get(file),
+                    found.get(file)
+                )
+            })
+            .collect();
+        assert!(
+            wrong.is_empty(),
+            "rows of {table} differ from the source:\n{}",
+            wrong.join("\n")
+        );
+    }
+
+    fn digest_of_file(&self, file: &DataFile) -> Digest {
+        let digests = self.digests(&self.read_file(file));
+        let digest = digests.get(&file.name).cloned().unwrap_or_default();
+        // The checker must see what the test wrote, or it would prove nothing.
+        assert_eq!(digests.len(), 1, "{} holds rows of one file", file.key);
+        assert_eq!(digest.rows, file.rows.to_string(), "{}", file.key);
+        digest
+    }
+
+    /// A table expression of the rows in one file.
+    pub(crate) fn read_file(&self, file: &DataFile) -> String {
+        let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-._/".contains(symbol);
+        let key: String = file
+            .key
+            .chars()
+            .map(|symbol| if plain(symbol) { symbol } else { '?' })
+            .collect();
+        format!(
+            "(SELECT {COLUMNS} FROM s3({}, {}, {}, {}, {}) WHERE _path = {})",
+            literal(&format!(
+                "{}/{}/{key}",
+                self.bed.s3_endpoint, self.bed.bucket
+            )),
+            literal(&self.bed.access_key_id),
+            literal(&self.bed.secret_access_key),
+            literal(file.format.as_str()),
+            literal(STRUCTURE),
+            literal(&format!("{}/{}", self.bed.bucket, file.key)),
+        )
+    }
+
+    fn digests(&self, from: &str) -> BTreeMap<String, Digest> {
+        let rows = self.admin.rows(&format!(
+            "SELECT file, count(), uniqExact(n), sum(cityHash64({COLUMNS})) FROM {from} GROUP BY file"
+        ));
+        rows.into_iter()
+            .map(|row| {
+                let [file, rows, distinct, sum] = row.try_into().expect("four columns");
+                (
+                    file,
+                    Digest {
+                        rows,
+                        distinct,
+                        sum,
+                    },
+                )
+            })
+            .collect()
+    }
+
+    /// The view's target holds what the view's query makes of the whole table it reads.
+    ///
+    /// Only for views whose result does not depend on where a block ends.
+    ///
+    /// # Panics
+    /// When it differs.
+    pub fn assert_view(&self, view: &str) {
+        let select = self.admin.run(&format!(
+            "SELECT as_select FROM system.tables WHERE database = '{}' AND name = {} FORMAT TSVRaw",
+            self.db,
+            literal(view)
+        ));
+        let sum = "count() AS c, sum(cityHash64(*)) AS s";
+        let expected = self.admin.run(&format!("SELECT {sum} FROM ({select})"));
+        let target = format!("{}.{}", self.db, name(view));
+        let found = self
+            .admin
+            .run(&format!("SELECT {sum} FROM {target} SETTINGS final = 1"));
+        assert_eq!(
+            found, expected,
+            "the target of {view} differs from its query"
+        );
+    }
+
+    /// Makes an identical twin of the scene's tables and views in a database of its own, and lets
+    /// the server insert the same files directly.
+    pub fn make_twin(&self, table: &str, columns: &str) {
+        self.admin
+            .run(&format!("CREATE DATABASE {} ENGINE = Atomic", self.twin_db));
+        self.admin
+            .run_all(&self.ddl.borrow().replace("{db}", &self.twin_db));
+        for file in self.files.borrow().iter() {
+            self.admin.run(&format!(
+                "INSERT INTO {}.{} ({columns}) SELECT {columns} FROM {}",
+                self.twin_db,
+                name(table),
+                self.read_file(file)
+            ));
+        }
+    }
+
+    /// Every table of the scene and of its twin holds the same rows; the names of those compared.
+    ///
+    /// # Panics
+    /// Naming the first that differs.
+    pub fn assert_like_twin(&self) -> Vec<String> {
+        let tables = self.admin.column(&format!(
+            "SELECT name FROM system.tables WHERE database = '{}' AND name NOT LIKE '.inner%' \
+             AND engine NOT IN ('View', 'Null') AND NOT (engine = 'MaterializedView' AND create_table_query LIKE '% TO %') \
+             ORDER BY name",
+            self.db
+        ));
+        for table in &tables {
+            let expected = self.whole(&self.twin_db, table);
+            assert_eq!(
+                self.whole(&self.db, table),
+                expected,
+                "{table} differs from its twin"
+            );
+        }
+        tables
+    }
+
+    /// Count and hash of a whole table, with every column that can be read.
+    pub fn whole(&self, database: &str, table: &str) -> Vec<Vec<String>> {
+        let columns = self.admin.rows(&format!(
+            "SELECT name, type FROM system.columns WHERE database = {} AND table = {} \
+             AND default_kind != 'EPHEMERAL' ORDER BY position",
+            literal(database),
+            literal(table)
+        ));
+        let shown: Vec<String> = columns
+            .iter()
+            .map(|column| {
+                let quoted = name(&column[0]);
+                let state = column[1].starts_with("AggregateFunction");
+                if state {
+                    format!("finalizeAggregation({quoted})")
+                } else {
+                    quoted
+                }
+            })
+            .collect();
+        self.admin.rows(&format!(
+            "SELECT count(), sum(cityHash64(toString(tuple({})))) FROM {}.{} SETTINGS final = 1",
+            shown.join(", "),
+            name(database),
+            name(table)
+        ))
+    }
+
+    /// Nothing of the job is left behind: no staging table, no query, and every done task has receipts
+    /// that add up to the rows of the target.
+    ///
+    /// # Panics
+    /// Naming what is left.
+    pub fn assert_clean(&self, job: &str) {
+        assert_eq!(
+            self.staged(),
+            Vec::<String>::new(),
+            "staging tables are left"
+        );
+        let running = self.admin.column(&format!(
+            "SELECT query_id FROM system.processes WHERE startsWith(query_id, '{job}')"
+        ));
+        assert_eq!(running, Vec::<String>::new(), "queries still run");
+    }
+
+    /// The receipts of a table add up to the rows that are in it.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn assert_receipts(&self, job: &str, table: &str) {
+        let receipts = self.admin.number(&format!(
+            "SELECT sum(rows_staged) FROM {}.receipts FINAL WHERE job_id = '{job}' AND target = {}",
+            self.control,
+            literal(&format!("{}.{table}", self.db))
+        ));
+        let rows = self
+            .admin
+            .number(&format!("SELECT count() FROM {}.{}", self.db, name(table)));
+        assert_eq!(receipts, rows, "receipts of {table}");
+    }
+}

@@ -1,0 +1,75 @@
+//! The control tables as they are, read past Longshore's own programs.
+
+use std::collections::BTreeMap;
+
+use crate::scene::Scene;
+use crate::sql::name;
+
+/// What a test looks at in a task's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// Its key.
+    pub id: String,
+    /// Stored state.
+    pub state: String,
+    /// Fencing number.
+    pub epoch: u64,
+    /// Owner.
+    pub worker: String,
+    /// Attempts begun.
+    pub attempts: u64,
+    /// Deaths of owners.
+    pub deaths: u64,
+    /// Rows published.
+    pub rows: u64,
+    /// Cause of the last failure.
+    pub error: String,
+}
+
+/// All tasks of a scene's jobs, in order of key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tasks(pub Vec<TaskRow>);
+
+impl Tasks {
+    pub(crate) fn read(scene: &Scene) -> Self {
+        let rows = scene.admin.rows(&format!(
+            "SELECT task_id, state, epoch, worker, attempts, deaths, rows, error FROM {}.tasks \
+             ORDER BY task_id",
+            name(&scene.control)
+        ));
+        let number = |text: &String| text.parse().expect("a number");
+        Self(
+            rows.iter()
+                .map(|row| TaskRow {
+                    id: row[0].clone(),
+                    state: row[1].clone(),
+                    epoch: number(&row[2]),
+                    worker: row[3].clone(),
+                    attempts: number(&row[4]),
+                    deaths: number(&row[5]),
+                    rows: number(&row[6]),
+                    error: row[7].clone(),
+                })
+                .collect(),
+        )
+    }
+
+    /// Number of tasks in each state.
+    pub fn states(&self) -> BTreeMap<&str, usize> {
+        let mut states = BTreeMap::new();
+        for task in &self.0 {
+            *states.entry(task.state.as_str()).or_default() += 1;
+        }
+        states
+    }
+
+    /// Number of tasks in one state.
+    pub fn count(&self, state: &str) -> usize {
+        self.0.iter().filter(|task| task.state == state).count()
+    }
+
+    /// Is every task in this state?
+    pub fn all(&self, state: &str) -> bool {
+        !self.0.is_empty() && self.count(state) == self.0.len()
+    }
+}

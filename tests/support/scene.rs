@@ -1,0 +1,277 @@
+//! The world of one test: databases, keys and processes that nobody else touches.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::bed::{Bed, bin_dir};
+use crate::control::Tasks;
+use crate::files::{DataFile, Format, rows_sql};
+use crate::object::Bucket;
+use crate::program::{Finished, Program};
+use crate::sql::{Admin, name};
+
+/// A lease that lapses quickly and still survives a busy machine.
+const LEASE: &str = "2s";
+
+/// A target with a partition key, a projection and two views: one with `TO`, one with an inner table.
+pub const EVENTS: &str = "
+CREATE TABLE {db}.events
+(
+    file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64,
+    PROJECTION by_kind (SELECT kind, sum(value) GROUP BY kind)
+)
+ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY (kind, file, n);
+CREATE TABLE {db}.daily (day Date, kind String, events UInt64, value UInt64)
+ENGINE = SummingMergeTree PARTITION BY toYYYYMM(day) ORDER BY (day, kind);
+CREATE MATERIALIZED VIEW {db}.daily_mv TO {db}.daily AS
+SELECT day, kind, count() AS events, sum(value) AS value FROM {db}.events GROUP BY day, kind;
+CREATE MATERIALIZED VIEW {db}.buys (file String, n UInt64, twice UInt64)
+ENGINE = MergeTree ORDER BY (file, n) AS
+SELECT file, n, value * 2 AS twice FROM {db}.events WHERE kind = 'buy';
+";
+
+/// The world of one test. Dropping it removes everything from the servers.
+pub struct Scene {
+    /// Where everything runs.
+    pub bed: Bed,
+    /// The server as its administrator.
+    pub admin: Admin,
+    /// Database of the control tables.
+    pub control: String,
+    /// Database of the staging tables.
+    pub staging: String,
+    /// Database of the targets.
+    pub db: String,
+    /// What the keys of the scene's files begin with.
+    pub prefix: String,
+    pub(crate) twin_db: String,
+    pub(crate) ddl: RefCell<String>,
+    pub(crate) files: RefCell<Vec<DataFile>>,
+    bucket: Bucket,
+    keys: RefCell<Vec<String>>,
+    folder: TempDir,
+}
+
+impl Scene {
+    /// A scene with an empty target database and control tables.
+    pub fn new() -> Self {
+        let bed = Bed::from_env();
+        let mark = &uuid::Uuid::new_v4().simple().to_string()[..10];
+        let scene = Self {
+            admin: Admin::new(&bed.clickhouse_url),
+            bucket: Bucket::of(&bed),
+            bed,
+            control: format!("longshore_t{mark}"),
+            staging: format!("longshore_s{mark}"),
+            db: format!("t_{mark}"),
+            twin_db: format!("t_{mark}_twin"),
+            prefix: format!("t/{mark}"),
+            ddl: RefCell::default(),
+            files: RefCell::default(),
+            keys: RefCell::default(),
+            folder: TempDir::with_prefix("longshore-test-").expect("a temporary folder"),
+        };
+        scene
+            .admin
+            .run(&format!("CREATE DATABASE {} ENGINE = Atomic", scene.db));
+        scene.longshore(["init"]).run().ok();
+        scene
+    }
+
+    /// A scene with [`EVENTS`] and `files` Parquet files of `rows` rows.
+    pub fn with_events(files: usize, rows: u64) -> Self {
+        let scene = Self::new();
+        scene.create(EVENTS);
+        for file in 0..files {
+            scene.put_rows(&format!("events-{file:03}.parquet"), rows, Format::Parquet);
+        }
+        scene
+    }
+
+    /// Runs statements that end in `;`, with `{db}` for the target database. A twin gets them too.
+    pub fn create(&self, ddl: &str) {
+        self.admin.run_all(&ddl.replace("{db}", &self.db));
+        self.ddl.borrow_mut().push_str(ddl);
+    }
+
+    /// Writes a file of [`rows_sql`] under a name and remembers it as a source of the checker.
+    pub fn put_rows(&self, file: &str, rows: u64, format: Format) {
+        let statement = format!("{} FORMAT {}", rows_sql(file, rows), format.as_str());
+        self.put_bytes(file, &self.admin.bytes(&statement));
+        let (name, key) = (file.to_owned(), self.key(file));
+        self.files.borrow_mut().push(DataFile {
+            name,
+            key,
+            rows,
+            format,
+        });
+    }
+
+    /// Writes any bytes under a name; the checker does not expect rows of it.
+    pub fn put_bytes(&self, file: &str, bytes: &[u8]) {
+        let key = self.key(file);
+        self.bucket.put(&key, bytes);
+        self.keys.borrow_mut().push(key);
+    }
+
+    /// Removes a file.
+    pub fn delete(&self, file: &str) {
+        self.bucket.delete(&self.key(file));
+        self.files.borrow_mut().retain(|known| known.name != file);
+    }
+
+    /// The checker no longer expects rows of this file.
+    pub fn forget(&self, file: &str) {
+        self.files.borrow_mut().retain(|known| known.name != file);
+    }
+
+    /// The whole key of a file.
+    pub fn key(&self, file: &str) -> String {
+        format!("{}/{file}", self.prefix)
+    }
+
+    /// Full address of files in the bucket; `glob` is taken as it is.
+    pub fn url(&self, glob: &str) -> String {
+        format!(
+            "{}/{}/{}",
+            self.bed.s3_endpoint,
+            self.bed.bucket,
+            self.key(glob)
+        )
+    }
+
+    /// A folder that is gone after the test.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The coordinator.
+    pub fn longshore<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Program {
+        self.program("longshore").args(args)
+    }
+
+    /// A worker for one job that ends when there is nothing left to do.
+    pub fn worker(&self, job: &str) -> Program {
+        self.program("longshore-worker")
+            .args(["--job", job, "--exit-when-idle"])
+    }
+
+    /// A worker that waits for jobs.
+    pub fn endless_worker(&self) -> Program {
+        self.program("longshore-worker")
+    }
+
+    fn program(&self, bin: &str) -> Program {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let home = self.folder().to_string_lossy().into_owned();
+        Program::new(&bin_dir().join(bin), self.folder())
+            .env("PATH", path)
+            .env("HOME", home)
+            .env("CLICKHOUSE_URL", &self.bed.clickhouse_url)
+            .env("CLICKHOUSE_USER", &self.bed.user)
+            .env("CLICKHOUSE_PASSWORD", &self.bed.password)
+            .env("LONGSHORE_DATABASE", &self.control)
+            .env("LONGSHORE_STAGING_DATABASE", &self.staging)
+            .env("LONGSHORE_LEASE", LEASE)
+    }
+
+    /// Plans a load of the files that match into a table of the target database.
+    pub fn plan_program(&self, table: &str, glob: &str, more: &[&str]) -> Program {
+        let target = format!("{}.{table}", self.db);
+        // The collection holds the address of the bucket.
+        let (key, collection) = (self.key(glob), self.bed.collection.clone());
+        let args = [
+            "plan", "files", "--json", "--target", &target, "--url", &key,
+        ];
+        self.longshore(args)
+            .args(["--named-collection", &collection])
+            .args(more)
+    }
+
+    /// Plans a load of all files into `events`; the id of the plan.
+    pub fn plan(&self, more: &[&str]) -> String {
+        self.plan_into("events", "*", more)
+    }
+
+    /// Plans a load into a table; the id of the plan.
+    pub fn plan_into(&self, table: &str, glob: &str, more: &[&str]) -> String {
+        let planned = self.plan_program(table, glob, more).run().ok();
+        planned.json()["plan_id"]
+            .as_str()
+            .expect("a plan id")
+            .to_owned()
+    }
+
+    /// Plans and submits; the id of the job.
+    pub fn submit(&self, more: &[&str]) -> String {
+        let id = self.plan(more);
+        self.longshore(["submit", &id]).run().ok();
+        id
+    }
+
+    /// Plans a load into a table and runs it with two workers to its end.
+    pub fn load_into(&self, table: &str, glob: &str, more: &[&str]) -> Finished {
+        let id = self.plan_into(table, glob, more);
+        self.longshore(["run", &id, "--workers", "2"]).run()
+    }
+
+    /// One worker finishes the job.
+    pub fn finish(&self, job: &str) {
+        self.worker(job).run().ok();
+    }
+
+    /// The tasks as they are.
+    pub fn tasks(&self) -> Tasks {
+        Tasks::read(self)
+    }
+
+    /// The status as the command tells it.
+    pub fn status(&self, job: &str) -> serde_json::Value {
+        self.longshore(["status", job, "--json"]).run().ok().json()
+    }
+
+    /// Names of all tables and views in the staging database.
+    pub fn staged(&self) -> Vec<String> {
+        self.admin.column(&format!(
+            "SELECT name FROM system.tables WHERE database = '{}' ORDER BY name",
+            self.staging
+        ))
+    }
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::env::var_os("LONGSHORE_TEST_KEEP").is_some() && thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!(
+                "kept: {} {} {}",
+                self.control,
+                self.db,
+                self.folder.path().display()
+            );
+            return;
+        }
+        for database in [&self.db, &self.twin_db, &self.staging, &self.control] {
+            let dropped = self
+                .admin
+                .try_run(&format!("DROP DATABASE IF EXISTS {} SYNC", name(database)));
+            if let Err(error) = dropped
+                && !thread::panicking()
+            {
+                panic!("{error}");
+            }
+        }
+        for key in self.keys.borrow().iter().filter(|_| !thread::panicking()) {
+            self.bucket.delete(key);
+        }
+    }
+}
