@@ -65,6 +65,7 @@ catalogue! {
     QUERY_FATE = "query_fate",
     QUERY_PROGRESS = "query_progress",
     RENAME_TABLE = "rename_table",
+    SERVER_CLOCK = "server_clock",
     SERVER_FACTS = "server_facts",
     SWAP_CURSOR = "swap_cursor",
     SWAP_JOB = "swap_job",

@@ -391,3 +391,16 @@ async fn refuse_refreshable(
     }
     Ok(())
 }
+
+/// The views that fire on each of these tables, sorted.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn dependents(
+    server: &Server,
+    tables: &[TableName],
+) -> Result<Vec<(TableName, Vec<TableName>)>, Failure> {
+    let names: Vec<&TableName> = tables.iter().collect();
+    let rows = get_many(server, &names).await?;
+    Ok(rows.iter().map(|row| (row.table_name(), row.dependents())).collect())
+}

@@ -12,5 +12,5 @@ mod tokens;
 
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
-pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
+pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover};
 pub use rewrite::{RewriteError, rewrite_source};

@@ -63,6 +63,8 @@ impl StagedTable {
 /// What one task moves: one entry a staged table, the base table first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// Server time when it was taken, in milliseconds since 1970: no move of it is older.
+    pub taken_ms: i64,
     /// Rows that the load wrote into the base table.
     pub rows: u64,
     /// Rows that the load read from the source.

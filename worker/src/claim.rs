@@ -1,0 +1,260 @@
+//! Finding a task and taking it: a look at open segments by key, then one compare-and-set.
+//!
+//! Nothing here scans the task table. The board remembers pages of the open segments between
+//! claims; what it remembers may be stale, so every claim is decided by the compare-and-set alone.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_shared::faults;
+use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
+use longshore_shared::task::{
+    Cursor, Epoch, Job, JobId, JobState, StateName, Stamp, Task, TaskEvent, TaskId, WorkerId,
+};
+use rand::seq::SliceRandom;
+use tokio::time::Instant;
+
+use crate::context::Worker;
+use crate::finish;
+use crate::trouble::Trouble;
+
+/// How long the list of jobs is good.
+const JOBS_FRESH: Duration = Duration::from_millis(500);
+
+/// What this worker remembers of the jobs.
+#[derive(Default)]
+pub(crate) struct Board {
+    jobs: Vec<Arc<Job>>,
+    jobs_read: Option<Instant>,
+    /// Tasks that could be taken when their page was read, the next one last.
+    candidates: HashMap<JobId, Vec<TaskId>>,
+}
+
+/// A task that is ours, in one epoch.
+pub(crate) struct Claim {
+    pub(crate) job: Arc<Job>,
+    pub(crate) task: Task,
+    pub(crate) began: Instant,
+    /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
+    pub(crate) loaded_here: bool,
+}
+
+impl Claim {
+    /// The epoch we act in.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.task.progress.epoch
+    }
+
+    /// Changes the task by an event, if it is still ours.
+    pub(crate) async fn advance(
+        &mut self,
+        worker: &Worker,
+        event: &TaskEvent,
+    ) -> Result<(), Trouble> {
+        worker.lease.check()?;
+        let next = Task {
+            progress: self.task.progress.next(event)?,
+            stamp: Stamp::fresh(),
+            ..self.task.clone()
+        };
+        match worker.store.swap_task(&self.task, &next).await? {
+            Swap::Won => {
+                self.loaded_here |= matches!(event, TaskEvent::Loaded { .. });
+                self.task = next;
+                Ok(())
+            }
+            Swap::Lost(_) => Err(Trouble::NotOurs),
+        }
+    }
+}
+
+/// Is there anything left to wait for?
+pub(crate) enum Found {
+    /// A task, now ours.
+    Task(Box<Claim>),
+    /// Nothing to take at the moment, but a job is running.
+    Nothing,
+    /// No job is running.
+    NoJob,
+}
+
+/// Takes the next task of any running job.
+pub(crate) async fn next(worker: &Worker) -> Result<Found, Trouble> {
+    let mut board = worker.board.lock().await;
+    let jobs = board.running_jobs(worker).await?;
+    let mut running = false;
+    for job in jobs {
+        match board.take_from(worker, &job).await {
+            Ok(Some(claim)) => return Ok(Found::Task(Box::new(claim))),
+            Ok(None) => running = true,
+            Err(Trouble::TaskMissing(task)) => {
+                finish::pause(worker, &job, &Trouble::TaskMissing(task)).await?;
+                board.jobs_read = None;
+            }
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Ok(if running { Found::Nothing } else { Found::NoJob })
+}
+
+impl Board {
+    /// Forgets what was read of the segments: somebody lapsed, so their tasks are to be found.
+    pub(crate) fn forget_pages(&mut self) {
+        self.candidates.clear();
+    }
+
+    async fn running_jobs(&mut self, worker: &Worker) -> Result<Vec<Arc<Job>>, Trouble> {
+        if self.jobs_read.is_none_or(|read| read.elapsed() > JOBS_FRESH) {
+            let wanted = worker.options.job.as_ref();
+            let jobs = match wanted {
+                Some(id) => worker.store.job(id).await?.into_iter().collect(),
+                None => worker.store.jobs().await?,
+            };
+            let mut running: Vec<Arc<Job>> = jobs
+                .into_iter()
+                .filter(|job| job.state == JobState::Running)
+                .map(Arc::new)
+                .collect();
+            running.sort_by_key(|job| (job.submitted_ms, job.id.clone()));
+            self.candidates.retain(|id, _| running.iter().any(|job| job.id == *id));
+            (self.jobs, self.jobs_read) = (running, Some(Instant::now()));
+        }
+        Ok(self.jobs.clone())
+    }
+
+    async fn take_from(
+        &mut self,
+        worker: &Worker,
+        job: &Arc<Job>,
+    ) -> Result<Option<Claim>, Trouble> {
+        loop {
+            while let Some(id) = self.candidates.get_mut(&job.id).and_then(Vec::pop) {
+                if let Some(claim) = take(worker, job, &id).await? {
+                    return Ok(Some(claim));
+                }
+            }
+            let Some(cursor) = worker.store.cursor(&job.id).await? else {
+                return Err(Trouble::TaskMissing(TaskId { job: job.id.clone(), ordinal: 0 }));
+            };
+            let (candidates, cursor) = look(worker, job, cursor).await?;
+            if !candidates.is_empty() {
+                self.candidates.insert(job.id.clone(), candidates);
+            } else if cursor.frontier < job.segments() {
+                // Won or lost, somebody has opened it.
+                worker.store.swap_cursor(&cursor, &cursor.opened()).await?;
+            } else {
+                if cursor.finished_segments() == job.segments() {
+                    finish::job(worker, job, &cursor).await?;
+                    self.jobs_read = None;
+                }
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Reads the open segments until one has something to take; marks those that have ended.
+async fn look(
+    worker: &Worker,
+    job: &Job,
+    mut cursor: Cursor,
+) -> Result<(Vec<TaskId>, Cursor), Trouble> {
+    let mut open = cursor.open_segments();
+    // Every worker begins elsewhere, so that they do not all want the same task.
+    open.shuffle(&mut rand::rng());
+    for segment in open {
+        let ids = segment_tasks(job, segment);
+        let page = worker.store.briefs(&ids).await?;
+        if let Some(missing) = ids.iter().find(|id| !page.iter().any(|brief| brief.id == **id)) {
+            return Err(Trouble::TaskMissing(missing.clone()));
+        }
+        let mut tally = longshore_shared::task::Tally::default();
+        let ended = page.iter().filter(|b| tally.add(b.state, b.rows, b.bytes)).count();
+        if ended == page.len() {
+            // The cursor was read before the page: a task reopened in between changes the cursor.
+            let next = cursor.finishing(segment, tally);
+            match worker.store.swap_cursor(&cursor, &next).await? {
+                Swap::Won => cursor = next,
+                Swap::Lost(Some(now)) => cursor = now,
+                Swap::Lost(None) => {}
+            }
+            continue;
+        }
+        let mut candidates = orphans(worker, &page).await?;
+        let mut pending: Vec<TaskId> = page
+            .iter()
+            .filter(|brief| brief.state == StateName::Pending && brief.due)
+            .map(|brief| brief.id.clone())
+            .collect();
+        pending.shuffle(&mut rand::rng());
+        // Orphans go first: they stand last in the list.
+        pending.append(&mut candidates);
+        if !pending.is_empty() {
+            return Ok((pending, cursor));
+        }
+    }
+    Ok((Vec::new(), cursor))
+}
+
+/// Tasks whose owner has lapsed or left, or which we own without knowing it.
+async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Trouble> {
+    let owned = || page.iter().filter(|brief| brief.state.is_owned());
+    let others: HashSet<&WorkerId> =
+        owned().map(|brief| &brief.worker).filter(|id| **id != worker.id).collect();
+    let mut gone: HashSet<&WorkerId> = HashSet::new();
+    for other in others {
+        let record = worker.store.worker(other).await?;
+        if record.is_none_or(|record| record.has_lapsed()) {
+            gone.insert(other);
+        }
+    }
+    let orphan = |brief: &&TaskBrief| {
+        gone.contains(&brief.worker) || (brief.worker == worker.id && !worker.acts_on(&brief.id))
+    };
+    Ok(owned().filter(orphan).map(|brief| brief.id.clone()).collect())
+}
+
+/// Takes one task by compare-and-set; `None` when somebody else has it.
+async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Claim>, Trouble> {
+    if worker.drain.is_cancelled() || !worker.begin(id) {
+        return Ok(None);
+    }
+    let taken = take_marked(worker, job, id).await;
+    if !matches!(taken, Ok(Some(_))) {
+        worker.end(id);
+    }
+    taken
+}
+
+async fn take_marked(
+    worker: &Worker,
+    job: &Arc<Job>,
+    id: &TaskId,
+) -> Result<Option<Claim>, Trouble> {
+    let began = Instant::now();
+    let task = worker.store.task(id).await?.ok_or_else(|| Trouble::TaskMissing(id.clone()))?;
+    let by = worker.owner();
+    let event = match task.progress.state.owner() {
+        None => TaskEvent::Claimed { by },
+        Some(owner) => {
+            // Decided on a fresh read: the owner may have renewed its lease since the page was read.
+            let ours = owner.worker == worker.id;
+            let live = worker.store.worker(&owner.worker).await?;
+            if !ours && live.is_some_and(|record| !record.has_lapsed()) {
+                return Ok(None);
+            }
+            TaskEvent::TakenOver { by }
+        }
+    };
+    let Ok(progress) = task.progress.next(&event) else { return Ok(None) };
+    worker.edge(faults::CLAIM_BEFORE).await?;
+    let next = Task { progress, stamp: Stamp::fresh(), ..task.clone() };
+    match worker.store.swap_task(&task, &next).await? {
+        Swap::Lost(_) => Ok(None),
+        Swap::Won => {
+            worker.edge(faults::CLAIM_AFTER).await?;
+            Ok(Some(Claim { job: Arc::clone(job), task: next, began, loaded_here: false }))
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What every step of a worker works with.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use longshore_shared::clickhouse::{Server, ServerFacts};
+use longshore_shared::faults::{self, Point};
+use longshore_shared::source::SourceKeys;
+use longshore_shared::store::{KeeperMapStore, WorkerRecord};
+use longshore_shared::task::{JobId, Owner, TaskId, WorkerId};
+use tokio_util::sync::CancellationToken;
+
+use crate::claim::Board;
+use crate::lease::Lease;
+use crate::trouble::Trouble;
+
+/// How this worker was started.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Work on this job only.
+    pub(crate) job: Option<JobId>,
+    /// End when no job is running.
+    pub(crate) exit_when_idle: bool,
+    /// Shown to people.
+    pub(crate) name: String,
+    /// File with keys of the store.
+    pub(crate) keys_file: Option<PathBuf>,
+}
+
+/// One life of the worker: from its registration to the loss of its lease or its end.
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) server: Server,
+    pub(crate) facts: ServerFacts,
+    pub(crate) store: KeeperMapStore,
+    pub(crate) keys: SourceKeys,
+    pub(crate) lease: Lease,
+    pub(crate) drain: CancellationToken,
+    pub(crate) options: Options,
+    pub(crate) slots: u32,
+    pub(crate) poll_max: Duration,
+    pub(crate) board: tokio::sync::Mutex<Board>,
+    /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
+    /// here was claimed by a write whose answer we gave up on: it is free to take over.
+    active: Mutex<HashSet<TaskId>>,
+}
+
+impl Worker {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        server: Server,
+        facts: ServerFacts,
+        keys: SourceKeys,
+        lease: Duration,
+        slots: u32,
+        poll_max: Duration,
+        options: Options,
+        drain: CancellationToken,
+    ) -> Self {
+        Self {
+            id: WorkerId::fresh(&options.name),
+            store: KeeperMapStore::new(server.clone()),
+            server,
+            facts,
+            keys,
+            lease: Lease::new(lease),
+            drain,
+            options,
+            slots,
+            poll_max,
+            board: tokio::sync::Mutex::default(),
+            active: Mutex::default(),
+        }
+    }
+
+    /// As it registers itself.
+    pub(crate) fn record(&self) -> WorkerRecord {
+        WorkerRecord {
+            id: self.id.clone(),
+            lease_ms: u64::try_from(self.lease.ttl().as_millis()).unwrap_or(u64::MAX),
+            slots: self.slots,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host_name(),
+            pid: std::process::id(),
+            draining: false,
+            age_ms: 0,
+        }
+    }
+
+    /// As the owner of a task.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner { worker: self.id.clone(), endpoint: self.server.connection().url.clone() }
+    }
+
+    /// Passes an edge of the protocol: the lease must still be trusted there.
+    pub(crate) async fn edge(&self, point: Point) -> Result<(), Trouble> {
+        faults::pass(point).await?;
+        self.lease.check()
+    }
+
+    /// Marks a task as acted on here; false when a slot of this process acts on it already.
+    pub(crate) fn begin(&self, task: &TaskId) -> bool {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone())
+    }
+
+    /// No slot of this process acts on it any more.
+    pub(crate) fn end(&self, task: &TaskId) {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
+    }
+
+    /// Does a slot of this process act on it?
+    pub(crate) fn acts_on(&self, task: &TaskId) -> bool {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).contains(task)
+    }
+}
+
+/// Name of this machine.
+pub(crate) fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "worker".to_owned())
+}

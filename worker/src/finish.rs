@@ -1,0 +1,83 @@
+//! The end of a job: the last worker sweeps what crashes left and closes it.
+
+use std::collections::HashSet;
+
+use longshore_shared::faults;
+use longshore_shared::store::{StoreError, Swap, TaskStore};
+use longshore_shared::task::{Cursor, Job, JobEvent, Stamp, StateName, TaskId};
+
+use crate::context::Worker;
+use crate::staging;
+use crate::trouble::Trouble;
+
+/// Closes a job whose segments are all finished.
+///
+/// The staging database is swept first: a closed job has left nothing there but the sets of
+/// quarantined tasks, which are evidence.
+pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(), Trouble> {
+    worker.edge(faults::FINISH_BEFORE).await?;
+    sweep(worker, job).await?;
+    let unfinished = cursor.tally.unfinished();
+    let reason = if unfinished == 0 {
+        String::new()
+    } else {
+        format!("{} tasks failed, {} are quarantined", cursor.tally.failed, cursor.tally.quarantined)
+    };
+    change(worker, job, JobEvent::Finished { unfinished }, reason).await
+}
+
+/// Stops new claims of a job, because every task would meet the same trouble.
+pub(crate) async fn pause(worker: &Worker, job: &Job, trouble: &Trouble) -> Result<(), Trouble> {
+    tracing::error!(job = %job.id, %trouble, "the job is paused");
+    change(worker, job, JobEvent::Paused, trouble.to_string()).await
+}
+
+async fn change(
+    worker: &Worker,
+    job: &Job,
+    event: JobEvent,
+    reason: String,
+) -> Result<(), Trouble> {
+    let Some(now) = worker.store.job(&job.id).await? else {
+        return Err(StoreError::Record(format!("job {} is gone", job.id)).into());
+    };
+    // Somebody else closed or paused it: nothing to do.
+    let Ok(state) = now.state.next(event) else { return Ok(()) };
+    let next =
+        Job { state, reason, epoch: now.epoch.next(), stamp: Stamp::fresh(), ..now.clone() };
+    match worker.store.swap_job(&now, &next).await? {
+        Swap::Won => tracing::info!(job = %job.id, state = state.as_str(), "the job has changed"),
+        Swap::Lost(_) => {}
+    }
+    Ok(())
+}
+
+/// Drops staging tables of this job whose task has ended.
+async fn sweep(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+    let prefix = format!("{}_", job.id);
+    let left = staging::list(worker, &prefix).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let owner = |name: &str| {
+        let ordinal = name.strip_prefix(&prefix)?.split('_').next()?.parse().ok()?;
+        Some(TaskId { job: job.id.clone(), ordinal })
+    };
+    let tasks: HashSet<TaskId> = left.iter().filter_map(|staged| owner(&staged.name)).collect();
+    let tasks: Vec<TaskId> = tasks.into_iter().collect();
+    let ended: HashSet<TaskId> = worker
+        .store
+        .briefs(&tasks)
+        .await?
+        .into_iter()
+        .filter(|brief| matches!(brief.state, StateName::Done | StateName::Failed))
+        .map(|brief| brief.id)
+        .collect();
+    for staged in left {
+        if owner(&staged.name).is_some_and(|task| ended.contains(&task)) {
+            worker.lease.check()?;
+            staging::drop_one(worker, &staged).await?;
+        }
+    }
+    Ok(())
+}

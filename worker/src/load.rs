@@ -1,0 +1,158 @@
+//! The load: one INSERT … SELECT over the explicit files of the chunk.
+
+use longshore_shared::clickhouse::{Failure, Summary, settled};
+use longshore_shared::faults;
+use longshore_shared::source::from_clause;
+use longshore_shared::sql::quote_list;
+use longshore_shared::task::{Chunk, SourceFile};
+
+use crate::claim::Claim;
+use crate::context::Worker;
+use crate::staging::StagingSet;
+use crate::trouble::Trouble;
+
+/// Rows of one block: with the bytes below, what bounds the number of staged parts (ENGINE K).
+const BLOCK_ROWS: u64 = 4_000_000;
+const BLOCK_BYTES_MAX: u64 = 1_000_000_000;
+const BLOCK_BYTES_MIN: u64 = 16_000_000;
+/// Loads that the server's memory is shared among, besides other users.
+const LOADS_ASSUMED: u64 = 4;
+/// A block exists about three times while it is written.
+const BLOCK_COPIES: u64 = 3;
+/// A load's text holds every key of its chunk.
+const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Files that are read again one by one to find the one at fault.
+const BLAME_FILES_MAX: usize = 200;
+
+/// Settings of every load: whatever the server's profile says, these decide whether rows are lost.
+const LOAD_SETTINGS: [(&str, &str); 18] = [
+    ("insert_deduplicate", "0"),
+    ("materialized_views_ignore_errors", "0"),
+    ("optimize_on_insert", "0"),
+    ("async_insert", "0"),
+    ("max_partitions_per_insert_block", "10000"),
+    ("throw_on_max_partitions_per_insert_block", "1"),
+    ("input_format_allow_errors_num", "0"),
+    ("input_format_allow_errors_ratio", "0"),
+    ("s3_ignore_file_doesnt_exist", "0"),
+    ("s3_throw_on_zero_files_match", "1"),
+    ("s3_skip_empty_files", "0"),
+    ("s3_validate_etag_on_read", "1"),
+    ("max_execution_time", "0"),
+    ("limit", "0"),
+    ("offset", "0"),
+    ("max_rows_to_read", "0"),
+    ("read_overflow_mode", "throw"),
+    ("enable_parallel_replicas", "0"),
+];
+/// UNKNOWN_SETTING: an older server.
+const UNKNOWN_SETTING: i32 = 115;
+/// Settings that not every server knows, and that only harden what another check finds too.
+const RECENT_SETTINGS: [&str; 3] =
+    ["s3_validate_etag_on_read", "s3_ignore_file_doesnt_exist", "enable_parallel_replicas"];
+
+/// Loads the chunk into the staging set.
+pub(crate) async fn chunk(
+    worker: &Worker,
+    claim: &Claim,
+    set: &StagingSet,
+) -> Result<Summary, Trouble> {
+    let files = Chunk::decode(&claim.task.chunk)?.files;
+    let run = async {
+        match insert(worker, claim, set, &files, &[]).await {
+            Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
+                insert(worker, claim, set, &files, &RECENT_SETTINGS).await
+            }
+            answer => answer,
+        }
+    };
+    let summary = tokio::select! {
+        answer = Box::pin(run) => answer?,
+        () = worker.drain.cancelled() => return Err(Trouble::Draining),
+    };
+    worker.edge(faults::LOAD_AFTER).await?;
+    Ok(summary)
+}
+
+async fn insert(
+    worker: &Worker,
+    claim: &Claim,
+    set: &StagingSet,
+    files: &[SourceFile],
+    without: &[&str],
+) -> Result<Summary, Failure> {
+    let spec = &claim.job.spec;
+    let twin = set.names.table(&spec.graph, 0).quoted();
+    let from = from_clause(&spec.source, files, &worker.keys);
+    let filter = where_clause(&spec.filter);
+    let text = format!(
+        "INSERT INTO {twin} ({}) SELECT {} FROM {from}{filter}",
+        quote_list(&spec.columns),
+        spec.select,
+    );
+    let mut call = worker.server.call_text("load", text);
+    for (name, value) in LOAD_SETTINGS.iter().filter(|(name, _)| !without.contains(name)) {
+        call = call.setting(name, value);
+    }
+    let (threads, block_bytes) = fit(worker, claim.task.progress.attempts);
+    call = call
+        .setting("max_insert_threads", threads)
+        .setting("min_insert_block_size_rows", BLOCK_ROWS)
+        .setting("min_insert_block_size_bytes", block_bytes)
+        .setting("max_query_size", QUERY_BYTES_MAX);
+    for (name, value) in &spec.settings {
+        call = call.setting(name, value);
+    }
+    let id = claim.task.id.query(claim.epoch(), "load");
+    settled(&worker.server, call, &id).await
+}
+
+fn where_clause(filter: &str) -> String {
+    if filter.is_empty() { String::new() } else { format!(" WHERE {filter}") }
+}
+
+/// Insert threads and block bytes: large blocks make few parts, but must fit the server's memory.
+/// Each further attempt is lighter, in case the last one was too much for it.
+fn fit(worker: &Worker, attempts: u32) -> (u64, u64) {
+    let again = u64::from(attempts.saturating_sub(1).min(8));
+    let threads = (worker.facts.threads >> again).max(1);
+    let memory = worker.facts.memory_bytes;
+    let share = if memory == 0 {
+        BLOCK_BYTES_MAX / 4
+    } else {
+        memory / (LOADS_ASSUMED * BLOCK_COPIES * threads)
+    };
+    (threads, (share >> again).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX))
+}
+
+/// The cause of a failure with the file it belongs to, found by reading the files one by one.
+pub(crate) async fn blame(worker: &Worker, claim: &Claim, trouble: &Trouble) -> String {
+    let message = trouble.to_string();
+    let Ok(chunk) = Chunk::decode(&claim.task.chunk) else { return message };
+    if !matches!(trouble, Trouble::Failure(_)) || chunk.files.iter().any(|f| message.contains(&f.path)) {
+        return message;
+    }
+    if let [only] = chunk.files.as_slice() {
+        return format!("file {}: {message}", only.path);
+    }
+    let spec = &claim.job.spec;
+    for file in chunk.files.iter().take(BLAME_FILES_MAX) {
+        if worker.lease.check().is_err() || worker.drain.is_cancelled() {
+            break;
+        }
+        let from = from_clause(&spec.source, std::slice::from_ref(file), &worker.keys);
+        // Every column is read: a count alone would only look at a file's footer.
+        let text = format!(
+            "SELECT sum(cityHash64(*)) FROM (SELECT {} FROM {from}{})",
+            spec.select,
+            where_clause(&spec.filter)
+        );
+        let read = worker.server.call_text("blame", text).deadline(None).execute().await;
+        if let Err(failure) = read
+            && failure.code().is_some()
+        {
+            return format!("file {}: {}", file.path, failure.message);
+        }
+    }
+    format!("{message} (one of {} files, from {})", chunk.files.len(), chunk.files[0].path)
+}

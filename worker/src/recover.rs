@@ -1,0 +1,128 @@
+//! The fence: after it, nothing that acted in an older epoch can change anything any more.
+//!
+//! Always in this order: the epoch is one more in the task row (done by the claim) → queries of
+//! older epochs are killed and waited for → what they could still write to is out of their reach.
+//! Of a task that was loading, the old staging set is dropped. Of a publishing task the staging
+//! tables are given the name of the new epoch first, so that a MOVE of a woken zombie, sent under
+//! the old name, finds no table.
+
+use std::time::Duration;
+
+use clickhouse::Row;
+use longshore_shared::faults;
+use longshore_shared::ledger::{self, Attempt};
+use longshore_shared::schema::StagingNames;
+use longshore_shared::sql;
+use longshore_shared::task::{Epoch, Manifest, TaskEvent, TaskState};
+use serde::Deserialize;
+
+use crate::claim::Claim;
+use crate::context::Worker;
+use crate::staging;
+use crate::trouble::Trouble;
+
+const WAIT_PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Deserialize, Row)]
+struct Running {
+    running: u64,
+}
+
+/// Makes sure that no older epoch of this task can act.
+pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    if claim.epoch() <= Epoch(1) {
+        return Ok(());
+    }
+    worker.edge(faults::FENCE_BEFORE).await?;
+    match &claim.task.progress.state {
+        TaskState::Publishing { manifest, .. } => {
+            rename_set(worker, claim, manifest).await?;
+            worker.edge(faults::FENCE_RENAMED).await?;
+            stop_older(worker, claim).await?;
+        }
+        _ => {
+            stop_older(worker, claim).await?;
+            staging::drop_older(worker, claim).await?;
+        }
+    }
+    if claim.task.progress.deaths > 0 {
+        let task = &claim.task;
+        let attempts = task.progress.attempts;
+        let note = Attempt::now(&task.id, claim.epoch(), attempts, &worker.id, "taken over");
+        ledger::note(&worker.server, note).await;
+    }
+    worker.edge(faults::FENCE_AFTER).await
+}
+
+/// A task that was in the hands of too many workers that died is not tried again.
+pub(crate) async fn check_deaths(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
+    let (deaths, limit) = (claim.task.progress.deaths, claim.job.spec.limits.deaths_max);
+    if deaths <= limit {
+        return Ok(());
+    }
+    let error = format!("its worker died {deaths} times while loading it (limit {limit})");
+    let epoch = claim.epoch();
+    claim.advance(worker, &TaskEvent::GaveUp { epoch, error }).await?;
+    Err(Trouble::NotOurs)
+}
+
+/// Ends everything this epoch has running: before the task is given back.
+pub(crate) async fn kill_own(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    let prefix = claim.task.id.epoch_prefix(claim.epoch());
+    kill(worker, &prefix, "-").await
+}
+
+async fn stop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    let prefix = claim.task.id.query_prefix();
+    let own = claim.task.id.epoch_prefix(claim.epoch());
+    kill(worker, &prefix, &own).await
+}
+
+/// Kills and waits: a MOVE cannot be killed, it ends by itself.
+async fn kill(worker: &Worker, prefix: &str, keep: &str) -> Result<(), Trouble> {
+    loop {
+        worker.lease.check()?;
+        let call = || worker.server.call(sql::COUNT_QUERIES);
+        let running: Running = longshore_shared::clickhouse::read(|| {
+            call().param("prefix", prefix).param("keep", keep).fetch_one()
+        })
+        .await?;
+        if running.running == 0 {
+            return Ok(());
+        }
+        worker
+            .server
+            .call(sql::KILL_QUERIES)
+            .param("prefix", prefix)
+            .param("keep", keep)
+            .execute()
+            .await?;
+        tokio::time::sleep(WAIT_PAUSE).await;
+    }
+}
+
+/// Gives the staging tables of a publishing task the names of this epoch, and drops the clones.
+async fn rename_set(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<(), Trouble> {
+    let server = &worker.server;
+    let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
+    for found in staging::list(worker, &claim.task.id.staging_prefix()).await? {
+        if found.engine == "MaterializedView" {
+            staging::drop_one(worker, &found).await?;
+            continue;
+        }
+        let Some(table) = manifest.tables.iter().find(|table| table.uuid == found.uuid) else {
+            continue;
+        };
+        let name = names.named(&table.suffix).table;
+        if found.name != name {
+            server
+                .call(sql::RENAME_TABLE)
+                .name("database", server.staging())
+                .name("from", &found.name)
+                .name("to", &name)
+                .execute()
+                .await?;
+        }
+    }
+    Ok(())
+}

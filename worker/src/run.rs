@@ -1,0 +1,228 @@
+//! The worker, top down: a life, a slot, an attempt. [`attempt`] is the protocol.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_shared::clickhouse::{Server, task_delay};
+use longshore_shared::config::Config;
+use longshore_shared::faults;
+use longshore_shared::ledger::{self, Attempt};
+use longshore_shared::source::SourceKeys;
+use longshore_shared::store::{TaskStore, environment};
+use longshore_shared::task::{StateName, TaskEvent};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::claim::{self, Claim, Found};
+use crate::context::{Options, Worker};
+use crate::trouble::{Remedy, StartError, Trouble};
+use crate::{finish, lease, load, publish, recover, staging, verify};
+
+/// First pause of an idle slot; it grows to the configured maximum.
+const POLL_MIN: Duration = Duration::from_millis(50);
+
+/// One attempt at one task, from its claim to its receipt.
+///
+/// Up to `advance(Loaded)` nothing of the task is in any target, and every failure goes back to
+/// the beginning in a fresh staging set. From there on the only way is forward.
+async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
+    recover::fence(worker, claim).await?;
+    if claim.task.progress.state.name() == StateName::Claimed {
+        recover::check_deaths(worker, claim).await?;
+        verify::schema(worker, claim).await?;
+        let (set, ()) = tokio::try_join!(
+            staging::create(worker, claim),
+            verify::files(worker, claim),
+        )?;
+        let loaded = load::chunk(worker, claim, &set).await?;
+        verify::files(worker, claim).await?;
+        let manifest = verify::manifest(worker, claim, &set, loaded).await?;
+        verify::schema(worker, claim).await?;
+        worker.edge(faults::MANIFEST_BEFORE).await?;
+        let epoch = claim.epoch();
+        claim.advance(worker, &TaskEvent::Loaded { epoch, manifest }).await?;
+        worker.edge(faults::MANIFEST_AFTER).await?;
+    }
+    let rows = publish::forward(worker, claim).await?;
+    let epoch = claim.epoch();
+    claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
+    worker.edge(faults::DONE_AFTER).await?;
+    staging::drop_set(worker, claim).await?;
+    worker.edge(faults::DROP_AFTER).await
+}
+
+/// Runs a worker until it is asked to stop, or nothing is left to do.
+pub(crate) async fn worker(
+    config: Config,
+    options: Options,
+    drain: CancellationToken,
+) -> Result<(), StartError> {
+    let keys = SourceKeys::load(options.keys_file.as_deref(), |name| std::env::var(name).ok())?;
+    let server = Server::new(config.connection.clone())?;
+    let facts = server.facts().await?;
+    environment(&server).await?;
+    loop {
+        let life = Arc::new(Worker::new(
+            server.clone(),
+            facts.clone(),
+            keys.clone(),
+            config.lease,
+            config.slots,
+            config.poll_max,
+            options.clone(),
+            drain.clone(),
+        ));
+        match live(life).await {
+            Ok(ControlFlow::Break(())) => return Ok(()),
+            Ok(ControlFlow::Continue(())) => tracing::warn!("begins a new life"),
+            // The server or Keeper is away: a worker outlives that.
+            Err(error) => tracing::warn!(%error, "cannot register, trying again"),
+        }
+        if drain.is_cancelled() {
+            return Ok(());
+        }
+        tokio::time::sleep(task_delay(2)).await;
+    }
+}
+
+/// One life: registered, beating, with all slots at work. Goes on with a new life when the lease was lost.
+async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
+    let asked = Instant::now();
+    worker.store.register(&worker.record()).await?;
+    worker.lease.renewed(asked);
+    tracing::info!(worker = %worker.id, slots = worker.slots, "at work");
+    let heart = tokio::spawn(lease::keep(Arc::clone(&worker)));
+    let mut slots = tokio::task::JoinSet::new();
+    for _ in 0..worker.slots {
+        slots.spawn(slot(Arc::clone(&worker)));
+    }
+    while slots.join_next().await.is_some() {}
+    heart.abort();
+    if worker.lease.is_lost() {
+        tracing::warn!(worker = %worker.id, "the lease is lost; its tasks are left to others");
+        return Ok(ControlFlow::Continue(()));
+    }
+    if let Err(error) = worker.store.remove_worker(&worker.id).await {
+        tracing::warn!(%error, "could not sign off; the lease lapses by itself");
+    }
+    tracing::info!(worker = %worker.id, "leaves");
+    Ok(ControlFlow::Break(()))
+}
+
+/// One slot: one task after the other.
+async fn slot(worker: Arc<Worker>) {
+    let mut pause = POLL_MIN;
+    while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
+        match claim::next(&worker).await {
+            Ok(Found::Task(claim)) => {
+                pause = POLL_MIN;
+                work(&worker, *claim).await;
+                continue;
+            }
+            Ok(Found::NoJob) if worker.options.exit_when_idle => return,
+            Ok(Found::Nothing | Found::NoJob) => {}
+            Err(trouble) => tracing::warn!(%trouble, "looking for work failed"),
+        }
+        // Workers that woke together spread out.
+        let wait = pause.mul_f64(rand::random_range(0.5..=1.0));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = worker.drain.cancelled() => {}
+            () = worker.lease.lost() => {}
+        }
+        pause = (pause * 3 / 2).min(worker.poll_max);
+    }
+}
+
+/// One claimed task to its end, whatever that is.
+async fn work(worker: &Worker, mut claim: Claim) {
+    let id = claim.task.id.clone();
+    let span = tracing::info_span!("task", task = %id, epoch = %claim.epoch());
+    finish_work(worker, &mut claim).instrument(span).await;
+    worker.end(&id);
+}
+
+/// Runs the attempt, ends it, and notes it in the history.
+async fn finish_work(worker: &Worker, claim: &mut Claim) {
+    let outcome = tokio::select! {
+        outcome = Box::pin(attempt(worker, claim)) => outcome,
+        // Dropping the attempt sends nothing: whoever takes over fences what it left.
+        () = worker.lease.lost() => Err(Trouble::NotOurs),
+    };
+    let (event, message) = match outcome {
+        Ok(()) => ("done", String::new()),
+        Err(trouble) => (end_badly(worker, claim, &trouble).await, trouble.to_string()),
+    };
+    let attempts = claim.task.progress.attempts;
+    let elapsed = claim.began.elapsed();
+    tracing::info!(event, attempts, elapsed_ms = elapsed.as_millis(), "{message}");
+    let note = Attempt {
+        message,
+        elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        ..Attempt::now(&claim.task.id, claim.epoch(), attempts, &worker.id, event)
+    };
+    ledger::note(&worker.server, note).await;
+}
+
+/// Gives a task back, or up, or lets it go. Returns what happened, for the history.
+async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'static str {
+    let epoch = claim.epoch();
+    let state = claim.task.progress.state.name();
+    let remedy = match (state, trouble) {
+        (StateName::Publishing, Trouble::Unprovable(evidence)) => {
+            let evidence = evidence.clone();
+            let event = TaskEvent::Unprovable { epoch, evidence };
+            return match claim.advance(worker, &event).await {
+                Ok(()) => "quarantined",
+                Err(_) => "let go",
+            };
+        }
+        (StateName::Claimed, trouble) => trouble.remedy(),
+        // Published or publishing: nothing to give back. A fault of the whole job still pauses it.
+        (_, trouble) => match trouble.remedy() {
+            Remedy::PauseJob => Remedy::PauseJob,
+            _ => Remedy::LetGo,
+        },
+    };
+    let limits = &claim.job.spec.limits;
+    let attempts = claim.task.progress.attempts;
+    let used_up = attempts >= limits.attempts_max;
+    let (event, word) = match remedy {
+        Remedy::LetGo => return "let go",
+        Remedy::HandBack => (TaskEvent::HandedBack { epoch }, "handed back"),
+        Remedy::PauseJob => {
+            if let Err(error) = finish::pause(worker, &claim.job, trouble).await {
+                tracing::warn!(%error, "could not pause the job");
+            }
+            if state != StateName::Claimed {
+                return "let go";
+            }
+            (TaskEvent::HandedBack { epoch }, "handed back")
+        }
+        Remedy::Retry if !used_up => {
+            let delay_ms = u64::try_from(task_delay(attempts).as_millis()).unwrap_or(0);
+            let error = trouble.to_string();
+            (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
+        }
+        Remedy::Retry | Remedy::Fail => {
+            let error = load::blame(worker, claim, trouble).await;
+            (TaskEvent::GaveUp { epoch, error }, "failed")
+        }
+    };
+    // First nothing may write into the staging set, then the task changes, then the set goes:
+    // a crash in between leaves a set that the next owner drops.
+    if let Err(error) = recover::kill_own(worker, claim).await {
+        tracing::warn!(%error, "could not stop what runs of this attempt");
+        return "let go";
+    }
+    if let Err(error) = claim.advance(worker, &event).await {
+        tracing::warn!(%error, "could not give the task back; it is taken over when needed");
+        return "let go";
+    }
+    if let Err(error) = staging::drop_set(worker, claim).await {
+        tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
+    }
+    word
+}

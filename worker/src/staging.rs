@@ -1,0 +1,146 @@
+//! The staging set of one attempt: fresh tables that nobody else ever wrote to.
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::read;
+use longshore_shared::faults;
+use longshore_shared::schema::{StagingNames, create_statements, dependents};
+use longshore_shared::sql;
+use longshore_shared::task::StateName;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::claim::Claim;
+use crate::context::Worker;
+use crate::trouble::Trouble;
+
+/// TABLE_ALREADY_EXISTS: our own statement, sent before and answered never.
+const ALREADY_EXISTS: i32 = 57;
+
+/// The names of a set that is complete and checked.
+pub(crate) struct StagingSet {
+    pub(crate) names: StagingNames,
+}
+
+/// A table or view clone in the staging database.
+#[derive(Debug, Clone)]
+pub(crate) struct Staged {
+    pub(crate) name: String,
+    pub(crate) engine: String,
+    pub(crate) uuid: Uuid,
+}
+
+#[derive(Deserialize, Row)]
+struct StagedRow {
+    name: String,
+    engine: String,
+    uuid: String,
+}
+
+/// Makes the twins and clones of this attempt.
+pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet, Trouble> {
+    let (server, graph) = (&worker.server, &claim.job.spec.graph);
+    let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
+    let statements =
+        create_statements(graph, &names).map_err(|(view, error)| Trouble::View(view, error))?;
+    for (step, statement) in statements.into_iter().enumerate() {
+        if step > 0 {
+            worker.edge(faults::STAGE_BETWEEN).await?;
+        }
+        let id = claim.task.id.query(claim.epoch(), format_args!("stage-{step}"));
+        let made = server.call_text("create_staging", statement).id(&id).execute().await;
+        match made {
+            Err(failure) if failure.code() == Some(ALREADY_EXISTS) => {}
+            made => drop(made?),
+        }
+    }
+    check(worker, claim, &names).await?;
+    worker.edge(faults::STAGE_AFTER).await?;
+    Ok(StagingSet { names })
+}
+
+/// Every clone fires on its twin, and nothing else does.
+async fn check(worker: &Worker, claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
+    let graph = &claim.job.spec.graph;
+    if graph.views.is_empty() {
+        return Ok(());
+    }
+    let twins: Vec<_> = (0..graph.tables.len()).map(|at| names.table(graph, at)).collect();
+    let found = dependents(&worker.server, &twins).await?;
+    for (position, table) in graph.tables.iter().enumerate() {
+        let mut expected: Vec<_> = graph
+            .views
+            .iter()
+            .enumerate()
+            .filter(|(_, view)| view.source == table.name)
+            .map(|(at, _)| names.view(graph, at))
+            .collect();
+        expected.sort();
+        let fires = found.iter().find(|(name, _)| *name == twins[position]);
+        if fires.is_none_or(|(_, fires)| *fires != expected) {
+            return Err(Trouble::Count(format!(
+                "the view clones on the staging twin of {} are not those of the plan",
+                table.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What is in the staging database under names that begin so, views first.
+pub(crate) async fn list(worker: &Worker, prefix: &str) -> Result<Vec<Staged>, Trouble> {
+    let server = &worker.server;
+    let rows: Vec<StagedRow> = read(|| {
+        server
+            .call(sql::LIST_STAGING)
+            .param("staging", server.staging())
+            .param("prefix", prefix)
+            .fetch_all()
+    })
+    .await?;
+    let staged = |row: StagedRow| Staged {
+        name: row.name,
+        engine: row.engine,
+        uuid: Uuid::parse_str(&row.uuid).unwrap_or_default(),
+    };
+    Ok(rows.into_iter().map(staged).collect())
+}
+
+/// Drops one table or clone and waits until it is gone.
+pub(crate) async fn drop_one(worker: &Worker, staged: &Staged) -> Result<(), Trouble> {
+    let is_view = staged.engine == "MaterializedView";
+    let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
+    let server = &worker.server;
+    read(|| {
+        server
+            .call(statement)
+            .name("database", server.staging())
+            .name("table", &staged.name)
+            .execute()
+    })
+    .await?;
+    Ok(())
+}
+
+/// Drops the set of this epoch. Only for a task that has ended or was given back.
+pub(crate) async fn drop_set(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    debug_assert!(!matches!(
+        claim.task.progress.state.name(),
+        StateName::Publishing | StateName::Quarantined
+    ));
+    for staged in list(worker, &claim.task.id.staging_set(claim.epoch())).await? {
+        drop_one(worker, &staged).await?;
+    }
+    Ok(())
+}
+
+/// Drops the sets of older epochs of a task that is not publishing.
+pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    let own = claim.task.id.staging_set(claim.epoch());
+    for staged in list(worker, &claim.task.id.staging_prefix()).await? {
+        if !staged.name.starts_with(&own) {
+            worker.lease.check()?;
+            drop_one(worker, &staged).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Everything that keeps an attempt from its end, and what is done about each.
+
+use longshore_shared::clickhouse::{Failure, Policy, policy};
+use longshore_shared::config::ConfigError;
+use longshore_shared::faults::Injected;
+use longshore_shared::schema::{Drift, RewriteError};
+use longshore_shared::source::KeysError;
+use longshore_shared::store::StoreError;
+use longshore_shared::task::{IllegalTransition, TableName, TaskId};
+
+/// Why an attempt did not reach its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// A statement gave no result.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// The store gave no result.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another worker has taken the task over, or our lease cannot be trusted any more.
+    #[error("the task is not ours any more")]
+    NotOurs,
+    /// The worker was asked to stop before the manifest was written.
+    #[error("the worker drains")]
+    Draining,
+    /// A table of the job is not what it was at plan time.
+    #[error("{0}; plan again, so that rows go where they belong")]
+    Drift(#[from] Drift),
+    /// A file is not what it was at plan time.
+    #[error("{0}")]
+    Source(String),
+    /// Counts that must agree do not.
+    #[error("{0}")]
+    Count(String),
+    /// A view of the graph cannot be cloned.
+    #[error("view {0}: {1}")]
+    View(TableName, RewriteError),
+    /// The outcome of a move cannot be proved.
+    #[error("{0}")]
+    Unprovable(String),
+    /// A task row is missing in the store.
+    #[error("task {0} is missing in the task table; the job cannot be completed without it")]
+    TaskMissing(TaskId),
+    /// The state machine refused: a bug or a foreign hand in the task table.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// Asked for by a test.
+    #[error(transparent)]
+    Injected(#[from] Injected),
+}
+
+/// What becomes of a task that is not published yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Pending again after a pause.
+    Retry,
+    /// Failed; the job goes on.
+    Fail,
+    /// Pending again, and the job is paused for a person.
+    PauseJob,
+    /// Pending again, no attempt used.
+    HandBack,
+    /// Leave everything as it is: whoever owns the task now acts.
+    LetGo,
+}
+
+impl Trouble {
+    /// The remedy before the manifest is written.
+    pub(crate) fn remedy(&self) -> Remedy {
+        match self {
+            Self::Failure(failure) | Self::Store(StoreError::Failure(failure)) => {
+                match policy(failure) {
+                    Policy::Retry | Policy::Lighter => Remedy::Retry,
+                    Policy::FailTask => Remedy::Fail,
+                    Policy::StopJob => Remedy::PauseJob,
+                }
+            }
+            Self::Store(StoreError::TooLarge { .. }) | Self::Source(_) => Remedy::Fail,
+            Self::Count(_) | Self::Injected(_) => Remedy::Retry,
+            Self::Draining => Remedy::HandBack,
+            Self::Drift(_) | Self::View(..) | Self::Store(_) | Self::TaskMissing(_) => {
+                Remedy::PauseJob
+            }
+            Self::NotOurs | Self::Illegal(_) | Self::Unprovable(_) => Remedy::LetGo,
+        }
+    }
+}
+
+/// Why a worker did not start or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The file of source keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The server.
+    #[error("{0}")]
+    Server(#[from] Failure),
+    /// The control tables.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// Threads or signals of this process.
+    #[error("cannot start: {0}")]
+    Runtime(std::io::Error),
+}
+
+impl StartError {
+    /// Exit status: the same meanings as the coordinator's.
+    pub(crate) fn exit_code(&self) -> u8 {
+        use longshore_shared::clickhouse::Kind;
+        match self {
+            Self::Config(_) | Self::Keys(_) | Self::Store(StoreError::NotInitialised(_)) => 2,
+            Self::Server(failure) | Self::Store(StoreError::Failure(failure))
+                if matches!(failure.kind, Kind::Unreachable | Kind::Unknown) =>
+            {
+                5
+            }
+            Self::Server(_) | Self::Store(_) | Self::Runtime(_) => 1,
+        }
+    }
+}
