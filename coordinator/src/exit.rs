@@ -84,11 +84,7 @@ pub(crate) struct Report {
 impl Report {
     /// An error without a remedy.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            help: None,
-        }
+        Self { kind, message: message.into(), help: None }
     }
 
     /// Adds what to do next.
@@ -101,9 +97,7 @@ impl Report {
 
 impl Diagnostic for Report {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
     }
 }
 
@@ -158,10 +152,7 @@ impl From<IdError> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Report(Report::new(
-            Kind::Error,
-            format!("cannot write the result: {error}"),
-        ))
+        Self::Report(Report::new(Kind::Error, format!("cannot write the result: {error}")))
     }
 }
 
@@ -171,14 +162,7 @@ pub(crate) fn failure(error: &Error, config: Option<&Config>, output: Output) ->
     if output.is_json() {
         eprintln!("{}", json(&report));
     } else {
-        eprint!(
-            "{}",
-            text(
-                &report,
-                std::io::stderr().is_terminal(),
-                Output::has_colour()
-            )
-        );
+        eprint!("{}", text(&report, std::io::stderr().is_terminal(), Output::has_colour()));
     }
     ExitCode::from(report.kind.code())
 }

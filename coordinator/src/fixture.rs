@@ -12,10 +12,7 @@ use longshore_shared::task::{
 const NOON_MS: i64 = 1_787_313_600_000;
 
 fn table_name(table: &str) -> TableName {
-    TableName {
-        database: "demo".into(),
-        table: table.into(),
-    }
+    TableName { database: "demo".into(), table: table.into() }
 }
 
 fn graph_table(name: &str, engine: &str) -> GraphTable {
@@ -37,10 +34,7 @@ pub(crate) fn job(state: JobState) -> Job {
         columns: Vec::new(),
         select: String::new(),
     };
-    let tables = vec![
-        graph_table("events", "MergeTree"),
-        graph_table("daily", "SummingMergeTree"),
-    ];
+    let tables = vec![graph_table("events", "MergeTree"), graph_table("daily", "SummingMergeTree")];
     Job {
         id: "0123456789abcdef".parse().expect("16 hex digits"),
         state,
@@ -61,10 +55,7 @@ pub(crate) fn job(state: JobState) -> Job {
             select: "id, day".into(),
             filter: "id > 0".into(),
             settings: BTreeMap::from([("max_threads".into(), "4".into())]),
-            graph: Graph {
-                tables,
-                views: vec![view],
-            },
+            graph: Graph { tables, views: vec![view] },
             environment: "e1".into(),
             limits: Limits::default(),
         },
@@ -81,11 +72,7 @@ pub(crate) fn job(state: JobState) -> Job {
 
 /// The job with the times of a run that took 65 s.
 pub(crate) fn ended(state: JobState) -> Job {
-    Job {
-        submitted_ms: NOON_MS + 1_000,
-        ended_ms: NOON_MS + 66_000,
-        ..job(state)
-    }
+    Job { submitted_ms: NOON_MS + 1_000, ended_ms: NOON_MS + 66_000, ..job(state) }
 }
 
 /// Some done, some open, some failed.
@@ -113,16 +100,8 @@ pub(crate) fn task(state: TaskState) -> Task {
     };
     let files = vec![file("a b", 1_000), file("c", 2_000_000)];
     Task {
-        id: TaskId {
-            job: job(JobState::Running).id,
-            ordinal: 7,
-        },
-        progress: Progress {
-            state,
-            epoch: Epoch(3),
-            attempts: 2,
-            deaths: 0,
-        },
+        id: TaskId { job: job(JobState::Running).id, ordinal: 7 },
+        progress: Progress { state, epoch: Epoch(3), attempts: 2, deaths: 0 },
         stamp: Stamp::fresh(),
         chunk: Chunk { files }.encode(),
         files: 2,

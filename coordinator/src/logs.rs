@@ -25,19 +25,13 @@ impl Logs {
     pub(crate) fn open(named: Option<&Path>) -> Result<Self, Error> {
         let folder = named.map_or_else(fresh, Path::to_owned);
         // Logs name tables and files of the job: nobody else's business.
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|error| {
             let place = folder.display();
             let message = format!("cannot make the folder for the workers' logs, {place}: {error}");
             Report::new(Kind::Error, message).help("name another one with --log-dir")
         })?;
-        Ok(Self {
-            folder,
-            is_ours: named.is_none(),
-        })
+        Ok(Self { folder, is_ours: named.is_none() })
     }
 
     /// Where the logs are.
@@ -112,10 +106,7 @@ mod tests {
             writeln!(file, "line {line}").expect("the log can be written");
         }
         let tail = logs.tail(1);
-        assert!(
-            tail.ends_with("  line 999") && !tail.contains("line 987\n"),
-            "{tail}"
-        );
+        assert!(tail.ends_with("  line 999") && !tail.contains("line 987\n"), "{tail}");
         logs.remove();
         assert!(!logs.folder().exists());
     }

@@ -8,6 +8,7 @@ mod fixture;
 mod history;
 mod logs;
 mod output;
+mod plan;
 mod progress;
 mod report;
 mod session;

@@ -35,11 +35,7 @@ impl Output {
         document: &T,
         text: impl FnOnce(&T) -> String,
     ) -> io::Result<()> {
-        let text = if self.json {
-            serde_json::to_string(document)?
-        } else {
-            text(document)
-        };
+        let text = if self.json { serde_json::to_string(document)? } else { text(document) };
         let mut stdout = io::stdout().lock();
         let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
         match written {
@@ -80,10 +76,7 @@ pub(crate) fn table(columns: &[(&str, Side)], rows: Vec<Vec<String>>) -> String 
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect();
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }
 
@@ -97,11 +90,7 @@ mod tests {
             vec!["a".to_owned(), "1".to_owned(), "x y".to_owned()],
             vec!["long name".to_owned(), "1,000".to_owned(), String::new()],
         ];
-        let columns = [
-            ("NAME", Side::Left),
-            ("ROWS", Side::Right),
-            ("NOTE", Side::Left),
-        ];
+        let columns = [("NAME", Side::Left), ("ROWS", Side::Right), ("NOTE", Side::Left)];
         insta::assert_snapshot!(table(&columns, rows), @"
         NAME        ROWS  NOTE
         a              1  x y

@@ -137,20 +137,13 @@ impl Progress {
         } else {
             Shape::Lines
         };
-        Self {
-            shape,
-            pace: Pace::default(),
-            started: Instant::now(),
-            line_at: None,
-            tenth: 0,
-        }
+        Self { shape, pace: Pace::default(), started: Instant::now(), line_at: None, tenth: 0 }
     }
 
     /// Shows the job as it stands.
     pub(crate) fn show(&mut self, look: &Look) {
         let (amount, total) = look.amount();
-        self.pace
-            .note(self.started.elapsed(), amount, look.census.rows);
+        self.pace.note(self.started.elapsed(), amount, look.census.rows);
         let left = self.pace.left(total.saturating_sub(amount));
         let percent = look.percent();
         let (amounts, state) = (amounts(look, &self.pace), state(look, left));
@@ -165,10 +158,7 @@ impl Progress {
 
     fn print_line(&self, look: &Look, percent: u64, left: Option<Duration>, words: &str) {
         if !matches!(self.shape, Shape::Json) {
-            eprintln!(
-                "{:>8}  {percent:>3} %  {words}",
-                text::duration(self.started.elapsed())
-            );
+            eprintln!("{:>8}  {percent:>3} %  {words}", text::duration(self.started.elapsed()));
             return;
         }
         let progress = Fields {

@@ -6,10 +6,7 @@ use super::*;
 use crate::fixture;
 
 fn look_at(census: Census) -> Look {
-    Look {
-        job: fixture::job(JobState::Running),
-        census,
-    }
+    Look { job: fixture::job(JobState::Running), census }
 }
 
 #[test]

@@ -52,11 +52,7 @@ fn of_config(error: &ConfigError) -> Report {
     if let Some(source) = error.source() {
         message = format!("{message}: {source}");
     }
-    Report {
-        kind: Kind::Usage,
-        message,
-        help: error.help(),
-    }
+    Report { kind: Kind::Usage, message, help: error.help() }
 }
 
 fn of_store(error: &StoreError, config: Option<&Config>) -> Report {
@@ -83,7 +79,8 @@ fn of_graph(error: &GraphError) -> Report {
             "check the spelling of `{table}`, and that the user may see it (GRANT SHOW, SELECT, INSERT)"
         )),
         GraphError::Refreshable { view, .. } => report.help(format!(
-            "detach {view} while the job runs, or load into a table that it does not use"
+            "if it may stay as it is (it reads the table by the clock, not on insert): --ignore-view '{view}'\n\
+             a view that writes into a loaded table has to be detached while the job runs"
         )),
         GraphError::ViewKind { view, .. } | GraphError::CrossRead { view, .. } => {
             report.help(format!("detach {view} for the time of the load, and fill its target afterwards"))
@@ -129,14 +126,8 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
             match missing_grant(&failure.message) {
                 Some(grant) => {
                     let is_plain = user.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                    let user = if is_plain {
-                        user.to_owned()
-                    } else {
-                        sql::quote_identifier(user)
-                    };
-                    report.help(format!(
-                        "run as an administrator:\n  GRANT {grant} TO {user};"
-                    ))
+                    let user = if is_plain { user.to_owned() } else { sql::quote_identifier(user) };
+                    report.help(format!("run as an administrator:\n  GRANT {grant} TO {user};"))
                 }
                 None => report,
             }
@@ -151,10 +142,7 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
         }
         60 | 81 => Report::new(Kind::Usage, words)
             .help("check the names of database and table, and that the user may see them"),
-        _ => Report::new(
-            Kind::Error,
-            format!("{words} (code {code}, in {})", failure.statement),
-        ),
+        _ => Report::new(Kind::Error, format!("{words} (code {code}, in {})", failure.statement)),
     }
 }
 
@@ -177,28 +165,19 @@ fn plain(message: &str, user: &str) -> String {
     {
         words = rest;
     }
-    words = words
-        .strip_prefix(user)
-        .and_then(|rest| rest.strip_prefix(": "))
-        .unwrap_or(words);
+    words = words.strip_prefix(user).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(words);
     if let Some(at) = words.rfind(" (version ") {
         words = &words[..at];
     }
     let name = words.rfind(" (").filter(|at| {
         let name = words[at + 2..].trim_end_matches(')');
         words.ends_with(')')
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit())
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit())
     });
     if let Some(at) = name {
         words = &words[..at];
     }
-    words
-        .trim_start_matches("client error (Connect): ")
-        .trim_end_matches(". ")
-        .trim()
-        .to_owned()
+    words.trim_start_matches("client error (Connect): ").trim_end_matches(". ").trim().to_owned()
 }
 
 /// `… necessary to have the grant CREATE TABLE ON default.x. (ACCESS_DENIED) …`

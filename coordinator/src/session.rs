@@ -32,11 +32,7 @@ impl Session {
         let environment =
             bounded(config, &server, FIRST_ANSWER_MAX, environment(&server)).await??;
         let store = KeeperMapStore::new(server.clone());
-        Ok(Self {
-            server,
-            store,
-            environment,
-        })
+        Ok(Self { server, store, environment })
     }
 
     /// A job by its id, or by a beginning of it that fits no other.
@@ -85,11 +81,10 @@ pub(crate) async fn bounded<T>(
             Report::new(Kind::Unreachable, message).help(report::KEEPER_HELP)
         }
         Ok(Err(failure)) => return Err(failure.into()),
-        Err(_) => Report::new(
-            Kind::Unreachable,
-            format!("no answer from {url} within {seconds} s"),
-        )
-        .help(report::reach_help(config)),
+        Err(_) => {
+            Report::new(Kind::Unreachable, format!("no answer from {url} within {seconds} s"))
+                .help(report::reach_help(config))
+        }
     };
     Err(report.into())
 }

@@ -86,11 +86,7 @@ impl Crew {
                     return Err(error);
                 }
             };
-            crew.members.push(Member {
-                number,
-                state,
-                restarts: 0,
-            });
+            crew.members.push(Member { number, state, restarts: 0 });
         }
         Ok(crew)
     }
@@ -109,28 +105,15 @@ impl Crew {
         for at in 0..self.members.len() {
             news.extend(self.tend_one(at)?);
         }
-        if self
-            .members
-            .iter()
-            .any(|m| matches!(m.state, State::Running(_) | State::Waiting(_)))
-        {
+        if self.members.iter().any(|m| matches!(m.state, State::Running(_) | State::Waiting(_))) {
             self.resting_since = None;
             return Ok(news);
         }
-        let Some(left) = self
-            .members
-            .iter()
-            .position(|m| matches!(m.state, State::Left))
-        else {
+        let Some(left) = self.members.iter().position(|m| matches!(m.state, State::Left)) else {
             return Err(self.failure().into());
         };
         // Whoever works on the rest (other machines) may die: somebody here has to be awake then.
-        if self
-            .resting_since
-            .get_or_insert_with(Instant::now)
-            .elapsed()
-            >= REST
-        {
+        if self.resting_since.get_or_insert_with(Instant::now).elapsed() >= REST {
             self.members[left].state = State::Waiting(Instant::now());
         }
         Ok(news)
@@ -199,10 +182,8 @@ impl Crew {
 
     /// Removes the logs if they are in a folder of our own and nobody needs them.
     pub(crate) fn tidy(&self) {
-        let is_well = self
-            .members
-            .iter()
-            .all(|m| m.restarts == 0 && !matches!(m.state, State::Failed(_)));
+        let is_well =
+            self.members.iter().all(|m| m.restarts == 0 && !matches!(m.state, State::Failed(_)));
         if is_well {
             self.logs.remove();
         }
@@ -236,10 +217,8 @@ impl Crew {
     fn signal(&self, signal: Signal) {
         for member in &self.members {
             if let State::Running(child) = &member.state
-                && let Some(pid) = child
-                    .id()
-                    .and_then(|id| i32::try_from(id).ok())
-                    .and_then(Pid::from_raw)
+                && let Some(pid) =
+                    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
             {
                 // It may have ended just now.
                 let _ = kill_process(pid, signal);
@@ -270,19 +249,15 @@ impl Crew {
             State::Failed(status) => Some((member.number, status)),
             _ => None,
         });
-        let (number, end) = failed.map_or((1, "ended".to_owned()), |(number, status)| {
-            (number, describe(status))
-        });
+        let (number, end) =
+            failed.map_or((1, "ended".to_owned()), |(number, status)| (number, describe(status)));
         let code = failed.and_then(|(_, status)| status.code());
         let kind = match code {
             Some(2) => Kind::Usage,
             Some(5) => Kind::Unreachable,
             _ => Kind::Error,
         };
-        let message = format!(
-            "no worker is left: worker {number} {end}{}",
-            self.logs.tail(number)
-        );
+        let message = format!("no worker is left: worker {number} {end}{}", self.logs.tail(number));
         Report::new(kind, message).help(format!(
             "the workers' logs are in {}
 to go on: longshore run {}",
@@ -294,12 +269,8 @@ to go on: longshore run {}",
 
 /// Beside this program, else wherever the PATH says.
 fn program() -> PathBuf {
-    let beside = std::env::current_exe()
-        .ok()
-        .map(|path| path.with_file_name(PROGRAM));
-    beside
-        .filter(|path| path.is_file())
-        .unwrap_or_else(|| PathBuf::from(PROGRAM))
+    let beside = std::env::current_exe().ok().map(|path| path.with_file_name(PROGRAM));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM))
 }
 
 fn fate(status: ExitStatus, restarts: u32) -> Fate {
@@ -333,9 +304,6 @@ mod tests {
         assert_eq!(fate(ExitStatus::from_raw(0), 0), Fate::Leave);
         assert_eq!(fate(ExitStatus::from_raw(2 << 8), 0), Fate::GiveUp);
         assert_eq!(describe(killed), "was killed (signal 9)");
-        assert_eq!(
-            describe(ExitStatus::from_raw(2 << 8)),
-            "ended with exit code 2"
-        );
+        assert_eq!(describe(ExitStatus::from_raw(2 << 8)), "ended with exit code 2");
     }
 }

@@ -71,10 +71,7 @@ mod tests {
         assert_eq!(duration_ms(65_900), "1m 5s");
         assert_eq!(duration_ms(1_250), "1.2s");
         assert_eq!(duration_ms(-5), "0.0s");
-        assert_eq!(
-            time(1_700_000_000_123).as_deref(),
-            Some("2023-11-14T22:13:20.123Z")
-        );
+        assert_eq!(time(1_700_000_000_123).as_deref(), Some("2023-11-14T22:13:20.123Z"));
         assert_eq!(time(0), None);
         assert_eq!(line("a\n  b", 10), "a b");
         assert_eq!(line("abcdef", 4), "abc…");

@@ -199,9 +199,6 @@ mod tests {
             Binding::Name("database", "db"),
             Binding::Name("target", "t"),
         ]);
-        assert_eq!(
-            text,
-            r"ALTER TABLE `st`.`x` MOVE PARTITION ID '2024\'01' TO TABLE `db`.`t`"
-        );
+        assert_eq!(text, r"ALTER TABLE `st`.`x` MOVE PARTITION ID '2024\'01' TO TABLE `db`.`t`");
     }
 }

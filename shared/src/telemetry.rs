@@ -32,9 +32,8 @@ pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
     if is_word && text.parse::<LevelFilter>().is_err() {
         return Err(wrong("not a level"));
     }
-    let filter = EnvFilter::builder()
-        .parse(directives(text))
-        .map_err(|error| wrong(&error.to_string()))?;
+    let filter =
+        EnvFilter::builder().parse(directives(text)).map_err(|error| wrong(&error.to_string()))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -82,18 +81,11 @@ mod tests {
         let said = |level: &str| {
             let args = crate::config::CommonArgs {
                 config: Some("/dev/null".into()),
-                log: crate::config::LogArgs {
-                    log_level: Some(level.into()),
-                    ..Default::default()
-                },
+                log: crate::config::LogArgs { log_level: Some(level.into()), ..Default::default() },
                 ..Default::default()
             };
-            let config = args
-                .load()
-                .expect("a level is only read when the log starts");
-            init(&config, "warn")
-                .expect_err("no such level")
-                .to_string()
+            let config = args.load().expect("a level is only read when the log starts");
+            init(&config, "warn").expect_err("no such level").to_string()
         };
         assert!(said("loud=very").starts_with("log.level (from --log-level): `loud=very`"));
         assert!(said("loud").ends_with("not a level"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use longshore_shared::faults;
 use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
 use longshore_shared::task::{
-    Cursor, Epoch, Job, JobId, JobState, StateName, Stamp, Task, TaskEvent, TaskId, WorkerId,
+    Cursor, Epoch, Job, JobId, JobState, Stamp, StateName, Task, TaskEvent, TaskId, WorkerId,
 };
 use rand::seq::SliceRandom;
 use tokio::time::Instant;

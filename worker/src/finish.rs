@@ -21,7 +21,10 @@ pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(
     let reason = if unfinished == 0 {
         String::new()
     } else {
-        format!("{} tasks failed, {} are quarantined", cursor.tally.failed, cursor.tally.quarantined)
+        format!(
+            "{} tasks failed, {} are quarantined",
+            cursor.tally.failed, cursor.tally.quarantined
+        )
     };
     change(worker, job, JobEvent::Finished { unfinished }, reason).await
 }
@@ -43,8 +46,7 @@ async fn change(
     };
     // Somebody else closed or paused it: nothing to do.
     let Ok(state) = now.state.next(event) else { return Ok(()) };
-    let next =
-        Job { state, reason, epoch: now.epoch.next(), stamp: Stamp::fresh(), ..now.clone() };
+    let next = Job { state, reason, epoch: now.epoch.next(), stamp: Stamp::fresh(), ..now.clone() };
     match worker.store.swap_job(&now, &next).await? {
         Swap::Won => tracing::info!(job = %job.id, state = state.as_str(), "the job has changed"),
         Swap::Lost(_) => {}

@@ -220,11 +220,7 @@ fn own_lifetime(definition: &str) -> Option<u64> {
     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
-async fn prove_by_identity(
-    worker: &Worker,
-    table: &StagedTable,
-    why: &str,
-) -> Result<(), Trouble> {
+async fn prove_by_identity(worker: &Worker, table: &StagedTable, why: &str) -> Result<(), Trouble> {
     let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
     let found = find(worker, &table.target, &uuids).await?;
     let missing = uuids.iter().filter(|uuid| !found.contains(*uuid)).count();

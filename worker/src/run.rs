@@ -32,10 +32,8 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     if claim.task.progress.state.name() == StateName::Claimed {
         recover::check_deaths(worker, claim).await?;
         verify::schema(worker, claim).await?;
-        let (set, ()) = tokio::try_join!(
-            staging::create(worker, claim),
-            verify::files(worker, claim),
-        )?;
+        let (set, ()) =
+            tokio::try_join!(staging::create(worker, claim), verify::files(worker, claim),)?;
         let loaded = load::chunk(worker, claim, &set).await?;
         verify::files(worker, claim).await?;
         let manifest = verify::manifest(worker, claim, &set, loaded).await?;

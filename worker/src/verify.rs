@@ -105,7 +105,9 @@ pub(crate) async fn manifest(
             .iter()
             .find(|staged| staged.name == twin.table)
             .map(|staged| staged.uuid)
-            .ok_or_else(|| Trouble::Count(format!("the staging twin of {} is gone", target.name)))?;
+            .ok_or_else(|| {
+                Trouble::Count(format!("the staging twin of {} is gone", target.name))
+            })?;
         tables.push(StagedTable {
             suffix: StagingNames::suffix(graph, position),
             uuid,

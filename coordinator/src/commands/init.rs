@@ -35,14 +35,7 @@ struct Made {
 pub(crate) async fn run(_: InitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let server = Server::new(config.connection.clone())?;
     // Proves address and password, and Keeper where there are tables; what follows takes longer.
-    match bounded(
-        config,
-        &server,
-        FIRST_ANSWER_MAX,
-        store::environment(&server),
-    )
-    .await?
-    {
+    match bounded(config, &server, FIRST_ANSWER_MAX, store::environment(&server)).await? {
         Ok(_) | Err(StoreError::NotInitialised(_)) => {}
         Err(error) => return Err(error.into()),
     }
@@ -60,14 +53,7 @@ pub(crate) async fn run(_: InitArgs, config: &Config, output: Output) -> Result<
 }
 
 fn text(made: &Made) -> String {
-    let Made {
-        server,
-        database,
-        staging_database,
-        version,
-        environment,
-        existed,
-    } = made;
+    let Made { server, database, staging_database, version, environment, existed } = made;
     if *existed {
         return format!(
             "The control tables are in place on {server}: database {database}, version {version}."

@@ -1,5 +1,6 @@
 //! `longshore plan`: makes plans, and shows them.
 
+mod files;
 mod show;
 
 use clap::Subcommand;
@@ -11,6 +12,8 @@ use crate::output::Output;
 /// Make a plan, or show one
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanCommand {
+    // Boxed: many flags.
+    Files(Box<files::FilesArgs>),
     Show(show::ShowArgs),
 }
 
@@ -20,6 +23,7 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<Exit, Error> {
     match command {
+        PlanCommand::Files(args) => files::run(*args, config, output).await,
         PlanCommand::Show(args) => show::run(args, config, output).await,
     }
 }

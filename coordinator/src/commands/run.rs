@@ -54,10 +54,7 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// Settings of the workers.
     pub(crate) fn worker_args(&self) -> WorkerArgs {
-        WorkerArgs {
-            slots: self.slots,
-            ..WorkerArgs::default()
-        }
+        WorkerArgs { slots: self.slots, ..WorkerArgs::default() }
     }
 }
 
@@ -82,9 +79,7 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Resul
     let (job, submitted) = submit(&session, job).await?;
     let id = job.id;
     if submitted == Submitted::Ended {
-        output.note(&format!(
-            "Job {id} has ended before; nothing is left to do."
-        ));
+        output.note(&format!("Job {id} has ended before; nothing is left to do."));
         return summary(&session, &id, output).await;
     }
     let mut signals = Signals::listen()?;
@@ -145,9 +140,7 @@ async fn watch(
             Ok(None) => return Err(Report::new(Kind::Conflict, format!("job {id} is gone")).into()),
             Err(StoreError::Failure(failure)) if policy(&failure) == Policy::Retry => {
                 let since = *away_since.get_or_insert_with(|| {
-                    progress.note(&format!(
-                        "no answer from the server, waiting for it: {failure}"
-                    ));
+                    progress.note(&format!("no answer from the server, waiting for it: {failure}"));
                     Instant::now()
                 });
                 if since.elapsed() > AWAY_MAX {
@@ -173,11 +166,7 @@ async fn summary(session: &Session, id: &JobId, output: Output) -> Result<Exit, 
     let problems = find_tasks(&session.store, &job, &problem_states, PROBLEMS_MAX).await?;
     let problems = problems.into_iter().map(TaskLine::from).collect();
     output.show(&Summary { status, problems }, summary_text)?;
-    Ok(if job.state == JobState::Completed {
-        Exit::Done
-    } else {
-        Exit::Unfinished
-    })
+    Ok(if job.state == JobState::Completed { Exit::Done } else { Exit::Unfinished })
 }
 
 fn summary_text(summary: &Summary) -> String {
@@ -230,9 +219,9 @@ fn summary_text(summary: &Summary) -> String {
     let next = match (status.state, problems.first()) {
         (JobState::Paused, _) => Some(format!("once the cause is gone: longshore run {id}")),
         (_, Some(problem)) => Some(format!("longshore task {}", problem.task_id())),
-        (JobState::Completed, None) => Some(format!(
-            "longshore task {id}-0000000 shows the proof of its first task"
-        )),
+        (JobState::Completed, None) => {
+            Some(format!("longshore task {id}-0000000 shows the proof of its first task"))
+        }
         _ => None,
     };
     lines.extend(next.map(|next| format!("\nNext: {next}")));

@@ -22,11 +22,7 @@ async fn summary_of(
 #[tokio::test]
 async fn a_completed_job() {
     let all_done = |census: &mut Census| {
-        *census = Census {
-            total: 40,
-            done: 40,
-            ..Census::default()
-        };
+        *census = Census { total: 40, done: 40, ..Census::default() };
     };
     let text = summary_of(&fixture::ended(JobState::Completed), all_done, Vec::new()).await;
     insta::assert_snapshot!(text, @"
@@ -74,10 +70,7 @@ async fn a_job_with_failed_tasks() {
 
 #[tokio::test]
 async fn a_paused_job() {
-    let job = Job {
-        reason: "Not enough privileges".into(),
-        ..fixture::job(JobState::Paused)
-    };
+    let job = Job { reason: "Not enough privileges".into(), ..fixture::job(JobState::Paused) };
     insta::assert_snapshot!(summary_of(&job, |_| (), Vec::new()).await, @"
     Job 0123456789abcdef is paused.
       reason  Not enough privileges

@@ -89,11 +89,7 @@ pub(crate) async fn run(args: StatusArgs, config: &Config, output: Output) -> Re
         return Ok(Exit::Done);
     };
     let job = session.job(&job).await?;
-    let job = if args.watch {
-        watch(&session, job, output).await?
-    } else {
-        job
-    };
+    let job = if args.watch { watch(&session, job, output).await? } else { job };
     let status = read(&session.store, &job).await?;
     output.show(&status, status_text)?;
     let is_bad = args.watch && job.state != JobState::Completed;
@@ -188,9 +184,7 @@ fn status_text(status: &JobStatus) -> String {
     ];
     if tasks.unfinished() > 0 {
         let (failed, quarantined) = (text::count(tasks.failed), text::count(tasks.quarantined));
-        lines.push(format!(
-            "not done  {failed} failed, {quarantined} quarantined"
-        ));
+        lines.push(format!("not done  {failed} failed, {quarantined} quarantined"));
     }
     if !status.reason.is_empty() {
         lines.push(format!("reason    {}", status.reason));
@@ -200,9 +194,7 @@ fn status_text(status: &JobStatus) -> String {
         ("submitted", &status.submitted_at),
         ("ended", &status.ended_at),
     ];
-    let times = times
-        .iter()
-        .filter_map(|(word, at)| Some((word, at.as_ref()?)));
+    let times = times.iter().filter_map(|(word, at)| Some((word, at.as_ref()?)));
     lines.extend(times.map(|(word, at)| format!("{word:<9} {at}")));
     if let Some(elapsed) = status.elapsed_ms {
         lines.push(format!("took      {}", text::duration_ms(elapsed)));
@@ -249,9 +241,9 @@ fn next(status: &JobStatus) -> Option<String> {
     match status.state {
         JobState::Planned => Some(format!("longshore run {id} --workers 4")),
         JobState::Paused => Some(format!("once the cause is gone: longshore submit {id}")),
-        JobState::Running if is_alone => Some(format!(
-            "no worker is alive; start some: longshore run {id} --workers 4"
-        )),
+        JobState::Running if is_alone => {
+            Some(format!("no worker is alive; start some: longshore run {id} --workers 4"))
+        }
         JobState::Running => Some(format!("longshore status {id} --watch")),
         JobState::Failed => Some(format!("longshore tasks {id} --state failed,quarantined")),
         JobState::Completed | JobState::Cancelled => None,

@@ -29,10 +29,7 @@ fn from_parts(job: &Job, tasks: Census, workers: impl Iterator<Item = WorkerReco
 
 #[test]
 fn a_running_job() {
-    let job = Job {
-        submitted_ms: 1_787_313_601_000,
-        ..fixture::job(JobState::Running)
-    };
+    let job = Job { submitted_ms: 1_787_313_601_000, ..fixture::job(JobState::Running) };
     insta::assert_snapshot!(status_text(&status(&job, fixture::census())), @"
     job       0123456789abcdef  running
     target    demo.events
@@ -60,10 +57,7 @@ fn a_job_without_workers_says_so() {
 
 #[test]
 fn a_paused_job_gives_its_reason() {
-    let job = Job {
-        reason: "Not enough privileges".into(),
-        ..fixture::job(JobState::Paused)
-    };
+    let job = Job { reason: "Not enough privileges".into(), ..fixture::job(JobState::Paused) };
     insta::assert_snapshot!(status_text(&from_parts(&job, fixture::census(), std::iter::empty())), @"
     job       0123456789abcdef  paused
     target    demo.events

@@ -56,11 +56,7 @@ pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Re
         tasks: job.tasks,
     };
     output.show(&document, words)?;
-    Ok(if job.state == JobState::Failed {
-        Exit::Unfinished
-    } else {
-        Exit::Done
-    })
+    Ok(if job.state == JobState::Failed { Exit::Unfinished } else { Exit::Done })
 }
 
 /// Makes the job run unless it does already or has ended.
@@ -89,9 +85,7 @@ pub(crate) async fn submit(session: &Session, job: Job) -> Result<(Job, Submitte
         }
     }
     let message = format!("job {} keeps changing, or is gone", job.id);
-    Err(Report::new(Kind::Conflict, message)
-        .help("look at it: longshore status")
-        .into())
+    Err(Report::new(Kind::Conflict, message).help("look at it: longshore status").into())
 }
 
 fn settled(job: Job) -> Result<(Job, Submitted), Error> {

@@ -56,11 +56,7 @@ pub(crate) struct FileLine {
 
 impl From<SourceFile> for FileLine {
     fn from(file: SourceFile) -> Self {
-        Self {
-            path: file.path,
-            size: file.size,
-            etag: file.etag,
-        }
+        Self { path: file.path, size: file.size, etag: file.etag }
     }
 }
 
@@ -76,12 +72,7 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
         );
         return Err(Report::new(Kind::Usage, message).into());
     };
-    let brief = session
-        .store
-        .briefs(std::slice::from_ref(&id))
-        .await?
-        .into_iter()
-        .next();
+    let brief = session.store.briefs(std::slice::from_ref(&id)).await?.into_iter().next();
     let worker = match task.progress.state.owner() {
         Some(owner) => session.store.worker(&owner.worker).await?,
         None => None,
@@ -96,11 +87,7 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
 
 /// The files that a task loads.
 pub(crate) fn files_of(task: &Task) -> Result<Vec<FileLine>, StoreError> {
-    Ok(Chunk::decode(&task.chunk)?
-        .files
-        .into_iter()
-        .map(FileLine::from)
-        .collect())
+    Ok(Chunk::decode(&task.chunk)?.files.into_iter().map(FileLine::from).collect())
 }
 
 fn document(
@@ -120,9 +107,8 @@ fn document(
         TaskState::Done { rows } => (None, String::new(), rows),
         TaskState::Quarantined { manifest, error } => (Some(manifest), error, 0),
     };
-    let (worker, endpoint) = owner
-        .map(|owner| (owner.worker.0, owner.endpoint))
-        .unwrap_or_default();
+    let (worker, endpoint) =
+        owner.map(|owner| (owner.worker.0, owner.endpoint)).unwrap_or_default();
     TaskDocument {
         task_id: task.id.to_string(),
         job_id: task.id.job.to_string(),
@@ -153,10 +139,9 @@ fn next(
 ) -> String {
     let id = &job.id;
     let lost = match worker {
-        Some(worker) if worker.has_lapsed() => Some(format!(
-            "whose heartbeat stopped {} ago",
-            text::duration_ms(worker.age_ms)
-        )),
+        Some(worker) if worker.has_lapsed() => {
+            Some(format!("whose heartbeat stopped {} ago", text::duration_ms(worker.age_ms)))
+        }
         Some(_) => None,
         None => Some("which has left".to_owned()),
     };
@@ -171,10 +156,7 @@ fn next(
             ),
         },
         TaskState::Publishing { owner, .. } => match lost {
-            None => format!(
-                "worker {} moves what it staged into the target.",
-                owner.worker
-            ),
+            None => format!("worker {} moves what it staged into the target.", owner.worker),
             Some(lost) => format!(
                 "it belongs to worker {}, {lost}. Another worker will take it over and finish the moves \
                  of the manifest; nothing is loaded again.",
@@ -253,15 +235,10 @@ fn task_text(task: &TaskDocument) -> String {
 fn files_text(files: &[FileLine]) -> String {
     let columns = [("FILE", Side::Left), ("BYTES", Side::Right)];
     let rows = files.iter().take(FILES_SHOWN);
-    let rows = rows
-        .map(|file| vec![file.path.clone(), text::count(file.size)])
-        .collect();
+    let rows = rows.map(|file| vec![file.path.clone(), text::count(file.size)]).collect();
     let mut text = table(&columns, rows);
     if files.len() > FILES_SHOWN {
-        text = format!(
-            "{text}\n… and {} more (--json shows all)",
-            files.len() - FILES_SHOWN
-        );
+        text = format!("{text}\n… and {} more (--json shows all)", files.len() - FILES_SHOWN);
     }
     text
 }

@@ -6,34 +6,20 @@ use super::*;
 use crate::fixture;
 
 fn owner() -> Owner {
-    Owner {
-        worker: WorkerId("box-1a2b3c4d".into()),
-        endpoint: "http://ch:8123".into(),
-    }
+    Owner { worker: WorkerId("box-1a2b3c4d".into()), endpoint: "http://ch:8123".into() }
 }
 
 fn manifest() -> Manifest {
-    let part = |rows| Part {
-        uuid: uuid::Uuid::nil(),
-        hash: "00".into(),
-        rows,
-    };
+    let part = |rows| Part { uuid: uuid::Uuid::nil(), hash: "00".into(), rows };
     let target = fixture::job(JobState::Running).spec.target;
     let staged = StagedTable {
         suffix: "0_events".into(),
         uuid: uuid::Uuid::nil(),
         target,
         target_uuid: uuid::Uuid::nil(),
-        lines: vec![Line {
-            partition: "202601".into(),
-            parts: vec![part(600), part(400)],
-        }],
+        lines: vec![Line { partition: "202601".into(), parts: vec![part(600), part(400)] }],
     };
-    Manifest {
-        rows: 1_000,
-        rows_read: 1_000,
-        tables: vec![staged],
-    }
+    Manifest { rows: 1_000, rows_read: 1_000, tables: vec![staged] }
 }
 
 fn worker(age_ms: i64) -> WorkerRecord {
@@ -51,71 +37,32 @@ fn worker(age_ms: i64) -> WorkerRecord {
 
 #[test]
 fn what_comes_next_in_each_state() {
-    let pending = || TaskState::Pending {
-        delay_ms: 0,
-        error: String::new(),
-    };
+    let pending = || TaskState::Pending { delay_ms: 0, error: String::new() };
     let states = [
         (JobState::Planned, pending(), None),
         (JobState::Running, pending(), None),
         (JobState::Paused, pending(), None),
         (JobState::Cancelled, pending(), None),
+        (JobState::Running, TaskState::Claimed { owner: owner() }, Some(worker(100))),
+        (JobState::Running, TaskState::Claimed { owner: owner() }, Some(worker(20_000))),
+        (JobState::Running, TaskState::Claimed { owner: owner() }, None),
         (
             JobState::Running,
-            TaskState::Claimed { owner: owner() },
+            TaskState::Publishing { owner: owner(), manifest: manifest() },
             Some(worker(100)),
         ),
-        (
-            JobState::Running,
-            TaskState::Claimed { owner: owner() },
-            Some(worker(20_000)),
-        ),
-        (
-            JobState::Running,
-            TaskState::Claimed { owner: owner() },
-            None,
-        ),
-        (
-            JobState::Running,
-            TaskState::Publishing {
-                owner: owner(),
-                manifest: manifest(),
-            },
-            Some(worker(100)),
-        ),
-        (
-            JobState::Running,
-            TaskState::Publishing {
-                owner: owner(),
-                manifest: manifest(),
-            },
-            None,
-        ),
+        (JobState::Running, TaskState::Publishing { owner: owner(), manifest: manifest() }, None),
         (JobState::Running, TaskState::Done { rows: 1 }, None),
+        (JobState::Running, TaskState::Failed { error: String::new() }, None),
         (
             JobState::Running,
-            TaskState::Failed {
-                error: String::new(),
-            },
-            None,
-        ),
-        (
-            JobState::Running,
-            TaskState::Quarantined {
-                manifest: manifest(),
-                error: String::new(),
-            },
+            TaskState::Quarantined { manifest: manifest(), error: String::new() },
             None,
         ),
     ];
     let lines = states.map(|(job, state, worker)| {
         let name = state.name().as_str();
-        let next = next(
-            &fixture::job(job),
-            &fixture::task(state),
-            None,
-            worker.as_ref(),
-        );
+        let next = next(&fixture::job(job), &fixture::task(state), None, worker.as_ref());
         format!("{} / {name}: {next}", job.as_str())
     });
     insta::assert_snapshot!(lines.join("\n"), @"
@@ -136,18 +83,10 @@ fn what_comes_next_in_each_state() {
 
 #[test]
 fn a_task_that_is_being_published() {
-    let state = TaskState::Publishing {
-        owner: owner(),
-        manifest: manifest(),
-    };
+    let state = TaskState::Publishing { owner: owner(), manifest: manifest() };
     let task = fixture::task(state);
     let files = files_of(&task).unwrap();
-    let next = next(
-        &fixture::job(JobState::Running),
-        &task,
-        None,
-        Some(&worker(100)),
-    );
+    let next = next(&fixture::job(JobState::Running), &task, None, Some(&worker(100)));
     let history = vec![AttemptLine {
         epoch: 2,
         attempt: 1,

@@ -95,13 +95,8 @@ pub(crate) async fn run(args: TasksArgs, config: &Config, output: Output) -> Res
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
     // One more than shown tells whether there are more.
-    let mut found = find_tasks(
-        &session.store,
-        &job,
-        &args.state,
-        args.limit.saturating_add(1),
-    )
-    .await?;
+    let mut found =
+        find_tasks(&session.store, &job, &args.state, args.limit.saturating_add(1)).await?;
     let is_cut = found.len() > args.limit;
     found.truncate(args.limit);
     let list = TaskList {
@@ -110,10 +105,7 @@ pub(crate) async fn run(args: TasksArgs, config: &Config, output: Output) -> Res
     };
     output.show(&list, |list| tasks_text(&list.tasks))?;
     if is_cut {
-        output.note(&format!(
-            "There are more: --limit N shows more than {}.",
-            args.limit
-        ));
+        output.note(&format!("There are more: --limit N shows more than {}.", args.limit));
     }
     Ok(Exit::Done)
 }
@@ -133,11 +125,7 @@ fn tasks_text(tasks: &[TaskLine]) -> String {
         ("WORKER OR ERROR", Side::Left),
     ];
     let rows = tasks.iter().map(|task| {
-        let remark = if task.worker.is_empty() {
-            &task.error
-        } else {
-            &task.worker
-        };
+        let remark = if task.worker.is_empty() { &task.error } else { &task.worker };
         vec![
             task.task_id.clone(),
             task.state.as_str().to_owned(),
@@ -170,23 +158,14 @@ mod tests {
             deaths: 0,
             files: 12,
             bytes: 1 << 30,
-            rows: if state == StateName::Done {
-                1_234_567
-            } else {
-                0
-            },
+            rows: if state == StateName::Done { 1_234_567 } else { 0 },
             error: error.into(),
             changed_at: None,
         };
         let tasks = [
             line(0, StateName::Done, "", ""),
             line(1, StateName::Claimed, "host-1a2b3c4d", ""),
-            line(
-                2,
-                StateName::Failed,
-                "",
-                "events/7.parquet:\n  not a Parquet file",
-            ),
+            line(2, StateName::Failed, "", "events/7.parquet:\n  not a Parquet file"),
         ];
         insta::assert_snapshot!(tasks_text(&tasks), @"
         TASK                      STATE    ATTEMPTS  FILES     BYTES       ROWS  WORKER OR ERROR

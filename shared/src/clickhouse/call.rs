@@ -68,7 +68,8 @@ impl<'a> Call<'a> {
 
     /// Fills the server-side parameter `{key:Type}` with a number or a list of plain values.
     pub fn param(mut self, key: &str, value: impl Serialize + std::fmt::Display) -> Self {
-        self.client = self.client.with_setting(format!("param_{key}"), escape_param(&value.to_string()));
+        self.client =
+            self.client.with_setting(format!("param_{key}"), escape_param(&value.to_string()));
         self
     }
 
@@ -129,7 +130,9 @@ impl<'a> Call<'a> {
                 .query_raw(&text)
                 .fetch_bytes("Null")
                 .map_err(|error| Failure::from_client(name, &error))?;
-            while cursor.next().await.map_err(|error| Failure::from_client(name, &error))?.is_some() {}
+            while cursor.next().await.map_err(|error| Failure::from_client(name, &error))?.is_some()
+            {
+            }
             let summary = cursor.summary();
             Ok(Summary {
                 read_rows: summary.and_then(clickhouse::QuerySummary::read_rows).unwrap_or(0),

@@ -125,7 +125,10 @@ fn http_client(url: &str) -> Result<clickhouse::Client, Failure> {
         let tls = hyper_rustls::HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
             .map_err(|error| {
-                Failure::unreachable("connect", format!("cannot read the system's certificates: {error}"))
+                Failure::unreachable(
+                    "connect",
+                    format!("cannot read the system's certificates: {error}"),
+                )
             })?
             .https_or_http()
             .enable_http1()

@@ -39,10 +39,8 @@ impl Failure {
         if message.chars().count() > MESSAGE_CHARS_MAX {
             // The cause stands at the beginning, the place in the source at the end.
             let head: String = message.chars().take(MESSAGE_CHARS_MAX / 2).collect();
-            let tail: String = message
-                .chars()
-                .skip(message.chars().count() - MESSAGE_CHARS_MAX / 2)
-                .collect();
+            let tail: String =
+                message.chars().skip(message.chars().count() - MESSAGE_CHARS_MAX / 2).collect();
             message = format!("{head} … {tail}");
         }
         Self { statement, kind, message }

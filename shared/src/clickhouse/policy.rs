@@ -56,9 +56,17 @@ pub fn policy(failure: &Failure) -> Policy {
 }
 
 fn says_gone(message: &str) -> bool {
-    ["does not exist", "NoSuchKey", "NO_SUCH_KEY", "AccessDenied", "Access Denied", "HTTP response code: 404", "HTTP response code: 403"]
-        .iter()
-        .any(|mark| message.contains(mark))
+    [
+        "does not exist",
+        "NoSuchKey",
+        "NO_SUCH_KEY",
+        "AccessDenied",
+        "Access Denied",
+        "HTTP response code: 404",
+        "HTTP response code: 403",
+    ]
+    .iter()
+    .any(|mark| message.contains(mark))
 }
 
 #[cfg(test)]

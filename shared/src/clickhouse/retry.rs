@@ -73,14 +73,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_read_is_repeated_until_it_succeeds_and_a_refusal_is_not() {
         let mut calls = 0;
-        let answer = read(|| {
-            calls += 1;
-            let turn = calls;
-            async move {
-                if turn < 3 { Err(Failure::unknown("x", "cut".to_owned())) } else { Ok(turn) }
-            }
-        })
-        .await;
+        let answer =
+            read(|| {
+                calls += 1;
+                let turn = calls;
+                async move {
+                    if turn < 3 { Err(Failure::unknown("x", "cut".to_owned())) } else { Ok(turn) }
+                }
+            })
+            .await;
         assert_eq!(answer.unwrap(), 3);
 
         let mut calls = 0;

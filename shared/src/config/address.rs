@@ -16,16 +16,10 @@ pub(super) fn check(text: &str) -> Result<String, (String, Option<String>)> {
     if !url.username().is_empty() || url.password().is_some() {
         let help = "put the user into --user or CLICKHOUSE_USER, and the password into \
                     CLICKHOUSE_PASSWORD or a file named by --password-file";
-        return Err((
-            "must not hold a user name or password".to_owned(),
-            Some(help.to_owned()),
-        ));
+        return Err(("must not hold a user name or password".to_owned(), Some(help.to_owned())));
     }
     if !matches!(url.scheme(), "http" | "https") {
-        let message = format!(
-            "`{}://` is not supported: Longshore speaks HTTP",
-            url.scheme()
-        );
+        let message = format!("`{}://` is not supported: Longshore speaks HTTP", url.scheme());
         return Err((message, example()));
     }
     if url.host_str().is_none_or(str::is_empty) {
@@ -33,10 +27,7 @@ pub(super) fn check(text: &str) -> Result<String, (String, Option<String>)> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         let message = "must end before `?` or `#`".to_owned();
-        return Err((
-            message,
-            Some("user, password and settings are given elsewhere".to_owned()),
-        ));
+        return Err((message, Some("user, password and settings are given elsewhere".to_owned())));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -47,18 +38,9 @@ mod tests {
 
     #[test]
     fn takes_plain_and_secure_addresses() {
-        assert_eq!(
-            check("http://localhost:8123/").unwrap(),
-            "http://localhost:8123"
-        );
-        assert_eq!(
-            check(" https://ch.example.com ").unwrap(),
-            "https://ch.example.com"
-        );
-        assert_eq!(
-            check("http://[::1]:8123/proxy/").unwrap(),
-            "http://[::1]:8123/proxy"
-        );
+        assert_eq!(check("http://localhost:8123/").unwrap(), "http://localhost:8123");
+        assert_eq!(check(" https://ch.example.com ").unwrap(), "https://ch.example.com");
+        assert_eq!(check("http://[::1]:8123/proxy/").unwrap(), "http://[::1]:8123/proxy");
     }
 
     #[test]

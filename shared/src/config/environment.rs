@@ -36,10 +36,7 @@ impl Environment {
 
     /// A variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The settings that the variables give, and what was passed over.
@@ -47,9 +44,7 @@ impl Environment {
         let mut settings: Vec<Layer> = VARIABLES
             .iter()
             .filter_map(|(key, names)| {
-                let (name, value) = names
-                    .iter()
-                    .find_map(|name| Some((*name, self.get(name)?)))?;
+                let (name, value) = names.iter().find_map(|name| Some((*name, self.get(name)?)))?;
                 Some(Layer::setting(key, name, value))
             })
             .collect();
@@ -79,10 +74,7 @@ impl Environment {
         let port = port.unwrap_or(if secure { PORT_SECURE } else { PORT_PLAIN });
         let scheme = if secure { "https" } else { "http" };
         let names = ["CLICKHOUSE_HOST", "CLICKHOUSE_PORT", "CLICKHOUSE_SECURE"];
-        let set: Vec<&str> = names
-            .into_iter()
-            .filter(|name| self.get(name).is_some())
-            .collect();
+        let set: Vec<&str> = names.into_iter().filter(|name| self.get(name).is_some()).collect();
         let url = format!("{scheme}://{host}:{port}");
         Ok(Some(Layer::setting("server.url", &set.join(" and "), &url)))
     }
@@ -119,11 +111,6 @@ impl Environment {
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        Self(
-            variables
-                .iter()
-                .map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect(),
-        )
+        Self(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
     }
 }

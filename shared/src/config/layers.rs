@@ -44,17 +44,10 @@ impl Layer {
     /// One value of the environment or of a flag.
     pub(super) fn setting(key: &'static str, origin: &str, text: &str) -> Self {
         // Only this one is a number in the file; a database may well be named `2024`.
-        let number = (key == "worker.slots")
-            .then(|| text.parse::<u32>().ok())
-            .flatten();
+        let number = (key == "worker.slots").then(|| text.parse::<u32>().ok()).flatten();
         let value = number.map_or_else(|| Value::from(text), Value::from);
-        let values = figment::util::nest(key, value)
-            .into_dict()
-            .unwrap_or_default();
-        Self {
-            origin: origin.to_owned(),
-            values,
-        }
+        let values = figment::util::nest(key, value).into_dict().unwrap_or_default();
+        Self { origin: origin.to_owned(), values }
     }
 
     fn file(path: &Path) -> Result<Self, ConfigError> {
@@ -63,14 +56,9 @@ impl Layer {
             path: path.to_owned(),
             source,
         })?;
-        let values = parse(&text).map_err(|message| ConfigError::Syntax {
-            path: path.to_owned(),
-            message,
-        })?;
-        Ok(Self {
-            origin: path.display().to_string(),
-            values,
-        })
+        let values = parse(&text)
+            .map_err(|message| ConfigError::Syntax { path: path.to_owned(), message })?;
+        Ok(Self { origin: path.display().to_string(), values })
     }
 }
 
@@ -125,10 +113,7 @@ pub(super) fn load(
     environment: &Environment,
 ) -> Result<Config, ConfigError> {
     let file = find_file(common.config.as_deref(), environment);
-    let mut figment = Figment::from(Layer {
-        origin: "default".to_owned(),
-        values: defaults(),
-    });
+    let mut figment = Figment::from(Layer { origin: "default".to_owned(), values: defaults() });
     if let Some(path) = &file {
         let layer = Layer::file(path)?;
         check_keys(path, &layer.values)?;
@@ -139,16 +124,13 @@ pub(super) fn load(
         figment = figment.merge(setting);
     }
     let origins = origins(&figment);
-    let raw: Raw = figment
-        .extract()
-        .map_err(|error| value_error(&error, &origins))?;
+    let raw: Raw = figment.extract().map_err(|error| value_error(&error, &origins))?;
     check(raw, origins, environment, warnings, file)
 }
 
 fn parse(text: &str) -> Result<Dict, String> {
-    let mut profiles = Toml::string(text)
-        .data()
-        .map_err(|error| without_source(&error.to_string()))?;
+    let mut profiles =
+        Toml::string(text).data().map_err(|error| without_source(&error.to_string()))?;
     Ok(profiles.remove(&Profile::Default).unwrap_or_default())
 }
 
@@ -167,44 +149,24 @@ fn defaults() -> Dict {
 }
 
 fn find_file(flag: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
-    let named = flag
-        .map(Path::to_owned)
-        .or_else(|| environment.get("LONGSHORE_CONFIG").map(Into::into));
+    let named =
+        flag.map(Path::to_owned).or_else(|| environment.get("LONGSHORE_CONFIG").map(Into::into));
     named.or_else(|| Some(PathBuf::from(FILE_NAME)).filter(|path| path.exists()))
 }
 
 fn flags(common: &CommonArgs, worker: &WorkerArgs) -> Vec<Layer> {
     let connection = &common.connection;
-    let password_file = connection
-        .password_file
-        .as_ref()
-        .map(|path| path.display().to_string());
+    let password_file = connection.password_file.as_ref().map(|path| path.display().to_string());
     [
         ("server.url", "--server", connection.server.clone()),
         ("server.user", "--user", connection.user.clone()),
         ("server.password_file", "--password-file", password_file),
-        (
-            "control.database",
-            "--database",
-            connection.database.clone(),
-        ),
-        (
-            "control.staging_database",
-            "--staging-database",
-            connection.staging_database.clone(),
-        ),
+        ("control.database", "--database", connection.database.clone()),
+        ("control.staging_database", "--staging-database", connection.staging_database.clone()),
         ("worker.lease", "--lease", worker.lease.clone()),
-        (
-            "worker.slots",
-            "--slots",
-            worker.slots.map(|slots| slots.to_string()),
-        ),
+        ("worker.slots", "--slots", worker.slots.map(|slots| slots.to_string())),
         ("worker.poll_max", "--poll-max", worker.poll_max.clone()),
-        (
-            "log.format",
-            "--log-format",
-            common.log.log_format.map(|form| form.as_str().to_owned()),
-        ),
+        ("log.format", "--log-format", common.log.log_format.map(|form| form.as_str().to_owned())),
         ("log.level", "--log-level", common.log.log_level.clone()),
     ]
     .into_iter()
@@ -233,11 +195,7 @@ fn check_keys(path: &Path, values: &Dict) -> Result<(), ConfigError> {
             .into_iter()
             .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
             .filter(|known| likeness(known) >= LIKENESS_MIN);
-        return Err(ConfigError::UnknownKey {
-            key,
-            path: path.to_owned(),
-            meant,
-        });
+        return Err(ConfigError::UnknownKey { key, path: path.to_owned(), meant });
     }
     Ok(())
 }
@@ -245,11 +203,7 @@ fn check_keys(path: &Path, values: &Dict) -> Result<(), ConfigError> {
 fn leaves(prefix: &str, values: &Dict) -> Vec<String> {
     let mut keys = Vec::new();
     for (name, value) in values {
-        let key = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value.as_dict() {
             Some(inner) => keys.extend(leaves(&key, inner)),
             None => keys.push(key),
@@ -261,17 +215,10 @@ fn leaves(prefix: &str, values: &Dict) -> Vec<String> {
 /// A value of the wrong type, with the setting it was given for.
 fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> ConfigError {
     let path = error.path.join(".");
-    let key = KEYS
-        .into_iter()
-        .find(|key| *key == path)
-        .unwrap_or("settings");
-    let origin = error
-        .metadata
-        .as_ref()
-        .map(|metadata| metadata.name.to_string());
-    let origin = origin
-        .or_else(|| origins.get(key).cloned())
-        .unwrap_or_else(|| "default".to_owned());
+    let key = KEYS.into_iter().find(|key| *key == path).unwrap_or("settings");
+    let origin = error.metadata.as_ref().map(|metadata| metadata.name.to_string());
+    let origin =
+        origin.or_else(|| origins.get(key).cloned()).unwrap_or_else(|| "default".to_owned());
     let wanted = match key {
         "worker.lease" | "worker.poll_max" => "a duration such as `15s` or `2m`",
         "worker.slots" => "a whole number",
@@ -288,12 +235,7 @@ fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> Confi
         Kind::UnknownVariant(text, _) => format!(", not `{text}`"),
         _ => String::new(),
     };
-    ConfigError::Value {
-        key,
-        origin,
-        message: format!("must be {wanted}{found}"),
-        help: None,
-    }
+    ConfigError::Value { key, origin, message: format!("must be {wanted}{found}"), help: None }
 }
 
 fn check(
@@ -304,35 +246,19 @@ fn check(
     file: Option<PathBuf>,
 ) -> Result<Config, ConfigError> {
     let wrong = |key: &'static str, message: String, help: Option<String>| {
-        let origin = origins
-            .get(key)
-            .cloned()
-            .unwrap_or_else(|| "default".to_owned());
-        ConfigError::Value {
-            key,
-            origin,
-            message,
-            help,
-        }
+        let origin = origins.get(key).cloned().unwrap_or_else(|| "default".to_owned());
+        ConfigError::Value { key, origin, message, help }
     };
     let url = address::check(&raw.server.url)
         .map_err(|(message, help)| wrong("server.url", message, help))?;
-    let staging = raw
-        .control
-        .staging_database
-        .unwrap_or_else(|| format!("{}_staging", raw.control.database));
-    let names = [
-        ("control.database", &raw.control.database),
-        ("control.staging_database", &staging),
-    ];
+    let staging =
+        raw.control.staging_database.unwrap_or_else(|| format!("{}_staging", raw.control.database));
+    let names =
+        [("control.database", &raw.control.database), ("control.staging_database", &staging)];
     for (key, name) in names {
         if !is_plain_name(name) {
             let help = "use letters, digits and `_`, and no digit first".to_owned();
-            return Err(wrong(
-                key,
-                format!("`{name}` cannot be used here"),
-                Some(help),
-            ));
+            return Err(wrong(key, format!("`{name}` cannot be used here"), Some(help)));
         }
     }
     if staging == raw.control.database {
@@ -343,37 +269,17 @@ fn check(
         return Err(wrong("worker.lease", "is shorter than 1s".to_owned(), None));
     }
     if raw.worker.poll_max < POLL_MIN {
-        return Err(wrong(
-            "worker.poll_max",
-            "is shorter than 50ms".to_owned(),
-            None,
-        ));
+        return Err(wrong("worker.poll_max", "is shorter than 50ms".to_owned(), None));
     }
     if !(1..=SLOTS_MAX).contains(&raw.worker.slots) {
-        return Err(wrong(
-            "worker.slots",
-            format!("is not between 1 and {SLOTS_MAX}"),
-            None,
-        ));
+        return Err(wrong("worker.slots", format!("is not between 1 and {SLOTS_MAX}"), None));
     }
-    let password_origin = origins
-        .get("server.password_file")
-        .cloned()
-        .unwrap_or_default();
-    let password_file = raw
-        .server
-        .password_file
-        .as_deref()
-        .map(|path| (path, &*password_origin));
+    let password_origin = origins.get("server.password_file").cloned().unwrap_or_default();
+    let password_file = raw.server.password_file.as_deref().map(|path| (path, &*password_origin));
     let (password, origin) = password::find(password_file, environment)?;
     origins.insert("password", origin);
-    let connection = Connection {
-        url,
-        user: raw.server.user,
-        password,
-        control: raw.control.database,
-        staging,
-    };
+    let connection =
+        Connection { url, user: raw.server.user, password, control: raw.control.database, staging };
     Ok(Config {
         connection,
         lease: raw.worker.lease,
@@ -389,8 +295,6 @@ fn check(
 /// The control database is also a path in Keeper, and both are read by people all the time.
 fn is_plain_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -167,22 +167,14 @@ impl Config {
             ("CLICKHOUSE_USER", connection.user.clone()),
             ("LONGSHORE_DATABASE", connection.control.clone()),
             ("LONGSHORE_STAGING_DATABASE", connection.staging.clone()),
-            (
-                "LONGSHORE_LEASE",
-                humantime::format_duration(self.lease).to_string(),
-            ),
+            ("LONGSHORE_LEASE", humantime::format_duration(self.lease).to_string()),
             ("LONGSHORE_SLOTS", self.slots.to_string()),
-            (
-                "LONGSHORE_POLL_MAX",
-                humantime::format_duration(self.poll_max).to_string(),
-            ),
+            ("LONGSHORE_POLL_MAX", humantime::format_duration(self.poll_max).to_string()),
             ("LONGSHORE_LOG_FORMAT", self.log.format.as_str().to_owned()),
         ];
         variables.extend(self.log.level.clone().map(|level| ("LONGSHORE_LOG", level)));
         variables.extend(
-            self.file
-                .as_ref()
-                .map(|file| ("LONGSHORE_CONFIG", file.display().to_string())),
+            self.file.as_ref().map(|file| ("LONGSHORE_CONFIG", file.display().to_string())),
         );
         variables
     }

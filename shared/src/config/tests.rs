@@ -9,10 +9,7 @@ use super::*;
 
 fn common(change: impl FnOnce(&mut CommonArgs)) -> CommonArgs {
     // An empty file, so that a longshore.toml in the working folder plays no part.
-    let mut args = CommonArgs {
-        config: Some(PathBuf::from("/dev/null")),
-        ..CommonArgs::default()
-    };
+    let mut args = CommonArgs { config: Some(PathBuf::from("/dev/null")), ..CommonArgs::default() };
     change(&mut args);
     args
 }
@@ -70,9 +67,7 @@ fn every_setting_stands_in_the_file_of_defaults() {
     for key in KEYS {
         let leaf = key.rsplit('.').next().unwrap();
         let stands = |line: &str| {
-            line.trim_start_matches("# ")
-                .split_once(" = ")
-                .is_some_and(|(name, _)| name == leaf)
+            line.trim_start_matches("# ").split_once(" = ").is_some_and(|(name, _)| name == leaf)
         };
         assert!(DEFAULTS.lines().any(stands), "{key}");
     }
@@ -89,10 +84,7 @@ fn a_flag_wins_over_a_variable_which_wins_over_the_file() {
         args.config = Some(file.clone());
         args.connection.server = Some("http://flag:3".into());
     });
-    let variables = [
-        ("CLICKHOUSE_URL", "http://variable:2"),
-        ("CLICKHOUSE_USER", "variable"),
-    ];
+    let variables = [("CLICKHOUSE_URL", "http://variable:2"), ("CLICKHOUSE_USER", "variable")];
     let config = load(&args, &WorkerArgs::default(), &variables.into()).unwrap();
     assert_eq!(config.connection.url, "http://flag:3");
     assert_eq!(config.connection.user, "variable");
@@ -100,10 +92,7 @@ fn a_flag_wins_over_a_variable_which_wins_over_the_file() {
     assert_eq!(config.lease, Duration::from_mins(1));
     assert_eq!(config.origin("server.url"), "--server");
     assert_eq!(config.origin("server.user"), "CLICKHOUSE_USER");
-    assert_eq!(
-        config.origin("control.database"),
-        file.display().to_string()
-    );
+    assert_eq!(config.origin("control.database"), file.display().to_string());
     assert_eq!(config.origin("worker.slots"), "default");
 }
 
@@ -112,41 +101,23 @@ fn reads_the_spellings_that_other_tools_use() {
     let url = |config: Result<Config, _>| config.unwrap().connection.url;
     assert_eq!(url(with([("CLICKHOUSE_HOST", "ch")])), "http://ch:8123");
     assert_eq!(
-        url(with([
-            ("CLICKHOUSE_HOST", "ch"),
-            ("CLICKHOUSE_SECURE", "true")
-        ])),
+        url(with([("CLICKHOUSE_HOST", "ch"), ("CLICKHOUSE_SECURE", "true")])),
         "https://ch:8443"
     );
     assert_eq!(
-        url(with([
-            ("CLICKHOUSE_HOST", "::1"),
-            ("CLICKHOUSE_PORT", "18123")
-        ])),
+        url(with([("CLICKHOUSE_HOST", "::1"), ("CLICKHOUSE_PORT", "18123")])),
         "http://[::1]:18123"
     );
     assert_eq!(
-        url(with([
-            ("CLICKHOUSE_URL", "http://a:1"),
-            ("CLICKHOUSE_HOST", "b")
-        ])),
+        url(with([("CLICKHOUSE_URL", "http://a:1"), ("CLICKHOUSE_HOST", "b")])),
         "http://a:1"
     );
     let user = |config: Result<Config, _>| config.unwrap().connection.user;
     assert_eq!(user(with([("CLICKHOUSE_USERNAME", "u")])), "u");
-    assert_eq!(
-        user(with([
-            ("CLICKHOUSE_USERNAME", "u"),
-            ("CLICKHOUSE_USER", "v")
-        ])),
-        "v"
-    );
+    assert_eq!(user(with([("CLICKHOUSE_USERNAME", "u"), ("CLICKHOUSE_USER", "v")])), "v");
     assert_eq!(user(with([("CLICKHOUSE_USER", "")])), "default");
-    let config = with([
-        ("LONGSHORE_SLOTS", "4"),
-        ("LONGSHORE_LEASE", "2s"),
-        ("LONGSHORE_DATABASE", "x"),
-    ]);
+    let config =
+        with([("LONGSHORE_SLOTS", "4"), ("LONGSHORE_LEASE", "2s"), ("LONGSHORE_DATABASE", "x")]);
     let config = config.unwrap();
     assert_eq!((config.slots, config.lease.as_secs()), (4, 2));
     assert_eq!(config.connection.control, "x");
@@ -154,17 +125,10 @@ fn reads_the_spellings_that_other_tools_use() {
 
 #[test]
 fn the_port_of_a_kubernetes_service_is_passed_over_with_a_warning() {
-    let config = with([
-        ("CLICKHOUSE_PORT", "tcp://10.0.0.7:8123"),
-        ("CLICKHOUSE_HOST", "ch"),
-    ])
-    .unwrap();
+    let config =
+        with([("CLICKHOUSE_PORT", "tcp://10.0.0.7:8123"), ("CLICKHOUSE_HOST", "ch")]).unwrap();
     assert_eq!(config.connection.url, "http://ch:8123");
-    assert!(
-        config.warnings[0].contains("CLICKHOUSE_PORT"),
-        "{:?}",
-        config.warnings
-    );
+    assert!(config.warnings[0].contains("CLICKHOUSE_PORT"), "{:?}", config.warnings);
 }
 
 #[test]
@@ -176,10 +140,7 @@ fn finds_the_password_in_its_four_places() {
     let file = credential.display().to_string();
     let of = |config: Config| {
         let origin = config.origin("password").to_owned();
-        (
-            config.connection.password.expose_secret().to_owned(),
-            origin,
-        )
+        (config.connection.password.expose_secret().to_owned(), origin)
     };
     let pair = |password: &str, origin: &str| (password.to_owned(), origin.to_owned());
 
@@ -196,40 +157,25 @@ fn finds_the_password_in_its_four_places() {
         pair("from-credential", "CREDENTIALS_DIRECTORY")
     );
     let args = common(|args| args.connection.password_file = Some(flag));
-    let config = load(
-        &args,
-        &WorkerArgs::default(),
-        &[("CLICKHOUSE_PASSWORD", "no")].into(),
-    )
-    .unwrap();
+    let config =
+        load(&args, &WorkerArgs::default(), &[("CLICKHOUSE_PASSWORD", "no")].into()).unwrap();
     assert_eq!(of(config), pair("from-flag", "--password-file"));
     assert_eq!(crate::redact::scrub("<plain-word>"), "<[HIDDEN]>");
 
-    let both = [
-        ("CLICKHOUSE_PASSWORD", "a"),
-        ("CLICKHOUSE_PASSWORD_FILE", "b"),
-    ];
+    let both = [("CLICKHOUSE_PASSWORD", "a"), ("CLICKHOUSE_PASSWORD_FILE", "b")];
     assert!(matches!(with(both), Err(ConfigError::TwoPasswords)));
     let missing = with([("CLICKHOUSE_PASSWORD_FILE", "/nowhere/password")]).unwrap_err();
-    assert_eq!(
-        missing.to_string(),
-        "cannot read the password file /nowhere/password"
-    );
+    assert_eq!(missing.to_string(), "cannot read the password file /nowhere/password");
 }
 
 #[test]
 fn a_child_process_gets_the_same_settings_and_no_secret() {
-    let config = with([
-        ("CLICKHOUSE_PASSWORD", "canary-of-a-child"),
-        ("LONGSHORE_LEASE", "90s"),
-    ])
-    .unwrap();
+    let config =
+        with([("CLICKHOUSE_PASSWORD", "canary-of-a-child"), ("LONGSHORE_LEASE", "90s")]).unwrap();
     let variables = config.variables();
     assert!(!format!("{variables:?}").contains("canary"));
-    let pairs: Vec<(&str, &str)> = variables
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let pairs: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let again = Environment::from(<[_; 9]>::try_from(pairs).unwrap());
     let again = load(&CommonArgs::default(), &WorkerArgs::default(), &again).unwrap();
     assert_eq!(again.lease, config.lease);
@@ -284,10 +230,7 @@ fn names_the_variable_or_flag_of_a_wrong_value() {
     insta::assert_snapshot!(error, @"worker.slots (from LONGSHORE_SLOTS): must be a whole number, not `many`");
     let error = with([("CLICKHOUSE_SECURE", "maybe")]).unwrap_err();
     insta::assert_snapshot!(error, @"server.url (from CLICKHOUSE_SECURE): `maybe` is neither true nor false");
-    let worker = WorkerArgs {
-        lease: Some("0s".into()),
-        ..WorkerArgs::default()
-    };
+    let worker = WorkerArgs { lease: Some("0s".into()), ..WorkerArgs::default() };
     let error = load(&common(|_| ()), &worker, &Environment::default()).unwrap_err();
     insta::assert_snapshot!(error, @"worker.lease (from --lease): is shorter than 1s");
     let args = common(|args| args.config = Some("/nowhere/longshore.toml".into()));

@@ -96,9 +96,10 @@ pub fn create_statements(
     }
     for (position, view) in graph.views.iter().enumerate() {
         let twin_of = |name: &TableName| {
-            graph.position(name).map(|position| names.table(graph, position)).ok_or_else(|| {
-                (view.name.clone(), RewriteError::NotRead(name.clone()))
-            })
+            graph
+                .position(name)
+                .map(|position| names.table(graph, position))
+                .ok_or_else(|| (view.name.clone(), RewriteError::NotRead(name.clone())))
         };
         let (source, target) = (twin_of(&view.source)?, twin_of(&view.target)?);
         let select = rewrite_source(&view.select, &view.source, &source)
@@ -136,7 +137,8 @@ mod tests {
 
     #[test]
     fn the_statements_of_a_chain_of_two_views() {
-        let column = Column { name: "d".into(), r#type: "Date".into(), default_kind: String::new() };
+        let column =
+            Column { name: "d".into(), r#type: "Date".into(), default_kind: String::new() };
         let view = |name: &str, source: &str, target: &str, select: &str| GraphView {
             name: name.parse().unwrap(),
             source: source.parse().unwrap(),

@@ -105,7 +105,10 @@ mod tests {
     #[test]
     fn shows_the_first_difference_from_the_beginning_of_its_column() {
         assert_eq!(
-            first_difference("CREATE TABLE a (`x` Int32, `y` String)", "CREATE TABLE a (`x` Int64, `y` String)"),
+            first_difference(
+                "CREATE TABLE a (`x` Int32, `y` String)",
+                "CREATE TABLE a (`x` Int64, `y` String)"
+            ),
             "planned ``x` Int32, `y` String)`, now ``x` Int64, `y` String)`"
         );
     }

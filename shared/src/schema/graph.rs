@@ -100,7 +100,9 @@ pub enum GraphError {
     #[error("there is no table {0}")]
     NoTable(TableName),
     /// An engine whose rows cannot be moved.
-    #[error("{table} has engine {engine}, which cannot be staged: rows are moved as partitions of MergeTree tables")]
+    #[error(
+        "{table} has engine {engine}, which cannot be staged: rows are moved as partitions of MergeTree tables"
+    )]
     Engine {
         /// The table.
         table: TableName,
@@ -118,7 +120,9 @@ pub enum GraphError {
         engine: String,
     },
     /// A view that runs by the clock.
-    #[error("{view} is a refreshable view that {how} {table}; it runs by the clock, not on insert, and cannot be staged")]
+    #[error(
+        "{view} is a refreshable view that {how} {table}; it runs by the clock, not on insert, and cannot be staged"
+    )]
     Refreshable {
         /// The view.
         view: TableName,
@@ -128,7 +132,9 @@ pub enum GraphError {
         how: &'static str,
     },
     /// A view that reads a staged table besides its source.
-    #[error("{view} fires on {source_table} and also reads {other}, which this job fills too: its result would depend on rows that are not published yet")]
+    #[error(
+        "{view} fires on {source_table} and also reads {other}, which this job fills too: its result would depend on rows that are not published yet"
+    )]
     CrossRead {
         /// The view.
         view: TableName,
@@ -138,7 +144,9 @@ pub enum GraphError {
         other: TableName,
     },
     /// A replicated table whose Keeper path a twin would share.
-    #[error("{table} is replicated with a fixed Keeper path; a staging twin needs `{{uuid}}` in the path")]
+    #[error(
+        "{table} is replicated with a fixed Keeper path; a staging twin needs `{{uuid}}` in the path"
+    )]
     ReplicaPath {
         /// The table.
         table: TableName,
@@ -320,7 +328,10 @@ fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
         return Err(GraphError::Engine { table: table.name, engine: table.engine });
     }
     let replicated = table.engine.starts_with("Replicated");
-    if replicated && table.definition.contains("MergeTree('") && !table.definition.contains("{uuid}") {
+    if replicated
+        && table.definition.contains("MergeTree('")
+        && !table.definition.contains("{uuid}")
+    {
         return Err(GraphError::ReplicaPath { table: table.name });
     }
     Ok(table)

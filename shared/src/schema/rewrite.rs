@@ -32,9 +32,8 @@ pub fn rewrite_source(
 ) -> Result<String, RewriteError> {
     let all = tokens(select);
     // Positions of tokens that mean something: gaps only matter for the text.
-    let solid: Vec<usize> = (0..all.len())
-        .filter(|at| !matches!(all[*at].kind, super::tokens::Kind::Gap))
-        .collect();
+    let solid: Vec<usize> =
+        (0..all.len()).filter(|at| !matches!(all[*at].kind, super::tokens::Kind::Gap)).collect();
     refuse_ambiguous(&all, &solid, &source.database)?;
 
     let mut replaced = 0;
@@ -64,9 +63,8 @@ pub fn rewrite_source(
 /// Does this SELECT name the table directly?
 pub(super) fn mentions(select: &str, table: &TableName) -> bool {
     let all = tokens(select);
-    let solid: Vec<usize> = (0..all.len())
-        .filter(|at| !matches!(all[*at].kind, super::tokens::Kind::Gap))
-        .collect();
+    let solid: Vec<usize> =
+        (0..all.len()).filter(|at| !matches!(all[*at].kind, super::tokens::Kind::Gap)).collect();
     (0..solid.len()).any(|window| reference_at(&all, &solid, window, table).is_some())
 }
 
@@ -110,9 +108,9 @@ fn refuse_ambiguous(
     solid: &[usize],
     database: &str,
 ) -> Result<(), RewriteError> {
-    let aliased = solid.windows(2).any(|pair| {
-        all[pair[0]].is_keyword("AS") && all[pair[1]].name() == Some(database)
-    });
+    let aliased = solid
+        .windows(2)
+        .any(|pair| all[pair[0]].is_keyword("AS") && all[pair[1]].name() == Some(database));
     if aliased { Err(RewriteError::Ambiguous(database.to_owned())) } else { Ok(()) }
 }
 

@@ -68,7 +68,9 @@ fn token(rest: &str, first: char) -> (Kind, usize) {
     };
     match first {
         _ if first.is_whitespace() => (Kind::Gap, span(char::is_whitespace)),
-        '-' if rest.starts_with("--") => (Kind::Gap, rest.find('\n').map_or(rest.len(), |at| at + 1)),
+        '-' if rest.starts_with("--") => {
+            (Kind::Gap, rest.find('\n').map_or(rest.len(), |at| at + 1))
+        }
         '/' if rest.starts_with("/*") => {
             (Kind::Gap, rest.find("*/").map_or(rest.len(), |at| at + 2))
         }

@@ -46,10 +46,8 @@ impl SourceKeys {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, KeysError> {
         let lines = match file {
-            Some(path) => std::fs::read_to_string(path).map_err(|source| KeysError::Read {
-                path: path.display().to_string(),
-                source,
-            })?,
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| KeysError::Read { path: path.display().to_string(), source })?,
             None => String::new(),
         };
         let find = |name: &str| {
@@ -58,7 +56,10 @@ impl SourceKeys {
                 let value = value.trim().trim_matches(|quote| quote == '\'' || quote == '"');
                 key.trim().eq_ignore_ascii_case(name).then(|| value.to_owned())
             });
-            in_file.or_else(|| lookup(name)).filter(|value| !value.is_empty()).map(SecretString::from)
+            in_file
+                .or_else(|| lookup(name))
+                .filter(|value| !value.is_empty())
+                .map(SecretString::from)
         };
         let pair = match (find("AWS_ACCESS_KEY_ID"), find("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => Some((id, secret)),
@@ -105,7 +106,11 @@ mod tests {
     #[test]
     fn a_credentials_file_comes_before_the_environment() {
         let path = std::env::temp_dir().join(format!("longshore-keys-{}", std::process::id()));
-        std::fs::write(&path, "[default]\naws_access_key_id = file-id\naws_secret_access_key='file-secret'\n").unwrap();
+        std::fs::write(
+            &path,
+            "[default]\naws_access_key_id = file-id\naws_secret_access_key='file-secret'\n",
+        )
+        .unwrap();
         let keys = SourceKeys::load(Some(&path), |_| Some("environment".into())).unwrap();
         std::fs::remove_file(&path).unwrap();
         let (id, secret) = keys.pair.unwrap();

@@ -27,7 +27,9 @@ pub enum LocationError {
     #[error("the address holds credentials; give them by --named-collection or the environment")]
     Credentials,
     /// The server's path of a file does not end like its address.
-    #[error("the server calls a file `{path}`, which does not fit the pattern `{pattern}`; give the address in full")]
+    #[error(
+        "the server calls a file `{path}`, which does not fit the pattern `{pattern}`; give the address in full"
+    )]
     Mismatch {
         /// The server's path.
         path: String,
@@ -83,10 +85,8 @@ impl Location {
     /// # Errors
     /// [`LocationError::Mismatch`] when the path has fewer levels than the pattern.
     pub fn strip_of(&self, path: &str) -> Result<String, LocationError> {
-        let mismatch = || LocationError::Mismatch {
-            path: path.to_owned(),
-            pattern: self.pattern.clone(),
-        };
+        let mismatch =
+            || LocationError::Mismatch { path: path.to_owned(), pattern: self.pattern.clone() };
         let key = &self.pattern[self.base.len()..self.pattern.len() - self.suffix.len()];
         if let Some(stars) = key.find("**") {
             // Any number of levels: the folder before the first wildcard is the anchor.
@@ -99,9 +99,9 @@ impl Location {
         }
         // A slash inside braces (`{a/b,c}`) would make the number of levels differ.
         let levels = outside_braces(key).matches('/').count() + 1;
-        let strip_levels = (path.matches('/').count() + 1).checked_sub(levels).ok_or_else(mismatch)?;
-        let strip: String =
-            path.split_inclusive('/').take(strip_levels).collect();
+        let strip_levels =
+            (path.matches('/').count() + 1).checked_sub(levels).ok_or_else(mismatch)?;
+        let strip: String = path.split_inclusive('/').take(strip_levels).collect();
         Ok(strip)
     }
 }

@@ -6,11 +6,13 @@
 
 mod keys;
 mod location;
+mod settings;
 
 use secrecy::ExposeSecret;
 
 pub use keys::{KeysError, SourceKeys};
 pub use location::{Location, LocationError};
+pub use settings::{LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
 
 use crate::sql::{quote_identifier, quote_literal};
 use crate::task::{FilesSource, SourceFile, SourceFunction};
@@ -37,11 +39,7 @@ fn is_plain_key(key: &str) -> bool {
 }
 
 /// The SELECT that lists what a pattern of the user matches.
-pub fn listing_query(
-    location: &Location,
-    collection: Option<&str>,
-    keys: &SourceKeys,
-) -> String {
+pub fn listing_query(location: &Location, collection: Option<&str>, keys: &SourceKeys) -> String {
     let table = table_function(
         location.function,
         collection,
@@ -52,6 +50,43 @@ pub fn listing_query(
         None,
     );
     format!("SELECT {} FROM {table}", listing_columns(location.function))
+}
+
+/// The SELECT that lists keys given one by one, of the location's own function and base.
+pub fn explicit_listing_query(
+    location: &Location,
+    relative: &[String],
+    collection: Option<&str>,
+    keys: &SourceKeys,
+) -> String {
+    let table = |key: &str| {
+        table_function(
+            location.function,
+            collection,
+            location.container.as_deref(),
+            &format!("{}{key}{}", location.base, location.suffix),
+            keys,
+            "One",
+            None,
+        )
+    };
+    let columns = listing_columns(location.function);
+    let has_patterns = location.function != SourceFunction::Url;
+    let (plain, odd): (Vec<_>, Vec<_>) =
+        relative.iter().cloned().partition(|key| !has_patterns || is_plain_key(key));
+    let mut selects = Vec::with_capacity(1 + odd.len());
+    if !plain.is_empty() {
+        selects.push(format!("SELECT {columns} FROM {}", table(&brace_list(&plain))));
+    }
+    for key in odd {
+        let pattern: String = key.chars().map(|c| if is_plain(c) { c } else { '?' }).collect();
+        selects.push(format!(
+            "SELECT {columns} FROM {} WHERE endsWith(_path, {})",
+            table(&pattern),
+            quote_literal(&key)
+        ));
+    }
+    selects.join(" UNION ALL ")
 }
 
 /// The SELECT that looks at exactly these files again: path, size and etag now.
@@ -74,7 +109,11 @@ pub fn from_clause(source: &FilesSource, files: &[SourceFile], keys: &SourceKeys
             let parts: Vec<String> = reads
                 .iter()
                 .map(|read| {
-                    format!("SELECT *, _path, _file, _size, _time FROM {}{}", read.table, read.pin())
+                    format!(
+                        "SELECT *, _path, _file, _size, _time FROM {}{}",
+                        read.table,
+                        read.pin()
+                    )
                 })
                 .collect();
             format!("({})", parts.join(" UNION ALL "))
@@ -123,9 +162,8 @@ fn reads(
     format: &str,
     structure: Option<&str>,
 ) -> Vec<Read> {
-    let relative = |file: &SourceFile| {
-        file.path.strip_prefix(&source.strip).unwrap_or(&file.path).to_owned()
-    };
+    let relative =
+        |file: &SourceFile| file.path.strip_prefix(&source.strip).unwrap_or(&file.path).to_owned();
     let function = |key: &str| {
         let address = format!("{}{key}{}", source.base, source.suffix);
         table_function(
@@ -170,7 +208,8 @@ fn brace_list(keys: &[String]) -> String {
     let mut tail = rest
         .iter()
         .fold(first.len(), |length, key| {
-            let same = first.bytes().rev().zip(key.bytes().rev()).take_while(|(a, b)| a == b).count();
+            let same =
+                first.bytes().rev().zip(key.bytes().rev()).take_while(|(a, b)| a == b).count();
             length.min(same)
         })
         .min(shortest - head.min(shortest));

@@ -97,11 +97,7 @@ pub async fn census<S: TaskStore>(store: &S, job: &Job) -> Stored<Census> {
     let cursor = store.cursor(&job.id).await?;
     let Some(cursor) = cursor else {
         let total = u64::from(job.tasks);
-        return Ok(Census {
-            total,
-            pending: total,
-            ..Census::default()
-        });
+        return Ok(Census { total, pending: total, ..Census::default() });
     };
     let mut census = Census::start(u64::from(job.tasks), cursor.tally);
     let open: Vec<TaskId> = cursor
@@ -118,8 +114,7 @@ pub async fn census<S: TaskStore>(store: &S, job: &Job) -> Stored<Census> {
 
 /// Tasks that no worker has looked at.
 fn beyond(job: &Job, cursor: &Cursor) -> u32 {
-    job.tasks
-        .saturating_sub(cursor.frontier.saturating_mul(job.segment_tasks))
+    job.tasks.saturating_sub(cursor.frontier.saturating_mul(job.segment_tasks))
 }
 
 /// The first tasks, by number, that stand in one of the states; all states when none is given.
@@ -137,11 +132,7 @@ pub async fn find_tasks<S: TaskStore>(
 ) -> Stored<Vec<TaskBrief>> {
     let wanted = |state: StateName| states.is_empty() || states.contains(&state);
     let census = census(store, job).await?;
-    let known: u64 = StateName::ALL
-        .iter()
-        .filter(|s| wanted(**s))
-        .map(|s| census.of(*s))
-        .sum();
+    let known: u64 = StateName::ALL.iter().filter(|s| wanted(**s)).map(|s| census.of(*s)).sum();
     let limit = usize::try_from(known).unwrap_or(usize::MAX).min(limit);
     let mut found = Vec::new();
     let mut first = 0;
@@ -149,25 +140,11 @@ pub async fn find_tasks<S: TaskStore>(
         // Without a filter each task read is one found, so no more than needed are read.
         let missing = u32::try_from(limit - found.len()).unwrap_or(u32::MAX);
         let page_max = u32::try_from(REQUEST_ROWS_MAX).unwrap_or(u32::MAX);
-        let page = if states.is_empty() {
-            missing.min(page_max)
-        } else {
-            page_max
-        };
+        let page = if states.is_empty() { missing.min(page_max) } else { page_max };
         let end = first.saturating_add(page).min(job.tasks);
-        let ids: Vec<TaskId> = (first..end)
-            .map(|ordinal| TaskId {
-                job: job.id.clone(),
-                ordinal,
-            })
-            .collect();
-        found.extend(
-            store
-                .briefs(&ids)
-                .await?
-                .into_iter()
-                .filter(|brief| wanted(brief.state)),
-        );
+        let ids: Vec<TaskId> =
+            (first..end).map(|ordinal| TaskId { job: job.id.clone(), ordinal }).collect();
+        found.extend(store.briefs(&ids).await?.into_iter().filter(|brief| wanted(brief.state)));
         first = end;
     }
     found.truncate(limit);

@@ -26,18 +26,12 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
                 format: "Parquet".into(),
                 structure: "id UInt64".into(),
             },
-            target: TableName {
-                database: "db".into(),
-                table: "t".into(),
-            },
+            target: TableName { database: "db".into(), table: "t".into() },
             columns: vec!["id".into()],
             select: "id".into(),
             filter: String::new(),
             settings: BTreeMap::new(),
-            graph: Graph {
-                tables: Vec::new(),
-                views: Vec::new(),
-            },
+            graph: Graph { tables: Vec::new(), views: Vec::new() },
             environment: "e".into(),
             limits: Limits::default(),
         },
@@ -54,14 +48,8 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
 
 fn task(job: &Job, ordinal: u32, state: TaskState) -> Task {
     Task {
-        id: TaskId {
-            job: job.id.clone(),
-            ordinal,
-        },
-        progress: Progress {
-            state,
-            ..Progress::planned()
-        },
+        id: TaskId { job: job.id.clone(), ordinal },
+        progress: Progress { state, ..Progress::planned() },
         stamp: Stamp::fresh(),
         chunk: Vec::new(),
         files: 1,
@@ -75,10 +63,7 @@ fn pending() -> TaskState {
 }
 
 fn claimed(worker: &str) -> TaskState {
-    let owner = Owner {
-        worker: WorkerId(worker.into()),
-        endpoint: "http://a".into(),
-    };
+    let owner = Owner { worker: WorkerId(worker.into()), endpoint: "http://a".into() };
     TaskState::Claimed { owner }
 }
 
@@ -86,9 +71,7 @@ fn claimed(worker: &str) -> TaskState {
 async fn scene() -> (MemoryStore, Job) {
     let store = MemoryStore::default();
     let job = job(10, 4);
-    let failed = || TaskState::Failed {
-        error: "broken file".into(),
-    };
+    let failed = || TaskState::Failed { error: "broken file".into() };
     let states = [
         TaskState::Done { rows: 5 },
         TaskState::Done { rows: 5 },
@@ -101,22 +84,11 @@ async fn scene() -> (MemoryStore, Job) {
         pending(),
         pending(),
     ];
-    let tasks: Vec<Task> = (0..)
-        .zip(states)
-        .map(|(ordinal, state)| task(&job, ordinal, state))
-        .collect();
+    let tasks: Vec<Task> =
+        (0..).zip(states).map(|(ordinal, state)| task(&job, ordinal, state)).collect();
     store.create_tasks(&tasks).await.unwrap();
-    let tally = Tally {
-        done: 3,
-        failed: 1,
-        rows: 15,
-        bytes: 30,
-        ..Tally::default()
-    };
-    let cursor = Cursor::new(job.id.clone())
-        .opened()
-        .opened()
-        .finishing(0, tally);
+    let tally = Tally { done: 3, failed: 1, rows: 15, bytes: 30, ..Tally::default() };
+    let cursor = Cursor::new(job.id.clone()).opened().opened().finishing(0, tally);
     store.create_cursor(&cursor).await.unwrap();
     (store, job)
 }
@@ -139,10 +111,7 @@ async fn adds_finished_segments_open_tasks_and_what_is_untouched() {
         owners,
     };
     assert_eq!(census, expected);
-    let counted: u64 = StateName::ALL
-        .into_iter()
-        .map(|state| census.of(state))
-        .sum();
+    let counted: u64 = StateName::ALL.into_iter().map(|state| census.of(state)).sum();
     assert_eq!(counted, census.total);
 }
 
@@ -156,9 +125,7 @@ async fn a_plan_that_nobody_has_begun_is_all_pending() {
 async fn the_last_segment_may_be_short() {
     let store = MemoryStore::default();
     let job = job(5, 4);
-    let tasks: Vec<Task> = (0..5)
-        .map(|ordinal| task(&job, ordinal, pending()))
-        .collect();
+    let tasks: Vec<Task> = (0..5).map(|ordinal| task(&job, ordinal, pending())).collect();
     store.create_tasks(&tasks).await.unwrap();
     let cursor = Cursor::new(job.id.clone()).opened().opened();
     store.create_cursor(&cursor).await.unwrap();
@@ -174,10 +141,7 @@ async fn finds_tasks_by_state_and_stops_at_the_limit() {
     };
     assert_eq!(find(&[StateName::Failed], 10).await, [2]);
     assert_eq!(find(&[StateName::Done], 2).await, [0, 1]);
-    assert_eq!(
-        find(&[StateName::Claimed, StateName::Failed], 10).await,
-        [2, 4, 6]
-    );
+    assert_eq!(find(&[StateName::Claimed, StateName::Failed], 10).await, [2, 4, 6]);
     assert_eq!(find(&[], 3).await, [0, 1, 2]);
     assert_eq!(find(&[], 100).await.len(), 10);
     assert!(find(&[StateName::Quarantined], 10).await.is_empty());

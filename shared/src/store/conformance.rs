@@ -3,8 +3,8 @@
 //! Each part makes jobs of its own with random ids, so the suite can run on a store that is in use
 //! and parts cannot see each other. Nothing here waits for time to pass.
 
-mod records;
 mod races;
+mod records;
 mod workers;
 
 use std::sync::Arc;

@@ -153,10 +153,9 @@ impl TryFrom<TaskRow> for Task {
             }
             StateName::Done => TaskState::Done { rows: row.rows },
             StateName::Failed => TaskState::Failed { error: row.error },
-            StateName::Quarantined => TaskState::Quarantined {
-                manifest: manifest(&row.manifest)?,
-                error: row.error,
-            },
+            StateName::Quarantined => {
+                TaskState::Quarantined { manifest: manifest(&row.manifest)?, error: row.error }
+            }
         };
         Ok(Self {
             id: row.task_id.parse().map_err(bad)?,

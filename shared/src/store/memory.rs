@@ -100,7 +100,11 @@ impl TaskStore for MemoryStore {
         let inner = self.lock();
         let mut ids = ids.to_vec();
         ids.sort();
-        Ok(ids.iter().filter_map(|id| inner.tasks.get(id)).map(|task| brief(task, inner.now_ms)).collect())
+        Ok(ids
+            .iter()
+            .filter_map(|id| inner.tasks.get(id))
+            .map(|task| brief(task, inner.now_ms))
+            .collect())
     }
 
     async fn swap_task(&self, was: &Task, next: &Task) -> Stored<Swap<Task>> {

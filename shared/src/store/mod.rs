@@ -156,7 +156,8 @@ pub trait TaskStore: Send + Sync + 'static {
     /// Some tasks by key, in order of key; those that are missing are left out.
     fn briefs(&self, ids: &[TaskId]) -> impl Future<Output = Stored<Vec<TaskBrief>>> + Send;
     /// Replaces `was` by `next` if `was` is still in force.
-    fn swap_task(&self, was: &Task, next: &Task) -> impl Future<Output = Stored<Swap<Task>>> + Send;
+    fn swap_task(&self, was: &Task, next: &Task)
+    -> impl Future<Output = Stored<Swap<Task>>> + Send;
 
     /// The cursor of a job.
     fn cursor(&self, job: &JobId) -> impl Future<Output = Stored<Option<Cursor>>> + Send;

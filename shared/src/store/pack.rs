@@ -46,7 +46,10 @@ mod tests {
             .map(|n| SourceFile {
                 path: format!("bucket/exports/2024/06/30/events-{n:06}.parquet"),
                 size: 100_000_000 + (n as u64 * 7_919) % 1_000_000,
-                etag: format!("{:032x}", (n as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)),
+                etag: format!(
+                    "{:032x}",
+                    (n as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+                ),
             })
             .collect();
         Chunk { files }

@@ -7,7 +7,7 @@
 //!
 //! The cursor finds work and adds up; the truth about a task is its own row.
 
-use super::{Epoch, JobId, StateName, Stamp};
+use super::{Epoch, JobId, Stamp, StateName};
 
 /// Number of a segment, from 0.
 pub type Segment = u32;
@@ -110,9 +110,7 @@ impl Cursor {
 
     /// Have all tasks of this segment ended?
     pub fn is_finished(&self, segment: Segment) -> bool {
-        self.finished
-            .get(segment as usize / 8)
-            .is_some_and(|bits| bits & (1 << (segment % 8)) != 0)
+        self.finished.get(segment as usize / 8).is_some_and(|bits| bits & (1 << (segment % 8)) != 0)
     }
 
     /// Segments that were opened and are not finished: the only ones with tasks in flight.

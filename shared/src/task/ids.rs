@@ -45,7 +45,11 @@ impl FromStr for JobId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let hex = text.len() == JOB_ID_CHARS
             && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        if hex { Ok(Self(text.to_owned())) } else { Err(IdError::new("job id (16 hex digits)", text)) }
+        if hex {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::new("job id (16 hex digits)", text))
+        }
     }
 }
 
@@ -149,7 +153,9 @@ impl fmt::Display for QueryId {
 }
 
 /// Fencing number of a task: one more at each claim and take-over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Epoch(pub u64);
 
 impl Epoch {
@@ -230,7 +236,8 @@ impl FromStr for TableName {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let wrong = || IdError::new("table name (DATABASE.TABLE, odd names in back quotes)", text);
         let (database, rest) = take_name(text).ok_or_else(wrong)?;
-        let (table, end) = take_name(rest.strip_prefix('.').ok_or_else(wrong)?).ok_or_else(wrong)?;
+        let (table, end) =
+            take_name(rest.strip_prefix('.').ok_or_else(wrong)?).ok_or_else(wrong)?;
         if end.is_empty() { Ok(Self { database, table }) } else { Err(wrong()) }
     }
 }

@@ -24,8 +24,14 @@ pub enum JobState {
 
 impl JobState {
     /// All states.
-    pub const ALL: [Self; 6] =
-        [Self::Planned, Self::Running, Self::Paused, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 6] = [
+        Self::Planned,
+        Self::Running,
+        Self::Paused,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
@@ -59,7 +65,9 @@ impl JobState {
             (Self::Running, JobEvent::Paused) => Ok(Self::Paused),
             (Self::Running, JobEvent::Finished { unfinished: 0 }) => Ok(Self::Completed),
             (Self::Running, JobEvent::Finished { .. }) => Ok(Self::Failed),
-            (Self::Planned | Self::Running | Self::Paused, JobEvent::Cancelled) => Ok(Self::Cancelled),
+            (Self::Planned | Self::Running | Self::Paused, JobEvent::Cancelled) => {
+                Ok(Self::Cancelled)
+            }
             (state, event) => Err(IllegalJobEvent { state, event }),
         }
     }

@@ -42,12 +42,17 @@ mod uuid_list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use uuid::Uuid;
 
-    pub(super) fn serialize<S: Serializer>(list: &[Uuid], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        list: &[Uuid],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let halves: Vec<(u64, u64)> = list.iter().map(Uuid::as_u64_pair).collect();
         halves.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Uuid>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Uuid>, D::Error> {
         let halves = Vec::<(u64, u64)>::deserialize(deserializer)?;
         Ok(halves.into_iter().map(|(high, low)| Uuid::from_u64_pair(high, low)).collect())
     }

@@ -32,7 +32,8 @@ pub enum SourceFunction {
 
 impl SourceFunction {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::S3, Self::Gcs, Self::Azure, Self::Url, Self::File, Self::Hdfs];
+    pub const ALL: [Self; 6] =
+        [Self::S3, Self::Gcs, Self::Azure, Self::Url, Self::File, Self::Hdfs];
 
     /// Its name in SQL.
     pub fn as_str(self) -> &'static str {

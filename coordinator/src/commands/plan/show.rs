@@ -72,17 +72,10 @@ pub(crate) async fn run(args: ShowArgs, config: &Config, output: Output) -> Resu
     let job = session.job(&args.job).await?;
     let mut first_chunks = Vec::new();
     for ordinal in 0..args.chunks.min(job.tasks) {
-        let id = TaskId {
-            job: job.id.clone(),
-            ordinal,
-        };
+        let id = TaskId { job: job.id.clone(), ordinal };
         if let Some(task) = session.store.task(&id).await? {
             let files = files_of(&task)?;
-            first_chunks.push(ChunkLine {
-                task_id: id.to_string(),
-                bytes: task.bytes,
-                files,
-            });
+            first_chunks.push(ChunkLine { task_id: id.to_string(), bytes: task.bytes, files });
         }
     }
     output.show(&document(job, first_chunks), plan_text)?;
@@ -103,10 +96,8 @@ fn document(job: Job, first_chunks: Vec<ChunkLine>) -> PlanDocument {
         .collect();
     let tables = spec.graph.tables.iter().map(|table| {
         let name = table.name.to_string();
-        let filled_by = views
-            .iter()
-            .filter(|view| view.writes == name)
-            .map(|view| view.name.clone());
+        let filled_by =
+            views.iter().filter(|view| view.writes == name).map(|view| view.name.clone());
         TableLine {
             filled_by: filled_by.collect(),
             engine: table.engine.clone(),
@@ -157,11 +148,8 @@ fn plan_text(plan: &PlanDocument) -> String {
         lines.push(format!("where     {}", plan.filter));
     }
     if !plan.settings.is_empty() {
-        let pairs: Vec<String> = plan
-            .settings
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let pairs: Vec<String> =
+            plan.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         lines.push(format!("settings  {}", pairs.join(", ")));
     }
     lines.extend(plan.created_at.iter().map(|at| format!("planned   {at}")));
@@ -174,20 +162,13 @@ fn plan_text(plan: &PlanDocument) -> String {
         }
     }
     if plan.state == JobState::Planned {
-        lines.push(format!(
-            "\nNext: longshore run {} --workers 4",
-            plan.plan_id
-        ));
+        lines.push(format!("\nNext: longshore run {} --workers 4", plan.plan_id));
     }
     lines.join("\n")
 }
 
 fn tables_text(tables: &[TableLine]) -> String {
-    let columns = [
-        ("TABLE", Side::Left),
-        ("ENGINE", Side::Left),
-        ("FILLED BY", Side::Left),
-    ];
+    let columns = [("TABLE", Side::Left), ("ENGINE", Side::Left), ("FILLED BY", Side::Left)];
     let rows = tables.iter().map(|table| {
         let mut filled_by = table.filled_by.join(", ");
         if filled_by.is_empty() {
@@ -213,11 +194,7 @@ fn chunks_text(chunks: &[ChunkLine]) -> String {
             chunk.task_id.clone(),
             text::count(chunk.files.len() as u64),
             text::bytes(chunk.bytes),
-            chunk
-                .files
-                .first()
-                .map(|file| file.path.clone())
-                .unwrap_or_default(),
+            chunk.files.first().map(|file| file.path.clone()).unwrap_or_default(),
         ]
     });
     table(&columns, rows.collect())

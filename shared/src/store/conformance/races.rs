@@ -90,7 +90,8 @@ pub(super) async fn one_of_many_claims_wins<S: TaskStore>(store: &Arc<S>) {
 pub(super) async fn a_take_over_fences_the_old_owner<S: TaskStore>(store: &Arc<S>) {
     let (_, tasks) = stored_tasks(&**store, 8).await;
     for planned in &tasks {
-        let claimed = super::advance(&**store, planned, &TaskEvent::Claimed { by: owner("old") }).await;
+        let claimed =
+            super::advance(&**store, planned, &TaskEvent::Claimed { by: owner("old") }).await;
         let epoch = claimed.progress.epoch;
         let outcomes = at_once(store, |store, writer| {
             let event = match writer {
@@ -125,7 +126,8 @@ pub(super) async fn no_count_of_a_cursor_is_lost<S: TaskStore>(store: &Arc<S>) {
             // A change can be applied and then covered by another's before it is read back: `Lost`
             // says what is in force, not that ours never was. The bit tells whether it was counted.
             while !seen.is_finished(writer) {
-                match store.swap_cursor(&seen, &seen.finishing(writer, tally)).await.expect("swap") {
+                match store.swap_cursor(&seen, &seen.finishing(writer, tally)).await.expect("swap")
+                {
                     Swap::Won => return,
                     Swap::Lost(now) => seen = now.expect("the cursor is there"),
                 }

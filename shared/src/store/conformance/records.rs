@@ -21,7 +21,10 @@ pub(super) async fn jobs_are_made_once_and_swapped(store: &impl TaskStore) {
     let running = next_job(&first, JobState::Running, "");
     assert_eq!(store.swap_job(&first, &running).await.expect("swap"), Swap::Won);
     let found = store.job(&first.id).await.expect("read").expect("the job is there");
-    assert_eq!((found.state, found.epoch, &found.stamp), (JobState::Running, Epoch(1), &running.stamp));
+    assert_eq!(
+        (found.state, found.epoch, &found.stamp),
+        (JobState::Running, Epoch(1), &running.stamp)
+    );
     assert_eq!(found.spec, first.spec, "a swap leaves the plan alone");
 
     let late = next_job(&first, JobState::Cancelled, "late");
@@ -41,7 +44,13 @@ pub(super) async fn jobs_are_made_once_and_swapped(store: &impl TaskStore) {
 }
 
 fn next_job(was: &Job, state: JobState, reason: &str) -> Job {
-    Job { state, epoch: was.epoch.next(), stamp: Stamp::fresh(), reason: reason.into(), ..was.clone() }
+    Job {
+        state,
+        epoch: was.epoch.next(),
+        stamp: Stamp::fresh(),
+        reason: reason.into(),
+        ..was.clone()
+    }
 }
 
 pub(super) async fn tasks_are_made_once(store: &impl TaskStore) {

@@ -1,0 +1,208 @@
+//! Which columns of the files go into which columns of the target, by name.
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::schema::Column;
+use longshore_shared::sql::{quote_identifier, quote_list};
+use serde::Deserialize;
+
+use crate::exit::{Error, Kind, Report};
+
+/// Formats that do not name their columns: they are read by the target's own columns, in order.
+const NAMELESS: [&str; 13] = [
+    "CSV",
+    "TSV",
+    "TabSeparated",
+    "TSVRaw",
+    "TabSeparatedRaw",
+    "Values",
+    "CustomSeparated",
+    "RowBinary",
+    "JSONCompactEachRow",
+    "JSONCompactStringsEachRow",
+    "MsgPack",
+    "JSONCompactColumns",
+    "Template",
+];
+/// Formats with types of their own; others are text and are read by the target's types.
+const TYPED: [&str; 7] =
+    ["Parquet", "ORC", "Arrow", "ArrowStream", "Avro", "Native", "RowBinaryWithNamesAndTypes"];
+
+/// What the user said of the columns.
+#[derive(Debug, Default)]
+pub(crate) struct ColumnChoice {
+    pub(crate) structure: Option<String>,
+    pub(crate) select: Option<String>,
+    pub(crate) columns: Vec<String>,
+    pub(crate) filter: String,
+}
+
+/// The columns of a load.
+#[derive(Debug)]
+pub(crate) struct SourceSchema {
+    /// `name Type, …` of the files.
+    pub(crate) structure: String,
+    /// Column list of the INSERT.
+    pub(crate) columns: Vec<String>,
+    /// Expressions of the SELECT.
+    pub(crate) select: String,
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, Row)]
+struct Described {
+    name: String,
+    r#type: String,
+    #[allow(dead_code)]
+    default_type: String,
+    #[allow(dead_code)]
+    default_expression: String,
+    #[allow(dead_code)]
+    comment: String,
+    #[allow(dead_code)]
+    codec_expression: String,
+    #[allow(dead_code)]
+    ttl_expression: String,
+}
+
+/// Decides the columns. `from` makes the FROM clause of the first file for a structure.
+pub(crate) async fn decide(
+    server: &Server,
+    target: &[Column],
+    format: &str,
+    choice: &ColumnChoice,
+    from: impl Fn(Option<&str>) -> String,
+) -> Result<SourceSchema, Error> {
+    let insertable: Vec<&Column> = target.iter().filter(|column| column.is_insertable()).collect();
+    let structure = match &choice.structure {
+        Some(structure) => structure.clone(),
+        None if NAMELESS.contains(&format) => {
+            let wanted =
+                |c: &&&Column| choice.columns.is_empty() || choice.columns.contains(&c.name);
+            let plain = insertable.iter().filter(|c| c.default_kind != "EPHEMERAL").filter(wanted);
+            structure_of(plain.map(|c| (c.name.as_str(), c.r#type.as_str())))
+        }
+        None => {
+            let found = describe(server, &from(None))
+                .await
+                .map_err(|failure| unreadable(failure, format))?;
+            let typed = TYPED.contains(&format);
+            structure_of(found.iter().map(|file| {
+                let own = insertable.iter().find(|c| c.name == file.name && !typed);
+                (file.name.as_str(), own.map_or(file.r#type.as_str(), |c| c.r#type.as_str()))
+            }))
+        }
+    };
+    let source = from(Some(&structure));
+    let query = |select: &str| {
+        let filter = if choice.filter.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", choice.filter)
+        };
+        format!("(SELECT {select} FROM {source}{filter})")
+    };
+    let given = choice.select.as_deref().unwrap_or("*");
+    let read =
+        describe(server, &query(given)).await.map_err(|failure| unreadable(failure, format))?;
+    let mut names: Vec<String> = read.iter().map(|column| column.name.clone()).collect();
+    let mut select = choice.select.clone();
+    if choice.select.is_none() {
+        if !choice.columns.is_empty() {
+            if let Some(unknown) = choice.columns.iter().find(|name| !names.contains(name)) {
+                let message = format!("the files have no column `{unknown}` (--columns)");
+                let help = format!("their columns: {}", names.join(", "));
+                return Err(Report::new(Kind::Usage, message).help(help).into());
+            }
+            names.clone_from(&choice.columns);
+        }
+        select = Some(quote_list(&names));
+    }
+    if let Some(foreign) = names.iter().find(|name| !insertable.iter().any(|c| c.name == **name)) {
+        return Err(foreign_column(foreign, &names, target, choice).into());
+    }
+    Ok(SourceSchema {
+        structure,
+        select: select.unwrap_or_default(),
+        notes: missing_notes(&insertable, &names),
+        columns: names,
+    })
+}
+
+fn structure_of<'a>(columns: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    columns
+        .map(|(name, r#type)| format!("{} {type}", quote_identifier(name)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+async fn describe(server: &Server, what: &str) -> Result<Vec<Described>, Failure> {
+    read(|| {
+        server
+            .call_text("describe_source", format!("DESCRIBE TABLE {what}"))
+            .setting("describe_include_subcolumns", 0)
+            .fetch_all()
+    })
+    .await
+}
+
+fn unreadable(failure: Failure, format: &str) -> Error {
+    match failure.code() {
+        // UNKNOWN_FORMAT, FORMAT_IS_NOT_SUITABLE_FOR_INPUT
+        Some(73 | 117_000) => {
+            Report::new(Kind::Usage, format!("the server knows no format `{format}`"))
+                .help("names are case-sensitive: Parquet, CSVWithNames, JSONEachRow, …")
+                .into()
+        }
+        // Parse errors of the user's own expressions, unknown columns, unreadable files.
+        Some(62 | 47 | 46 | 43 | 42 | 53 | 636 | 1001 | 117 | 27 | 36) => {
+            Report::new(Kind::Usage, format!("the files cannot be read so: {}", failure.message))
+                .help("check --format, --structure, --select and --where")
+                .into()
+        }
+        _ => failure.into(),
+    }
+}
+
+fn foreign_column(
+    foreign: &str,
+    names: &[String],
+    target: &[Column],
+    choice: &ColumnChoice,
+) -> Report {
+    let computed = target.iter().find(|c| c.name == foreign);
+    let message = match computed {
+        Some(column) => format!(
+            "column `{foreign}` of the target is {} and cannot be inserted",
+            column.default_kind
+        ),
+        None => format!("the target has no column `{foreign}`, which would be lost"),
+    };
+    let kept: Vec<&str> = names
+        .iter()
+        .filter(|name| target.iter().any(|c| c.is_insertable() && c.name == **name))
+        .map(String::as_str)
+        .collect();
+    let help = if choice.select.is_some() {
+        "give every expression of --select the name of a target column: `… AS name`".to_owned()
+    } else {
+        format!("to leave it out on purpose: --columns '{}'", kept.join(","))
+    };
+    Report::new(Kind::Usage, message).help(help)
+}
+
+fn missing_notes(insertable: &[&Column], names: &[String]) -> Vec<String> {
+    let missing: Vec<&str> = insertable
+        .iter()
+        .filter(|column| column.default_kind.is_empty() && !names.contains(&column.name))
+        .map(|column| column.name.as_str())
+        .collect();
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "not in the files, so filled with the default of their type: {}",
+        missing.join(", ")
+    )]
+}

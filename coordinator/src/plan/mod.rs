@@ -1,0 +1,13 @@
+//! From a source to chunks: list once, decide the columns, pack, rehearse, write.
+
+mod columns;
+mod objects;
+mod pack;
+mod publish;
+mod rehearse;
+
+pub(crate) use columns::{ColumnChoice, decide};
+pub(crate) use objects::{ListingRequest, list};
+pub(crate) use pack::{PackLimits, pack};
+pub(crate) use publish::publish;
+pub(crate) use rehearse::rehearse;

@@ -1,0 +1,76 @@
+//! Writes a plan: the tasks in bounded batches, the cursor, and last the one row that makes it a plan.
+
+use longshore_shared::store::{SEGMENT_TASKS, TaskStore};
+use longshore_shared::task::{
+    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Progress, Stamp, Task, TaskId,
+};
+use sha2::{Digest, Sha256};
+
+use crate::exit::Error;
+
+/// Tasks handed to the store at a time; it cuts them into requests by bytes.
+const TASKS_AT_ONCE: usize = 5_000;
+
+/// Identity of a plan: what it loads, from where, into what, in which environment.
+pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(spec).expect("a spec is plain JSON"));
+    hash.update(again.as_bytes());
+    for chunk in chunks {
+        hash.update([0]);
+        for file in &chunk.files {
+            hash.update(format!("{}\0{}\0{}\n", file.path, file.size, file.etag));
+        }
+    }
+    JobId::from_digest(&hash.finalize())
+}
+
+/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
+/// claimed, and planning again goes on where it stopped.
+pub(crate) async fn publish(
+    store: &impl TaskStore,
+    spec: JobSpec,
+    chunks: &[Chunk],
+    again: &str,
+) -> Result<(Job, bool), Error> {
+    let id = identity(&spec, chunks, again);
+    if let Some(job) = store.job(&id).await? {
+        return Ok((job, false));
+    }
+    let tasks: Vec<Task> = chunks
+        .iter()
+        .zip(0..)
+        .map(|(chunk, ordinal)| Task {
+            id: TaskId { job: id.clone(), ordinal },
+            progress: Progress::planned(),
+            stamp: Stamp::fresh(),
+            chunk: chunk.encode(),
+            files: u32::try_from(chunk.files.len()).unwrap_or(u32::MAX),
+            bytes: chunk.bytes(),
+            changed_ms: 0,
+        })
+        .collect();
+    for page in tasks.chunks(TASKS_AT_ONCE) {
+        store.create_tasks(page).await?;
+    }
+    store.create_cursor(&Cursor::new(id.clone())).await?;
+    let job = Job {
+        id,
+        state: JobState::Planned,
+        epoch: Epoch(0),
+        stamp: Stamp::fresh(),
+        spec,
+        tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
+        segment_tasks: SEGMENT_TASKS,
+        files: chunks.iter().map(|chunk| chunk.files.len() as u64).sum(),
+        bytes: chunks.iter().map(Chunk::bytes).sum(),
+        reason: String::new(),
+        created_ms: longshore_shared::ledger::now_ms(),
+        submitted_ms: 0,
+        ended_ms: 0,
+    };
+    let stamp = job.stamp.clone();
+    let job = store.create_job(&job).await?;
+    let created = job.stamp == stamp;
+    Ok((job, created))
+}

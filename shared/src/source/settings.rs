@@ -1,0 +1,50 @@
+//! Settings that every load sends, whatever the server's profile says: they decide whether rows are
+//! lost or doubled, so a plan cannot change them.
+
+/// Name and value.
+pub const LOAD_SETTINGS: [(&str, &str); 18] = [
+    // Staging is fresh and private: an identical block is a block, not a repetition.
+    ("insert_deduplicate", "0"),
+    // A view that fails fails the load; otherwise its rows are silently missing.
+    ("materialized_views_ignore_errors", "0"),
+    // Staged rows equal read rows for every engine.
+    ("optimize_on_insert", "0"),
+    ("async_insert", "0"),
+    ("max_partitions_per_insert_block", "10000"),
+    ("throw_on_max_partitions_per_insert_block", "1"),
+    // A profile may allow bad lines to be skipped.
+    ("input_format_allow_errors_num", "0"),
+    ("input_format_allow_errors_ratio", "0"),
+    // No file is no error to some profiles.
+    ("s3_ignore_file_doesnt_exist", "0"),
+    ("s3_throw_on_zero_files_match", "1"),
+    ("s3_skip_empty_files", "0"),
+    ("s3_validate_etag_on_read", "1"),
+    ("max_execution_time", "0"),
+    ("limit", "0"),
+    ("offset", "0"),
+    ("max_rows_to_read", "0"),
+    ("read_overflow_mode", "throw"),
+    ("enable_parallel_replicas", "0"),
+];
+
+/// Settings of the above that older servers do not know; another check finds what they would.
+pub const RECENT_SETTINGS: [&str; 3] =
+    ["s3_validate_etag_on_read", "s3_ignore_file_doesnt_exist", "enable_parallel_replicas"];
+
+/// Settings that Longshore itself chooses for each load or statement.
+const OWN_SETTINGS: [&str; 8] = [
+    "query_id",
+    "log_comment",
+    "wait_end_of_query",
+    "send_progress_in_http_headers",
+    "additional_table_filters",
+    "max_query_size",
+    "insert_deduplication_token",
+    "session_id",
+];
+
+/// May a plan set it?
+pub fn is_protected(name: &str) -> bool {
+    OWN_SETTINGS.contains(&name) || LOAD_SETTINGS.iter().any(|(protected, _)| *protected == name)
+}
