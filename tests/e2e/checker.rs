@@ -22,10 +22,9 @@ fn is_seen(scene: &Scene) -> bool {
 fn planted(statements: &[&str]) {
     let scene = loaded();
     for statement in statements {
-        scene.admin.run(&format!(
-            "{} SETTINGS mutations_sync = 1",
-            statement.replace("{db}", &scene.db)
-        ));
+        scene
+            .admin
+            .run(&format!("{} SETTINGS mutations_sync = 1", statement.replace("{db}", &scene.db)));
     }
     assert!(is_seen(&scene), "the checker does not see: {statements:?}");
 }
@@ -75,10 +74,7 @@ fn one_changed_value_is_seen() {
 fn a_view_that_missed_or_doubled_rows_is_seen() {
     planted(&["ALTER TABLE {db}.daily DELETE WHERE day = (SELECT min(day) FROM {db}.daily)"]);
     let scene = loaded();
-    scene.admin.run(&format!(
-        "INSERT INTO {0}.buys SELECT * FROM {0}.buys LIMIT 1",
-        scene.db
-    ));
+    scene.admin.run(&format!("INSERT INTO {0}.buys SELECT * FROM {0}.buys LIMIT 1", scene.db));
     assert!(is_seen(&scene));
 }
 

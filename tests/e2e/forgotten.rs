@@ -14,49 +14,27 @@ fn every_test_file_belongs_to_a_suite() {
         if !path.is_dir() {
             continue;
         }
-        let main = if folder == "support" {
-            "lib.rs"
-        } else {
-            "main.rs"
-        };
+        let main = if folder == "support" { "lib.rs" } else { "main.rs" };
         let listed = format!("path = \"{folder}/{main}\"");
-        assert!(
-            manifest.contains(&listed),
-            "tests/Cargo.toml does not list {folder}/{main}"
-        );
+        assert!(manifest.contains(&listed), "tests/Cargo.toml does not list {folder}/{main}");
         let text = fs::read_to_string(path.join(main)).expect("the suite's main file");
         let modules: BTreeSet<String> = text
             .lines()
             .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
             .map(|module| format!("{module}.rs"))
             .collect();
-        let files: BTreeSet<String> = entries(&path)
-            .into_iter()
-            .filter(|file| file != main)
-            .collect();
-        assert_eq!(
-            files, modules,
-            "files of tests/{folder} and the modules in its {main}"
-        );
+        let files: BTreeSet<String> =
+            entries(&path).into_iter().filter(|file| file != main).collect();
+        assert_eq!(files, modules, "files of tests/{folder} and the modules in its {main}");
         suites += 1;
     }
-    assert_eq!(
-        suites,
-        manifest.matches("path = \"").count(),
-        "suites in tests/Cargo.toml"
-    );
+    assert_eq!(suites, manifest.matches("path = \"").count(), "suites in tests/Cargo.toml");
 }
 
 fn entries(folder: &Path) -> Vec<String> {
     fs::read_dir(folder)
         .expect("a readable folder")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .filter(|name| !name.starts_with('.'))
         .collect()
 }

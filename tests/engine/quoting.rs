@@ -64,16 +64,11 @@ fn texts() -> Vec<String> {
     let text = prop::collection::vec(symbol, 1..12).prop_map(String::from_iter);
     let mut runner = TestRunner::default();
     let random = (0..TEXTS).map(|_| text.new_tree(&mut runner).expect("a text").current());
-    known
-        .iter()
-        .map(|text| (*text).to_owned())
-        .chain(random)
-        .collect()
+    known.iter().map(|text| (*text).to_owned()).chain(random).collect()
 }
 
 fn hex(text: &str) -> String {
-    text.bytes()
-        .fold(String::new(), |hex, byte| format!("{hex}{byte:02X}"))
+    text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02X}"))
 }
 
 fn server() -> Server {
@@ -108,23 +103,13 @@ fn a_literal_is_understood_as_it_was_meant() {
 fn a_name_is_understood_as_it_was_meant() {
     let admin = Admin::new(&Bed::from_env().clickhouse_url);
     let texts = texts();
-    let names: Vec<String> = texts
-        .iter()
-        .enumerate()
-        .map(|(at, text)| format!("{at}{text}"))
-        .collect();
-    let columns: Vec<String> = names
-        .iter()
-        .map(|name| format!("1 AS {}", quote_identifier(name)))
-        .collect();
-    let answer = admin.bytes(&format!(
-        "SELECT {} FORMAT JSONCompactEachRowWithNames",
-        columns.join(", ")
-    ));
-    let first = answer
-        .split(|byte| *byte == b'\n')
-        .next()
-        .expect("a line of names");
+    let names: Vec<String> =
+        texts.iter().enumerate().map(|(at, text)| format!("{at}{text}")).collect();
+    let columns: Vec<String> =
+        names.iter().map(|name| format!("1 AS {}", quote_identifier(name))).collect();
+    let answer =
+        admin.bytes(&format!("SELECT {} FORMAT JSONCompactEachRowWithNames", columns.join(", ")));
+    let first = answer.split(|byte| *byte == b'\n').next().expect("a line of names");
     let found: Vec<String> = serde_json::from_slice(first).expect("names");
     assert_eq!(found, names);
 }
@@ -135,25 +120,17 @@ fn the_names_of_a_table_are_what_they_were_made_as() {
     let database = format!("t_{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
     admin.run(&format!("CREATE DATABASE {database} ENGINE = Atomic"));
     let texts = &texts()[..60];
-    let names: Vec<String> = texts
-        .iter()
-        .enumerate()
-        .map(|(at, text)| format!("{at}{text}"))
-        .collect();
-    let columns: Vec<String> = names
-        .iter()
-        .map(|name| format!("{} UInt8", quote_identifier(name)))
-        .collect();
+    let names: Vec<String> =
+        texts.iter().enumerate().map(|(at, text)| format!("{at}{text}")).collect();
+    let columns: Vec<String> =
+        names.iter().map(|name| format!("{} UInt8", quote_identifier(name))).collect();
     let table = format!("{database}.{}", quote_identifier("it's a `t\u{e4}ble`\\"));
     admin.run(&format!(
         "CREATE TABLE {table} ({}) ENGINE = MergeTree ORDER BY tuple()",
         columns.join(", ")
     ));
     let values = vec!["1"; names.len()].join(", ");
-    admin.run(&format!(
-        "INSERT INTO {table} ({}) VALUES ({values})",
-        quote_list(&names)
-    ));
+    admin.run(&format!("INSERT INTO {table} ({}) VALUES ({values})", quote_list(&names)));
     let found = admin.column(&format!(
         "SELECT hex(name) FROM system.columns WHERE database = '{database}' ORDER BY position"
     ));
@@ -184,10 +161,7 @@ async fn a_parameter_arrives_as_it_was_sent() {
 async fn a_list_arrives_as_it_was_sent() {
     let texts = texts();
     let found: Vec<Hex> = server()
-        .call_text(
-            "test",
-            "SELECT hex(arrayJoin({x:Array(String)})) AS hex".to_owned(),
-        )
+        .call_text("test", "SELECT hex(arrayJoin({x:Array(String)})) AS hex".to_owned())
         .list("x", &texts)
         .fetch_all()
         .await

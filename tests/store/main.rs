@@ -32,18 +32,12 @@ impl Tables {
         };
         let server = Server::new(connection).expect("a server");
         store::init(&server).await.expect("control tables");
-        Self {
-            server,
-            admin: Admin::new(&bed.clickhouse_url),
-        }
+        Self { server, admin: Admin::new(&bed.clickhouse_url) }
     }
 
     /// The store as seen through another address of the same server.
     fn through(&self, url: String) -> KeeperMapStore {
-        let connection = Connection {
-            url,
-            ..self.server.connection().clone()
-        };
+        let connection = Connection { url, ..self.server.connection().clone() };
         KeeperMapStore::new(Server::new(connection).expect("a server"))
     }
 }
@@ -51,9 +45,7 @@ impl Tables {
 impl Drop for Tables {
     fn drop(&mut self) {
         for database in [self.server.control(), self.server.staging()] {
-            let _ = self
-                .admin
-                .try_run(&format!("DROP DATABASE IF EXISTS {database} SYNC"));
+            let _ = self.admin.try_run(&format!("DROP DATABASE IF EXISTS {database} SYNC"));
         }
     }
 }
@@ -67,20 +59,15 @@ async fn keeper_map_passes_the_suite() {
 /// Each answer may be lost after the server has carried the request out, and each request before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeper_map_passes_the_suite_when_answers_get_lost() {
-    let seed = std::env::var("FAULT_SEED").map_or_else(
-        |_| rand::random(),
-        |text| text.parse().expect("FAULT_SEED is a number"),
-    );
+    let seed = std::env::var("FAULT_SEED")
+        .map_or_else(|_| rand::random(), |text| text.parse().expect("FAULT_SEED is a number"));
     println!("FAULT_SEED={seed}");
     let rng = Mutex::new(StdRng::seed_from_u64(seed));
     let lost = Arc::new(AtomicU32::new(0));
     let counted = lost.clone();
     let proxy = Proxy::start(&Bed::from_env().clickhouse_url, move |request| {
         // A beat is sent once: its caller decides how often to try.
-        if !["tasks", "jobs", "cursors"]
-            .iter()
-            .any(|table| request.contains(table))
-        {
+        if !["tasks", "jobs", "cursors"].iter().any(|table| request.contains(table)) {
             return Verdict::Pass;
         }
         let verdict = match rng.lock().expect("no panic").random_range(0..30) {
@@ -93,10 +80,7 @@ async fn keeper_map_passes_the_suite_when_answers_get_lost() {
     });
     let tables = Tables::new().await;
     conformance::exercise(tables.through(proxy.url())).await;
-    assert!(
-        lost.load(Ordering::Relaxed) > 10,
-        "the suite has hundreds of requests"
-    );
+    assert!(lost.load(Ordering::Relaxed) > 10, "the suite has hundreds of requests");
 }
 
 #[tokio::test]
@@ -105,10 +89,7 @@ async fn a_task_that_keeper_cannot_hold_is_refused_before_it_is_sent() {
     let store = KeeperMapStore::new(tables.server.clone());
     let job = JobId::from_digest(&[7; 8]);
     let task = |ordinal, bytes| Task {
-        id: TaskId {
-            job: job.clone(),
-            ordinal,
-        },
+        id: TaskId { job: job.clone(), ordinal },
         progress: Progress::planned(),
         stamp: Stamp::fresh(),
         chunk: vec![0; bytes],
@@ -116,73 +97,36 @@ async fn a_task_that_keeper_cannot_hold_is_refused_before_it_is_sent() {
         bytes: 1,
         changed_ms: 0,
     };
-    let refused = store
-        .create_tasks(&[task(0, 10), task(1, TASK_BYTES_MAX)])
-        .await;
-    assert!(
-        matches!(refused, Err(StoreError::TooLarge { .. })),
-        "{refused:?}"
-    );
+    let refused = store.create_tasks(&[task(0, 10), task(1, TASK_BYTES_MAX)]).await;
+    assert!(matches!(refused, Err(StoreError::TooLarge { .. })), "{refused:?}");
     // Twenty of the largest tasks are more than one request may hold.
-    let large: Vec<Task> = (10..30)
-        .map(|ordinal| task(ordinal, TASK_BYTES_MAX - 400))
-        .collect();
-    store
-        .create_tasks(&large)
-        .await
-        .expect("large tasks go in several requests");
-    let last = store
-        .task(&large[19].id)
-        .await
-        .expect("read")
-        .expect("the last one");
+    let large: Vec<Task> = (10..30).map(|ordinal| task(ordinal, TASK_BYTES_MAX - 400)).collect();
+    store.create_tasks(&large).await.expect("large tasks go in several requests");
+    let last = store.task(&large[19].id).await.expect("read").expect("the last one");
     assert_eq!(last.chunk, large[19].chunk);
 }
 
 #[tokio::test]
 async fn init_is_idempotent_and_refuses_tables_of_a_newer_version() {
     let tables = Tables::new().await;
-    let first = store::environment(&tables.server)
-        .await
-        .expect("an environment");
+    let first = store::environment(&tables.server).await.expect("an environment");
     let again = store::init(&tables.server).await.expect("a second init");
     assert!(again.existed);
-    assert_eq!(
-        again.environment, first,
-        "the environment keeps its identity"
-    );
+    assert_eq!(again.environment, first, "the environment keeps its identity");
 
     let meta = format!("{}.meta", tables.server.control());
-    tables.admin.run(&format!(
-        "ALTER TABLE {meta} UPDATE value = '999' WHERE key = 'version'"
-    ));
+    tables.admin.run(&format!("ALTER TABLE {meta} UPDATE value = '999' WHERE key = 'version'"));
     let refused = store::init(&tables.server).await;
-    let expected = StoreError::NewerVersion {
-        found: 999,
-        known: store::SCHEMA_VERSION,
-    };
-    assert_eq!(
-        refused.expect_err("a newer version").to_string(),
-        expected.to_string()
-    );
+    let expected = StoreError::NewerVersion { found: 999, known: store::SCHEMA_VERSION };
+    assert_eq!(refused.expect_err("a newer version").to_string(), expected.to_string());
     let refused = store::environment(&tables.server).await;
-    assert!(
-        matches!(refused, Err(StoreError::NewerVersion { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(StoreError::NewerVersion { .. })), "{refused:?}");
 }
 
 #[tokio::test]
 async fn tables_that_were_never_made_are_named() {
     let tables = Tables::new().await;
-    tables
-        .admin
-        .run(&format!("DROP DATABASE {} SYNC", tables.server.control()));
-    let missing = store::environment(&tables.server)
-        .await
-        .expect_err("no tables");
-    assert!(
-        missing.to_string().contains(tables.server.control()),
-        "{missing}"
-    );
+    tables.admin.run(&format!("DROP DATABASE {} SYNC", tables.server.control()));
+    let missing = store::environment(&tables.server).await.expect_err("no tables");
+    assert!(missing.to_string().contains(tables.server.control()), "{missing}");
 }

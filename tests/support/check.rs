@@ -52,19 +52,9 @@ impl Scene {
             .keys()
             .chain(found.keys().filter(|file| !expected.contains_key(*file)))
             .filter(|file| expected.get(*file) != found.get(*file))
-            .map(|file| {
-                format!(
-                    "{file}: {:?}, found {:?}",
-                    expected.get(file),
-                    found.get(file)
-                )
-            })
+            .map(|file| format!("{file}: {:?}, found {:?}", expected.get(file), found.get(file)))
             .collect();
-        assert!(
-            wrong.is_empty(),
-            "rows of {table} differ from the source:\n{}",
-            wrong.join("\n")
-        );
+        assert!(wrong.is_empty(), "rows of {table} differ from the source:\n{}", wrong.join("\n"));
     }
 
     fn digest_of_file(&self, file: &DataFile) -> Digest {
@@ -79,17 +69,11 @@ impl Scene {
     /// A table expression of the rows in one file.
     pub(crate) fn read_file(&self, file: &DataFile) -> String {
         let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-._/".contains(symbol);
-        let key: String = file
-            .key
-            .chars()
-            .map(|symbol| if plain(symbol) { symbol } else { '?' })
-            .collect();
+        let key: String =
+            file.key.chars().map(|symbol| if plain(symbol) { symbol } else { '?' }).collect();
         format!(
             "(SELECT {COLUMNS} FROM s3({}, {}, {}, {}, {}) WHERE _path = {})",
-            literal(&format!(
-                "{}/{}/{key}",
-                self.bed.s3_endpoint, self.bed.bucket
-            )),
+            literal(&format!("{}/{}/{key}", self.bed.s3_endpoint, self.bed.bucket)),
             literal(&self.bed.access_key_id),
             literal(&self.bed.secret_access_key),
             literal(file.format.as_str()),
@@ -105,14 +89,7 @@ impl Scene {
         rows.into_iter()
             .map(|row| {
                 let [file, rows, distinct, sum] = row.try_into().expect("four columns");
-                (
-                    file,
-                    Digest {
-                        rows,
-                        distinct,
-                        sum,
-                    },
-                )
+                (file, Digest { rows, distinct, sum })
             })
             .collect()
     }
@@ -132,22 +109,15 @@ impl Scene {
         let sum = "count() AS c, sum(cityHash64(*)) AS s";
         let expected = self.admin.run(&format!("SELECT {sum} FROM ({select})"));
         let target = format!("{}.{}", self.db, name(view));
-        let found = self
-            .admin
-            .run(&format!("SELECT {sum} FROM {target} SETTINGS final = 1"));
-        assert_eq!(
-            found, expected,
-            "the target of {view} differs from its query"
-        );
+        let found = self.admin.run(&format!("SELECT {sum} FROM {target} SETTINGS final = 1"));
+        assert_eq!(found, expected, "the target of {view} differs from its query");
     }
 
     /// Makes an identical twin of the scene's tables and views in a database of its own, and lets
     /// the server insert the same files directly.
     pub fn make_twin(&self, table: &str, columns: &str) {
-        self.admin
-            .run(&format!("CREATE DATABASE {} ENGINE = Atomic", self.twin_db));
-        self.admin
-            .run_all(&self.ddl.borrow().replace("{db}", &self.twin_db));
+        self.admin.run(&format!("CREATE DATABASE {} ENGINE = Atomic", self.twin_db));
+        self.admin.run_all(&self.ddl.borrow().replace("{db}", &self.twin_db));
         for file in self.files.borrow().iter() {
             self.admin.run(&format!(
                 "INSERT INTO {}.{} ({columns}) SELECT {columns} FROM {}",
@@ -171,11 +141,7 @@ impl Scene {
         ));
         for table in &tables {
             let expected = self.whole(&self.twin_db, table);
-            assert_eq!(
-                self.whole(&self.db, table),
-                expected,
-                "{table} differs from its twin"
-            );
+            assert_eq!(self.whole(&self.db, table), expected, "{table} differs from its twin");
         }
         tables
     }
@@ -193,11 +159,7 @@ impl Scene {
             .map(|column| {
                 let quoted = name(&column[0]);
                 let state = column[1].starts_with("AggregateFunction");
-                if state {
-                    format!("finalizeAggregation({quoted})")
-                } else {
-                    quoted
-                }
+                if state { format!("finalizeAggregation({quoted})") } else { quoted }
             })
             .collect();
         self.admin.rows(&format!(
@@ -214,11 +176,7 @@ impl Scene {
     /// # Panics
     /// Naming what is left.
     pub fn assert_clean(&self, job: &str) {
-        assert_eq!(
-            self.staged(),
-            Vec::<String>::new(),
-            "staging tables are left"
-        );
+        assert_eq!(self.staged(), Vec::<String>::new(), "staging tables are left");
         let running = self.admin.column(&format!(
             "SELECT query_id FROM system.processes WHERE startsWith(query_id, '{job}')"
         ));
@@ -235,9 +193,7 @@ impl Scene {
             self.control,
             literal(&format!("{}.{table}", self.db))
         ));
-        let rows = self
-            .admin
-            .number(&format!("SELECT count() FROM {}.{}", self.db, name(table)));
+        let rows = self.admin.number(&format!("SELECT count() FROM {}.{}", self.db, name(table)));
         assert_eq!(receipts, rows, "receipts of {table}");
     }
 }

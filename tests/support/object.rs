@@ -40,11 +40,7 @@ impl Bucket {
     /// Deletes an object; one that is not there is no error in S3.
     pub(crate) fn delete(&self, key: &str) {
         let (status, body) = self.request("DELETE", key, b"");
-        assert!(
-            status < 300,
-            "DELETE {key}: {}",
-            String::from_utf8_lossy(&body)
-        );
+        assert!(status < 300, "DELETE {key}: {}", String::from_utf8_lossy(&body));
     }
 
     fn request(&self, method: &str, key: &str, body: &[u8]) -> (u16, Vec<u8>) {
@@ -57,10 +53,7 @@ impl Bucket {
             "{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{now}\n\n{signed}\n{digest}"
         );
         let scope = format!("{}/{REGION}/s3/aws4_request", &now[..8]);
-        let text = format!(
-            "AWS4-HMAC-SHA256\n{now}\n{scope}\n{}",
-            hex(&Sha256::digest(canonical))
-        );
+        let text = format!("AWS4-HMAC-SHA256\n{now}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
         let first = format!("AWS4{}", self.secret_access_key).into_bytes();
         let key = [&now[..8], REGION, "s3", "aws4_request"]
             .iter()
@@ -89,7 +82,5 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -24,11 +24,7 @@ impl Program {
     pub(crate) fn new(bin: &Path, folder: &Path) -> Self {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
-        let title = bin
-            .file_name()
-            .expect("a program")
-            .to_string_lossy()
-            .into_owned();
+        let title = bin.file_name().expect("a program").to_string_lossy().into_owned();
         assert!(
             bin.exists(),
             "{} is not built: cargo build --workspace --features longshore-worker/faults",
@@ -36,11 +32,7 @@ impl Program {
         );
         let mut command = Command::new(bin);
         // Nothing of the caller's environment or folder may change what a program does.
-        command
-            .env_clear()
-            .current_dir(folder)
-            .env("RUST_BACKTRACE", "1")
-            .stdin(Stdio::null());
+        command.env_clear().current_dir(folder).env("RUST_BACKTRACE", "1").stdin(Stdio::null());
         Self {
             command,
             stdout: folder.join(format!("{run:03}-{title}.out")),
@@ -69,8 +61,7 @@ impl Program {
     pub fn input(mut self, text: &str) -> Self {
         let path = self.stdout.with_extension("in");
         fs::write(&path, text).expect("a writable folder");
-        self.command
-            .stdin(File::open(&path).expect("the file just written"));
+        self.command.stdin(File::open(&path).expect("the file just written"));
         self
     }
 
@@ -131,14 +122,8 @@ impl Running {
     /// # Panics
     /// When the signal cannot be sent.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", signal, &self.pid().to_string()])
-            .status();
-        assert!(
-            sent.expect("the kill command").success(),
-            "SIG{signal} to {}",
-            self.title
-        );
+        let sent = Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status();
+        assert!(sent.expect("the kill command").success(), "SIG{signal} to {}", self.title);
     }
 
     /// Has it ended?
@@ -155,17 +140,10 @@ impl Running {
     /// When it has not ended after the deadline; it is killed then.
     pub fn wait(mut self) -> Finished {
         let child = &mut self.child;
-        let status = within(self.deadline, || {
-            child.try_wait().expect("a process of ours")
-        });
+        let status = within(self.deadline, || child.try_wait().expect("a process of ours"));
         let Some(status) = status else {
             self.kill();
-            panic!(
-                "{} did not end within {:?}\n{}",
-                self.title,
-                self.deadline,
-                self.words()
-            );
+            panic!("{} did not end within {:?}\n{}", self.title, self.deadline, self.words());
         };
         Finished {
             status,

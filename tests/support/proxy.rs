@@ -87,35 +87,18 @@ fn serve(client: &TcpStream, server: &str, rule: &Rule) -> std::io::Result<()> {
             line => head.push(line.to_owned()),
         }
     }
-    let mut first = head
-        .first()
-        .map(|line| line.split(' '))
-        .into_iter()
-        .flatten();
+    let mut first = head.first().map(|line| line.split(' ')).into_iter().flatten();
     let (method, target) = (first.next().unwrap_or("GET"), first.next().unwrap_or("/"));
-    let headers: Vec<(&str, &str)> = head
-        .iter()
-        .skip(1)
-        .filter_map(|line| line.split_once(": "))
-        .collect();
+    let headers: Vec<(&str, &str)> =
+        head.iter().skip(1).filter_map(|line| line.split_once(": ")).collect();
     let body = read_body(&mut reader, &headers)?;
-    let verdict = rule(&format!(
-        "{}\n{}",
-        decode(target),
-        String::from_utf8_lossy(&body)
-    ));
+    let verdict = rule(&format!("{}\n{}", decode(target), String::from_utf8_lossy(&body)));
     let is_lost = verdict == Verdict::LoseAnswer;
     let answer = match verdict {
         Verdict::LoseRequest => return Ok(()),
         Verdict::Answer(status, text) => (status, Vec::new(), text.into_bytes()),
         Verdict::Pass | Verdict::LoseAnswer => {
-            let sent = pass_on(
-                &agent(),
-                method,
-                &format!("{server}{target}"),
-                &headers,
-                body,
-            );
+            let sent = pass_on(&agent(), method, &format!("{server}{target}"), &headers, body);
             let Ok(answer) = sent else { return Ok(()) };
             answer
         }
@@ -129,20 +112,13 @@ fn serve(client: &TcpStream, server: &str, rule: &Rule) -> std::io::Result<()> {
         text = format!("{text}{name}: {value}\r\n");
     }
     let mut client = client;
-    write!(
-        client,
-        "{text}Content-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    )?;
+    write!(client, "{text}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
     client.write_all(&body)
 }
 
 fn read_body(reader: &mut impl BufRead, headers: &[(&str, &str)]) -> std::io::Result<Vec<u8>> {
     let header = |name: &str| {
-        headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| *value)
+        headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     };
     let mut body = Vec::new();
     if header("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
@@ -157,9 +133,7 @@ fn read_body(reader: &mut impl BufRead, headers: &[(&str, &str)]) -> std::io::Re
             }
         }
     }
-    let length = header("content-length")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(0);
+    let length = header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
     reader.take(length).read_to_end(&mut body)?;
     Ok(body)
 }
@@ -175,13 +149,7 @@ fn pass_on(
 ) -> Result<Answer, String> {
     let mut request = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
-        let own = [
-            "host",
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "expect",
-        ];
+        let own = ["host", "content-length", "transfer-encoding", "connection", "expect"];
         if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             request = request.header(*name, *value);
         }
@@ -195,18 +163,10 @@ fn pass_on(
         .headers()
         .iter()
         .filter(|(name, _)| shown(name))
-        .map(|(name, value)| {
-            (
-                name.to_string(),
-                value.to_str().unwrap_or_default().to_owned(),
-            )
-        })
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
         .collect();
     let status = answer.status().as_u16();
-    let body = answer
-        .body_mut()
-        .read_to_vec()
-        .map_err(|error| error.to_string())?;
+    let body = answer.body_mut().read_to_vec().map_err(|error| error.to_string())?;
     Ok((status, headers, body))
 }
 
@@ -215,13 +175,8 @@ fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
-        let digits = after
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match (
-            byte,
-            digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()),
-        ) {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match (byte, digits.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
             (b'%', Some(value)) => {
                 bytes.push(value);
                 rest = &after[2..];

@@ -74,9 +74,7 @@ impl Scene {
             keys: RefCell::default(),
             folder: TempDir::with_prefix("longshore-test-").expect("a temporary folder"),
         };
-        scene
-            .admin
-            .run(&format!("CREATE DATABASE {} ENGINE = Atomic", scene.db));
+        scene.admin.run(&format!("CREATE DATABASE {} ENGINE = Atomic", scene.db));
         scene.longshore(["init"]).run().ok();
         scene
     }
@@ -102,12 +100,7 @@ impl Scene {
         let statement = format!("{} FORMAT {}", rows_sql(file, rows), format.as_str());
         self.put_bytes(file, &self.admin.bytes(&statement));
         let (name, key) = (file.to_owned(), self.key(file));
-        self.files.borrow_mut().push(DataFile {
-            name,
-            key,
-            rows,
-            format,
-        });
+        self.files.borrow_mut().push(DataFile { name, key, rows, format });
     }
 
     /// Writes any bytes under a name; the checker does not expect rows of it.
@@ -135,12 +128,7 @@ impl Scene {
 
     /// Full address of files in the bucket; `glob` is taken as it is.
     pub fn url(&self, glob: &str) -> String {
-        format!(
-            "{}/{}/{}",
-            self.bed.s3_endpoint,
-            self.bed.bucket,
-            self.key(glob)
-        )
+        format!("{}/{}/{}", self.bed.s3_endpoint, self.bed.bucket, self.key(glob))
     }
 
     /// A folder that is gone after the test.
@@ -155,8 +143,7 @@ impl Scene {
 
     /// A worker for one job that ends when there is nothing left to do.
     pub fn worker(&self, job: &str) -> Program {
-        self.program("longshore-worker")
-            .args(["--job", job, "--exit-when-idle"])
+        self.program("longshore-worker").args(["--job", job, "--exit-when-idle"])
     }
 
     /// A worker that waits for jobs.
@@ -183,12 +170,8 @@ impl Scene {
         let target = format!("{}.{table}", self.db);
         // The collection holds the address of the bucket.
         let (key, collection) = (self.key(glob), self.bed.collection.clone());
-        let args = [
-            "plan", "files", "--json", "--target", &target, "--url", &key,
-        ];
-        self.longshore(args)
-            .args(["--named-collection", &collection])
-            .args(more)
+        let args = ["plan", "files", "--json", "--target", &target, "--url", &key];
+        self.longshore(args).args(["--named-collection", &collection]).args(more)
     }
 
     /// Plans a load of all files into `events`; the id of the plan.
@@ -199,10 +182,7 @@ impl Scene {
     /// Plans a load into a table; the id of the plan.
     pub fn plan_into(&self, table: &str, glob: &str, more: &[&str]) -> String {
         let planned = self.plan_program(table, glob, more).run().ok();
-        planned.json()["plan_id"]
-            .as_str()
-            .expect("a plan id")
-            .to_owned()
+        planned.json()["plan_id"].as_str().expect("a plan id").to_owned()
     }
 
     /// Plans and submits; the id of the job.
@@ -252,18 +232,12 @@ impl Drop for Scene {
     fn drop(&mut self) {
         if std::env::var_os("LONGSHORE_TEST_KEEP").is_some() && thread::panicking() {
             self.folder.disable_cleanup(true);
-            eprintln!(
-                "kept: {} {} {}",
-                self.control,
-                self.db,
-                self.folder.path().display()
-            );
+            eprintln!("kept: {} {} {}", self.control, self.db, self.folder.path().display());
             return;
         }
         for database in [&self.db, &self.twin_db, &self.staging, &self.control] {
-            let dropped = self
-                .admin
-                .try_run(&format!("DROP DATABASE IF EXISTS {} SYNC", name(database)));
+            let dropped =
+                self.admin.try_run(&format!("DROP DATABASE IF EXISTS {} SYNC", name(database)));
             if let Err(error) = dropped
                 && !thread::panicking()
             {

@@ -14,10 +14,7 @@ pub struct Admin {
 impl Admin {
     /// The administrator of the server at this address.
     pub fn new(url: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            agent: agent(),
-        }
+        Self { url: url.to_owned(), agent: agent() }
     }
 
     /// Runs a statement; the answer as text without its last line break.
@@ -25,8 +22,7 @@ impl Admin {
     /// # Panics
     /// When the server refuses it.
     pub fn run(&self, statement: &str) -> String {
-        self.try_run(statement)
-            .unwrap_or_else(|error| panic!("{error}\nin: {statement}"))
+        self.try_run(statement).unwrap_or_else(|error| panic!("{error}\nin: {statement}"))
     }
 
     /// Runs a statement; the server's words when it refuses.
@@ -44,11 +40,7 @@ impl Admin {
     /// # Panics
     /// When the server refuses one.
     pub fn run_all(&self, statements: &str) {
-        for statement in statements
-            .split(";\n")
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        {
+        for statement in statements.split(";\n").map(str::trim).filter(|text| !text.is_empty()) {
             self.run(statement.trim_end_matches(';'));
         }
     }
@@ -58,8 +50,7 @@ impl Admin {
     /// # Panics
     /// When the server refuses the statement.
     pub fn bytes(&self, statement: &str) -> Vec<u8> {
-        self.send(statement, &[])
-            .unwrap_or_else(|error| panic!("{error}\nin: {statement}"))
+        self.send(statement, &[]).unwrap_or_else(|error| panic!("{error}\nin: {statement}"))
     }
 
     /// Rows and columns of the answer.
@@ -68,10 +59,7 @@ impl Admin {
     /// When the server refuses the statement.
     pub fn rows(&self, statement: &str) -> Vec<Vec<String>> {
         let text = self
-            .send(
-                statement,
-                &[("default_format", "JSONCompactStringsEachRow")],
-            )
+            .send(statement, &[("default_format", "JSONCompactStringsEachRow")])
             .unwrap_or_else(|error| panic!("{error}\nin: {statement}"));
         text.split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
@@ -81,10 +69,7 @@ impl Admin {
 
     /// First column of the answer.
     pub fn column(&self, statement: &str) -> Vec<String> {
-        self.rows(statement)
-            .into_iter()
-            .map(|mut row| row.swap_remove(0))
-            .collect()
+        self.rows(statement).into_iter().map(|mut row| row.swap_remove(0)).collect()
     }
 
     /// One number.
@@ -93,8 +78,7 @@ impl Admin {
     /// When the answer is not a number.
     pub fn number(&self, statement: &str) -> u64 {
         let text = self.run(statement);
-        text.parse()
-            .unwrap_or_else(|_| panic!("`{text}` is not a number\nin: {statement}"))
+        text.parse().unwrap_or_else(|_| panic!("`{text}` is not a number\nin: {statement}"))
     }
 
     fn send(&self, statement: &str, settings: &[(&str, &str)]) -> Result<Vec<u8>, String> {
