@@ -1,6 +1,6 @@
 //! The words for each cause, as a user reads them.
 
-use longshore_shared::config::CommonArgs;
+use longshore_shared::config::{CommonArgs, Environment, WorkerArgs};
 use longshore_shared::task::TableName;
 
 use super::*;
@@ -12,7 +12,12 @@ fn config() -> Config {
     };
     args.connection.server = Some("http://ch:8123".into());
     args.connection.user = Some("loader".into());
-    args.load().unwrap()
+    load(&args).unwrap()
+}
+
+/// Without this process's environment: a test bed's variables must not change the words.
+fn load(args: &CommonArgs) -> Result<Config, ConfigError> {
+    args.load_in(&WorkerArgs::default(), &Environment::default())
 }
 
 fn shown(error: impl Into<Error>) -> String {
@@ -141,7 +146,7 @@ fn a_setting_that_cannot_be_used() {
         ..CommonArgs::default()
     };
     args.connection.server = Some("http://me:canary@ch:8123".into());
-    insta::assert_snapshot!(shown(args.load().unwrap_err()), @"
+    insta::assert_snapshot!(shown(load(&args).unwrap_err()), @"
     [2] server.url (from --server): must not hold a user name or password
     put the user into --user or CLICKHOUSE_USER, and the password into CLICKHOUSE_PASSWORD or a file named by --password-file
     ");
@@ -149,5 +154,5 @@ fn a_setting_that_cannot_be_used() {
         config: Some("/nowhere/longshore.toml".into()),
         ..CommonArgs::default()
     };
-    insta::assert_snapshot!(shown(args.load().unwrap_err()), @"[2] cannot read the configuration file /nowhere/longshore.toml: No such file or directory (os error 2)");
+    insta::assert_snapshot!(shown(load(&args).unwrap_err()), @"[2] cannot read the configuration file /nowhere/longshore.toml: No such file or directory (os error 2)");
 }
