@@ -2,9 +2,12 @@
 
 use longshore_tests::{Running, Scene};
 
+/// More than two segments of the cursor (64 tasks each), so that workers also count at once.
+const TASKS: usize = 160;
+
 #[test]
 fn sixteen_workers_claim_each_task_once() {
-    let scene = Scene::with_events(48, 50);
+    let scene = Scene::with_events(TASKS, 20);
     let job = scene.submit(&["--chunk-files-max", "1"]);
     let workers: Vec<Running> = (0..16)
         .map(|_| scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", "60s").spawn())
@@ -13,7 +16,7 @@ fn sixteen_workers_claim_each_task_once() {
         worker.wait().ok();
     }
     let tasks = scene.tasks();
-    assert_eq!(tasks.0.len(), 48);
+    assert_eq!(tasks.0.len(), TASKS);
     for task in &tasks.0 {
         assert_eq!((task.state.as_str(), task.epoch, task.attempts), ("done", 1, 1), "{task:?}");
     }
@@ -22,7 +25,11 @@ fn sixteen_workers_claim_each_task_once() {
          WHERE job_id = '{job}' AND event = 'done'",
         scene.control
     ));
-    assert_eq!(claims, [["48", "48", "1"]], "the history tells the same, of more than one worker");
+    let expected = [TASKS.to_string(), TASKS.to_string(), "1".to_owned()];
+    assert_eq!(claims, [expected], "the history tells the same, of more than one worker");
+    let status = scene.status(&job);
+    assert_eq!(status["tasks"]["done"], TASKS, "each is counted once: {status}");
+    assert_eq!(status["rows"], TASKS * 20);
     scene.assert_exact();
     scene.assert_clean(&job);
 }
