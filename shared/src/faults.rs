@@ -2,7 +2,8 @@
 //!
 //! Compiled to nothing without the feature `faults`. With it, `LONGSHORE_FAULTS` is read once:
 //! `point=action;point=action`, where an action is `[N*]exit` (SIGKILL to itself), `[N*]error`,
-//! or `[N*]sleep(milliseconds)`; `N*` limits how often it fires.
+//! `[N*]sleep(milliseconds)` or `[N*]off`; `N*` limits how often it fires, and `->` puts another
+//! behind it: `2*off->exit` dies at the third pass.
 
 /// A point in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,16 +93,21 @@ mod armed {
     pub(super) fn arm(plan: Option<String>) {
         for entry in plan.unwrap_or_default().split(';').filter(|entry| !entry.trim().is_empty()) {
             let (point, action) = entry.split_once('=').unwrap_or((entry, "exit"));
-            let (times, action) = match action.split_once('*') {
-                Some((times, action)) => (format!("{times}*"), action),
-                None => (String::new(), action),
-            };
-            let action = format!("{times}return({})", action.trim());
+            let action = action.split("->").map(term).collect::<Vec<_>>().join("->");
             if let Err(error) = fail::cfg(point.trim(), &action) {
                 eprintln!("LONGSHORE_FAULTS: {entry}: {error}");
                 std::process::exit(2);
             }
         }
+    }
+
+    /// One term in the words of the `fail` crate, which hands our own action back at the point.
+    fn term(term: &str) -> String {
+        let (times, action) = match term.split_once('*') {
+            Some((times, action)) => (format!("{}*", times.trim()), action.trim()),
+            None => (String::new(), term.trim()),
+        };
+        if action == "off" { format!("{times}off") } else { format!("{times}return({action})") }
     }
 
     pub(super) async fn pass(point: Point) -> Result<(), Injected> {

@@ -103,6 +103,18 @@ impl CommonArgs {
     /// # Errors
     /// [`ConfigError`], which names the setting.
     pub fn load_with(&self, worker: &WorkerArgs) -> Result<Config, ConfigError> {
-        super::layers::load(self, worker, &Environment::of_process())
+        self.load_in(worker, &Environment::of_process())
+    }
+
+    /// As [`CommonArgs::load_with`], in an environment that need not be this process's.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the setting.
+    pub fn load_in(
+        &self,
+        worker: &WorkerArgs,
+        environment: &Environment,
+    ) -> Result<Config, ConfigError> {
+        super::layers::load(self, worker, environment)
     }
 }

@@ -129,10 +129,15 @@ impl Cursor {
         Self { frontier: self.frontier + 1, ..self.changed() }
     }
 
-    /// This cursor with a segment finished and counted.
+    /// This cursor with a segment finished and counted. A segment that is finished already is not
+    /// counted again: several workers see the same last task end, and a swap that seems lost may
+    /// have been applied and covered by another's.
     #[must_use]
     pub fn finishing(&self, segment: Segment, tally: Tally) -> Self {
         let mut next = self.changed();
+        if self.is_finished(segment) {
+            return next;
+        }
         let byte = segment as usize / 8;
         if next.finished.len() <= byte {
             next.finished.resize(byte + 1, 0);
@@ -163,6 +168,7 @@ mod tests {
         assert_eq!(cursor.finished_segments(), 2);
         assert_eq!(cursor.tally.done, 128);
         assert_eq!(cursor.open_segments().len(), 18);
+        assert_eq!(cursor.finishing(17, tally).tally, cursor.tally, "counted once");
         assert!(cursor.is_finished(17) && !cursor.is_finished(16) && !cursor.is_finished(900));
         assert_eq!(cursor.epoch, Epoch(22));
     }

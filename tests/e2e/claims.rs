@@ -1,0 +1,45 @@
+//! Many workers, one job: a task belongs to exactly one of them.
+
+use longshore_tests::{Running, Scene};
+
+/// More than two segments of the cursor (64 tasks each), so that workers also count at once.
+const TASKS: usize = 160;
+
+#[test]
+fn sixteen_workers_claim_each_task_once() {
+    let scene = Scene::with_events(TASKS, 20);
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    let workers: Vec<Running> = (0..16)
+        .map(|_| scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", "60s").spawn())
+        .collect();
+    for worker in workers {
+        worker.wait().ok();
+    }
+    let tasks = scene.tasks();
+    assert_eq!(tasks.0.len(), TASKS);
+    for task in &tasks.0 {
+        assert_eq!((task.state.as_str(), task.epoch, task.attempts), ("done", 1, 1), "{task:?}");
+    }
+    let claims = scene.admin.rows(&format!(
+        "SELECT uniqExact(task_id), count(), uniqExact(worker) > 1 FROM {}.attempts \
+         WHERE job_id = '{job}' AND event = 'done'",
+        scene.control
+    ));
+    let expected = [TASKS.to_string(), TASKS.to_string(), "1".to_owned()];
+    assert_eq!(claims, [expected], "the history tells the same, of more than one worker");
+    let status = scene.status(&job);
+    assert_eq!(status["tasks"]["done"], TASKS, "each is counted once: {status}");
+    assert_eq!(status["rows"], TASKS * 20);
+    scene.assert_exact();
+    scene.assert_clean(&job);
+}
+
+#[test]
+fn the_slots_of_one_worker_claim_each_task_once() {
+    let scene = Scene::with_events(16, 50);
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    scene.worker(&job).args(["--slots", "8"]).run().ok();
+    assert!(scene.tasks().0.iter().all(|task| task.epoch == 1 && task.state == "done"));
+    scene.assert_exact();
+    scene.assert_clean(&job);
+}

@@ -1,0 +1,114 @@
+//! The tasks of a dead worker, taken over in both states, and deaths during the take-over itself.
+
+use std::time::{Duration, Instant};
+
+use longshore_shared::faults;
+use longshore_tests::{Scene, TaskRow, wait_for};
+
+use crate::crashes::settle;
+
+/// A scene with one task whose worker died at a point.
+fn with_dead_worker(point: &str) -> (Scene, String) {
+    let scene = Scene::with_events(2, 500);
+    let job = scene.submit(&[]);
+    let dead = scene.worker(&job).faults(format!("{point}=exit")).run();
+    assert!(dead.was_killed(), "{dead}");
+    (scene, job)
+}
+
+fn only_task(scene: &Scene) -> TaskRow {
+    let [task] = scene.tasks().0.try_into().expect("one task");
+    task
+}
+
+/// INSERT statements that the server ran for a job.
+fn loads(scene: &Scene, job: &str) -> u64 {
+    scene.admin.run("SYSTEM FLUSH LOGS query_log");
+    scene.admin.number(&format!(
+        "SELECT count() FROM system.query_log WHERE startsWith(query_id, '{job}-') \
+         AND type = 'QueryStart' AND query_kind = 'Insert'"
+    ))
+}
+
+#[test]
+fn a_claimed_task_is_loaded_again_from_the_beginning() {
+    let (scene, job) = with_dead_worker(faults::LOAD_AFTER.0);
+    let before = only_task(&scene);
+    assert_eq!((before.state.as_str(), before.epoch), ("claimed", 1));
+    assert!(!scene.staged().is_empty(), "a crash leaves its staging set");
+    assert_eq!(scene.admin.number(&format!("SELECT count() FROM {}.events", scene.db)), 0);
+
+    settle(&scene, &job, "claimed");
+    let after = only_task(&scene);
+    assert_eq!((after.epoch, after.attempts, after.deaths), (2, 2, 1));
+    assert_eq!(loads(&scene, &job), 2);
+}
+
+#[test]
+fn a_publishing_task_is_finished_and_never_loaded_again() {
+    let (scene, job) = with_dead_worker(faults::MOVE_AFTER.0);
+    let before = only_task(&scene);
+    assert_eq!((before.state.as_str(), before.epoch), ("publishing", 1));
+    let rows = scene.admin.number(&format!("SELECT count() FROM {}.events", scene.db));
+    assert!(rows > 0 && rows < 1_000, "one partition of several is moved: {rows} rows");
+
+    settle(&scene, &job, "publishing");
+    let after = only_task(&scene);
+    assert_eq!((after.epoch, after.attempts, after.deaths), (2, 1, 0));
+    assert_eq!(loads(&scene, &job), 1, "from the manifest on only forward");
+}
+
+#[test]
+fn a_worker_that_is_there_takes_over_soon_after_the_lease_has_lapsed() {
+    let scene = Scene::with_events(2, 500);
+    let job = scene.submit(&[]);
+    let mut first = scene.worker(&job).faults("load.after=sleep(600000)").spawn();
+    wait_for("the task is claimed", || (scene.tasks().count("claimed") == 1).then_some(()));
+    let second = scene.worker(&job).spawn();
+    let killed = Instant::now();
+    first.kill();
+    wait_for("the task has another owner", || (only_task(&scene).epoch == 2).then_some(()));
+    let waited = killed.elapsed();
+    assert!(waited < Duration::from_secs(2 + 5), "lease of 2 s + 5 s, but it took {waited:?}");
+    second.wait().ok();
+    settle(&scene, &job, "a waiting worker");
+}
+
+#[test]
+fn deaths_during_the_take_over_of_a_claimed_task_are_survived() {
+    dies_in_the_fence("load.after", &[faults::FENCE_BEFORE.0, faults::FENCE_AFTER.0]);
+}
+
+#[test]
+fn deaths_during_the_take_over_of_a_publishing_task_are_survived() {
+    let points: Vec<&str> = faults::TAKE_OVER.iter().map(|point| point.0).collect();
+    dies_in_the_fence("move.after", &points);
+}
+
+/// The first worker dies at work; each of the next dies at one point of its take-over.
+fn dies_in_the_fence(first: &str, points: &[&str]) {
+    let (scene, job) = with_dead_worker(first);
+    for point in points {
+        let dead = scene.worker(&job).faults(format!("{point}=exit")).run();
+        assert!(dead.was_killed(), "the worker never passed {point}\n{dead}");
+    }
+    settle(&scene, &job, first);
+    assert_eq!(only_task(&scene).epoch, 2 + points.len() as u64);
+}
+
+#[test]
+fn a_publishing_task_that_lost_every_worker_after_each_move_is_finished() {
+    let (scene, job) = with_dead_worker(faults::MOVE_AFTER.0);
+    let mut deaths = 1;
+    loop {
+        let next = scene.worker(&job).faults("move.after=exit").run();
+        if !next.was_killed() {
+            next.ok();
+            break;
+        }
+        deaths += 1;
+        assert!(deaths < 20, "each worker proves at least one move");
+    }
+    assert!(deaths > 3, "several partitions and targets, {deaths} deaths");
+    settle(&scene, &job, "a death after each move");
+}
