@@ -6,10 +6,7 @@ use longshore_shared::task::TableName;
 use super::*;
 
 fn config() -> Config {
-    let mut args = CommonArgs {
-        config: Some("/dev/null".into()),
-        ..CommonArgs::default()
-    };
+    let mut args = CommonArgs { config: Some("/dev/null".into()), ..CommonArgs::default() };
     args.connection.server = Some("http://ch:8123".into());
     args.connection.user = Some("loader".into());
     load(&args).unwrap()
@@ -22,12 +19,7 @@ fn load(args: &CommonArgs) -> Result<Config, ConfigError> {
 
 fn shown(error: impl Into<Error>) -> String {
     let report = of(&error.into(), Some(&config()));
-    format!(
-        "[{}] {}\n{}",
-        report.kind.code(),
-        report.message,
-        report.help.unwrap_or_default()
-    )
+    format!("[{}] {}\n{}", report.kind.code(), report.message, report.help.unwrap_or_default())
 }
 
 fn server(code: i32, message: &str) -> String {
@@ -93,10 +85,7 @@ fn no_such_database_and_no_such_table() {
         check the names of database and table, and that the user may see them
         "
     );
-    let table = TableName {
-        database: "db".into(),
-        table: "t".into(),
-    };
+    let table = TableName { database: "db".into(), table: "t".into() };
     insta::assert_snapshot!(shown(GraphError::NoTable(table)), @"
     [2] there is no table db.t
     check the spelling of `db.t`, and that the user may see it (GRANT SHOW, SELECT, INSERT)
@@ -114,11 +103,7 @@ fn another_server_error_keeps_its_code() {
 #[test]
 fn an_answer_that_was_lost() {
     let message = "504 Gateway Timeout".to_owned();
-    let failure = Failure {
-        statement: "x",
-        kind: FailureKind::Unknown,
-        message,
-    };
+    let failure = Failure { statement: "x", kind: FailureKind::Unknown, message };
     insta::assert_snapshot!(shown(failure), @"
     [5] no usable answer from ClickHouse at http://ch:8123: 504 Gateway Timeout
     The address is from --server.
@@ -141,18 +126,13 @@ fn control_tables_that_are_not_there_or_too_new() {
 
 #[test]
 fn a_setting_that_cannot_be_used() {
-    let mut args = CommonArgs {
-        config: Some("/dev/null".into()),
-        ..CommonArgs::default()
-    };
+    let mut args = CommonArgs { config: Some("/dev/null".into()), ..CommonArgs::default() };
     args.connection.server = Some("http://me:canary@ch:8123".into());
     insta::assert_snapshot!(shown(load(&args).unwrap_err()), @"
     [2] server.url (from --server): must not hold a user name or password
     put the user into --user or CLICKHOUSE_USER, and the password into CLICKHOUSE_PASSWORD or a file named by --password-file
     ");
-    let args = CommonArgs {
-        config: Some("/nowhere/longshore.toml".into()),
-        ..CommonArgs::default()
-    };
+    let args =
+        CommonArgs { config: Some("/nowhere/longshore.toml".into()), ..CommonArgs::default() };
     insta::assert_snapshot!(shown(load(&args).unwrap_err()), @"[2] cannot read the configuration file /nowhere/longshore.toml: No such file or directory (os error 2)");
 }

@@ -34,16 +34,13 @@ pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble>
         return Ok(());
     }
     worker.edge(faults::FENCE_BEFORE).await?;
-    match &claim.task.progress.state {
-        TaskState::Publishing { manifest, .. } => {
-            rename_set(worker, claim, manifest).await?;
-            worker.edge(faults::FENCE_RENAMED).await?;
-            stop_older(worker, claim).await?;
-        }
-        _ => {
-            stop_older(worker, claim).await?;
-            staging::drop_older(worker, claim).await?;
-        }
+    if let TaskState::Publishing { manifest, .. } = &claim.task.progress.state {
+        rename_set(worker, claim, manifest).await?;
+        worker.edge(faults::FENCE_RENAMED).await?;
+        stop_older(worker, claim).await?;
+    } else {
+        stop_older(worker, claim).await?;
+        staging::drop_older(worker, claim).await?;
     }
     if claim.task.progress.deaths > 0 {
         let task = &claim.task;

@@ -322,6 +322,7 @@ async fn get_many(server: &Server, names: &[&TableName]) -> Result<Vec<TableRow>
     read(|| server.call(sql::GET_TABLES).raw_param("names", &list).fetch_all()).await
 }
 
+#[allow(clippy::result_large_err)]
 fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
     let merge_tree = table.engine.ends_with("MergeTree");
     if !merge_tree && table.engine != "Null" {
@@ -337,6 +338,7 @@ fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
     Ok(table)
 }
 
+#[allow(clippy::result_large_err)]
 fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
     for view in &graph.views {
         for table in &graph.tables {

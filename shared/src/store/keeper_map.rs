@@ -5,16 +5,15 @@ use std::pin::Pin;
 use backon::BackoffBuilder;
 use clickhouse::{Row, RowWrite};
 
-use super::keys::{
-    BriefRow, CursorRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, WorkerRow, to_hex,
-};
+use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow};
+use super::rows::{CursorRow, WorkerRow, to_hex};
 use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
     TaskStore, WorkerRecord,
 };
 use crate::clickhouse::{Call, Failure, Server, control_schedule, read};
 use crate::sql;
-use crate::task::{Cursor, Job, JobId, Task, TaskId, WorkerId};
+use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 
 /// Keeper's own retries inside the server: the default of 20 hangs for minutes (ENGINE C).
 const KEEPER_RETRIES: u32 = 3;
@@ -45,9 +44,9 @@ impl KeeperMapStore {
     }
 
     /// A strict insert is all or nothing; an error can follow an insert that was applied.
-    async fn insert_strict<R: Row + RowWrite>(&self, table: &str, rows: &[R]) -> Stored<()>
+    async fn insert_strict<R>(&self, table: &str, rows: &[R]) -> Stored<()>
     where
-        for<'a> R: Row<Value<'a> = R>,
+        for<'a> R: RowWrite + Row<Value<'a> = R>,
     {
         let table = sql::quote_table(self.server.control(), table);
         let send = async {
@@ -186,10 +185,10 @@ impl TaskStore for KeeperMapStore {
     }
 
     async fn swap_job(&self, was: &Job, next: &Job) -> Stored<Swap<Job>> {
-        let mark = match (was.state == next.state, next.state) {
-            (true, _) => "",
-            (false, crate::task::JobState::Running) => "submitted",
-            (false, state) if state.is_terminal() => "ended",
+        // A job that goes on after a pause keeps the time of its first submit.
+        let mark = match (was.state, next.state) {
+            (JobState::Planned, JobState::Running) => "submitted",
+            (was, next) if was != next && next.is_terminal() => "ended",
             _ => "",
         };
         let send = || {

@@ -13,17 +13,17 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Stored, TaskBrief, WorkerRecord, pack, unpack};
+use super::{StoreError, Stored, TaskBrief, pack, unpack};
 use crate::task::{
-    Cursor, Epoch, FORMAT, Job, JobState, Manifest, Owner, Progress, Stamp, StateName, Tally, Task,
-    TaskState, WorkerId,
+    Epoch, FORMAT, Job, JobState, Manifest, Owner, Progress, Stamp, StateName, Task, TaskState,
+    WorkerId,
 };
 
-fn bad(what: impl std::fmt::Display) -> StoreError {
+pub(super) fn bad(what: impl std::fmt::Display) -> StoreError {
     StoreError::Record(what.to_string())
 }
 
-fn check_format(format: u8) -> Stored<()> {
+pub(super) fn check_format(format: u8) -> Stored<()> {
     if format == FORMAT { Ok(()) } else { Err(bad(format!("layout version {format}"))) }
 }
 
@@ -301,106 +301,4 @@ impl TryFrom<BriefRow> for TaskBrief {
             changed_ms: row.changed_ms,
         })
     }
-}
-
-/// A cursor, selected and inserted alike.
-#[derive(Debug, Serialize, Deserialize, Row)]
-pub(super) struct CursorRow {
-    job_id: String,
-    format: u8,
-    pub(super) epoch: u64,
-    pub(super) stamp: String,
-    pub(super) frontier: u32,
-    pub(super) finished: String,
-    pub(super) done: u64,
-    pub(super) failed: u64,
-    pub(super) quarantined: u64,
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
-}
-
-impl From<&Cursor> for CursorRow {
-    fn from(cursor: &Cursor) -> Self {
-        Self {
-            job_id: cursor.job.to_string(),
-            format: FORMAT,
-            epoch: cursor.epoch.0,
-            stamp: cursor.stamp.0.clone(),
-            frontier: cursor.frontier,
-            finished: to_hex(cursor.finished_bits()),
-            done: cursor.tally.done,
-            failed: cursor.tally.failed,
-            quarantined: cursor.tally.quarantined,
-            rows: cursor.tally.rows,
-            bytes: cursor.tally.bytes,
-        }
-    }
-}
-
-impl TryFrom<CursorRow> for Cursor {
-    type Error = StoreError;
-    fn try_from(row: CursorRow) -> Stored<Self> {
-        check_format(row.format)?;
-        let tally = Tally {
-            done: row.done,
-            failed: row.failed,
-            quarantined: row.quarantined,
-            rows: row.rows,
-            bytes: row.bytes,
-        };
-        Ok(Self::from_parts(
-            row.job_id.parse().map_err(bad)?,
-            Epoch(row.epoch),
-            Stamp(row.stamp),
-            row.frontier,
-            from_hex(&row.finished).ok_or_else(|| bad("finished bits"))?,
-            tally,
-        ))
-    }
-}
-
-/// A worker as selected.
-#[derive(Debug, Deserialize, Row)]
-pub(super) struct WorkerRow {
-    worker_id: String,
-    #[allow(dead_code)]
-    heartbeat_ms: i64,
-    age_ms: i64,
-    lease_ms: u64,
-    slots: u32,
-    version: String,
-    host: String,
-    pid: u32,
-    draining: u8,
-}
-
-impl From<WorkerRow> for WorkerRecord {
-    fn from(row: WorkerRow) -> Self {
-        Self {
-            id: WorkerId(row.worker_id),
-            lease_ms: row.lease_ms,
-            slots: row.slots,
-            version: row.version,
-            host: row.host,
-            pid: row.pid,
-            draining: row.draining != 0,
-            age_ms: row.age_ms,
-        }
-    }
-}
-
-/// Bytes as hex digits, the way `unhex` reads them.
-pub(super) fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to memory");
-        text
-    })
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }

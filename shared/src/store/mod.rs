@@ -9,6 +9,7 @@ mod keeper_map;
 mod keys;
 mod memory;
 mod pack;
+mod rows;
 mod schema;
 
 #[cfg(any(test, feature = "test-util"))]

@@ -31,7 +31,12 @@ pub struct JobId(String);
 impl JobId {
     /// The first 16 hex digits of a hash.
     pub fn from_digest(digest: &[u8]) -> Self {
-        Self(digest.iter().take(JOB_ID_CHARS / 2).map(|byte| format!("{byte:02x}")).collect())
+        let mut text = String::with_capacity(JOB_ID_CHARS);
+        for byte in digest.iter().take(JOB_ID_CHARS / 2) {
+            use fmt::Write;
+            write!(text, "{byte:02x}").expect("writing to memory");
+        }
+        Self(text)
     }
 
     /// As text.

@@ -51,8 +51,8 @@ fn the_keys_of_the_document() {
       "source": {
         "function": "s3",
         "base": "http://store:9000/",
+        "strip": "",
         "named_collection": "lake",
-        "collection_prefix": "",
         "container": null,
         "format": "Parquet",
         "structure": "id UInt64, day Date"
