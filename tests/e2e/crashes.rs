@@ -96,8 +96,7 @@ pub(crate) fn settle(scene: &Scene, job: &str, what: &str) {
     println!("{what}: {:?}", scene.tasks().0.iter().map(|task| task.epoch).collect::<Vec<_>>());
     assert!(scene.tasks().all("done"), "{what}: {:?}", scene.tasks());
     scene.assert_exact();
-    scene.assert_receipts(job, "events");
-    scene.assert_receipts(job, "daily");
+    scene.assert_receipts(job);
     scene.assert_clean(job);
 }
 

@@ -16,8 +16,7 @@ fn a_load_is_exact_in_the_target_and_in_both_views() {
     scene.longshore(["run", id, "--workers", "2"]).run().ok();
     scene.assert_exact();
     scene.assert_clean(id);
-    scene.assert_receipts(id, "events");
-    scene.assert_receipts(id, "daily");
+    scene.assert_receipts(id);
 
     let status = scene.status(id);
     assert_eq!(status["job_id"], id);

@@ -34,6 +34,12 @@ fn is_plain(symbol: char) -> bool {
     symbol.is_ascii_alphanumeric() || "/._-=+@:~!$()".contains(symbol)
 }
 
+/// Does this character of a key stand for itself in a pattern? Fewer do than outside of one: `$`
+/// means something there, and `?versionId=` after a wildcard would be a version, not a name.
+fn is_plain_in_pattern(symbol: char) -> bool {
+    symbol.is_ascii_alphanumeric() || "/._-".contains(symbol)
+}
+
 fn is_plain_key(key: &str) -> bool {
     key.chars().all(is_plain)
 }
@@ -187,7 +193,7 @@ fn reads(
     }
     reads.extend(odd.into_iter().map(|file| {
         let pattern: String =
-            relative(file).chars().map(|c| if is_plain(c) { c } else { '?' }).collect();
+            relative(file).chars().map(|c| if is_plain_in_pattern(c) { c } else { '?' }).collect();
         Read { table: function(&pattern), path: Some(file.path.clone()) }
     }));
     reads
