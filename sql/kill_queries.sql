@@ -1,3 +1,4 @@
 -- Half of the fence: after it returned, no query of an older epoch changes a row any more.
--- Matches ids of this task that do not belong to the epoch now in force.
-KILL QUERY WHERE user = currentUser() AND startsWith(query_id, {prefix:String}) AND NOT startsWith(query_id, {keep:String}) SYNC
+-- Ids are <job>-<ordinal>-<epoch>-<step>: a worker that was fenced off itself must not kill newer epochs.
+KILL QUERY WHERE user = currentUser() AND startsWith(query_id, {prefix:String})
+    AND toUInt64OrZero(splitByChar('-', query_id)[3]) < {below:UInt64} SYNC

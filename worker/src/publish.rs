@@ -2,10 +2,10 @@
 //!
 //! A MOVE is never sent blindly. OK proves nothing (a missing partition answers OK), an error
 //! proves nothing (it may go on in the server), and a server killed inside a MOVE leaves parts in
-//! both tables. So each line is reconciled by part identity until its staging partition is empty:
+//! both tables. So each staging table is reconciled by part identity until it is empty:
 //! a staged part whose identity is in the target is dropped, what is left is moved.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use clickhouse::Row;
@@ -14,7 +14,7 @@ use longshore_shared::faults;
 use longshore_shared::ledger;
 use longshore_shared::schema::StagingNames;
 use longshore_shared::sql;
-use longshore_shared::task::{Line, Manifest, Part, Receipt, StagedTable, TableName, TaskState};
+use longshore_shared::task::{Manifest, Part, Receipt, StagedTable, TableName, TaskState};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -90,75 +90,101 @@ async fn publish(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<
             prove_by_identity(worker, table, "its staging table is gone").await?;
             continue;
         }
-        for line in &table.lines {
-            step += 1;
-            move_line(worker, claim, table, &twin, line, manifest.taken_ms, step).await?;
-        }
+        move_table(worker, claim, table, &twin, manifest.taken_ms, &mut step).await?;
     }
     Ok(())
 }
 
-/// Reconciles one line until its staging partition is empty.
-async fn move_line(
+/// Reconciles one staging table until it is empty: a part leaves it only by a MOVE, or by us after
+/// it was seen in the target, so an empty table proves every line.
+async fn move_table(
     worker: &Worker,
     claim: &Claim,
     table: &StagedTable,
     twin: &TableName,
-    line: &Line,
     taken_ms: i64,
-    step: usize,
+    step: &mut usize,
 ) -> Result<(), Trouble> {
-    let server = &worker.server;
     let mut moved_here = false;
     loop {
-        let staged = staged_parts(worker, twin, &line.partition).await?;
+        let staged = staged_parts(worker, twin).await?;
         if staged.is_empty() {
-            // A part leaves a twin only by MOVE, or by us after it was seen in the target.
-            if !moved_here && !line.parts.is_empty() {
-                tracing::debug!(partition = line.partition, "already moved");
-            }
-            return worker.edge(faults::MOVE_AFTER).await;
+            return Ok(());
         }
-        refuse_foreign(line, &staged, twin)?;
+        refuse_foreign(table, &staged, twin)?;
         let uuids: Vec<String> = staged.iter().map(|part| part.uuid.clone()).collect();
         let published = find(worker, &table.target, &uuids).await?;
-        for part in staged.iter().filter(|part| published.contains(&part.uuid)) {
-            tracing::warn!(part = part.name, "already in the target: its staged twin is dropped");
-            server
-                .call(sql::DROP_PART)
-                .name("staging", &twin.database)
-                .name("table", &twin.table)
-                .literal("part", &part.name)
-                .execute()
-                .await?;
-        }
         if !published.is_empty() {
+            drop_published(worker, twin, &staged, &published).await?;
             continue;
         }
         if !moved_here {
             refuse_late(worker, claim, table, taken_ms).await?;
         }
-        worker.edge(faults::MOVE_BEFORE).await?;
-        let id = claim.task.id.query(claim.epoch(), format_args!("move-{step}"));
-        let answer = server
-            .call(sql::MOVE_PARTITION)
-            .name("staging", &twin.database)
-            .name("table", &twin.table)
-            .literal("partition", &line.partition)
-            .name("database", &table.target.database)
-            .name("target", &table.target.table)
-            .id(&id)
-            .execute()
-            .await;
-        moved_here = true;
-        if let Err(failure) = answer {
-            if failure.is_unknown() {
-                // It may still be running: wait for its end, then look again.
-                settle(server, &id).await?;
+        let partitions: BTreeSet<&str> =
+            staged.iter().map(|part| part.partition_id.as_str()).collect();
+        for partition in partitions {
+            worker.edge(faults::MOVE_BEFORE).await?;
+            *step += 1;
+            moved_here = true;
+            if !move_partition(worker, claim, table, twin, partition, *step).await? {
+                break;
             }
-            wait_or_stop(worker, &failure).await?;
+            worker.edge(faults::MOVE_AFTER).await?;
         }
     }
+}
+
+/// Sends one MOVE. False when it gave an error: then everything is looked at again.
+async fn move_partition(
+    worker: &Worker,
+    claim: &Claim,
+    table: &StagedTable,
+    twin: &TableName,
+    partition: &str,
+    step: usize,
+) -> Result<bool, Trouble> {
+    let id = claim.task.id.query(claim.epoch(), format_args!("move-{step}"));
+    let answer = worker
+        .server
+        .call(sql::MOVE_PARTITION)
+        .name("staging", &twin.database)
+        .name("table", &twin.table)
+        .literal("partition", partition)
+        .name("database", &table.target.database)
+        .name("target", &table.target.table)
+        .id(&id)
+        .execute()
+        .await;
+    let Err(failure) = answer else { return Ok(true) };
+    if failure.is_unknown() {
+        // It may still be running: wait for its end, then look again.
+        settle(&worker.server, &id).await?;
+    }
+    wait_or_stop(worker, &failure).await?;
+    Ok(false)
+}
+
+/// Drops the staged twins of parts that are in the target already: a server was killed in a MOVE.
+async fn drop_published(
+    worker: &Worker,
+    twin: &TableName,
+    staged: &[PartRow],
+    published: &HashSet<String>,
+) -> Result<(), Trouble> {
+    for part in staged.iter().filter(|part| published.contains(&part.uuid)) {
+        tracing::warn!(part = part.name, "already in the target: its staged twin is dropped");
+        worker.lease.check()?;
+        worker
+            .server
+            .call(sql::DROP_PART)
+            .name("staging", &twin.database)
+            .name("table", &twin.table)
+            .literal("part", &part.name)
+            .execute()
+            .await?;
+    }
+    Ok(())
 }
 
 /// A failed MOVE is looked at again, unless the failure is one that a person has to mend.
@@ -172,8 +198,12 @@ async fn wait_or_stop(worker: &Worker, failure: &Failure) -> Result<(), Trouble>
 }
 
 /// Nobody but this task writes into its twins; other parts there mean a foreign hand.
-fn refuse_foreign(line: &Line, staged: &[PartRow], twin: &TableName) -> Result<(), Trouble> {
-    let known: HashSet<String> = line.parts.iter().map(|part| part.uuid.to_string()).collect();
+fn refuse_foreign(
+    table: &StagedTable,
+    staged: &[PartRow],
+    twin: &TableName,
+) -> Result<(), Trouble> {
+    let known: HashSet<String> = table.parts().map(|part| part.uuid.to_string()).collect();
     match staged.iter().find(|part| !known.contains(&part.uuid)) {
         None => Ok(()),
         Some(part) => Err(Trouble::Unprovable(format!(
@@ -234,11 +264,7 @@ async fn prove_by_identity(worker: &Worker, table: &StagedTable, why: &str) -> R
     )))
 }
 
-async fn staged_parts(
-    worker: &Worker,
-    twin: &TableName,
-    partition: &str,
-) -> Result<Vec<PartRow>, Trouble> {
+async fn staged_parts(worker: &Worker, twin: &TableName) -> Result<Vec<PartRow>, Trouble> {
     let rows: Vec<PartRow> = read(|| {
         worker
             .server
@@ -248,7 +274,7 @@ async fn staged_parts(
             .fetch_all()
     })
     .await?;
-    Ok(rows.into_iter().filter(|part| part.partition_id == partition).collect())
+    Ok(rows)
 }
 
 async fn find(

@@ -66,22 +66,21 @@ pub(crate) async fn check_deaths(worker: &Worker, claim: &mut Claim) -> Result<(
 /// Ends everything this epoch has running: before the task is given back.
 pub(crate) async fn kill_own(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
     let prefix = claim.task.id.epoch_prefix(claim.epoch());
-    kill(worker, &prefix, "-").await
+    kill(worker, &prefix, claim.epoch().next()).await
 }
 
 async fn stop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
     let prefix = claim.task.id.query_prefix();
-    let own = claim.task.id.epoch_prefix(claim.epoch());
-    kill(worker, &prefix, &own).await
+    kill(worker, &prefix, claim.epoch()).await
 }
 
 /// Kills and waits: a MOVE cannot be killed, it ends by itself.
-async fn kill(worker: &Worker, prefix: &str, keep: &str) -> Result<(), Trouble> {
+async fn kill(worker: &Worker, prefix: &str, below: Epoch) -> Result<(), Trouble> {
     loop {
         worker.lease.check()?;
         let call = || worker.server.call(sql::COUNT_QUERIES);
         let running: Running = longshore_shared::clickhouse::read(|| {
-            call().param("prefix", prefix).param("keep", keep).fetch_one()
+            call().param("prefix", prefix).param("below", below).fetch_one()
         })
         .await?;
         if running.running == 0 {
@@ -91,7 +90,7 @@ async fn kill(worker: &Worker, prefix: &str, keep: &str) -> Result<(), Trouble> 
             .server
             .call(sql::KILL_QUERIES)
             .param("prefix", prefix)
-            .param("keep", keep)
+            .param("below", below)
             .execute()
             .await?;
         tokio::time::sleep(WAIT_PAUSE).await;
@@ -103,6 +102,10 @@ async fn rename_set(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Resu
     let server = &worker.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     for found in staging::list(worker, &claim.task.id.staging_prefix()).await? {
+        if claim.task.id.staging_epoch(&found.name).is_none_or(|epoch| epoch >= claim.epoch()) {
+            continue;
+        }
+        worker.lease.check()?;
         if found.engine == "MaterializedView" {
             staging::drop_one(worker, &found).await?;
             continue;

@@ -135,9 +135,10 @@ pub(crate) async fn drop_set(worker: &Worker, claim: &Claim) -> Result<(), Troub
 
 /// Drops the sets of older epochs of a task that is not publishing.
 pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
-    let own = claim.task.id.staging_set(claim.epoch());
     for staged in list(worker, &claim.task.id.staging_prefix()).await? {
-        if !staged.name.starts_with(&own) {
+        // Never a newer set: we may be fenced off ourselves and not know it yet.
+        let older = claim.task.id.staging_epoch(&staged.name).is_some_and(|e| e < claim.epoch());
+        if older {
             worker.lease.check()?;
             drop_one(worker, &staged).await?;
         }

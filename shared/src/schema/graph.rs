@@ -319,7 +319,17 @@ async fn get_many(server: &Server, names: &[&TableName]) -> Result<Vec<TableRow>
         })
         .collect();
     let list = format!("[{}]", list.join(","));
-    read(|| server.call(sql::GET_TABLES).raw_param("names", &list).fetch_all()).await
+    let databases: Vec<&str> = names.iter().map(|name| name.database.as_str()).collect();
+    let tables: Vec<&str> = names.iter().map(|name| name.table.as_str()).collect();
+    read(|| {
+        server
+            .call(sql::GET_TABLES)
+            .list("databases", &databases)
+            .list("tables", &tables)
+            .raw_param("names", &list)
+            .fetch_all()
+    })
+    .await
 }
 
 #[allow(clippy::result_large_err)]

@@ -131,6 +131,12 @@ impl TaskId {
         format!("{}{epoch}_", self.staging_prefix())
     }
 
+    /// The epoch in the name of a staging table of this task.
+    pub fn staging_epoch(&self, name: &str) -> Option<Epoch> {
+        let rest = name.strip_prefix(&self.staging_prefix())?;
+        rest.split('_').next()?.parse().ok().map(Epoch)
+    }
+
     /// The id of one statement of one epoch.
     pub fn query(&self, epoch: Epoch, step: impl fmt::Display) -> QueryId {
         QueryId { task: self.clone(), text: format!("{}{step}", self.epoch_prefix(epoch)) }
@@ -275,6 +281,8 @@ mod tests {
         assert_eq!((id.ordinal, id.to_string().as_str()), (42, "0123456789abcdef-0000042"));
         assert_eq!(id.query(Epoch(3), "insert").to_string(), "0123456789abcdef-0000042-3-insert");
         assert_eq!(id.staging_set(Epoch(3)), "0123456789abcdef_0000042_e3_");
+        assert_eq!(id.staging_epoch("0123456789abcdef_0000042_e31_0_t"), Some(Epoch(31)));
+        assert_eq!(id.staging_epoch("0123456789abcdef_0000043_e31_0_t"), None);
     }
 
     #[test]
