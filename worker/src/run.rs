@@ -113,7 +113,12 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
 async fn slot(worker: Arc<Worker>) {
     let mut pause = POLL_MIN;
     while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
-        match claim::next(&worker).await {
+        let found = tokio::select! {
+            found = claim::next(&worker) => found,
+            // Keeper may hang: a life without a lease has nothing to look for.
+            () = worker.lease.lost() => return,
+        };
+        match found {
             Ok(Found::Task(claim)) => {
                 pause = POLL_MIN;
                 work(&worker, *claim).await;

@@ -4,7 +4,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Summary, read};
 use longshore_shared::schema::{StagingNames, check_drift};
 use longshore_shared::source::{from_clause, pin_query};
-use longshore_shared::sql;
+use longshore_shared::sql::{self, quote_list};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, SourceFile, StagedTable, TableName};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -169,7 +169,9 @@ async fn lines(worker: &Worker, twin: &TableName) -> Result<Vec<Line>, Trouble> 
 /// How many rows the files say they hold, where that is cheap to ask and nothing filters them.
 async fn source_count(worker: &Worker, claim: &Claim) -> Result<Option<u64>, Trouble> {
     let spec = &claim.job.spec;
-    if !COUNTING_FORMATS.contains(&spec.source.format.as_str()) || !spec.filter.is_empty() {
+    // An expression of the user may multiply or fold rows; a filter leaves some out.
+    let one_for_one = spec.filter.is_empty() && spec.select == quote_list(&spec.columns);
+    if !one_for_one || !COUNTING_FORMATS.contains(&spec.source.format.as_str()) {
         return Ok(None);
     }
     let files = Chunk::decode(&claim.task.chunk)?.files;
