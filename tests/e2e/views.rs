@@ -314,7 +314,8 @@ ENGINE = SummingMergeTree ORDER BY kind;
     scene.create(base);
     scene.put_rows("0.parquet", 5_000, Format::Parquet);
     scene.put_rows("1.parquet", 5_000, Format::Parquet);
-    scene.load_into("events", "*", &["--chunk-files-max", "1"]).ok();
+    let more = ["--chunk-files-max", "1", "--columns", "kind,value"];
+    scene.load_into("events", "*", &more).ok();
     let found = scene.admin.number(&format!("SELECT sum(rows) FROM {}.events", scene.db));
     assert_eq!(found, 10_000);
 }

@@ -129,6 +129,10 @@ impl Board {
         job: &Arc<Job>,
     ) -> Result<Option<Claim>, Trouble> {
         loop {
+            // Nothing is taken then, so the same tasks would be found again for ever.
+            if worker.drain.is_cancelled() {
+                return Ok(None);
+            }
             while let Some(id) = self.candidates.get_mut(&job.id).and_then(Vec::pop) {
                 if let Some(claim) = take(worker, job, &id).await? {
                     return Ok(Some(claim));

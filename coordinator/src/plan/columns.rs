@@ -28,6 +28,10 @@ const NAMELESS: [&str; 13] = [
 const TYPED: [&str; 7] =
     ["Parquet", "ORC", "Arrow", "ArrowStream", "Avro", "Native", "RowBinaryWithNamesAndTypes"];
 
+/// What the server adds to the rows of a file. A file with an odd name is read by a SELECT that
+/// carries them along; they are no columns of the file.
+const VIRTUAL: [&str; 4] = ["_path", "_file", "_size", "_time"];
+
 /// What the user said of the columns.
 #[derive(Debug, Default)]
 pub(crate) struct ColumnChoice {
@@ -88,7 +92,7 @@ pub(crate) async fn decide(
                 .await
                 .map_err(|failure| unreadable(failure, format))?;
             let typed = TYPED.contains(&format);
-            structure_of(found.iter().map(|file| {
+            structure_of(found.iter().filter(|file| !is_virtual(&file.name)).map(|file| {
                 let own = insertable.iter().find(|c| c.name == file.name && !typed);
                 (file.name.as_str(), own.map_or(file.r#type.as_str(), |c| c.r#type.as_str()))
             }))
@@ -107,6 +111,9 @@ pub(crate) async fn decide(
     let read =
         describe(server, &query(given)).await.map_err(|failure| unreadable(failure, format))?;
     let mut names: Vec<String> = read.iter().map(|column| column.name.clone()).collect();
+    if choice.select.is_none() {
+        names.retain(|name| !is_virtual(name));
+    }
     let mut select = choice.select.clone();
     if choice.select.is_none() {
         if !choice.columns.is_empty() {
@@ -128,6 +135,10 @@ pub(crate) async fn decide(
         notes: missing_notes(&insertable, &names),
         columns: names,
     })
+}
+
+fn is_virtual(name: &str) -> bool {
+    VIRTUAL.contains(&name)
 }
 
 fn structure_of<'a>(columns: impl Iterator<Item = (&'a str, &'a str)>) -> String {
