@@ -2,7 +2,8 @@
 
 use longshore_tests::{Format, Scene};
 
-/// An odd name, and decoys that a careless reading of it would load instead.
+/// An odd name, and decoys that a careless reading of it would load instead. (No backslash: the
+/// bed's object store takes it for a slash.)
 const NAMES: &[(&str, &[&str])] = &[
     ("with space.csv", &["with", "withspace.csv", "with%20space.csv"]),
     ("it's.csv", &["its.csv", "it"]),
@@ -24,7 +25,6 @@ const NAMES: &[(&str, &[&str])] = &[
     ("eq=ual;semi:colon@at!.csv", &["eq"]),
     ("br[a-c]cket.csv", &["bracket.csv", "brbcket.csv"]),
     ("pipe|a.csv", &["pipe", "a.csv"]),
-    ("back\\slash.csv", &["backslash.csv"]),
     ("back`tick$(x).csv", &["backtick.csv"]),
     ("par(en)the<se>s.csv", &["parentheses.csv"]),
     ("sch\u{f6}n \u{2014} \u{65e5}\u{672c}\u{8a9e}.csv", &["schon.csv", "sch\u{f6}n.csv"]),
@@ -32,7 +32,6 @@ const NAMES: &[(&str, &[&str])] = &[
     ("boat\u{1f6a2}.csv", &["boat.csv"]),
     ("-dash.csv", &["dash.csv"]),
     (".hidden.csv", &["hidden.csv"]),
-    ("a/b {c}/d?.csv", &["a/b c/d.csv", "a/b {c}/dx.csv"]),
     ("'; DROP TABLE events; --.csv", &["drop.csv"]),
     ("%27).csv", &["').csv"]),
 ];
@@ -78,10 +77,26 @@ fn odd_names_in_a_list_are_loaded_without_their_decoys() {
     scene.assert_exact();
 }
 
+/// The server's `**` does not look into a folder with braces in its name, so it is named here.
+#[test]
+fn odd_names_of_folders_are_loaded_once_each() {
+    let scene = Scene::with_events(0, 0);
+    for file in
+        ["a/b {c,d}/e?.csv", "a/b {c,d}/ex.csv", "a/b c/e.csv", "a/b d/e?.csv", "a/b?/#.csv"]
+    {
+        scene.put_rows(file, 20, Format::Csv);
+    }
+    let more = ["--format", "CSVWithNames", "--chunk-files-max", "2"];
+    scene.load_into("events", "a/*/*", &more).ok();
+    scene.assert_exact();
+}
+
 #[test]
 fn each_odd_name_is_loaded_in_a_chunk_of_its_own() {
     let scene = Scene::with_events(0, 0);
-    put_all(&scene);
+    for (odd, _) in NAMES {
+        scene.put_rows(odd, 20, Format::Csv);
+    }
     scene.load_into("events", "**", &["--format", "CSVWithNames", "--chunk-files-max", "1"]).ok();
     scene.assert_exact();
 }
