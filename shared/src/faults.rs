@@ -111,7 +111,7 @@ mod armed {
     }
 
     pub(super) async fn pass(point: Point) -> Result<(), Injected> {
-        let Some(action) = fail::eval(point.0, |action| action.unwrap_or_default()) else {
+        let Some(action) = fail::eval(point.0, Option::unwrap_or_default) else {
             return Ok(());
         };
         tracing::warn!(point = point.0, action, "fault");

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
+use super::refreshable::refuse_refreshable;
 use super::rewrite::mentions;
 use super::tokens::tokens;
 use crate::clickhouse::{Failure, Server, read};
@@ -157,19 +158,19 @@ pub enum GraphError {
 }
 
 #[derive(Debug, Clone, Deserialize, Row)]
-struct TableRow {
-    database: String,
-    name: String,
-    engine: String,
-    uuid: String,
-    create_table_query: String,
-    as_select: String,
-    dependencies_database: Vec<String>,
-    dependencies_table: Vec<String>,
+pub(super) struct TableRow {
+    pub(super) database: String,
+    pub(super) name: String,
+    pub(super) engine: String,
+    pub(super) uuid: String,
+    pub(super) create_table_query: String,
+    pub(super) as_select: String,
+    pub(super) dependencies_database: Vec<String>,
+    pub(super) dependencies_table: Vec<String>,
 }
 
 impl TableRow {
-    fn table_name(&self) -> TableName {
+    pub(super) fn table_name(&self) -> TableName {
         TableName { database: self.database.clone(), table: self.name.clone() }
     }
 
@@ -196,7 +197,7 @@ impl TableRow {
 
     /// The table after `TO`, or the inner table. Parsed from the definition, because
     /// `system.tables` names the target in recent versions only.
-    fn view_target(&self) -> TableName {
+    pub(super) fn view_target(&self) -> TableName {
         let all = tokens(&self.create_table_query);
         let solid: Vec<_> =
             all.iter().filter(|token| token.kind != super::tokens::Kind::Gap).collect();
@@ -358,57 +359,6 @@ fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
                     source_table: view.source.clone(),
                     other: table.name.clone(),
                 });
-            }
-        }
-    }
-    Ok(())
-}
-
-#[derive(Deserialize, Row)]
-struct RefreshableRow {
-    database: String,
-    name: String,
-    uuid: String,
-    create_table_query: String,
-    as_select: String,
-}
-
-async fn refuse_refreshable(
-    server: &Server,
-    graph: &Graph,
-    ignored: &[TableName],
-) -> Result<(), GraphError> {
-    let rows: Vec<RefreshableRow> =
-        match read(|| server.call(sql::LIST_REFRESHABLE).fetch_all()).await {
-            Ok(rows) => rows,
-            // Servers before 23.12 have no refreshable views and no such table.
-            Err(failure) if failure.code() == Some(60) => return Ok(()),
-            Err(failure) => return Err(failure.into()),
-        };
-    for row in rows {
-        let row = TableRow {
-            database: row.database,
-            name: row.name,
-            engine: String::new(),
-            uuid: row.uuid,
-            create_table_query: row.create_table_query,
-            as_select: row.as_select,
-            dependencies_database: Vec::new(),
-            dependencies_table: Vec::new(),
-        };
-        let (view, writes) = (row.table_name(), row.view_target());
-        for table in &graph.tables {
-            let refused = |how| GraphError::Refreshable {
-                view: view.clone(),
-                table: table.name.clone(),
-                how,
-            };
-            // A refresh replaces its target as a whole: moved rows would be gone with the next one.
-            if writes == table.name {
-                return Err(refused("writes"));
-            }
-            if mentions(&row.as_select, &table.name) && !ignored.contains(&view) {
-                return Err(refused("reads"));
             }
         }
     }

@@ -7,6 +7,7 @@
 mod clone;
 mod drift;
 mod graph;
+mod refreshable;
 mod rewrite;
 mod tokens;
 

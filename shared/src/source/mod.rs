@@ -85,7 +85,8 @@ pub fn explicit_listing_query(
         selects.push(format!("SELECT {columns} FROM {}", table(&brace_list(&plain))));
     }
     for key in odd {
-        let pattern: String = key.chars().map(|c| if is_plain_in_pattern(c) { c } else { '?' }).collect();
+        let pattern: String =
+            key.chars().map(|c| if is_plain_in_pattern(c) { c } else { '?' }).collect();
         selects.push(format!(
             "SELECT {columns} FROM {} WHERE endsWith(_path, {})",
             table(&pattern),
