@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::text;
 
 /// Pause between two looks at a job.
-pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(300);
 /// A log gets a line at least this often, and at each tenth of the work.
 const LINE_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The rate is that of the last minute: a job can run for days.

@@ -22,6 +22,9 @@ use crate::trouble::Trouble;
 /// How long the list of jobs is good.
 const JOBS_FRESH: Duration = Duration::from_millis(500);
 
+/// Looks at the open segments for one claim; each can also open the next segment.
+const ROUNDS_MAX: usize = 20;
+
 /// What this worker remembers of the jobs.
 #[derive(Default)]
 pub(crate) struct Board {
@@ -128,7 +131,8 @@ impl Board {
         worker: &Worker,
         job: &Arc<Job>,
     ) -> Result<Option<Claim>, Trouble> {
-        loop {
+        // What is found and not taken is found again: after some rounds the slot rests first.
+        for _ in 0..ROUNDS_MAX {
             // Nothing is taken then, so the same tasks would be found again for ever.
             if worker.drain.is_cancelled() {
                 return Ok(None);
@@ -155,6 +159,7 @@ impl Board {
                 return Ok(None);
             }
         }
+        Ok(None)
     }
 }
 

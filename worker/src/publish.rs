@@ -12,7 +12,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Policy, policy, read, settle, task_delay};
 use longshore_shared::faults;
 use longshore_shared::ledger;
-use longshore_shared::schema::StagingNames;
+use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
 use longshore_shared::task::{Manifest, Part, Receipt, StagedTable, TableName, TaskState};
 use serde::Deserialize;
@@ -83,7 +83,10 @@ async fn publish(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     let there = staging::list(worker, names.prefix()).await?;
     let mut step = 0;
+    let targets: Vec<TableName> = manifest.tables.iter().map(|t| t.target.clone()).collect();
+    let identities = identities(server, &targets).await?;
     for table in &manifest.tables {
+        refuse_another(table, &identities)?;
         let twin = names.named(&table.suffix);
         if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
             // Without the twin only the identities in the target can prove the moves.
@@ -93,6 +96,19 @@ async fn publish(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<
         move_table(worker, claim, table, &twin, manifest.taken_ms, &mut step).await?;
     }
     Ok(())
+}
+
+/// A target that was dropped, exchanged or made again since the manifest was written is another
+/// table: what was moved into the first is not in it, and nothing may be moved into it by guess.
+fn refuse_another(table: &StagedTable, now: &[(TableName, Uuid)]) -> Result<(), Trouble> {
+    match now.iter().find(|(name, _)| *name == table.target) {
+        Some((_, uuid)) if *uuid == table.target_uuid => Ok(()),
+        found => Err(Trouble::Unprovable(format!(
+            "{} {} after the rows of this task were staged for it",
+            table.target,
+            if found.is_some() { "was replaced by another table" } else { "is gone" },
+        ))),
+    }
 }
 
 /// Reconciles one staging table until it is empty: a part leaves it only by a MOVE, or by us after

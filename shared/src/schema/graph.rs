@@ -377,3 +377,17 @@ pub async fn dependents(
     let rows = get_many(server, &names).await?;
     Ok(rows.iter().map(|row| (row.table_name(), row.dependents())).collect())
 }
+
+/// The UUIDs that tables of these names have now; missing tables are left out.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn identities(
+    server: &Server,
+    tables: &[TableName],
+) -> Result<Vec<(TableName, uuid::Uuid)>, Failure> {
+    let names: Vec<&TableName> = tables.iter().collect();
+    let rows = get_many(server, &names).await?;
+    let uuid = |row: &TableRow| uuid::Uuid::parse_str(&row.uuid).unwrap_or_default();
+    Ok(rows.iter().map(|row| (row.table_name(), uuid(row))).collect())
+}

@@ -13,5 +13,7 @@ mod tokens;
 
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
-pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover};
+pub use graph::{
+    Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
+};
 pub use rewrite::{RewriteError, rewrite_source};
