@@ -1,6 +1,6 @@
 //! Many workers, one job: a task belongs to exactly one of them.
 
-use longshore_tests::{Format, Running, Scene};
+use longshore_tests::{Format, LONG_LEASE, Running, Scene};
 
 /// More than two segments of the cursor (64 tasks each), so that workers also count at once.
 const TASKS: usize = 140;
@@ -19,7 +19,9 @@ fn sixteen_workers_claim_each_task_once() {
     }
     let job = scene.submit(&["--chunk-files-max", "1"]);
     let workers: Vec<Running> = (0..16)
-        .map(|_| scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", "60s").spawn())
+        .map(|_| {
+            scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", LONG_LEASE).spawn()
+        })
         .collect();
     for worker in workers {
         worker.wait().ok();
@@ -47,7 +49,8 @@ fn sixteen_workers_claim_each_task_once() {
 fn the_slots_of_one_worker_claim_each_task_once() {
     let scene = Scene::with_events(16, 50);
     let job = scene.submit(&["--chunk-files-max", "1"]);
-    scene.worker(&job).args(["--slots", "8"]).run().ok();
+    let worker = scene.worker(&job).args(["--slots", "8"]);
+    worker.env("LONGSHORE_LEASE", LONG_LEASE).run().ok();
     assert!(scene.tasks().0.iter().all(|task| task.epoch == 1 && task.state == "done"));
     scene.assert_exact();
     scene.assert_clean(&job);

@@ -1,6 +1,6 @@
 //! An orderly end: SIGTERM finishes or hands back, and leaves no staging tables.
 
-use longshore_tests::{Scene, wait_for};
+use longshore_tests::{LONG_LEASE, Scene, wait_for};
 
 use crate::crashes::settle;
 
@@ -9,7 +9,12 @@ fn a_worker_that_is_asked_to_end_leaves_nothing_behind() {
     let scene = Scene::with_events(12, 300);
     let job = scene.submit(&["--chunk-files-max", "1"]);
     let slow = "load.after=sleep(300);move.after=sleep(50)";
-    let worker = scene.worker(&job).args(["--slots", "3"]).faults(slow).spawn();
+    let worker = scene
+        .worker(&job)
+        .args(["--slots", "3"])
+        .env("LONGSHORE_LEASE", LONG_LEASE)
+        .faults(slow)
+        .spawn();
     wait_for("work is in flight", || {
         let tasks = scene.tasks();
         (tasks.count("done") >= 2 && tasks.count("claimed") + tasks.count("publishing") >= 1)

@@ -22,6 +22,6 @@ pub use control::{TaskRow, Tasks};
 pub use files::{DataFile, Format, rows_sql};
 pub use program::{Finished, Program, Running};
 pub use proxy::{Proxy, Verdict};
-pub use scene::{EVENTS, Scene};
+pub use scene::{EVENTS, LONG_LEASE, Scene};
 pub use sql::{Admin, literal, name};
 pub use wait::{DEADLINE, wait_for, within};
