@@ -70,8 +70,11 @@ fn a_second_signal_ends_a_worker_at_once_and_everything_is_recoverable() {
 fn run_passes_a_signal_on_to_its_workers() {
     let scene = Scene::with_events(12, 300);
     let id = scene.plan(&["--chunk-files-max", "1"]);
-    let run =
-        scene.longshore(["run", &id, "--workers", "2"]).faults("load.after=sleep(400)").spawn();
+    let run = scene
+        .longshore(["run", &id, "--workers", "2"])
+        .faults("load.after=sleep(400)")
+        .env("LONGSHORE_LEASE", LONG_LEASE)
+        .spawn();
     wait_for("work is in flight", || (scene.tasks().count("claimed") > 0).then_some(()));
     run.signal("INT");
     let ended = run.wait();
