@@ -1,10 +1,9 @@
 //! The fence: after it, nothing that acted in an older epoch can change anything any more.
 //!
-//! Always in this order: the epoch is one more in the task row (done by the claim) → queries of
-//! older epochs are killed and waited for → what they could still write to is out of their reach.
-//! Of a task that was loading, the old staging set is dropped. Of a publishing task the staging
-//! tables are given the name of the new epoch first, so that a MOVE of a woken zombie, sent under
-//! the old name, finds no table.
+//! The epoch is one more in the task row already, by the claim. Of a task that was loading, queries
+//! of older epochs are killed and waited for, then their staging sets are dropped. Of a publishing
+//! task the staging tables first get the name of the new epoch, so that a MOVE of a woken zombie,
+//! sent under the old name, finds no table; then what still runs is waited for.
 
 use std::time::Duration;
 
