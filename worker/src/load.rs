@@ -2,7 +2,7 @@
 
 use longshore_shared::clickhouse::{Failure, Summary, settled};
 use longshore_shared::faults;
-use longshore_shared::source::from_clause;
+use longshore_shared::source::{LOAD_SETTINGS, RECENT_SETTINGS, from_clause};
 use longshore_shared::sql::quote_list;
 use longshore_shared::task::{Chunk, SourceFile};
 
@@ -24,32 +24,8 @@ const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Files that are read again one by one to find the one at fault.
 const BLAME_FILES_MAX: usize = 200;
 
-/// Settings of every load: whatever the server's profile says, these decide whether rows are lost.
-const LOAD_SETTINGS: [(&str, &str); 18] = [
-    ("insert_deduplicate", "0"),
-    ("materialized_views_ignore_errors", "0"),
-    ("optimize_on_insert", "0"),
-    ("async_insert", "0"),
-    ("max_partitions_per_insert_block", "10000"),
-    ("throw_on_max_partitions_per_insert_block", "1"),
-    ("input_format_allow_errors_num", "0"),
-    ("input_format_allow_errors_ratio", "0"),
-    ("s3_ignore_file_doesnt_exist", "0"),
-    ("s3_throw_on_zero_files_match", "1"),
-    ("s3_skip_empty_files", "0"),
-    ("s3_validate_etag_on_read", "1"),
-    ("max_execution_time", "0"),
-    ("limit", "0"),
-    ("offset", "0"),
-    ("max_rows_to_read", "0"),
-    ("read_overflow_mode", "throw"),
-    ("enable_parallel_replicas", "0"),
-];
 /// UNKNOWN_SETTING: an older server.
 const UNKNOWN_SETTING: i32 = 115;
-/// Settings that not every server knows, and that only harden what another check finds too.
-const RECENT_SETTINGS: [&str; 3] =
-    ["s3_validate_etag_on_read", "s3_ignore_file_doesnt_exist", "enable_parallel_replicas"];
 
 /// Loads the chunk into the staging set.
 pub(crate) async fn chunk(
