@@ -21,10 +21,7 @@ pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(
     let reason = if unfinished == 0 {
         String::new()
     } else {
-        format!(
-            "{} tasks failed, {} are quarantined",
-            cursor.tally.failed, cursor.tally.quarantined
-        )
+        format!("tasks failed: {}, quarantined: {}", cursor.tally.failed, cursor.tally.quarantined)
     };
     change(worker, job, JobEvent::Finished { unfinished }, reason).await
 }

@@ -74,6 +74,11 @@ pub(crate) async fn keep(worker: Arc<Worker>) {
     let lease = &worker.lease;
     let interval = lease.ttl / 3;
     loop {
+        // First the own clock: a process that slept past its time must not renew a lease that
+        // somebody may have acted on already.
+        if lease.check().is_err() {
+            return;
+        }
         let asked = Instant::now();
         // A heartbeat that hangs must not keep the next one from being sent.
         let beat = worker.store.beat(&worker.id, worker.drain.is_cancelled());
