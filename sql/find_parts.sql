@@ -1,4 +1,5 @@
 -- Which of these part identities are in a table, merged away (inactive) ones included.
-SELECT DISTINCT toString(uuid) AS uuid
-FROM system.parts
-WHERE database = {database:String} AND table = {table:String} AND uuid IN {uuids:Array(UUID)}
+-- `part.uuid` is the column: a bare `uuid` would be the text of the result, which matches nothing.
+SELECT DISTINCT toString(part.uuid) AS uuid
+FROM system.parts AS part
+WHERE part.database = {database:String} AND part.table = {table:String} AND part.uuid IN {uuids:Array(UUID)}
