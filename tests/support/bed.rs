@@ -30,6 +30,19 @@ impl Bed {
     /// # Panics
     /// When there is none: these tests cannot pass without one, so they must not look as if they did.
     pub fn from_env() -> Self {
+        Self::read(|name| env::var(name).ok())
+    }
+
+    /// The bed that these variables name.
+    pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |name: &str| {
+            variable(name).unwrap_or_else(|| {
+                panic!(
+                    "{name} is not set: these tests need a test bed. `scripts/test` starts one, \
+                     or run `scripts/testbed start` and `eval \"$(scripts/testbed env)\"`"
+                )
+            })
+        };
         Self {
             clickhouse_url: variable("CLICKHOUSE_URL"),
             user: variable("CLICKHOUSE_USER"),
@@ -41,15 +54,6 @@ impl Bed {
             collection: variable("S3_COLLECTION"),
         }
     }
-}
-
-fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| {
-        panic!(
-            "{name} is not set: these tests need a test bed. `scripts/test` starts one, or run \
-             `scripts/testbed start` and `eval \"$(scripts/testbed env)\"`"
-        )
-    })
 }
 
 /// The folder of the built programs: `LONGSHORE_BIN_DIR`, else beside this test's own.

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::own_bed::send_signal;
 use crate::wait::{DEADLINE, within};
 
 /// A program about to be started.
@@ -122,8 +123,7 @@ impl Running {
     /// # Panics
     /// When the signal cannot be sent.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status();
-        assert!(sent.expect("the kill command").success(), "SIG{signal} to {}", self.title);
+        send_signal(self.pid(), signal);
     }
 
     /// Has it ended?

@@ -61,7 +61,12 @@ pub struct Scene {
 impl Scene {
     /// A scene with an empty target database and control tables.
     pub fn new() -> Self {
-        let bed = Bed::from_env();
+        Self::on(&Bed::from_env())
+    }
+
+    /// A scene with an empty target database and control tables, on this bed.
+    pub fn on(bed: &Bed) -> Self {
+        let bed = bed.clone();
         let mark = &uuid::Uuid::new_v4().simple().to_string()[..10];
         let scene = Self {
             admin: Admin::new(&bed.clickhouse_url),
@@ -84,12 +89,17 @@ impl Scene {
 
     /// A scene with [`EVENTS`] and `files` Parquet files of `rows` rows.
     pub fn with_events(files: usize, rows: u64) -> Self {
-        let scene = Self::new();
-        scene.create(EVENTS);
+        Self::new().and_events(files, rows)
+    }
+
+    /// The same with [`EVENTS`] and `files` Parquet files of `rows` rows.
+    #[must_use]
+    pub fn and_events(self, files: usize, rows: u64) -> Self {
+        self.create(EVENTS);
         for file in 0..files {
-            scene.put_rows(&format!("events-{file:03}.parquet"), rows, Format::Parquet);
+            self.put_rows(&format!("events-{file:03}.parquet"), rows, Format::Parquet);
         }
-        scene
+        self
     }
 
     /// Runs statements that end in `;`, with `{db}` for the target database. A twin gets them too.
