@@ -6,6 +6,7 @@ mod checker;
 mod claims;
 mod clickload;
 mod crashes;
+mod disk;
 mod drain;
 mod forgotten;
 mod load;

@@ -59,6 +59,40 @@ fn a_publishing_task_is_finished_and_never_loaded_again() {
 }
 
 #[test]
+fn parts_that_were_merged_before_the_take_over_are_still_proved() {
+    let (scene, job) = with_dead_worker(faults::RECEIPT_BEFORE.0);
+    scene.admin.run(&format!("OPTIMIZE TABLE {}.events FINAL", scene.db));
+    scene.admin.run(&format!("OPTIMIZE TABLE {}.daily FINAL", scene.db));
+    settle(&scene, &job, "everything was moved and merged");
+    assert_eq!(loads(&scene, &job), 1);
+}
+
+#[test]
+fn a_staging_table_that_somebody_emptied_is_no_proof() {
+    let (scene, job) = with_dead_worker(faults::MANIFEST_AFTER.0);
+    for table in scene.staged() {
+        // A view clone cannot be emptied; its target can.
+        let table = format!("{}.{}", scene.staging, longshore_tests::name(&table));
+        scene.admin.try_run(&format!("TRUNCATE TABLE {table} SYNC")).ok();
+    }
+    scene.finish(&job);
+    let task = only_task(&scene);
+    assert_eq!(task.state, "quarantined", "{task:?}");
+    assert!(task.error.contains("its staging table is empty, and"), "{task:?}");
+    assert_eq!(scene.status(&job)["state"], "failed");
+}
+
+#[test]
+fn staging_tables_that_somebody_dropped_after_the_moves_change_nothing() {
+    let (scene, job) = with_dead_worker(faults::RECEIPT_BEFORE.0);
+    for table in scene.staged() {
+        let table = format!("{}.{}", scene.staging, longshore_tests::name(&table));
+        scene.admin.run(&format!("DROP TABLE IF EXISTS {table} SYNC"));
+    }
+    settle(&scene, &job, "the identities in the targets prove the moves");
+}
+
+#[test]
 fn a_worker_that_is_there_takes_over_soon_after_the_lease_has_lapsed() {
     let scene = Scene::with_events(2, 500);
     let job = scene.submit(&[]);

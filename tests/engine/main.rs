@@ -1,3 +1,20 @@
 //! What Longshore takes for granted about the server, asked of the server itself.
 
+mod parts;
 mod quoting;
+
+use longshore_shared::clickhouse::{Connection, Server};
+use longshore_tests::Bed;
+use secrecy::SecretString;
+
+/// The server of a bed as Longshore talks to it.
+fn server(bed: &Bed) -> Server {
+    let connection = Connection {
+        url: bed.clickhouse_url.clone(),
+        user: bed.user.clone(),
+        password: SecretString::from(bed.password.clone()),
+        control: "longshore".into(),
+        staging: "longshore_staging".into(),
+    };
+    Server::new(connection).expect("a server")
+}

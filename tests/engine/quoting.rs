@@ -1,14 +1,14 @@
 //! Names, literals and parameters: what the server understands is what was meant, byte for byte.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Connection, Server};
 use longshore_shared::sql::{quote_identifier, quote_list, quote_literal};
 use longshore_tests::{Admin, Bed};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use secrecy::SecretString;
 use serde::Deserialize;
+
+use crate::server;
 
 /// Texts of one run. Each run takes others; a failure prints the text.
 const TEXTS: usize = 400;
@@ -69,18 +69,6 @@ fn texts() -> Vec<String> {
 
 fn hex(text: &str) -> String {
     text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02X}"))
-}
-
-fn server() -> Server {
-    let bed = Bed::from_env();
-    let connection = Connection {
-        url: bed.clickhouse_url,
-        user: bed.user,
-        password: SecretString::from(bed.password),
-        control: "longshore".into(),
-        staging: "longshore_staging".into(),
-    };
-    Server::new(connection).expect("a server")
 }
 
 fn same(texts: &[String], found: &[String]) {
@@ -145,7 +133,7 @@ struct Hex {
 
 #[tokio::test]
 async fn a_parameter_arrives_as_it_was_sent() {
-    let server = server();
+    let server = server(&Bed::from_env());
     for text in &texts()[..120] {
         let found: Hex = server
             .call_text("test", "SELECT hex({x:String}) AS hex".to_owned())
@@ -160,7 +148,7 @@ async fn a_parameter_arrives_as_it_was_sent() {
 #[tokio::test]
 async fn a_list_arrives_as_it_was_sent() {
     let texts = texts();
-    let found: Vec<Hex> = server()
+    let found: Vec<Hex> = server(&Bed::from_env())
         .call_text("test", "SELECT hex(arrayJoin({x:Array(String)})) AS hex".to_owned())
         .list("x", &texts)
         .fetch_all()

@@ -15,6 +15,7 @@ mod program;
 mod proxy;
 mod scene;
 mod sql;
+mod tracer;
 mod wait;
 
 pub use bed::Bed;
@@ -26,4 +27,5 @@ pub use program::{Finished, Program, Running};
 pub use proxy::{Proxy, Verdict};
 pub use scene::{EVENTS, LONG_LEASE, Scene};
 pub use sql::{Admin, literal, name};
+pub use tracer::Tracer;
 pub use wait::{DEADLINE, wait_for, within};

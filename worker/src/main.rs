@@ -5,6 +5,7 @@ mod context;
 mod finish;
 mod lease;
 mod load;
+mod proof;
 mod publish;
 mod recover;
 mod run;

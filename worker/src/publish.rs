@@ -8,47 +8,23 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Policy, policy, read, settle, task_delay};
 use longshore_shared::faults;
 use longshore_shared::ledger;
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
 use longshore_shared::task::{Manifest, Part, Receipt, StagedTable, TableName, TaskState};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::staging;
+use crate::proof;
+use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
 
-/// Part identities asked for in one statement.
-const IDENTITIES_MAX: usize = 2_000;
-/// Kept from the time in which a merged part is still listed: the server cleans up in rounds.
-const EVIDENCE_MARGIN: Duration = Duration::from_secs(60);
-
-#[derive(Deserialize, Row)]
-struct PartRow {
-    partition_id: String,
-    name: String,
-    uuid: String,
-    #[allow(dead_code)]
-    hash: String,
-    #[allow(dead_code)]
-    rows: u64,
-}
-
-#[derive(Deserialize, Row)]
-struct Identity {
-    uuid: String,
-}
-
-#[derive(Deserialize, Row)]
-struct Clock {
-    now_ms: i64,
-    parts_lifetime_secs: u64,
-}
+/// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
+/// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
+const CLEANUP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Moves every line of the manifest, proves them all, writes the receipts. Returns the base rows.
 pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Trouble> {
@@ -57,7 +33,9 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
     };
     let mut tries = 0;
     loop {
-        match publish(worker, claim, manifest).await {
+        // Only right after our own load is it certain that nothing was moved yet.
+        let is_first = claim.loaded_here && tries == 0;
+        match publish(worker, claim, manifest, is_first).await {
             Err(Trouble::Failure(failure)) if policy(&failure) != Policy::StopJob => {
                 // Only forward: wait until the server is well again, for as long as we are trusted.
                 tries += 1;
@@ -78,7 +56,12 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
     Ok(manifest.rows)
 }
 
-async fn publish(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<(), Trouble> {
+async fn publish(
+    worker: &Worker,
+    claim: &Claim,
+    manifest: &Manifest,
+    is_first: bool,
+) -> Result<(), Trouble> {
     let server = &worker.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     let there = staging::list(worker, names.prefix()).await?;
@@ -90,10 +73,11 @@ async fn publish(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<
         let twin = names.named(&table.suffix);
         if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
             // Without the twin only the identities in the target can prove the moves.
-            prove_by_identity(worker, table, "its staging table is gone").await?;
+            proof::everything(worker, table, "its staging table is gone").await?;
             continue;
         }
-        move_table(worker, claim, table, &twin, manifest.taken_ms, &mut step).await?;
+        let mut staged = Staged { table, twin, taken_ms: manifest.taken_ms, in_doubt: !is_first };
+        move_table(worker, claim, &mut staged, &mut step).await?;
     }
     Ok(())
 }
@@ -111,39 +95,49 @@ fn refuse_another(table: &StagedTable, now: &[(TableName, Uuid)]) -> Result<(), 
     }
 }
 
-/// Reconciles one staging table until it is empty: a part leaves it only by a MOVE, or by us after
-/// it was seen in the target, so an empty table proves every line.
+/// A staging table that is being emptied into its target.
+struct Staged<'a> {
+    table: &'a StagedTable,
+    twin: TableName,
+    taken_ms: i64,
+    /// A MOVE whose end nobody saw may have been sent.
+    in_doubt: bool,
+}
+
+/// Reconciles one staging table until it is empty, then asks the target for every part of it.
 async fn move_table(
     worker: &Worker,
     claim: &Claim,
-    table: &StagedTable,
-    twin: &TableName,
-    taken_ms: i64,
+    staged: &mut Staged<'_>,
     step: &mut usize,
 ) -> Result<(), Trouble> {
-    let mut moved_here = false;
     loop {
-        let staged = staged_parts(worker, twin).await?;
-        if staged.is_empty() {
-            return Ok(());
+        let parts = staging::parts(worker, &staged.twin).await?;
+        if parts.is_empty() {
+            return proof::emptied(worker, claim, staged.table, staged.taken_ms).await;
         }
-        refuse_foreign(table, &staged, twin)?;
-        let uuids: Vec<String> = staged.iter().map(|part| part.uuid.clone()).collect();
-        let published = find(worker, &table.target, &uuids).await?;
-        if !published.is_empty() {
-            drop_published(worker, twin, &staged, &published).await?;
-            continue;
-        }
-        if !moved_here {
-            refuse_late(worker, claim, table, taken_ms).await?;
+        refuse_foreign(staged.table, &parts, &staged.twin)?;
+        if staged.in_doubt {
+            let uuids: Vec<String> = parts.iter().map(|part| part.uuid.clone()).collect();
+            let seen = proof::find(worker, &staged.table.target, &uuids).await?;
+            if !seen.published.is_empty() {
+                drop_published(worker, &staged.twin, &parts, &seen.published).await?;
+                continue;
+            }
+            if !seen.rolled_back.is_empty() {
+                wait_for_cleanup(worker, staged, &seen.rolled_back).await?;
+                continue;
+            }
+            proof::refuse_late(worker, claim, staged.table, staged.taken_ms).await?;
         }
         let partitions: BTreeSet<&str> =
-            staged.iter().map(|part| part.partition_id.as_str()).collect();
+            parts.iter().map(|part| part.partition_id.as_str()).collect();
         for partition in partitions {
             worker.edge(faults::MOVE_BEFORE).await?;
             *step += 1;
-            moved_here = true;
-            if !move_partition(worker, claim, table, twin, partition, *step).await? {
+            // Whatever it answers: what is still staged afterwards is looked for before it is moved again.
+            staged.in_doubt = true;
+            if !move_partition(worker, claim, staged, partition, *step).await? {
                 break;
             }
             worker.edge(faults::MOVE_AFTER).await?;
@@ -155,20 +149,20 @@ async fn move_table(
 async fn move_partition(
     worker: &Worker,
     claim: &Claim,
-    table: &StagedTable,
-    twin: &TableName,
+    staged: &Staged<'_>,
     partition: &str,
     step: usize,
 ) -> Result<bool, Trouble> {
     let id = claim.task.id.query(claim.epoch(), format_args!("move-{step}"));
+    let (twin, target) = (&staged.twin, &staged.table.target);
     let answer = worker
         .server
         .call(sql::MOVE_PARTITION)
         .name("staging", &twin.database)
         .name("table", &twin.table)
         .literal("partition", partition)
-        .name("database", &table.target.database)
-        .name("target", &table.target.table)
+        .name("database", &target.database)
+        .name("target", &target.table)
         .id(&id)
         .execute()
         .await;
@@ -181,11 +175,30 @@ async fn move_partition(
     Ok(false)
 }
 
+/// Waits until the server has cleared what a failed MOVE left in the target.
+///
+/// A server that dies before would bring those parts back as parts of the target: while they are on
+/// disk, moving the same rows again could publish them twice.
+async fn wait_for_cleanup(
+    worker: &Worker,
+    staged: &Staged<'_>,
+    remains: &HashSet<String>,
+) -> Result<(), Trouble> {
+    let (table, parts) = (&staged.table.target, remains.len());
+    tracing::warn!(%table, parts, "a move was rolled back: waits until the server has cleared its parts");
+    let remains: Vec<String> = remains.iter().cloned().collect();
+    while !proof::find(worker, table, &remains).await?.rolled_back.is_empty() {
+        worker.lease.check()?;
+        tokio::time::sleep(CLEANUP_PAUSE).await;
+    }
+    Ok(())
+}
+
 /// Drops the staged twins of parts that are in the target already: a server was killed in a MOVE.
 async fn drop_published(
     worker: &Worker,
     twin: &TableName,
-    staged: &[PartRow],
+    staged: &[StagedPart],
     published: &HashSet<String>,
 ) -> Result<(), Trouble> {
     for part in staged.iter().filter(|part| published.contains(&part.uuid)) {
@@ -216,7 +229,7 @@ async fn wait_or_stop(worker: &Worker, failure: &Failure) -> Result<(), Trouble>
 /// Nobody but this task writes into its twins; other parts there mean a foreign hand.
 fn refuse_foreign(
     table: &StagedTable,
-    staged: &[PartRow],
+    staged: &[StagedPart],
     twin: &TableName,
 ) -> Result<(), Trouble> {
     let known: HashSet<String> = table.parts().map(|part| part.uuid.to_string()).collect();
@@ -227,92 +240,6 @@ fn refuse_foreign(
             part.name
         ))),
     }
-}
-
-/// A MOVE of an earlier epoch may have been cut by a crash of the server, and the target may have
-/// merged the part since. While the server still lists merged parts, an identity that is not found
-/// proves that the part was not moved; after that it proves nothing.
-async fn refuse_late(
-    worker: &Worker,
-    claim: &Claim,
-    table: &StagedTable,
-    taken_ms: i64,
-) -> Result<(), Trouble> {
-    if claim.loaded_here {
-        return Ok(());
-    }
-    let clock: Clock = read(|| worker.server.call(sql::SERVER_CLOCK).fetch_one()).await?;
-    let graph = &claim.job.spec.graph;
-    let definition = graph.position(&table.target).map(|at| graph.tables[at].definition.as_str());
-    let lifetime_secs = definition.and_then(own_lifetime).unwrap_or(clock.parts_lifetime_secs);
-    let age_ms = u64::try_from(clock.now_ms - taken_ms).unwrap_or(0);
-    let sure_ms = (lifetime_secs * 1_000)
-        .saturating_sub(u64::try_from(EVIDENCE_MARGIN.as_millis()).unwrap_or(0));
-    if age_ms <= sure_ms {
-        return Ok(());
-    }
-    Err(Trouble::Unprovable(format!(
-        "the manifest is {} s old and {} lists merged parts for {lifetime_secs} s only: whether the staged parts \
-         were moved and merged before cannot be proved. Compare the rows of the staging tables of this task with {}",
-        age_ms / 1_000,
-        table.target,
-        table.target,
-    )))
-}
-
-/// `old_parts_lifetime = N` in a table's own settings.
-fn own_lifetime(definition: &str) -> Option<u64> {
-    let rest = definition.split("old_parts_lifetime = ").nth(1)?;
-    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
-}
-
-async fn prove_by_identity(worker: &Worker, table: &StagedTable, why: &str) -> Result<(), Trouble> {
-    let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
-    let found = find(worker, &table.target, &uuids).await?;
-    let missing = uuids.iter().filter(|uuid| !found.contains(*uuid)).count();
-    if missing == 0 {
-        return Ok(());
-    }
-    Err(Trouble::Unprovable(format!(
-        "{why}, and {missing} of {} parts are not found in {}",
-        uuids.len(),
-        table.target
-    )))
-}
-
-async fn staged_parts(worker: &Worker, twin: &TableName) -> Result<Vec<PartRow>, Trouble> {
-    let rows: Vec<PartRow> = read(|| {
-        worker
-            .server
-            .call(sql::LIST_PARTS)
-            .param("database", &twin.database)
-            .param("table", &twin.table)
-            .fetch_all()
-    })
-    .await?;
-    Ok(rows)
-}
-
-async fn find(
-    worker: &Worker,
-    target: &TableName,
-    uuids: &[String],
-) -> Result<HashSet<String>, Trouble> {
-    let mut found = HashSet::new();
-    for page in uuids.chunks(IDENTITIES_MAX) {
-        let rows: Vec<Identity> = read(|| {
-            worker
-                .server
-                .call(sql::FIND_PARTS)
-                .param("database", &target.database)
-                .param("table", &target.table)
-                .list("uuids", page)
-                .fetch_all()
-        })
-        .await?;
-        found.extend(rows.into_iter().map(|row| row.uuid));
-    }
-    Ok(found)
 }
 
 fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt> {
@@ -334,16 +261,4 @@ fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt>
         published_at: ledger::now_ms(),
     };
     manifest.tables.iter().map(receipt).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::own_lifetime;
-
-    #[test]
-    fn reads_a_tables_own_lifetime() {
-        let text = "CREATE TABLE a (x) ENGINE = MergeTree SETTINGS old_parts_lifetime = 60, index_granularity = 1";
-        assert_eq!(own_lifetime(text), Some(60));
-        assert_eq!(own_lifetime("CREATE TABLE a"), None);
-    }
 }

@@ -5,7 +5,7 @@ use longshore_shared::clickhouse::read;
 use longshore_shared::faults;
 use longshore_shared::schema::{StagingNames, create_statements, dependents};
 use longshore_shared::sql;
-use longshore_shared::task::StateName;
+use longshore_shared::task::{StateName, TableName};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -103,6 +103,29 @@ pub(crate) async fn list(worker: &Worker, prefix: &str) -> Result<Vec<Staged>, T
         uuid: Uuid::parse_str(&row.uuid).unwrap_or_default(),
     };
     Ok(rows.into_iter().map(staged).collect())
+}
+
+/// A part with rows in a staging table.
+#[derive(Debug, Deserialize, Row)]
+pub(crate) struct StagedPart {
+    pub(crate) partition_id: String,
+    pub(crate) name: String,
+    pub(crate) uuid: String,
+    pub(crate) hash: String,
+    pub(crate) rows: u64,
+}
+
+/// The parts of a staging table, by partition.
+pub(crate) async fn parts(worker: &Worker, twin: &TableName) -> Result<Vec<StagedPart>, Trouble> {
+    let rows = read(|| {
+        worker
+            .server
+            .call(sql::LIST_PARTS)
+            .param("database", &twin.database)
+            .param("table", &twin.table)
+            .fetch_all()
+    });
+    Ok(rows.await?)
 }
 
 /// Drops one table or clone and waits until it is gone.

@@ -4,13 +4,14 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Summary, read};
 use longshore_shared::schema::{StagingNames, check_drift};
 use longshore_shared::source::{from_clause, pin_query};
-use longshore_shared::sql::{self, quote_list};
+use longshore_shared::sql::quote_list;
 use longshore_shared::task::{Chunk, Line, Manifest, Part, SourceFile, StagedTable, TableName};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::proof;
 use crate::staging::{self, StagingSet};
 use crate::trouble::Trouble;
 
@@ -27,23 +28,6 @@ struct Listed {
 #[derive(Deserialize, Row)]
 struct Count {
     rows: u64,
-}
-
-#[derive(Deserialize, Row)]
-struct PartRow {
-    partition_id: String,
-    #[allow(dead_code)]
-    name: String,
-    uuid: String,
-    hash: String,
-    rows: u64,
-}
-
-#[derive(Deserialize, Row)]
-struct Clock {
-    now_ms: i64,
-    #[allow(dead_code)]
-    parts_lifetime_secs: u64,
 }
 
 /// The tables and views are what they were at plan time.
@@ -96,7 +80,7 @@ pub(crate) async fn manifest(
     loaded: Summary,
 ) -> Result<Manifest, Trouble> {
     let graph = &claim.job.spec.graph;
-    let clock: Clock = read(|| worker.server.call(sql::SERVER_CLOCK).fetch_one()).await?;
+    let clock = proof::clock(worker).await?;
     let twins = staging::list(worker, set.names.prefix()).await?;
     let mut tables = Vec::with_capacity(graph.tables.len());
     for (position, target) in graph.tables.iter().enumerate().filter(|(_, t)| t.keeps_rows()) {
@@ -142,17 +126,8 @@ pub(crate) async fn manifest(
 }
 
 async fn lines(worker: &Worker, twin: &TableName) -> Result<Vec<Line>, Trouble> {
-    let rows: Vec<PartRow> = read(|| {
-        worker
-            .server
-            .call(sql::LIST_PARTS)
-            .param("database", &twin.database)
-            .param("table", &twin.table)
-            .fetch_all()
-    })
-    .await?;
     let mut lines: Vec<Line> = Vec::new();
-    for row in rows {
+    for row in staging::parts(worker, twin).await? {
         let uuid = Uuid::parse_str(&row.uuid).unwrap_or_default();
         if uuid.is_nil() {
             return Err(Trouble::Count(format!("a part of {twin} has no identity")));

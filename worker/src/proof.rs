@@ -1,0 +1,196 @@
+//! What the server can still say about a MOVE: whose parts are in a target, and for how long it shows.
+//!
+//! Every staged part has an identity of its own that survives the MOVE. The target lists it as long
+//! as the part is not merged, and as an inactive part for `old_parts_lifetime` after that. A MOVE
+//! that failed (a disk error) leaves inactive parts as well, which prove nothing.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::read;
+use longshore_shared::sql;
+use longshore_shared::task::{StagedTable, TableName};
+use serde::Deserialize;
+
+use crate::claim::Claim;
+use crate::context::Worker;
+use crate::trouble::Trouble;
+
+/// Part identities asked for in one statement.
+const IDENTITIES_MAX: usize = 2_000;
+/// Kept from the time in which a merged part is still listed: the server cleans up in rounds.
+const EVIDENCE_MARGIN: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize, Row)]
+struct Identity {
+    identity: String,
+    is_published: u8,
+}
+
+/// Identities of staged parts that a target lists.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// They are in the target, merged ones included.
+    pub(crate) published: HashSet<String>,
+    /// Left by a MOVE that failed: never visible, and removed by the server before long.
+    pub(crate) rolled_back: HashSet<String>,
+}
+
+/// The server's clock, and how long it lists merged parts unless a table says otherwise.
+#[derive(Deserialize, Row)]
+pub(crate) struct Clock {
+    pub(crate) now_ms: i64,
+    parts_lifetime_secs: u64,
+}
+
+/// Asks the server for its clock.
+pub(crate) async fn clock(worker: &Worker) -> Result<Clock, Trouble> {
+    Ok(read(|| worker.server.call(sql::SERVER_CLOCK).fetch_one()).await?)
+}
+
+/// Which of these identities the target lists.
+pub(crate) async fn find(
+    worker: &Worker,
+    target: &TableName,
+    uuids: &[String],
+) -> Result<Seen, Trouble> {
+    let mut seen = Seen::default();
+    for page in uuids.chunks(IDENTITIES_MAX) {
+        let rows: Vec<Identity> = read(|| {
+            worker
+                .server
+                .call(sql::FIND_PARTS)
+                .param("database", &target.database)
+                .param("table", &target.table)
+                .list("uuids", page)
+                .fetch_all()
+        })
+        .await?;
+        for row in rows {
+            let kind =
+                if row.is_published == 1 { &mut seen.published } else { &mut seen.rolled_back };
+            kind.insert(row.identity);
+        }
+    }
+    Ok(seen)
+}
+
+/// Every part of a staging table that is empty now is in the target.
+///
+/// Parts leave a staging table only by a MOVE, or by us after they were seen in the target. But a
+/// person can empty it too, so each identity is asked for while the server must still know it.
+pub(crate) async fn emptied(
+    worker: &Worker,
+    claim: &Claim,
+    table: &StagedTable,
+    taken_ms: i64,
+) -> Result<(), Trouble> {
+    match everything(worker, table, "its staging table is empty").await {
+        Err(Trouble::Unprovable(_)) if !lifespan(worker, claim, table, taken_ms).await?.lasts() => {
+            Ok(())
+        }
+        proved => proved,
+    }
+}
+
+/// Every part of the manifest is found in the target; nothing else is taken for a proof.
+pub(crate) async fn everything(
+    worker: &Worker,
+    table: &StagedTable,
+    why: &str,
+) -> Result<(), Trouble> {
+    let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+    let seen = find(worker, &table.target, &uuids).await?;
+    let missing = uuids.iter().filter(|uuid| !seen.published.contains(*uuid)).count();
+    if missing == 0 {
+        return Ok(());
+    }
+    Err(Trouble::Unprovable(format!(
+        "{why}, and {missing} of {} parts are not found in {}",
+        uuids.len(),
+        table.target
+    )))
+}
+
+/// Refuses to move what an earlier MOVE may have moved already: an identity that is not in the
+/// target proves that only while the server would still list it.
+pub(crate) async fn refuse_late(
+    worker: &Worker,
+    claim: &Claim,
+    table: &StagedTable,
+    taken_ms: i64,
+) -> Result<(), Trouble> {
+    let lifespan = lifespan(worker, claim, table, taken_ms).await?;
+    if lifespan.lasts() {
+        return Ok(());
+    }
+    let age = lifespan
+        .age
+        .map_or("of an unknown age".to_owned(), |age| format!("{} s old", age.as_secs()));
+    Err(Trouble::Unprovable(format!(
+        "the manifest is {age} and {} lists merged parts for {} s only: whether the staged parts were moved \
+         and merged before cannot be proved. Compare the rows of the staging tables of this task with {}",
+        table.target,
+        lifespan.listed.as_secs(),
+        table.target,
+    )))
+}
+
+/// How old the manifest is, and how long its parts are listed for certain.
+struct Lifespan {
+    /// None when the server's clock was put back since.
+    age: Option<Duration>,
+    listed: Duration,
+}
+
+impl Lifespan {
+    fn lasts(&self) -> bool {
+        let sure = self.listed.saturating_sub(EVIDENCE_MARGIN);
+        self.age.is_some_and(|age| age <= sure)
+    }
+}
+
+async fn lifespan(
+    worker: &Worker,
+    claim: &Claim,
+    table: &StagedTable,
+    taken_ms: i64,
+) -> Result<Lifespan, Trouble> {
+    let clock = clock(worker).await?;
+    let graph = &claim.job.spec.graph;
+    let definition = graph.position(&table.target).map(|at| graph.tables[at].definition.as_str());
+    let secs = definition.and_then(own_lifetime).unwrap_or(clock.parts_lifetime_secs);
+    let age = u64::try_from(clock.now_ms - taken_ms).ok().map(Duration::from_millis);
+    Ok(Lifespan { age, listed: Duration::from_secs(secs) })
+}
+
+/// `old_parts_lifetime = N` in a table's own settings.
+fn own_lifetime(definition: &str) -> Option<u64> {
+    let rest = definition.split("old_parts_lifetime = ").nth(1)?;
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lifespan, own_lifetime};
+    use std::time::Duration;
+
+    #[test]
+    fn reads_a_tables_own_lifetime() {
+        let text = "CREATE TABLE a (x) ENGINE = MergeTree SETTINGS old_parts_lifetime = 60, index_granularity = 1";
+        assert_eq!(own_lifetime(text), Some(60));
+        assert_eq!(own_lifetime("CREATE TABLE a"), None);
+    }
+
+    #[test]
+    fn evidence_ends_a_minute_before_the_server_forgets() {
+        let lasts = |age: Option<u64>, listed| {
+            let listed = Duration::from_secs(listed);
+            Lifespan { age: age.map(Duration::from_secs), listed }.lasts()
+        };
+        assert!(lasts(Some(420), 480) && !lasts(Some(421), 480));
+        assert!(lasts(Some(0), 60) && !lasts(Some(1), 60) && !lasts(Some(1), 1));
+        assert!(!lasts(None, 480), "a clock that went back proves nothing");
+    }
+}
