@@ -5,6 +5,7 @@ mod broken;
 mod checker;
 mod claims;
 mod clickload;
+mod clock;
 mod crashes;
 mod disk;
 mod drain;

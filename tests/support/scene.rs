@@ -176,6 +176,8 @@ impl Scene {
             .env("LONGSHORE_DATABASE", &self.control)
             .env("LONGSHORE_STAGING_DATABASE", &self.staging)
             .env("LONGSHORE_LEASE", LEASE)
+            // What `scripts/planted-bugs` wants to see found.
+            .env("LONGSHORE_PLANT", std::env::var("LONGSHORE_PLANT").unwrap_or_default())
     }
 
     /// Plans a load of the files that match into a table of the target database.

@@ -2,6 +2,7 @@
 
 use longshore_shared::clickhouse::{Failure, Summary, settled};
 use longshore_shared::faults;
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::source::{LOAD_SETTINGS, RECENT_SETTINGS, from_clause};
 use longshore_shared::sql::quote_list;
 use longshore_shared::task::{Chunk, SourceFile};
@@ -38,6 +39,12 @@ pub(crate) async fn chunk(
         match insert(worker, claim, set, &files, &[]).await {
             Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
                 insert(worker, claim, set, &files, &RECENT_SETTINGS).await
+            }
+            Err(failure) if failure.is_unknown() && planted(Bug::ResendLoad) => {
+                insert(worker, claim, set, &files, &[]).await
+            }
+            Err(failure) if failure.is_unknown() && planted(Bug::TrustLoad) => {
+                Ok(Summary::default())
             }
             answer => answer,
         }
@@ -80,6 +87,9 @@ async fn insert(
         call = call.setting(name, value);
     }
     let id = claim.task.id.query(claim.epoch(), "load");
+    if planted(Bug::ResendLoad) || planted(Bug::TrustLoad) {
+        return call.id(&id).deadline(None).execute().await;
+    }
     settled(&worker.server, call, &id).await
 }
 

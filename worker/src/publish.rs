@@ -11,6 +11,7 @@ use std::time::Duration;
 use longshore_shared::clickhouse::{Failure, Policy, policy, read, settle, task_delay};
 use longshore_shared::faults;
 use longshore_shared::ledger;
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
 use longshore_shared::task::{Manifest, Part, Receipt, StagedTable, TableName, TaskState};
@@ -68,7 +69,8 @@ async fn publish(
     let mut step = 0;
     let targets: Vec<TableName> = manifest.tables.iter().map(|t| t.target.clone()).collect();
     let identities = identities(server, &targets).await?;
-    for table in &manifest.tables {
+    let tables = if planted(Bug::FirstTableOnly) { 1 } else { manifest.tables.len() };
+    for table in manifest.tables.iter().take(tables) {
         refuse_another(table, &identities)?;
         let twin = names.named(&table.suffix);
         if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
@@ -117,7 +119,7 @@ async fn move_table(
             return proof::emptied(worker, claim, staged.table, staged.taken_ms).await;
         }
         refuse_foreign(staged.table, &parts, &staged.twin)?;
-        if staged.in_doubt {
+        if staged.in_doubt && !planted(Bug::MoveBlindly) {
             let uuids: Vec<String> = parts.iter().map(|part| part.uuid.clone()).collect();
             let seen = proof::find(worker, &staged.table.target, &uuids).await?;
             if !seen.published.is_empty() {
@@ -171,6 +173,10 @@ async fn move_partition(
         // It may still be running: wait for its end, then look again.
         settle(&worker.server, &id).await?;
     }
+    if planted(Bug::DropOnFailure) {
+        let call = worker.server.call(sql::DROP_TABLE);
+        call.name("database", &twin.database).name("table", &twin.table).execute().await?;
+    }
     wait_or_stop(worker, &failure).await?;
     Ok(false)
 }
@@ -201,7 +207,8 @@ async fn drop_published(
     staged: &[StagedPart],
     published: &HashSet<String>,
 ) -> Result<(), Trouble> {
-    for part in staged.iter().filter(|part| published.contains(&part.uuid)) {
+    let all = planted(Bug::OnePartForAll);
+    for part in staged.iter().filter(|part| all || published.contains(&part.uuid)) {
         tracing::warn!(part = part.name, "already in the target: its staged twin is dropped");
         worker.lease.check()?;
         worker

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clickhouse::Row;
 use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::StagingNames;
 use longshore_shared::sql;
 use longshore_shared::task::{Epoch, Manifest, TaskEvent, TaskState};
@@ -29,7 +30,7 @@ struct Running {
 
 /// Makes sure that no older epoch of this task can act.
 pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
-    if claim.epoch() <= Epoch(1) {
+    if claim.epoch() <= Epoch(1) || planted(Bug::SkipFence) {
         return Ok(());
     }
     worker.edge(faults::FENCE_BEFORE).await?;

@@ -2,6 +2,7 @@
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Summary, read};
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, check_drift};
 use longshore_shared::source::{from_clause, pin_query};
 use longshore_shared::sql::quote_list;
@@ -32,6 +33,9 @@ struct Count {
 
 /// The tables and views are what they were at plan time.
 pub(crate) async fn schema(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    if planted(Bug::SkipDrift) {
+        return Ok(());
+    }
     match check_drift(&worker.server, &claim.job.spec.graph).await? {
         None => Ok(()),
         Some(drift) => Err(drift.into()),
@@ -40,6 +44,9 @@ pub(crate) async fn schema(worker: &Worker, claim: &Claim) -> Result<(), Trouble
 
 /// Every file of the chunk is there with the size and etag of the plan.
 pub(crate) async fn files(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    if planted(Bug::SkipPins) {
+        return Ok(());
+    }
     let planned = Chunk::decode(&claim.task.chunk)?.files;
     let text = pin_query(&claim.job.spec.source, &planned, &worker.keys);
     let call = || {
@@ -103,21 +110,22 @@ pub(crate) async fn manifest(
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
     let base_rows = tables.first().filter(|_| graph.base().keeps_rows()).map(StagedTable::rows);
     let all_kept = graph.tables.iter().all(longshore_shared::schema::GraphTable::keeps_rows);
-    if all_kept && staged != loaded.written_rows {
+    let counted = !planted(Bug::TrustLoad);
+    if counted && all_kept && staged != loaded.written_rows {
         return Err(Trouble::Count(format!(
             "the load wrote {} rows, but {staged} are staged",
             loaded.written_rows
         )));
     }
-    let rows_read = match source_count(worker, claim).await? {
-        Some(counted) => {
-            if base_rows.is_some_and(|rows| rows != counted) {
+    let rows_read = match source_count(worker, claim).await?.filter(|_| counted) {
+        Some(held) => {
+            if base_rows.is_some_and(|rows| rows != held) {
                 return Err(Trouble::Count(format!(
-                    "the files hold {counted} rows, but {} are staged",
+                    "the files hold {held} rows, but {} are staged",
                     base_rows.unwrap_or(0)
                 )));
             }
-            counted
+            held
         }
         None => loaded.read_rows,
     };

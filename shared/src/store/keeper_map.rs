@@ -12,6 +12,7 @@ use super::{
     TaskStore, WorkerRecord,
 };
 use crate::clickhouse::{Call, Failure, Server, control_schedule, read};
+use crate::planted::{Bug, planted};
 use crate::sql;
 use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 
@@ -86,6 +87,11 @@ impl KeeperMapStore {
         let mut pauses = control_schedule().build();
         loop {
             let answer = send().execute().await;
+            match &answer {
+                Ok(_) if planted(Bug::TrustOk) => return Ok(Swap::Won),
+                Err(_) if planted(Bug::TrustError) => return Ok(Swap::Lost(read_back().await?)),
+                _ => {}
+            }
             match read_back().await? {
                 Some(row) if stamp_of(&row) == own_stamp => return Ok(Swap::Won),
                 Some(row) if stamp_of(&row) == was_stamp => {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{bad, check_format};
 use super::{StoreError, Stored, WorkerRecord};
+use crate::planted::{Bug, planted};
 use crate::task::{Cursor, Epoch, FORMAT, Stamp, Tally, WorkerId};
 
 /// A cursor, selected and inserted alike.
@@ -67,7 +68,6 @@ impl TryFrom<CursorRow> for Cursor {
 #[derive(Debug, Deserialize, Row)]
 pub(super) struct WorkerRow {
     worker_id: String,
-    #[allow(dead_code)]
     heartbeat_ms: i64,
     age_ms: i64,
     lease_ms: u64,
@@ -80,6 +80,9 @@ pub(super) struct WorkerRow {
 
 impl From<WorkerRow> for WorkerRecord {
     fn from(row: WorkerRow) -> Self {
+        // Both by the server's clock, unless the mistake of a local one is planted.
+        let local_age_ms = || crate::ledger::now_ms() - row.heartbeat_ms;
+        let age_ms = if planted(Bug::LocalClock) { local_age_ms() } else { row.age_ms };
         Self {
             id: WorkerId(row.worker_id),
             lease_ms: row.lease_ms,
@@ -88,7 +91,7 @@ impl From<WorkerRow> for WorkerRecord {
             host: row.host,
             pid: row.pid,
             draining: row.draining != 0,
-            age_ms: row.age_ms,
+            age_ms,
         }
     }
 }

@@ -1,0 +1,115 @@
+//! Bugs that can be planted, to show that the tests would see them.
+//!
+//! Each is a mistake that a loader of this kind can make, or that another one made. In a build
+//! without the feature `faults` every question is answered `false` at compile time. With it,
+//! `LONGSHORE_PLANT=name` plants one; `scripts/planted-bugs` plants them all, one after the other.
+
+/// A mistake in the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// A take-over does not fence the epochs before it.
+    SkipFence,
+    /// What is still staged is moved again without looking for it in the target.
+    MoveBlindly,
+    /// A compare-and-set that answers OK is taken for won.
+    TrustOk,
+    /// A compare-and-set that answers an error is taken for lost.
+    TrustError,
+    /// Parts are known by the hash of their content, as a set.
+    HashesAsSet,
+    /// A key with special characters is read by its pattern alone.
+    DropPathFilter,
+    /// Leases are judged by the clock of the worker.
+    LocalClock,
+    /// A part counts as published when the target lists it, rolled back or not.
+    RemainsArePublished,
+    /// A staging table that is empty or gone is taken for published.
+    EmptyIsProof,
+    /// If one staged part is in the target, all of its partition count as moved.
+    OnePartForAll,
+    /// A load whose answer is lost is sent again into the same staging set.
+    ResendLoad,
+    /// A load whose answer is lost is taken for finished, and nothing is counted.
+    TrustLoad,
+    /// Files are not compared with the plan.
+    SkipPins,
+    /// Target and views are not compared with the plan.
+    SkipDrift,
+    /// The views of the target are not cloned.
+    SkipViews,
+    /// Only the first table of the manifest is published.
+    FirstTableOnly,
+    /// A task is taken over whether its owner's lease has lapsed or not.
+    IgnoreLease,
+    /// A failed publishing gives its staging set up.
+    DropOnFailure,
+}
+
+impl Bug {
+    /// Every bug with its name.
+    pub const ALL: &[(Self, &str)] = &[
+        (Self::SkipFence, "skip-fence"),
+        (Self::MoveBlindly, "move-blindly"),
+        (Self::TrustOk, "trust-ok"),
+        (Self::TrustError, "trust-error"),
+        (Self::HashesAsSet, "hashes-as-set"),
+        (Self::DropPathFilter, "drop-path-filter"),
+        (Self::LocalClock, "local-clock"),
+        (Self::RemainsArePublished, "remains-are-published"),
+        (Self::EmptyIsProof, "empty-is-proof"),
+        (Self::OnePartForAll, "one-part-for-all"),
+        (Self::ResendLoad, "resend-load"),
+        (Self::TrustLoad, "trust-load"),
+        (Self::SkipPins, "skip-pins"),
+        (Self::SkipDrift, "skip-drift"),
+        (Self::SkipViews, "skip-views"),
+        (Self::FirstTableOnly, "first-table-only"),
+        (Self::IgnoreLease, "ignore-lease"),
+        (Self::DropOnFailure, "drop-on-failure"),
+    ];
+}
+
+/// Is this bug planted? Never in a build without the feature `faults`.
+#[must_use]
+pub fn planted(bug: Bug) -> bool {
+    #[cfg(feature = "faults")]
+    return armed::chosen() == Some(bug);
+    #[cfg(not(feature = "faults"))]
+    {
+        let _ = bug;
+        false
+    }
+}
+
+#[cfg(feature = "faults")]
+mod armed {
+    use std::sync::OnceLock;
+
+    use super::Bug;
+
+    /// What `LONGSHORE_PLANT` names. A name that nobody knows must not pass for a healthy build.
+    pub(super) fn chosen() -> Option<Bug> {
+        static CHOSEN: OnceLock<Option<Bug>> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let name = std::env::var("LONGSHORE_PLANT").ok().filter(|name| !name.is_empty())?;
+            let known = Bug::ALL.iter().find(|(_, known)| *known == name);
+            let Some((bug, _)) = known else {
+                eprintln!("LONGSHORE_PLANT: no bug is called {name}");
+                std::process::exit(2);
+            };
+            eprintln!("LONGSHORE_PLANT: this program runs with the bug {name}");
+            Some(*bug)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bug, planted};
+
+    #[test]
+    fn nothing_is_planted_unless_asked_for() {
+        assert!(std::env::var_os("LONGSHORE_PLANT").is_none());
+        assert!(Bug::ALL.iter().all(|(bug, _)| !planted(*bug)));
+    }
+}
