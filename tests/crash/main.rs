@@ -1,0 +1,6 @@
+//! The server or the Keeper dies, stops or forgets while Longshore works: every test has a bed of
+//! its own, whose processes it may kill.
+
+mod campaign;
+mod place;
+mod tally;
