@@ -13,8 +13,8 @@ use crate::tally::Tally;
 
 /// Kills inside publishing of a run; `LONGSHORE_CRASH_KILLS` asks for more.
 const KILLS: usize = 14;
-/// How long the server waits after each rename.
-pub(crate) const RENAME: Duration = Duration::from_millis(30);
+/// How long the server waits before and after each rename.
+pub(crate) const RENAME: Duration = Duration::from_millis(20);
 /// A job gets so many kills, then it is let alone: it must end.
 const KILLS_PER_JOB: usize = 40;
 
@@ -119,7 +119,7 @@ impl<'a> Siege<'a> {
     ) -> Option<()> {
         let before = self.targets.look();
         let new_parts = rng.random_range(0..6);
-        let later = rng.random_range(Duration::ZERO..RENAME * 3);
+        let later = rng.random_range(Duration::ZERO..RENAME * 6);
         let limit = Duration::from_secs(60);
         let begun = within(limit, || {
             let now = self.targets.look();

@@ -22,11 +22,20 @@ pub(crate) struct Seen {
 impl Folders {
     /// The tables that a database has now.
     pub(crate) fn of(scene: &Scene, database: &str) -> Self {
-        let paths = scene.admin.column(&format!(
-            "SELECT arrayJoin(data_paths) FROM system.tables WHERE database = {}",
-            literal(database)
-        ));
-        assert!(!paths.is_empty(), "{database} has tables on disk");
+        Self::select(scene, &format!("database = {}", literal(database)))
+    }
+
+    /// One target table.
+    pub(crate) fn of_table(scene: &Scene, table: &str) -> Self {
+        let database = literal(&scene.db);
+        Self::select(scene, &format!("database = {database} AND name = {}", literal(table)))
+    }
+
+    fn select(scene: &Scene, filter: &str) -> Self {
+        let paths = scene
+            .admin
+            .column(&format!("SELECT arrayJoin(data_paths) FROM system.tables WHERE {filter}"));
+        assert!(!paths.is_empty(), "no table on disk has {filter}");
         Self(paths.into_iter().map(PathBuf::from).collect())
     }
 

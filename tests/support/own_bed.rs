@@ -16,6 +16,9 @@ pub const KEEPER: &str = "zookeeper";
 /// The S3 server of a bed.
 pub const S3: &str = "seaweedfs";
 
+/// What the bed puts before ClickHouse's command line.
+const WRAPPER: &str = "LONGSHORE_TESTBED_CLICKHOUSE_WRAPPER";
+
 /// Servers of its own; they end with it.
 pub struct OwnBed {
     folder: TempDir,
@@ -51,19 +54,23 @@ impl OwnBed {
         Self { folder, env: RefCell::new(env.to_vec()), bed }
     }
 
-    /// A bed whose ClickHouse waits this long after every rename. The rename is done by then, so a
-    /// kill within that time leaves the files between two renames.
+    /// From its next start on, ClickHouse waits this long before and after every rename, so that a
+    /// kill can be placed between two renames of one MOVE. Needs `strace`.
+    pub fn slow_renames(&self, wait: Duration) {
+        self.set(WRAPPER, tracer(wait));
+    }
+
+    /// From its next start on, ClickHouse renames at its usual speed.
+    pub fn usual_renames(&self) {
+        self.set(WRAPPER, String::new());
+    }
+
+    /// A bed that begins with [`Self::slow_renames`].
     ///
     /// # Panics
     /// When it does not start: without `strace`, for one.
     pub fn with_slow_renames(wait: Duration) -> Self {
-        let calls = "rename,renameat,renameat2";
-        let micros = wait.as_micros();
-        // -D: the server keeps its process id; the tracer is the one that forks away.
-        let wrapper = format!(
-            "strace -D -f --seccomp-bpf -qqq -o /dev/null -e trace={calls} -e inject={calls}:delay_exit={micros}"
-        );
-        Self::start_with(&[("LONGSHORE_TESTBED_CLICKHOUSE_WRAPPER", wrapper)])
+        Self::start_with(&[(WRAPPER, tracer(wait))])
     }
 
     /// From the next start of a server on, it gets this variable.
@@ -106,6 +113,14 @@ impl OwnBed {
     pub fn restart(&self, server: &str) {
         testbed(&["restart", server, "--quiet"], self.folder.path(), &self.env.borrow());
     }
+}
+
+fn tracer(wait: Duration) -> String {
+    let (calls, micros) = ("rename,renameat,renameat2", wait.as_micros());
+    // -D: the server keeps its process id; the tracer is the one that forks away.
+    format!(
+        "strace -D -f --seccomp-bpf -qqq -o /dev/null -e trace={calls} -e inject={calls}:delay_enter={micros}:delay_exit={micros}"
+    )
 }
 
 impl Drop for OwnBed {

@@ -218,6 +218,19 @@ impl Scene {
         self.worker(job).env("LONGSHORE_LEASE", LONG_LEASE).run().ok();
     }
 
+    /// Workers go on until no task is left that one could do: all are done, failed or quarantined.
+    ///
+    /// # Panics
+    /// When that does not come.
+    pub fn finish_all(&self, job: &str) {
+        wait_for("no task is left to do", || {
+            self.worker(job).env("LONGSHORE_LEASE", LONG_LEASE).run();
+            let tasks = self.tasks();
+            let ended = ["done", "failed", "quarantined"].map(|state| tasks.count(state));
+            (ended.iter().sum::<usize>() == tasks.0.len()).then_some(())
+        });
+    }
+
     /// Lets a worker finish the job, then checks everything.
     ///
     /// # Panics
