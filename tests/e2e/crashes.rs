@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{Running, Scene, wait_for};
+use longshore_tests::{Running, Scene};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -89,15 +89,8 @@ fn workers_killed_at_random_times_lose_and_double_nothing() {
 
 /// Lets another worker finish, and checks everything.
 pub(crate) fn settle(scene: &Scene, job: &str, what: &str) {
-    wait_for(&format!("{what}: the job is completed"), || {
-        scene.finish(job);
-        (scene.status(job)["state"] == "completed").then_some(())
-    });
+    scene.settle(job, what);
     println!("{what}: {:?}", scene.tasks().0.iter().map(|task| task.epoch).collect::<Vec<_>>());
-    assert!(scene.tasks().all("done"), "{what}: {:?}", scene.tasks());
-    scene.assert_exact();
-    scene.assert_receipts(job);
-    scene.assert_clean(job);
 }
 
 /// Visits every point, several scenes at a time; all failures are told.

@@ -5,6 +5,7 @@
 //! and keys, so all of them can run side by side on one bed.
 
 mod bed;
+mod carry;
 mod check;
 mod control;
 mod files;
@@ -17,6 +18,7 @@ mod scene;
 mod sql;
 mod tracer;
 mod wait;
+mod wire;
 
 pub use bed::Bed;
 pub use check::Digest;
@@ -29,3 +31,4 @@ pub use scene::{EVENTS, LONG_LEASE, Scene};
 pub use sql::{Admin, literal, name};
 pub use tracer::Tracer;
 pub use wait::{DEADLINE, wait_for, within};
+pub use wire::{End, Flow, Toxics, Wire, http_answer};

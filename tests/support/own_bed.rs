@@ -1,7 +1,9 @@
 //! A test bed that belongs to one test, so that its servers may be killed, stopped and started.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -14,9 +16,14 @@ pub const KEEPER: &str = "zookeeper";
 /// The S3 server of a bed.
 pub const S3: &str = "seaweedfs";
 
+/// What the bed puts before ClickHouse's command line.
+const WRAPPER: &str = "LONGSHORE_TESTBED_CLICKHOUSE_WRAPPER";
+
 /// Servers of its own; they end with it.
 pub struct OwnBed {
     folder: TempDir,
+    /// What its servers are started with, at every start again.
+    env: RefCell<Vec<(&'static str, String)>>,
     /// Addresses and credentials.
     pub bed: Bed,
 }
@@ -27,16 +34,50 @@ impl OwnBed {
     /// # Panics
     /// When it does not start.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with variables of `scripts/testbed` set.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(env: &[(&'static str, String)]) -> Self {
         let folder = TempDir::with_prefix("longshore-bed-").expect("a temporary folder");
-        testbed(&["start", "--quiet"], folder.path());
-        let shell = testbed(&["env"], folder.path());
+        testbed(&["start", "--quiet"], folder.path(), env);
+        let shell = testbed(&["env"], folder.path(), &[]);
         let bed = Bed::read(|name| {
             let line =
                 shell.lines().find_map(|line| line.strip_prefix("export ")?.strip_prefix(name));
             line.and_then(|rest| rest.strip_prefix('='))
                 .map(|text| text.trim_matches('\'').to_owned())
         });
-        Self { folder, bed }
+        Self { folder, env: RefCell::new(env.to_vec()), bed }
+    }
+
+    /// From its next start on, ClickHouse waits this long before and after every rename, so that a
+    /// kill can be placed between two renames of one MOVE. Needs `strace`.
+    pub fn slow_renames(&self, wait: Duration) {
+        self.set(WRAPPER, tracer(wait));
+    }
+
+    /// From its next start on, ClickHouse renames at its usual speed.
+    pub fn usual_renames(&self) {
+        self.set(WRAPPER, String::new());
+    }
+
+    /// A bed that begins with [`Self::slow_renames`].
+    ///
+    /// # Panics
+    /// When it does not start: without `strace`, for one.
+    pub fn with_slow_renames(wait: Duration) -> Self {
+        Self::start_with(&[(WRAPPER, tracer(wait))])
+    }
+
+    /// From the next start of a server on, it gets this variable.
+    pub fn set(&self, name: &'static str, value: String) {
+        let mut env = self.env.borrow_mut();
+        env.retain(|(known, _)| *known != name);
+        env.push((name, value));
     }
 
     /// Where the bed keeps its data.
@@ -49,7 +90,7 @@ impl OwnBed {
     /// # Panics
     /// When the bed has no such server.
     pub fn pid(&self, server: &str) -> u32 {
-        let text = testbed(&["status", "--json"], self.folder.path());
+        let text = testbed(&["status", "--json"], self.folder.path(), &[]);
         let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let processes = status["processes"].as_array().expect("processes");
         let found = processes.iter().find(|process| process["name"] == server);
@@ -70,8 +111,16 @@ impl OwnBed {
     /// # Panics
     /// When it does not come back.
     pub fn restart(&self, server: &str) {
-        testbed(&["restart", server, "--quiet"], self.folder.path());
+        testbed(&["restart", server, "--quiet"], self.folder.path(), &self.env.borrow());
     }
+}
+
+fn tracer(wait: Duration) -> String {
+    let (calls, micros) = ("rename,renameat,renameat2", wait.as_micros());
+    // -D: the server keeps its process id; the tracer is the one that forks away.
+    format!(
+        "strace -D -f --seccomp-bpf -qqq -o /dev/null -e trace={calls} -e inject={calls}:delay_enter={micros}:delay_exit={micros}"
+    )
 }
 
 impl Drop for OwnBed {
@@ -94,9 +143,10 @@ pub fn send_signal(pid: u32, signal: &str) {
     assert!(sent.expect("the kill command").success(), "SIG{signal} to process {pid}");
 }
 
-fn testbed(args: &[&str], dir: &Path) -> String {
+fn testbed(args: &[&str], dir: &Path, env: &[(&'static str, String)]) -> String {
     let dir = dir.to_string_lossy();
-    let out = command(&[args, &["--dir", &dir]].concat()).output().expect("scripts/testbed");
+    let mut command = command(&[args, &["--dir", &dir]].concat());
+    let out = command.envs(env.iter().cloned()).output().expect("scripts/testbed");
     let (text, errors) =
         (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "testbed {}: {text}{errors}", args.join(" "));

@@ -12,6 +12,7 @@ use crate::files::{DataFile, Format, rows_sql};
 use crate::object::Bucket;
 use crate::program::{Finished, Program};
 use crate::sql::{Admin, name};
+use crate::wait::wait_for;
 
 /// A lease that lapses quickly and still survives a busy machine.
 const LEASE: &str = "2s";
@@ -217,6 +218,34 @@ impl Scene {
     /// the machine is busy.
     pub fn finish(&self, job: &str) {
         self.worker(job).env("LONGSHORE_LEASE", LONG_LEASE).run().ok();
+    }
+
+    /// Workers go on until no task is left that one could do: all are done, failed or quarantined.
+    ///
+    /// # Panics
+    /// When that does not come.
+    pub fn finish_all(&self, job: &str) {
+        wait_for("no task is left to do", || {
+            self.worker(job).env("LONGSHORE_LEASE", LONG_LEASE).run();
+            let tasks = self.tasks();
+            let ended = ["done", "failed", "quarantined"].map(|state| tasks.count(state));
+            (ended.iter().sum::<usize>() == tasks.0.len()).then_some(())
+        });
+    }
+
+    /// Lets a worker finish the job, then checks everything.
+    ///
+    /// # Panics
+    /// Naming what is not as it must be; `what` tells what had happened.
+    pub fn settle(&self, job: &str, what: &str) {
+        wait_for(&format!("{what}: the job is completed"), || {
+            self.finish(job);
+            (self.status(job)["state"] == "completed").then_some(())
+        });
+        assert!(self.tasks().all("done"), "{what}: {:?}", self.tasks());
+        self.assert_exact();
+        self.assert_receipts(job);
+        self.assert_clean(job);
     }
 
     /// The tasks as they are.

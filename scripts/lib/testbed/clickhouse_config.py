@@ -44,6 +44,16 @@ def memory_bytes(servers):
     return min(MEMORY_BYTES_DEFAULT, machine * 6 // 10 // servers)
 
 
+def wrapper():
+    """What a test puts before the server's command line, such as a tracer that slows it down."""
+    return os.environ.get("LONGSHORE_TESTBED_CLICKHOUSE_WRAPPER", "").split()
+
+
+def keeper_port(bed):
+    """Where the server looks for the Keeper: a test may have put a proxy between the two."""
+    return os.environ.get("LONGSHORE_TESTBED_KEEPER_PORT") or bed.ports["keeper"]
+
+
 def log_table(name, flush_milliseconds=LOG_FLUSH_MILLISECONDS):
     return {
         "database": "system",
@@ -67,7 +77,7 @@ def shared_part(bed, log_path):
         "listen_host": "127.0.0.1",
         "keeper_map_path_prefix": KEEPER_MAP_PREFIX,
         "zookeeper": {
-            "node": {"host": "127.0.0.1", "port": bed.ports["keeper"]},
+            "node": {"host": "127.0.0.1", "port": keeper_port(bed)},
             "session_timeout_ms": 6000,
             "operation_timeout_ms": 3000,
         },

@@ -203,7 +203,7 @@ class ClickHouse(Server):
         config.write_xml(self.config_path(), {**config.shared_part(self.bed, log_path), **self.own_config()})
 
     def argv(self):
-        return [self.program, "server", f"--config-file={self.config_path()}"]
+        return [*config.wrapper(), self.program, "server", f"--config-file={self.config_path()}"]
 
     def env(self):
         return {"CLICKHOUSE_WATCHDOG_ENABLE": "0"}
@@ -259,6 +259,7 @@ class EmbeddedClickHouse(ClickHouse):
     def argv(self):
         runner = os.path.join(os.path.dirname(__file__), "chdb_server.py")
         return [
+            *config.wrapper(),
             sys.executable,
             "-IBS",
             runner,

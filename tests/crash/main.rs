@@ -1,0 +1,8 @@
+//! The server or the Keeper dies, stops or forgets while Longshore works: every test has a bed of
+//! its own, whose processes it may kill.
+
+mod blow;
+mod campaign;
+mod place;
+mod publishing;
+mod tally;
