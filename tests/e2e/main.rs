@@ -10,6 +10,7 @@ mod drain;
 mod forgotten;
 mod load;
 mod names;
+mod network;
 mod refusals;
 mod take_over;
 mod views;
