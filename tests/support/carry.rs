@@ -200,7 +200,8 @@ impl Pair {
 
     /// A last word to the client, then its side is closed; the server's words go nowhere.
     fn leave(&self, word: &[u8]) -> Result<()> {
-        (&self.client).write_all(word)?;
+        let flow = self.shared.toxics().down.clone();
+        self.send(&self.client, word, &flow)?;
         self.client.shutdown(Shutdown::Write)?;
         let mut buffer = vec![0; CHUNK_BYTES];
         while !self.is_over() && !matches!(read(&self.server, &mut buffer)?, Chunk::End) {}

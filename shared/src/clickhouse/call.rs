@@ -12,6 +12,9 @@ use crate::task::QueryId;
 /// A control statement takes milliseconds; one that has no answer after this is an unknown outcome.
 const CONTROL_DEADLINE: Duration = Duration::from_secs(60);
 
+/// What is kept of an answer that should have been empty.
+const SAID_BYTES_MAX: usize = 64 * 1024;
+
 /// The server's own count of a finished statement (header `X-ClickHouse-Summary`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -130,8 +133,16 @@ impl<'a> Call<'a> {
                 .query_raw(&text)
                 .fetch_bytes("Null")
                 .map_err(|error| Failure::from_client(name, &error))?;
-            while cursor.next().await.map_err(|error| Failure::from_client(name, &error))?.is_some()
+            // A statement without rows has an empty answer. Whatever else comes under status 200
+            // is no success: an error that came late, cut into pieces, or a gateway's own page.
+            let mut said = Vec::new();
+            while let Some(bytes) =
+                cursor.next().await.map_err(|error| Failure::from_client(name, &error))?
             {
+                said.extend_from_slice(&bytes[..bytes.len().min(SAID_BYTES_MAX - said.len())]);
+            }
+            if !said.is_empty() {
+                return Err(Failure::said(name, &String::from_utf8_lossy(&said)));
             }
             let summary = cursor.summary();
             Ok(Summary {

@@ -79,14 +79,19 @@ impl Failure {
         matches!(self.kind, Kind::Unknown | Kind::Reply)
     }
 
+    /// Words that came instead of a result.
+    pub(crate) fn said(statement: &'static str, text: &str) -> Self {
+        match parse_code(text) {
+            Some(code) => Self::new(statement, Kind::Server(code), text),
+            // A proxy's own page (504 …): the server may well be running the statement.
+            None => Self::new(statement, Kind::Unknown, text),
+        }
+    }
+
     pub(crate) fn from_client(statement: &'static str, error: &clickhouse::error::Error) -> Self {
         use clickhouse::error::Error;
         match error {
-            Error::BadResponse(text) => match parse_code(text) {
-                Some(code) => Self::new(statement, Kind::Server(code), text),
-                // A proxy's own page (504 …): the server may well be running the statement.
-                None => Self::new(statement, Kind::Unknown, text),
-            },
+            Error::BadResponse(text) => Self::said(statement, text),
             Error::Network(source) if is_connect(source.as_ref()) => {
                 Self::new(statement, Kind::Unreachable, &chain(source.as_ref()))
             }
@@ -116,11 +121,19 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// `Code: 60. DB::Exception: …` → 60.
+/// `Code: 60. DB::Exception: …` → 60; so does `Code: 60` alone, which is all that the header tells.
+///
+/// A page of a gateway (`<p>Code: 504</p>`) is no word of the server.
 fn parse_code(text: &str) -> Option<i32> {
-    let rest = &text[text.find("Code: ")? + "Code: ".len()..];
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+    let at = text.find("Code: ")?;
+    let rest = &text[at + "Code: ".len()..];
+    let digits = rest.find(|symbol: char| !symbol.is_ascii_digit()).unwrap_or(rest.len());
+    let is_header = at == 0 && rest[digits..].trim().is_empty();
+    if is_header || rest[digits..].contains("Exception") {
+        rest[..digits].parse().ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +143,9 @@ mod tests {
     #[test]
     fn reads_the_code_of_a_server_error() {
         assert_eq!(parse_code("Code: 999. Coordination::Exception: Transaction failed"), Some(999));
+        assert_eq!(parse_code("Code: 60"), Some(60));
         assert_eq!(parse_code("504 Gateway Timeout"), None);
+        assert_eq!(parse_code("<h1>Gateway Timeout</h1> Code: 504 <p>Request ID: 7</p>"), None);
     }
 
     #[test]
