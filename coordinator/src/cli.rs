@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::telemetry;
 
-use crate::commands::{init, plan, run, status, submit, task, tasks};
+use crate::commands::{doctor, gc, init, plan, run, status, submit, task, tasks};
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
 
@@ -27,6 +27,7 @@ Exit codes:
   3 the job ended, or was paused, with tasks that are not done
   5 the server, or its Keeper, cannot be reached
   6 the state of the job or of the control tables does not admit it
+  8 `doctor` found a problem
   129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM";
 
 /// Load and re-load very large amounts of data into ClickHouse, exactly once
@@ -50,6 +51,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArgs),
+    Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Plan(plan::PlanCommand),
     Submit(submit::SubmitArgs),
@@ -57,6 +59,7 @@ enum Command {
     Status(status::StatusArgs),
     Tasks(tasks::TasksArgs),
     Task(task::TaskArgs),
+    Gc(gc::GcArgs),
 }
 
 impl Cli {
@@ -84,12 +87,14 @@ impl Command {
     async fn run(self, config: &Config, output: Output) -> Result<Exit, Error> {
         match self {
             Self::Init(args) => init::run(args, config, output).await,
+            Self::Doctor(args) => doctor::run(args, config, output).await,
             Self::Plan(command) => plan::run(command, config, output).await,
             Self::Submit(args) => submit::run(args, config, output).await,
             Self::Run(args) => run::run(args, config, output).await,
             Self::Status(args) => status::run(args, config, output).await,
             Self::Tasks(args) => tasks::run(args, config, output).await,
             Self::Task(args) => task::run(args, config, output).await,
+            Self::Gc(args) => gc::run(args, config, output).await,
         }
     }
 

@@ -24,12 +24,14 @@ fn help() {
 
     Commands:
       init    Make the databases and control tables, where they are missing
+      doctor  Check the installation, or say what a job waits for, and what to do about it
       plan    Make a plan, or show one
       submit  Hand a plan to the workers, or let a paused job go on
       run     Submit a job, work on it with local worker processes, and end when it does
       status  Show all jobs, or how one of them stands
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
+      gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
           --json     Print the result, and an error, as JSON
@@ -49,6 +51,7 @@ fn help() {
       3 the job ended, or was paused, with tasks that are not done
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
+      8 `doctor` found a problem
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -65,12 +68,14 @@ fn long_help() {
 
     Commands:
       init    Make the databases and control tables, where they are missing
+      doctor  Check the installation, or say what a job waits for, and what to do about it
       plan    Make a plan, or show one
       submit  Hand a plan to the workers, or let a paused job go on
       run     Submit a job, work on it with local worker processes, and end when it does
       status  Show all jobs, or how one of them stands
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
+      gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
           --json
@@ -129,6 +134,7 @@ fn long_help() {
       3 the job ended, or was paused, with tasks that are not done
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
+      8 `doctor` found a problem
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }

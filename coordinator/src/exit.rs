@@ -18,6 +18,9 @@ use crate::output::Output;
 /// Width of an error on a terminal.
 const WIDTH: usize = 100;
 
+/// Exit code of `doctor` when it found a problem.
+const PROBLEM: u8 = 8;
+
 /// What went wrong, for the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +57,8 @@ pub(crate) enum Exit {
     Done,
     /// The job is not, or not wholly, done.
     Unfinished,
+    /// `doctor` found a problem.
+    Problem,
     /// A signal ended the command.
     Signal(u8),
 }
@@ -63,6 +68,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::SUCCESS,
             Exit::Unfinished => Self::from(Kind::Unfinished.code()),
+            Exit::Problem => Self::from(PROBLEM),
             // The way a shell reports a program that a signal ended.
             Exit::Signal(number) => Self::from(128 + number),
         }

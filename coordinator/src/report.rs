@@ -181,7 +181,7 @@ fn plain(message: &str, user: &str) -> String {
 }
 
 /// `… necessary to have the grant CREATE TABLE ON default.x. (ACCESS_DENIED) …`
-fn missing_grant(message: &str) -> Option<&str> {
+pub(crate) fn missing_grant(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("necessary to have the grant ")?;
     let end = rest.find(". (").unwrap_or(rest.len());
     Some(rest[..end].trim_end_matches('.'))

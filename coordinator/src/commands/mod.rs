@@ -1,5 +1,7 @@
 //! One file a command: its arguments, and `run`.
 
+pub(crate) mod doctor;
+pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod plan;
 pub(crate) mod run;

@@ -1,6 +1,7 @@
 """Configuration of ClickHouse: one set of values for the embedded engine and for a real server."""
 
 import hashlib
+import json
 import os
 from xml.etree import ElementTree
 
@@ -128,10 +129,22 @@ def _replicas(bed):
     ]
 
 
-def users(password):
-    """The administrator `default` (loopback, no password) and the least-privilege user."""
+def more_users(path):
+    """Users that a test asks for beside the two of every bed: a JSON file, name to list of grants."""
+    if not os.path.exists(path):
+        return {}
+    with open(path) as f:
+        return json.load(f)
+
+
+def users(password, more):
+    """The administrator `default` (loopback, no password), the least-privilege user, and `more`.
+
+    All but the administrator have the same password.
+    """
     networks = {"ip": ["127.0.0.1", "::1"]}
     common = {"networks": networks, "profile": "default", "quota": "default"}
+    limited = {USER: [f"GRANT {grant}" for grant in GRANTS], **more}
     return {
         "profiles": {"default": {}},
         "quotas": {"default": {}},
@@ -145,10 +158,13 @@ def users(password):
                 "show_named_collections": 1,
                 "show_named_collections_secrets": 1,
             },
-            USER: {
-                "password_sha256_hex": hashlib.sha256(password.encode()).hexdigest(),
-                **common,
-                "grants": {"query": [f"GRANT {grant}" for grant in GRANTS]},
+            **{
+                name: {
+                    "password_sha256_hex": hashlib.sha256(password.encode()).hexdigest(),
+                    **common,
+                    "grants": {"query": grants},
+                }
+                for name, grants in limited.items()
             },
         },
     }

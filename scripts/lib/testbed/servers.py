@@ -199,7 +199,8 @@ class ClickHouse(Server):
         # A file here, named by its full path, can be read by file() on both kinds of server.
         os.makedirs(os.path.join(self.data_dir, "user_files"), exist_ok=True)
         log_path = self.bed.file("log", f"{self.name}.server.log")
-        config.write_xml(self.users_path(), config.users(self.bed.state["password"]))
+        more = config.more_users(self.bed.file("more-users.json"))
+        config.write_xml(self.users_path(), config.users(self.bed.state["password"], more))
         config.write_xml(self.config_path(), {**config.shared_part(self.bed, log_path), **self.own_config()})
 
     def argv(self):

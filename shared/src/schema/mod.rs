@@ -16,4 +16,4 @@ pub use drift::{Drift, check as check_drift};
 pub use graph::{
     Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
 };
-pub use rewrite::{RewriteError, rewrite_source};
+pub use rewrite::{RewriteError, qualified_names, rewrite_source};

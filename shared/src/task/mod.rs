@@ -5,6 +5,7 @@ mod cursor;
 mod ids;
 mod job;
 mod manifest;
+mod parse;
 mod receipt;
 mod spec;
 mod state;

@@ -1,0 +1,235 @@
+//! The grants that each role needs: the one list, printed by `doctor --grants` and checked by `doctor`.
+//!
+//! Each line was taken away in a test, and the job failed naming it (`tests/e2e/grants.rs`).
+
+use std::collections::BTreeSet;
+
+use clap::ValueEnum;
+use longshore_shared::schema::Graph;
+use longshore_shared::sql::quote_identifier;
+use longshore_shared::task::{FilesSource, SourceFunction, TableName};
+use serde::Serialize;
+
+/// What a ClickHouse user does for Longshore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Makes the control tables, plans, submits and watches: `longshore`
+    Planner,
+    /// Loads: `longshore-worker`
+    Worker,
+    /// Looks only: `status`, `tasks`, `task`, `plan show`, `doctor`
+    Reader,
+}
+
+impl Role {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Planner, Self::Worker, Self::Reader];
+
+    /// As printed, and the user's name when none is given.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Planner => "planner",
+            Self::Worker => "worker",
+            Self::Reader => "reader",
+        }
+    }
+}
+
+/// What the grants are for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    /// Database of the control tables.
+    pub(crate) control: String,
+    /// Database of the staging tables.
+    pub(crate) staging: String,
+    /// Tables that rows end in, and their engines.
+    pub(crate) tables: Vec<(TableName, String)>,
+    /// Views that fire on them.
+    pub(crate) views: Vec<TableName>,
+    /// Tables that the views read besides.
+    pub(crate) read: Vec<TableName>,
+    /// How the files are read.
+    pub(crate) source: Option<SourceFunction>,
+    /// Named collection on the server.
+    pub(crate) collection: Option<String>,
+}
+
+impl Scope {
+    /// Adds a target with everything that depends on it.
+    #[must_use]
+    pub(crate) fn with_graph(mut self, graph: &Graph, read: Vec<TableName>) -> Self {
+        self.tables = graph.tables.iter().map(|t| (t.name.clone(), t.engine.clone())).collect();
+        self.views = graph.views.iter().map(|view| view.name.clone()).collect();
+        self.read = read;
+        self
+    }
+
+    /// Adds the files of a plan.
+    #[must_use]
+    pub(crate) fn with_source(mut self, source: &FilesSource) -> Self {
+        self.source = Some(source.function);
+        self.collection.clone_from(&source.named_collection);
+        self
+    }
+}
+
+/// One grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Grant {
+    /// `SELECT, INSERT`
+    pub(crate) privileges: String,
+    /// `` `longshore`.* ``, quoted.
+    pub(crate) on: String,
+    /// What for.
+    pub(crate) why: &'static str,
+}
+
+impl Grant {
+    /// The statement.
+    pub(crate) fn statement(&self, user: &str) -> String {
+        format!("GRANT {} ON {} TO {};", self.privileges, self.on, name(user))
+    }
+}
+
+/// Everything that a role needs.
+pub(crate) fn grants(role: Role, scope: &Scope) -> Vec<Grant> {
+    let mut list = List(Vec::new());
+    match role {
+        Role::Planner => planner(&mut list, scope),
+        Role::Worker => worker(&mut list, scope),
+        Role::Reader => reader(&mut list, scope),
+    }
+    list.0
+}
+
+struct List(Vec<Grant>);
+
+impl List {
+    fn add(&mut self, privileges: &str, on: impl Into<String>, why: &'static str) {
+        self.0.push(Grant { privileges: privileges.to_owned(), on: on.into(), why });
+    }
+
+    fn system(&mut self, table: &str, why: &'static str) {
+        self.add("SELECT", format!("system.{table}"), why);
+    }
+
+    fn engines<'a>(&mut self, engines: impl IntoIterator<Item = &'a str>, why: &'static str) {
+        for engine in engines {
+            self.add("TABLE ENGINE", engine, why);
+        }
+    }
+
+    fn source(&mut self, scope: &Scope) {
+        if let Some(function) = scope.source {
+            self.add("READ", source_type(function), "the files");
+        }
+        if let Some(collection) = &scope.collection {
+            self.add("NAMED COLLECTION", name(collection), "address and keys of the files");
+        }
+    }
+}
+
+fn planner(list: &mut List, scope: &Scope) {
+    let (control, staging) = (all_of(&scope.control), all_of(&scope.staging));
+    list.add("CREATE DATABASE, CREATE TABLE", &control, "init: the control tables");
+    list.add("SELECT, INSERT, ALTER UPDATE", &control, "plans, jobs and tasks");
+    list.add("CREATE DATABASE", &staging, "init: where workers stage");
+    list.add(
+        "CREATE TABLE, DROP TABLE, SELECT, INSERT",
+        &staging,
+        "a plan tries its staging tables and view clones, empty",
+    );
+    list.engines(["Atomic", "KeeperMap", "MergeTree", "ReplacingMergeTree"], "init");
+    let known = ["MergeTree", "ReplacingMergeTree"];
+    list.engines(
+        engines(scope).into_iter().filter(|engine| !known.contains(engine)),
+        "staging twins of the target's tables",
+    );
+    see_targets(list, scope);
+    list.source(scope);
+    list.system("view_refreshes", "views that run by the clock cannot be staged");
+    list.system("processes", "`run` shows what loads have read so far");
+}
+
+fn worker(list: &mut List, scope: &Scope) {
+    let (control, staging) = (all_of(&scope.control), all_of(&scope.staging));
+    list.add("SELECT, INSERT, ALTER UPDATE", &control, "tasks, leases, receipts");
+    list.add(
+        "ALTER DELETE",
+        format!("{}.workers", name(&scope.control)),
+        "a worker that leaves takes its row away",
+    );
+    list.add(
+        "CREATE TABLE, DROP TABLE, SELECT, INSERT, ALTER DELETE",
+        &staging,
+        "staging tables and view clones; a MOVE takes rows away from staging",
+    );
+    list.engines(engines(scope), "staging twins of the target's tables");
+    see_targets(list, scope);
+    for (table, engine) in &scope.tables {
+        if engine != "Null" {
+            list.add("INSERT", table.to_string(), "publish");
+        }
+    }
+    list.source(scope);
+    list.system("parts", "what is staged, and what is in the target already");
+    list.system("processes", "the fence: nothing of an older attempt runs any more");
+    list.system("query_log", "how a statement ended whose answer was lost");
+    list.system("merge_tree_settings", "how long a merged part can be proved");
+    list.system("server_settings", "loads are fitted to the server's memory");
+}
+
+fn reader(list: &mut List, scope: &Scope) {
+    list.add("SELECT", all_of(&scope.control), "plans, jobs, tasks, receipts");
+    list.add("SHOW TABLES", all_of(&scope.staging), "doctor: staging tables that were left");
+    see_targets(list, scope);
+    for table in [
+        "processes",
+        "parts",
+        "disks",
+        "merge_tree_settings",
+        "server_settings",
+        "view_refreshes",
+        "named_collections",
+    ] {
+        list.system(table, "doctor");
+    }
+}
+
+/// Definitions of the tables and views of the target, and what the views read besides.
+fn see_targets(list: &mut List, scope: &Scope) {
+    for (table, _) in &scope.tables {
+        list.add("SHOW COLUMNS", table.to_string(), "its definition is compared before each load");
+    }
+    for view in &scope.views {
+        list.add("SHOW COLUMNS", view.to_string(), "its query is compared before each load");
+    }
+    for table in &scope.read {
+        list.add("SELECT", table.to_string(), "a view reads it");
+    }
+}
+
+fn engines(scope: &Scope) -> BTreeSet<&str> {
+    scope.tables.iter().map(|(_, engine)| engine.as_str()).collect()
+}
+
+fn all_of(database: &str) -> String {
+    format!("{}.*", name(database))
+}
+
+/// A name as a person would write it.
+pub(crate) fn name(text: &str) -> String {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_plain && !text.is_empty() { text.to_owned() } else { quote_identifier(text) }
+}
+
+fn source_type(function: SourceFunction) -> &'static str {
+    match function {
+        SourceFunction::S3 | SourceFunction::Gcs => "S3",
+        SourceFunction::Azure => "AZURE",
+        SourceFunction::Url => "URL",
+        SourceFunction::File => "FILE",
+        SourceFunction::Hdfs => "HDFS",
+    }
+}

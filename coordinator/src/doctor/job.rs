@@ -1,0 +1,328 @@
+//! A job in plain words: what stands still, why, and the next command.
+
+use std::collections::HashMap;
+
+use longshore_shared::store::{Census, TaskBrief, TaskStore, WorkerRecord, census, find_tasks};
+use longshore_shared::task::{Epoch, Job, JobState, StateName, TaskId, WorkerId};
+use serde::Serialize;
+
+use super::leftovers::{Running, running};
+use super::{Finding, Level};
+use crate::exit::Error;
+use crate::session::Session;
+use crate::text;
+
+/// Tasks shown of each kind; a job that failed as a whole has thousands alike.
+const TASKS_MAX: usize = 10;
+/// Characters of a cause.
+const CAUSE_CHARS_MAX: usize = 400;
+
+const JOB: &str = "job";
+const TASK: &str = "task";
+const WORKERS: &str = "workers";
+
+/// A task that somebody works on, or should. Keys are only ever added.
+#[derive(Debug, Serialize)]
+pub(crate) struct OpenTask {
+    task_id: String,
+    state: StateName,
+    epoch: u64,
+    attempts: u32,
+    deaths: u32,
+    worker: String,
+    /// By the server's clock; nothing when the worker has left.
+    heartbeat_age_ms: Option<i64>,
+    lapsed: bool,
+    queries: Vec<QueryLine>,
+}
+
+/// A statement of a task that runs now.
+#[derive(Debug, Serialize)]
+struct QueryLine {
+    query_id: String,
+    step: String,
+    elapsed_secs: f64,
+    rows_read: u64,
+    rows_written: u64,
+}
+
+/// Everything read of a job at one moment.
+pub(crate) struct Look {
+    job: Job,
+    census: Census,
+    workers: HashMap<WorkerId, WorkerRecord>,
+    owned: Vec<TaskBrief>,
+    ended_badly: Vec<TaskBrief>,
+    waiting: Vec<TaskBrief>,
+    running: Vec<Running>,
+}
+
+/// Reads what is needed to judge a job.
+pub(crate) async fn look(session: &Session, job: Job) -> Result<Look, Error> {
+    let store = &session.store;
+    let census = census(store, &job).await?;
+    let of = |states: &'static [StateName]| find_tasks(store, &job, states, TASKS_MAX);
+    let mut ended_badly = of(&[StateName::Quarantined]).await?;
+    ended_badly.extend(of(&[StateName::Failed]).await?);
+    let owned = of(&[StateName::Claimed, StateName::Publishing]).await?;
+    let mut waiting = Vec::new();
+    if !job.state.is_terminal() && census.pending > 0 {
+        waiting = of(&[StateName::Pending]).await?;
+        waiting.retain(|task| !task.error.is_empty());
+    }
+    let workers =
+        store.workers().await?.into_iter().map(|worker| (worker.id.clone(), worker)).collect();
+    // Only part of the picture: without the grant the rest is told all the same.
+    let prefix = format!("{}-", job.id);
+    let running = running(&session.server, &prefix).await.unwrap_or_default();
+    Ok(Look { job, census, workers, owned, ended_badly, waiting, running })
+}
+
+impl Look {
+    /// What to know and what to do, the whole job first.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut found = vec![self.job_itself()];
+        found.extend(self.crew());
+        found.extend(self.ended_badly.iter().map(bad_end));
+        let (shown, all) = (self.ended_badly.len() as u64, self.census.unfinished());
+        if all > shown {
+            let message = format!("and {} more that ended so", text::plural(all - shown, "task"));
+            let states = "failed,quarantined";
+            let remedy = format!("longshore tasks {} --state {states} --limit {all}", self.job.id);
+            found.push(Finding::problem(TASK, message, remedy));
+        }
+        found.extend(self.owned.iter().map(|task| self.in_hands(task)));
+        found.extend(self.waiting.iter().map(|task| self.waits(task)));
+        found
+    }
+
+    /// The tasks in workers' hands.
+    pub(crate) fn open_tasks(&self) -> Vec<OpenTask> {
+        let open = |task: &TaskBrief| {
+            let worker = self.workers.get(&task.worker);
+            OpenTask {
+                task_id: task.id.to_string(),
+                state: task.state,
+                epoch: task.epoch,
+                attempts: task.attempts,
+                deaths: task.deaths,
+                worker: task.worker.to_string(),
+                heartbeat_age_ms: worker.map(|worker| worker.age_ms),
+                lapsed: worker.is_none_or(WorkerRecord::has_lapsed),
+                queries: self.queries(task).map(QueryLine::from).collect(),
+            }
+        };
+        self.owned.iter().map(open).collect()
+    }
+
+    fn live(&self) -> u64 {
+        self.workers.values().filter(|worker| !worker.has_lapsed()).count() as u64
+    }
+
+    fn job_itself(&self) -> Finding {
+        let Job { id, state, .. } = &self.job;
+        let done = format!(
+            "{} of {} done",
+            text::count(self.census.done),
+            text::plural(self.census.total, "task")
+        );
+        match state {
+            JobState::Planned => Finding::warning(
+                JOB,
+                "it is planned and not submitted, so no worker touches it",
+                format!("longshore submit {id}"),
+            ),
+            JobState::Running => Finding::ok(JOB, format!("it runs: {done}")),
+            JobState::Completed => Finding::ok(JOB, format!("it is completed: {done}")),
+            JobState::Paused => {
+                let message = format!("it is paused ({done}): {}", self.reason());
+                let mut remedy = cure(&self.job.reason).unwrap_or("mend the cause").to_owned();
+                if let Some(grant) = crate::report::missing_grant(&self.job.reason) {
+                    let user = grantee(&self.job.reason).unwrap_or("USER");
+                    remedy = format!("GRANT {grant} TO {};", super::grants::name(user));
+                }
+                Finding::problem(JOB, message, format!("{remedy}\nlongshore submit {id}"))
+            }
+            JobState::Failed => {
+                let message = format!("it has ended with {done}, and {}", self.bad_counts());
+                let remedy = format!("longshore tasks {id} --state failed,quarantined");
+                Finding::problem(JOB, message, remedy)
+            }
+            JobState::Cancelled => {
+                let message = format!("it was cancelled with {done}");
+                Finding::warning(JOB, message, "plan the files again to load what is missing")
+            }
+        }
+    }
+
+    fn bad_counts(&self) -> String {
+        let Census { failed, quarantined, .. } = self.census;
+        format!("{} failed, {} quarantined", text::count(failed), text::count(quarantined))
+    }
+
+    fn reason(&self) -> String {
+        let reason = text::line(&self.job.reason, CAUSE_CHARS_MAX);
+        if reason.is_empty() { "by an operator".to_owned() } else { reason }
+    }
+
+    /// Is anybody there to work on it?
+    fn crew(&self) -> Option<Finding> {
+        if self.job.state != JobState::Running {
+            return None;
+        }
+        let live = self.live();
+        if live == 0 {
+            let message = if self.workers.is_empty() {
+                "no worker is running".to_owned()
+            } else {
+                let last = self.workers.values().map(|worker| worker.age_ms).min();
+                let ago = text::duration_ms(last.unwrap_or_default());
+                format!("no worker is running: the last heartbeat was {ago} ago")
+            };
+            let remedy = format!("longshore-worker --job {}", self.job.id);
+            return Some(Finding::problem(WORKERS, message, remedy));
+        }
+        let hands = self.census.claimed + self.census.publishing;
+        let message = format!(
+            "{} alive, {} in hand",
+            text::plural(live, "worker"),
+            text::plural(hands, "task")
+        );
+        Some(Finding::ok(WORKERS, message))
+    }
+
+    /// A task that a worker owns, live or not.
+    fn in_hands(&self, task: &TaskBrief) -> Finding {
+        let (id, worker) = (&task.id, self.workers.get(&task.worker));
+        let doing = match task.state {
+            StateName::Publishing => "is being published",
+            _ => "is being loaded",
+        };
+        let queries: Vec<String> = self.queries(task).map(query_words).collect();
+        let queries =
+            if queries.is_empty() { "no query of it runs".to_owned() } else { queries.join("; ") };
+        let Some(live) = worker.filter(|worker| !worker.has_lapsed()) else {
+            let since = match worker {
+                Some(worker) => {
+                    format!("whose heartbeat stopped {} ago", text::duration_ms(worker.age_ms))
+                }
+                None => "which has left".to_owned(),
+            };
+            let message = format!("{id} {doing} by worker {}, {since}; {queries}", task.worker);
+            return if self.job.state.is_terminal() || self.live() > 0 {
+                let remedy = "nothing: another worker takes it over";
+                Finding::warning(TASK, message, remedy).about(id.to_string())
+            } else {
+                let remedy = format!(
+                    "longshore-worker --job {}   (takes it over; no worker is running)",
+                    id.job
+                );
+                Finding::problem(TASK, message, remedy).about(id.to_string())
+            };
+        };
+        let message = format!(
+            "{id} {doing} by worker {} (heartbeat {} ago); {queries}",
+            task.worker,
+            text::duration_ms(live.age_ms)
+        );
+        Finding::ok(TASK, message).about(id.to_string())
+    }
+
+    fn waits(&self, task: &TaskBrief) -> Finding {
+        let attempts = text::plural(task.attempts.into(), "attempt");
+        let message = format!(
+            "{} waits for its next attempt after {attempts} of {}: {}",
+            task.id,
+            self.job.spec.limits.attempts_max,
+            text::line(&task.error, CAUSE_CHARS_MAX)
+        );
+        let remedy = cure(&task.error).unwrap_or("nothing: a worker tries it again").to_owned();
+        Finding::warning(TASK, message, remedy).about(task.id.to_string())
+    }
+
+    fn queries<'a>(&'a self, task: &'a TaskBrief) -> impl Iterator<Item = &'a Running> {
+        self.running.iter().filter(|query| {
+            TaskId::of_query(&query.query_id)
+                .is_some_and(|(id, epoch, _)| id == task.id && epoch == Epoch(task.epoch))
+        })
+    }
+}
+
+/// A task that will not be tried again.
+fn bad_end(task: &TaskBrief) -> Finding {
+    let (id, cause) = (&task.id, text::line(&task.error, CAUSE_CHARS_MAX));
+    if task.state == StateName::Quarantined {
+        let message = format!(
+            "{id} is quarantined: it could not be proved whether its rows are in the target. {cause}"
+        );
+        let remedy = format!(
+            "longshore task {id}\n\
+             Its manifest names the parts, its staging tables are kept. Load nothing of it again before \
+             you know what is in the target."
+        );
+        return Finding::problem(TASK, message, remedy).about(id.to_string());
+    }
+    let attempts = text::plural(task.attempts.into(), "attempt");
+    let message = format!("{id} failed after {attempts}, nothing of it is in the target: {cause}");
+    let remedy = format!(
+        "longshore task {id}   (its files)\n\
+         {}, then plan these files as a job of their own: longshore plan files --files LIST",
+        cure(&task.error).unwrap_or("mend the cause")
+    );
+    Finding::problem(TASK, message, remedy).about(id.to_string())
+}
+
+impl From<&Running> for QueryLine {
+    fn from(query: &Running) -> Self {
+        let step = TaskId::of_query(&query.query_id).map_or("", |(_, _, step)| step);
+        Self {
+            query_id: query.query_id.clone(),
+            step: step.to_owned(),
+            elapsed_secs: query.elapsed,
+            rows_read: query.read_rows,
+            rows_written: query.written_rows,
+        }
+    }
+}
+
+fn query_words(query: &Running) -> String {
+    let line = QueryLine::from(query);
+    format!(
+        "its {} has run for {:.1}s, {} read",
+        line.step,
+        line.elapsed_secs,
+        text::plural(line.rows_read, "row")
+    )
+}
+
+/// What to do about a cause that is known by its words.
+fn cure(cause: &str) -> Option<&'static str> {
+    let says = |words: &str| cause.contains(words);
+    if says("was changed after the plan") || says("is not there any more as it was planned") {
+        return Some("the files changed: plan them again");
+    }
+    if says("plan again") {
+        return Some("a table or view changed: undo it, or plan again");
+    }
+    if says("MEMORY_LIMIT_EXCEEDED") {
+        return Some("smaller chunks (plan files --chunk-bytes) or more memory for the server");
+    }
+    if says("TOO_MANY_PARTS") {
+        return Some("let merges catch up: longshore doctor --target TABLE");
+    }
+    if says("There is no named collection") {
+        return Some("make the named collection on the server again");
+    }
+    None
+}
+
+/// `…Exception: USER: Not enough privileges…`
+fn grantee(message: &str) -> Option<&str> {
+    let (head, _) = message.split_once(": Not enough privileges")?;
+    head.rsplit(": ").next()
+}
+
+/// The level of a whole look, for its exit code.
+pub(crate) fn has_problem(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.level == Level::Problem)
+}

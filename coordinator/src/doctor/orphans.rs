@@ -1,0 +1,100 @@
+//! What was left behind, told by `doctor`. Finding it is `leftovers`; removing it is `gc`.
+
+use std::time::Duration;
+
+use longshore_shared::config::Config;
+use longshore_shared::store::StoreError;
+
+use super::leftovers::{self, Why};
+use super::{Finding, Level, unseen};
+use crate::session::Session;
+use crate::text;
+
+const STAGING: &str = "staging";
+const WORKERS: &str = "worker rows";
+const ROWS: &str = "task rows";
+const QUERIES: &str = "queries";
+
+/// Task rows that a look may list: each costs the server a read of its key.
+const SCAN_MAX: u64 = 50_000;
+
+/// Looks for everything that nobody needs.
+pub(crate) async fn check(session: &Session, age: Duration, config: &Config) -> Vec<Finding> {
+    let told = |check, found: Result<Finding, StoreError>| {
+        found.unwrap_or_else(|error| unseen(check, Level::Warning, &error.into(), config))
+    };
+    vec![
+        told(STAGING, staging(session, age).await),
+        told(WORKERS, workers(session, age).await),
+        told(ROWS, rows(session).await),
+        told(QUERIES, queries(session).await),
+    ]
+}
+
+async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError> {
+    let found = leftovers::staging(session, age).await?;
+    let database = session.server.staging();
+    if !found.foreign.is_empty() {
+        let message = format!(
+            "{} in `{database}` are not Longshore's, as `{}`; they are never touched",
+            text::plural(found.foreign.len() as u64, "table"),
+            found.foreign[0]
+        );
+        let remedy = "give the staging tables a database of their own (--staging-database)";
+        return Ok(Finding::warning(STAGING, message, remedy));
+    }
+    if found.leftovers.is_empty() {
+        return Ok(Finding::ok(STAGING, format!("nothing is left over in `{database}`")));
+    }
+    let count = text::plural(found.leftovers.len() as u64, "table");
+    let message = format!("{count} in `{database}` belong to nothing that goes on");
+    let foreign = found.leftovers.iter().all(|left| left.why == Why::UnknownJob);
+    let remedy = if foreign { "longshore gc --unknown-jobs" } else { "longshore gc" };
+    Ok(Finding::warning(STAGING, message, remedy))
+}
+
+async fn workers(session: &Session, age: Duration) -> Result<Finding, StoreError> {
+    let stale = leftovers::workers(session, age).await?;
+    if stale.is_empty() {
+        return Ok(Finding::ok(WORKERS, "none is left over"));
+    }
+    let count = text::plural(stale.len() as u64, "row");
+    let message = format!("{count} of workers that died more than {} ago", text::seconds(age));
+    Ok(Finding::warning(WORKERS, message, "longshore gc"))
+}
+
+async fn rows(session: &Session) -> Result<Finding, StoreError> {
+    let jobs = leftovers::jobs(session).await?;
+    let tasks: u64 = jobs.values().map(|job| u64::from(job.tasks)).sum();
+    let unknown = leftovers::unknown_rows(session, &jobs, tasks <= SCAN_MAX).await?;
+    let Some((first, rows)) = unknown.iter().next() else {
+        let message = if tasks <= SCAN_MAX {
+            "each belongs to a job".to_owned()
+        } else {
+            format!("not listed, there are {}; each cursor belongs to a job", text::count(tasks))
+        };
+        return Ok(Finding::ok(ROWS, message));
+    };
+    let message = format!(
+        "{} ({first}: {} rows) was being planned and is not finished",
+        text::plural(unknown.len() as u64, "job"),
+        text::count(*rows)
+    );
+    let remedy = "run the same `longshore plan` again: it goes on where it stopped";
+    Ok(Finding::warning(ROWS, message, remedy))
+}
+
+async fn queries(session: &Session) -> Result<Finding, StoreError> {
+    let ownerless = leftovers::ownerless(session).await?;
+    let Some(first) = ownerless.first() else {
+        return Ok(Finding::ok(QUERIES, "each that runs for a task has a live worker"));
+    };
+    let message = format!(
+        "{} of tasks run without a live worker, as {} for {:.0}s",
+        text::plural(ownerless.len() as u64, "statement"),
+        first.query_id,
+        first.elapsed
+    );
+    let remedy = "nothing: whoever takes the task over stops them first";
+    Ok(Finding::warning(QUERIES, message, remedy))
+}
