@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use longshore_tests::{Proxy, Scene, Verdict};
+use longshore_tests::{LONG_LEASE, Proxy, Scene, Verdict};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::Mutex;
@@ -21,7 +21,9 @@ fn with_lost(words: &'static str, times: u32, verdict: Verdict) -> (Scene, Strin
         let is_one = request.contains(words) && counted.fetch_add(1, Ordering::Relaxed) < times;
         if is_one { verdict.clone() } else { Verdict::Pass }
     });
-    scene.worker(&job).env("CLICKHOUSE_URL", proxy.url()).run();
+    // Nobody may take over because the machine is busy: then a load would rightly be sent again.
+    let worker = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
+    worker.env("CLICKHOUSE_URL", proxy.url()).run();
     assert!(seen.load(Ordering::Relaxed) >= times, "{what}: no such request");
     settle(&scene, &job, &what);
     (scene, job)
