@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use clickhouse::Row;
+use longshore_shared::clickhouse::Failure;
 use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
 use longshore_shared::planted::{Bug, planted};
@@ -22,6 +23,9 @@ use crate::staging;
 use crate::trouble::Trouble;
 
 const WAIT_PAUSE: Duration = Duration::from_millis(100);
+const UNKNOWN_TABLE: i32 = 60;
+/// Each round is lost to one late RENAME of an earlier owner, and there are few of those.
+const RENAME_TRIES: u32 = 5;
 
 #[derive(Deserialize, Row)]
 struct Running {
@@ -99,6 +103,24 @@ async fn kill(worker: &Worker, prefix: &str, below: Epoch) -> Result<(), Trouble
 
 /// Gives the staging tables of a publishing task the names of this epoch, and drops the clones.
 async fn rename_set(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<(), Trouble> {
+    let mut tries = 0;
+    while let Err(failure) = rename_older(worker, claim, manifest).await? {
+        tries += 1;
+        if tries == RENAME_TRIES {
+            return Err(failure.into());
+        }
+        // A late RENAME of an owner in between came first: the table has another older name now.
+        tracing::info!(error = %failure, "a staging table was renamed meanwhile, looking again");
+    }
+    Ok(())
+}
+
+/// One round over the staging tables; the inner error is that of a table that was gone.
+async fn rename_older(
+    worker: &Worker,
+    claim: &Claim,
+    manifest: &Manifest,
+) -> Result<Result<(), Failure>, Trouble> {
     let server = &worker.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     for found in staging::list(worker, &claim.task.id.staging_prefix()).await? {
@@ -114,15 +136,20 @@ async fn rename_set(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Resu
             continue;
         };
         let name = names.named(&table.suffix).table;
-        if found.name != name {
-            server
-                .call(sql::RENAME_TABLE)
-                .name("database", server.staging())
-                .name("from", &found.name)
-                .name("to", &name)
-                .execute()
-                .await?;
+        if found.name == name {
+            continue;
+        }
+        let renamed = server
+            .call(sql::RENAME_TABLE)
+            .name("database", server.staging())
+            .name("from", &found.name)
+            .name("to", &name)
+            .execute()
+            .await;
+        match renamed {
+            Err(failure) if failure.code() == Some(UNKNOWN_TABLE) => return Ok(Err(failure)),
+            renamed => drop(renamed?),
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }

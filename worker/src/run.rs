@@ -189,6 +189,10 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
             _ => Remedy::LetGo,
         },
     };
+    // A worker that was fenced off finds its tables gone: that is no fault of the job.
+    if worker.lease.check().is_err() {
+        return "let go";
+    }
     let limits = &claim.job.spec.limits;
     let attempts = claim.task.progress.attempts;
     let used_up = attempts >= limits.attempts_max;

@@ -38,6 +38,9 @@ pub(crate) enum Trouble {
     /// The outcome of a move cannot be proved.
     #[error("{0}")]
     Unprovable(String),
+    /// A MOVE was sent and left no trace. It may act later, so the task goes on in a new epoch only.
+    #[error("a MOVE was not answered and left no trace; the task goes on in a new epoch")]
+    Unsettled,
     /// A task row is missing in the store.
     #[error("task {0} is missing in the task table; the job cannot be completed without it")]
     TaskMissing(TaskId),
@@ -81,7 +84,9 @@ impl Trouble {
             Self::Drift(_) | Self::View(..) | Self::Store(_) | Self::TaskMissing(_) => {
                 Remedy::PauseJob
             }
-            Self::NotOurs | Self::Illegal(_) | Self::Unprovable(_) => Remedy::LetGo,
+            Self::NotOurs | Self::Illegal(_) | Self::Unprovable(_) | Self::Unsettled => {
+                Remedy::LetGo
+            }
         }
     }
 }

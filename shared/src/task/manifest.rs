@@ -7,7 +7,7 @@ use super::TableName;
 
 /// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
 /// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Part {
     /// Identity of the part.
     pub uuid: Uuid,
@@ -18,7 +18,7 @@ pub struct Part {
 }
 
 /// One line: a partition of a staging table and the parts in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Line {
     /// `partition_id` as in `system.parts`.
     pub partition: String,
@@ -34,7 +34,7 @@ impl Line {
 }
 
 /// A staging table, its target, and what is in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StagedTable {
     /// Name of the staging table without the prefix of its epoch: a take-over renames it.
     pub suffix: String,
@@ -61,7 +61,7 @@ impl StagedTable {
 }
 
 /// What one task moves: one entry a staged table, the base table first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Manifest {
     /// Server time when it was taken, in milliseconds since 1970: no move of it is older.
     pub taken_ms: i64,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Epoch, Manifest, Stamp, TaskId, WorkerId};
 
 /// Who acts on a task, and on which server its staging tables are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// The worker process.
     pub worker: WorkerId,
@@ -18,7 +18,7 @@ pub struct Owner {
 }
 
 /// Where a task stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TaskState {
     /// Nobody acts on it. Claimable once its pause (`delay_ms` after the last change) is over.
     Pending {
@@ -173,7 +173,7 @@ pub enum TaskEvent {
 }
 
 /// Everything of a task that changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Progress {
     /// Where it stands.
     pub state: TaskState,
