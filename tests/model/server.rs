@@ -210,7 +210,8 @@ impl State {
 
     /// The server dies: nothing runs any more. With `halves` each MOVE has put its part into the
     /// target and not taken it out of staging yet. Of several MOVEs of one part only one can have
-    /// come so far: the part is locked, and the others find it gone (measured).
+    /// come so far: concurrent MOVEs of one partition were measured to exclude each other (ENGINE B);
+    /// that they do so when the server dies in the middle is taken for granted here.
     pub(crate) fn server_dies(&mut self, halves: bool) {
         let mut half: Vec<(u8, u8, u8)> = Vec::new();
         for run in std::mem::take(&mut self.running) {
