@@ -77,6 +77,7 @@ fn server() -> Server {
         url: bed.clickhouse_url,
         user: bed.user,
         password: SecretString::from(bed.password),
+        ca_file: None,
         control: "longshore".into(),
         staging: "longshore_staging".into(),
     };

@@ -16,6 +16,7 @@ mod program;
 mod proxy;
 mod scene;
 mod sql;
+mod tls;
 mod wait;
 mod wire;
 
@@ -28,5 +29,6 @@ pub use program::{Finished, Program, Running};
 pub use proxy::{Proxy, Verdict};
 pub use scene::{EVENTS, LONG_LEASE, Scene};
 pub use sql::{Admin, literal, name};
+pub use tls::{Authority, TlsFront};
 pub use wait::{DEADLINE, wait_for, within};
 pub use wire::{End, Flow, Toxics, Wire, http_answer};
