@@ -1,3 +1,4 @@
 //! What Longshore takes for granted about the server, asked of the server itself.
 
+mod grants;
 mod quoting;
