@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use longshore_tests::{OwnBed, Program, Scene};
 
@@ -61,7 +61,9 @@ struct Life<'a> {
 
 impl Life<'_> {
     fn run(&mut self, program: Program, code: i32) -> String {
+        let begin = Instant::now();
         let ended = program.env("LONGSHORE_LOG", LOUDEST).run().exits_with(code);
+        println!("program {} took {:?}", self.said.len(), begin.elapsed());
         self.said.push(format!("{ended}"));
         ended.stdout
     }
