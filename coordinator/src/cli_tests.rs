@@ -101,6 +101,10 @@ fn long_help() {
               in $CREDENTIALS_DIRECTORY. There is no flag for the password itself: everybody on the
               machine can read a process's arguments.
 
+          --ca-file <FILE>
+              File with the certificates (PEM) of the only authorities that are trusted to sign the
+              server's, instead of the system's [env: CLICKHOUSE_CA_FILE]
+
           --database <NAME>
               Database of the control tables [env: LONGSHORE_DATABASE]
 

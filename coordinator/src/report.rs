@@ -102,6 +102,10 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
             let message = format!("cannot reach ClickHouse at {url}: {words}");
             return reach(Report::new(Kind::Unreachable, message));
         }
+        FailureKind::Tls => {
+            let message = format!("no trusted way to ClickHouse at {url}: {words}");
+            return Report::new(Kind::Unreachable, message);
+        }
         FailureKind::Unknown => {
             let message = format!("no usable answer from ClickHouse at {url}: {words}");
             return reach(Report::new(Kind::Unreachable, message));

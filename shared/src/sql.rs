@@ -28,6 +28,7 @@ macro_rules! catalogue {
 
 catalogue! {
     BEAT_WORKER = "beat_worker",
+    CHECK_SYNTAX = "check_syntax",
     COUNT_CURSOR_ROWS = "count_cursor_rows",
     COUNT_QUERIES = "count_queries",
     COUNT_TASK_ROWS = "count_task_rows",
@@ -95,27 +96,38 @@ impl Statement {
             .filter(|line| !line.trim_start().starts_with("--"))
             .collect::<Vec<_>>()
             .join("\n");
-        let mut rendered = body.trim().to_owned();
-        for binding in bindings {
-            let (placeholder, quoted) = match binding {
-                Binding::Name(key, value) => {
-                    (format!("{{{key}:Identifier}}"), quote_identifier(value))
+        // One pass: what a name or literal holds is never looked at again.
+        let (mut rendered, mut rest, mut filled) = (String::new(), body.trim(), 0);
+        while let Some((before, from)) = rest.find('{').map(|at| rest.split_at(at)) {
+            let (place, after) = from.split_at(from.find('}').map_or(from.len(), |end| end + 1));
+            rendered.push_str(before);
+            match self.fill(place, bindings) {
+                Some(quoted) => {
+                    rendered.push_str(&quoted);
+                    filled += 1;
                 }
-                Binding::Text(key, value) => (format!("{{{key}:Literal}}"), quote_literal(value)),
-            };
-            assert!(
-                rendered.contains(&placeholder),
-                "{}: no {placeholder} in the statement",
-                self.name
-            );
-            rendered = rendered.replace(&placeholder, &quoted);
+                None => rendered.push_str(place),
+            }
+            rest = after;
         }
-        assert!(
-            !rendered.contains(":Identifier}") && !rendered.contains(":Literal}"),
-            "{}: a name or literal was not given",
-            self.name
-        );
+        rendered.push_str(rest);
+        assert!(filled >= bindings.len(), "{}: a name or literal has no place", self.name);
         rendered
+    }
+
+    /// What stands in a place of the text; none for a parameter of the server.
+    fn fill(&self, place: &str, bindings: &[Binding<'_>]) -> Option<String> {
+        let (key, kind) = place.trim_matches(['{', '}']).split_once(':')?;
+        let found = bindings.iter().find_map(|binding| match (kind, binding) {
+            ("Identifier", Binding::Name(name, value)) if *name == key => {
+                Some(quote_identifier(value))
+            }
+            ("Literal", Binding::Text(name, value)) if *name == key => Some(quote_literal(value)),
+            _ => None,
+        });
+        let is_ours = matches!(kind, "Identifier" | "Literal");
+        assert!(!is_ours || found.is_some(), "{}: {place} was not given", self.name);
+        found
     }
 }
 
@@ -173,6 +185,25 @@ fn quote(text: &str, delimiter: char) -> String {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_name_that_looks_like_a_place_stays_a_name() {
+        let bindings = [
+            Binding::Name("staging", "{table:Identifier}"),
+            Binding::Name("table", "{partition:Literal}"),
+            Binding::Text("partition", "'{target:Identifier}"),
+            Binding::Name("database", "x:Identifier}"),
+            Binding::Name("target", "`"),
+        ];
+        let text = MOVE_PARTITION.render(&bindings);
+        for quoted in [
+            "`{table:Identifier}`.`{partition:Literal}`",
+            r"'\'{target:Identifier}'",
+            r"`x:Identifier}`.`\``",
+        ] {
+            assert!(text.contains(quoted), "{text}");
+        }
+    }
 
     #[test]
     fn every_file_is_in_the_catalogue_and_back() {

@@ -1,7 +1,6 @@
 //! Opens the log: messages on standard error, as lines for people or as JSON for machines.
 //!
-//! Standard output belongs to results alone. Texts that come from a server pass through
-//! [`crate::redact`] before they get here.
+//! Standard output belongs to results alone. Every message passes through [`crate::redact`].
 
 use std::io::IsTerminal;
 
@@ -37,7 +36,7 @@ pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Scrubbed)
         .with_ansi(colour);
     // A second call in one process (tests) keeps the first log.
     let _ = match config.log.format {
@@ -48,6 +47,22 @@ pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
         tracing::warn!("{warning}");
     }
     Ok(())
+}
+
+/// Standard error without secrets: whatever a library below says at `trace`, no secret is in it.
+struct Scrubbed;
+
+impl std::io::Write for Scrubbed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // One event comes as one piece.
+        let text = crate::redact::scrub(&String::from_utf8_lossy(bytes));
+        std::io::stderr().write_all(text.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// A plain level is meant for Longshore: the libraries below it say too much at `debug`.

@@ -1,5 +1,6 @@
 //! What Longshore takes for granted about the server, asked of the server itself.
 
+mod grants;
 mod parts;
 mod quoting;
 
@@ -13,6 +14,7 @@ fn server(bed: &Bed) -> Server {
         url: bed.clickhouse_url.clone(),
         user: bed.user.clone(),
         password: SecretString::from(bed.password.clone()),
+        ca_file: None,
         control: "longshore".into(),
         staging: "longshore_staging".into(),
     };

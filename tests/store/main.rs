@@ -27,6 +27,7 @@ impl Tables {
             url: bed.clickhouse_url.clone(),
             user: bed.user,
             password: SecretString::from(bed.password),
+            ca_file: None,
             control: format!("longshore_t{mark}"),
             staging: format!("longshore_s{mark}"),
         };

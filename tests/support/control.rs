@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::scene::Scene;
-use crate::sql::name;
+use crate::sql::{literal, name};
 
 /// What a test looks at in a task's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,31 @@ pub struct TaskRow {
     pub rows: u64,
     /// Cause of the last failure.
     pub error: String,
+}
+
+impl Scene {
+    /// All rows of all control tables, and every statement that Longshore sent: the place and the
+    /// text.
+    pub fn everything_written(&self) -> Vec<(String, String)> {
+        self.admin.run("SYSTEM FLUSH LOGS query_log");
+        let tables = self.admin.column(&format!(
+            "SELECT name FROM system.tables WHERE database = {}",
+            literal(&self.control)
+        ));
+        let mut places: Vec<(String, String)> = tables
+            .iter()
+            .map(|table| {
+                let whole = format!("{}.{}", name(&self.control), name(table));
+                let rows = self.admin.bytes(&format!("SELECT * FROM {whole} FORMAT RowBinary"));
+                (format!("table {table}"), String::from_utf8_lossy(&rows).into_owned())
+            })
+            .collect();
+        let user = literal(&self.bed.user);
+        let log = format!("SELECT * FROM system.query_log WHERE user = {user} FORMAT JSONEachRow");
+        let rows = self.admin.bytes(&log);
+        places.push(("query_log".into(), String::from_utf8_lossy(&rows).into_owned()));
+        places
+    }
 }
 
 /// All tasks of a scene's jobs, in order of key.

@@ -8,13 +8,21 @@ use crate::http::{agent, encode, send};
 #[derive(Debug, Clone)]
 pub struct Admin {
     url: String,
+    user: String,
+    password: String,
     agent: Agent,
 }
 
 impl Admin {
     /// The administrator of the server at this address.
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), agent: agent() }
+        Self::of(url, "default", "")
+    }
+
+    /// Another user of the server, to see what they may not do.
+    pub fn of(url: &str, user: &str, password: &str) -> Self {
+        let (url, user, password) = (url.to_owned(), user.to_owned(), password.to_owned());
+        Self { url, user, password, agent: agent() }
     }
 
     /// Runs a statement; the answer as text without its last line break.
@@ -87,7 +95,8 @@ impl Admin {
             url = format!("{url}&{name}={}", encode(value, b""));
         }
         let request = http::Request::post(url)
-            .header("X-ClickHouse-User", "default")
+            .header("X-ClickHouse-User", &self.user)
+            .header("X-ClickHouse-Key", &self.password)
             .body(statement.as_bytes().to_vec())
             .expect("a well-formed request");
         match send(&self.agent, request)? {

@@ -118,7 +118,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Keys(_) | Self::Store(StoreError::NotInitialised(_)) => 2,
             Self::Server(failure) | Self::Store(StoreError::Failure(failure))
-                if matches!(failure.kind, Kind::Unreachable | Kind::Unknown) =>
+                if matches!(failure.kind, Kind::Unreachable | Kind::Tls | Kind::Unknown) =>
             {
                 5
             }

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::schema::Column;
-use longshore_shared::sql::{quote_identifier, quote_list};
+use longshore_shared::sql::{self, quote_identifier, quote_list};
 use serde::Deserialize;
 
 use crate::exit::{Error, Kind, Report};
@@ -27,6 +27,9 @@ const NAMELESS: [&str; 13] = [
 /// Formats with types of their own; others are text and are read by the target's types.
 const TYPED: [&str; 7] =
     ["Parquet", "ORC", "Arrow", "ArrowStream", "Avro", "Native", "RowBinaryWithNamesAndTypes"];
+
+const SYNTAX_ERROR: i32 = 62;
+const UNKNOWN_FUNCTION: i32 = 46;
 
 /// What the server adds to the rows of a file. A file with an odd name is read by a SELECT that
 /// carries them along; they are no columns of the file.
@@ -68,6 +71,38 @@ struct Described {
     codec_expression: String,
     #[allow(dead_code)]
     ttl_expression: String,
+}
+
+#[derive(Debug, Deserialize, Row)]
+struct Formatted {
+    #[allow(dead_code)]
+    text: String,
+}
+
+/// The user's expressions are SQL as they stand between other text.
+///
+/// Asked before any statement that holds keys: of a statement that it cannot parse, the server
+/// writes the whole text into its log and `query_log`, keys included.
+pub(crate) async fn check_syntax(
+    server: &Server,
+    select: Option<&str>,
+    filter: &str,
+) -> Result<(), Error> {
+    let select = select.unwrap_or("*");
+    let condition = if filter.is_empty() { "1" } else { filter };
+    // As a part of a longer statement, so that nothing in it can be the statement's end.
+    let text = format!("SELECT * FROM (SELECT {select} FROM t WHERE {condition})");
+    let call = || server.call(sql::CHECK_SYNTAX).param("text", &text).fetch_one::<Formatted>();
+    match read(call).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.code() == Some(SYNTAX_ERROR) => {
+            let message = format!("--select or --where is not SQL: {}", failure.message);
+            Err(Report::new(Kind::Usage, message).into())
+        }
+        // Another release may not have the function; it is a check before the real one.
+        Err(failure) if failure.code() == Some(UNKNOWN_FUNCTION) => Ok(()),
+        Err(failure) => Err(failure.into()),
+    }
 }
 
 /// Decides the columns. `from` makes the FROM clause of the first file for a structure.

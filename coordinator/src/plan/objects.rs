@@ -1,7 +1,7 @@
 //! Lists the files of a source, once, by the server.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, read, refuses_keys};
 use longshore_shared::source::{Location, SourceKeys, explicit_listing_query, listing_query};
 use longshore_shared::task::{SourceFile, SourceFunction};
 use serde::Deserialize;
@@ -154,6 +154,7 @@ fn missing(failure: Failure, keys: &[String]) -> Error {
 
 fn says_missing(failure: &Failure) -> bool {
     failure.code() == Some(STORE_ERROR)
+        && !refuses_keys(&failure.message)
         && (failure.message.contains("404") || failure.message.contains("does not exist"))
 }
 

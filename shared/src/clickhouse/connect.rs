@@ -1,11 +1,16 @@
 //! Opening a server: address, credentials, connection pool.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::Row;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -27,6 +32,9 @@ pub struct Connection {
     pub user: String,
     /// Its password; empty for none.
     pub password: SecretString,
+    /// PEM file of the only authorities that may have signed the server's certificate; without it
+    /// those that the system trusts.
+    pub ca_file: Option<PathBuf>,
     /// Database of the control tables.
     pub control: String,
     /// Database of the staging tables.
@@ -61,10 +69,10 @@ impl Server {
     /// Makes the handle; nothing is sent yet.
     ///
     /// # Errors
-    /// When the system's certificate store cannot be read for an `https` address.
+    /// When the authorities for an `https` address cannot be read.
     pub fn new(connection: Connection) -> Result<Self, Failure> {
         crate::redact::register(&connection.password);
-        let client = http_client(&connection.url)?
+        let client = http_client(&connection.url, connection.ca_file.as_deref())?
             .with_url(&connection.url)
             .with_user(&connection.user)
             .with_password(connection.password.expose_secret())
@@ -112,7 +120,7 @@ impl Server {
     }
 }
 
-fn http_client(url: &str) -> Result<clickhouse::Client, Failure> {
+fn http_client(url: &str, ca_file: Option<&Path>) -> Result<clickhouse::Client, Failure> {
     let mut tcp = HttpConnector::new();
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -122,19 +130,57 @@ fn http_client(url: &str) -> Result<clickhouse::Client, Failure> {
     // A statement that is sent twice can load twice, so the pool never re-sends by itself.
     builder.pool_idle_timeout(POOL_IDLE).retry_canceled_requests(false);
     if url.starts_with("https://") {
+        let config = tls_config(ca_file).map_err(|words| Failure::tls("connect", &words))?;
+        // There is no way back to plain HTTP from an https address.
         let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-            .map_err(|error| {
-                Failure::unreachable(
-                    "connect",
-                    format!("cannot read the system's certificates: {error}"),
-                )
-            })?
-            .https_or_http()
+            .with_tls_config(config)
+            .https_only()
             .enable_http1()
             .wrap_connector(tcp);
         Ok(clickhouse::Client::with_http_client(builder.build(tls)))
     } else {
         Ok(clickhouse::Client::with_http_client(builder.build(tcp)))
+    }
+}
+
+/// Verifies the server's certificate and name; there is no setting to leave that out.
+fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = ca_file {
+        let shown = path.display();
+        for authority in authorities(path)? {
+            roots.add(authority).map_err(|error| format!("{shown}: {error}"))?;
+        }
+    } else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+            return Err(format!(
+                "this system has no certificates of authorities{why}; install ca-certificates, or \
+                 name a file with --ca-file or CLICKHOUSE_CA_FILE"
+            ));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The certificates in a PEM file; at least one.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(crate) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = path.display();
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(found) if found.is_empty() => Err(format!(
+            "{shown} holds no certificate: it must be a PEM file with BEGIN CERTIFICATE"
+        )),
+        Ok(found) => Ok(found),
+        Err(error) => Err(format!("cannot read certificates from {shown}: {error}")),
     }
 }

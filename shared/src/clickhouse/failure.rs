@@ -15,6 +15,8 @@ pub enum Kind {
     Server(i32),
     /// No connection: the statement was never sent.
     Unreachable,
+    /// No connection that is secure enough: the statement was never sent, and trying again is of no use.
+    Tls,
     /// Sent, but the answer never came (connection cut, proxy error, deadline): it may have been applied.
     Unknown,
     /// An answer came that cannot be read.
@@ -46,8 +48,8 @@ impl Failure {
         Self { statement, kind, message }
     }
 
-    pub(crate) fn unreachable(statement: &'static str, message: String) -> Self {
-        Self::new(statement, Kind::Unreachable, &message)
+    pub(crate) fn tls(statement: &'static str, message: &str) -> Self {
+        Self::new(statement, Kind::Tls, message)
     }
 
     pub(crate) fn unknown(statement: &'static str, message: String) -> Self {
@@ -93,7 +95,10 @@ impl Failure {
         match error {
             Error::BadResponse(text) => Self::said(statement, text),
             Error::Network(source) if is_connect(source.as_ref()) => {
-                Self::new(statement, Kind::Unreachable, &chain(source.as_ref()))
+                match super::tls::refusal(source.as_ref()) {
+                    Some(words) => Self::tls(statement, &words),
+                    None => Self::new(statement, Kind::Unreachable, &chain(source.as_ref())),
+                }
             }
             Error::Network(source) => Self::new(statement, Kind::Unknown, &chain(source.as_ref())),
             Error::TimedOut => Self::new(statement, Kind::Unknown, "timed out"),

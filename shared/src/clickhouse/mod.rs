@@ -9,10 +9,12 @@ mod failure;
 mod fate;
 mod policy;
 mod retry;
+mod tls;
 
 pub use call::{Call, Summary};
+pub(crate) use connect::authorities;
 pub use connect::{Connection, Server, ServerFacts};
 pub use failure::{Failure, Kind};
 pub use fate::{Ending, settle, settled};
-pub use policy::{Policy, policy};
+pub use policy::{Policy, policy, refuses_keys};
 pub use retry::{CONTROL_ATTEMPTS, control_schedule, read, task_delay};

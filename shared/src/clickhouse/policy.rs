@@ -48,11 +48,20 @@ pub fn policy(failure: &Failure) -> Policy {
         // SETTING_CONSTRAINT_VIOLATION, READONLY
         452 | 164 => Policy::StopJob,
 
+        // S3_ERROR: the store does not know us, whatever the file
+        499 if refuses_keys(&failure.message) => Policy::StopJob,
         // S3_ERROR: a key that is gone or forbidden stays so
         499 if says_gone(&failure.message) => Policy::FailTask,
 
         _ => Policy::Retry,
     }
+}
+
+/// Does the store refuse the credentials, and not one object?
+pub fn refuses_keys(message: &str) -> bool {
+    ["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"]
+        .iter()
+        .any(|mark| message.contains(mark))
 }
 
 fn says_gone(message: &str) -> bool {
@@ -88,6 +97,8 @@ mod tests {
     fn a_key_that_is_gone_is_not_tried_again_but_a_busy_store_is() {
         let gone = Failure::server("x", 499, "The specified key does not exist.");
         assert_eq!(policy(&gone), Policy::FailTask);
+        let unknown = "`InvalidAccessKeyId`: The access key ID you provided does not exist";
+        assert_eq!(policy(&Failure::server("x", 499, unknown)), Policy::StopJob);
         assert_eq!(policy(&Failure::server("x", 499, "SlowDown")), Policy::Retry);
     }
 }

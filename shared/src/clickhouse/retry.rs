@@ -43,7 +43,7 @@ where
 fn passes(failure: &Failure) -> bool {
     match failure.kind {
         Kind::Unknown | Kind::Unreachable => true,
-        Kind::Reply => false,
+        Kind::Reply | Kind::Tls => false,
         Kind::Server(_) => policy(failure) == Policy::Retry,
     }
 }

@@ -1,6 +1,6 @@
 //! Checks the server's address.
 
-use url::Url;
+use url::{Host, Url};
 
 /// The address as the client uses it, or what is wrong with it and what to write instead.
 ///
@@ -32,9 +32,29 @@ pub(super) fn check(text: &str) -> Result<String, (String, Option<String>)> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// The host, when what is sent to it can be read on its way there: plain HTTP to another machine.
+pub(super) fn plain_host(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok().filter(|url| url.scheme() == "http")?;
+    let is_here = match url.host()? {
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    (!is_here).then(|| url.host_str().unwrap_or_default().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, plain_host};
+
+    #[test]
+    fn plain_http_is_safe_on_this_machine_only() {
+        for url in ["http://localhost:8123", "http://127.0.0.2", "http://[::1]:1", "https://ch:1"] {
+            assert_eq!(plain_host(url), None, "{url}");
+        }
+        assert_eq!(plain_host("http://clickhouse:8123").as_deref(), Some("clickhouse"));
+        assert_eq!(plain_host("http://10.0.0.7:8123").as_deref(), Some("10.0.0.7"));
+    }
 
     #[test]
     fn takes_plain_and_secure_addresses() {

@@ -27,6 +27,11 @@ pub struct ConnectionArgs {
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub password_file: Option<PathBuf>,
 
+    /// File with the certificates (PEM) of the only authorities that are trusted to sign the
+    /// server's, instead of the system's [env: CLICKHOUSE_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub ca_file: Option<PathBuf>,
+
     /// Database of the control tables [env: LONGSHORE_DATABASE]
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub database: Option<String>,

@@ -6,9 +6,10 @@ use super::ConfigError;
 use super::layers::Layer;
 
 /// Variables that stand for one setting each; the first spelling that is set wins.
-const VARIABLES: [(&str, &[&str]); 9] = [
+const VARIABLES: [(&str, &[&str]); 10] = [
     ("server.user", &["CLICKHOUSE_USER", "CLICKHOUSE_USERNAME"]),
     ("server.password_file", &["CLICKHOUSE_PASSWORD_FILE"]),
+    ("server.ca_file", &["CLICKHOUSE_CA_FILE"]),
     ("control.database", &["LONGSHORE_DATABASE"]),
     ("control.staging_database", &["LONGSHORE_STAGING_DATABASE"]),
     ("worker.lease", &["LONGSHORE_LEASE"]),

@@ -8,19 +8,21 @@ use figment::error::{Actual, Kind};
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{
     CommonArgs, Config, ConfigError, DEFAULTS, Environment, FILE_NAME, LEASE_MIN, LogConfig,
     POLL_MIN, SLOTS_MAX, WorkerArgs, address, password,
 };
-use crate::clickhouse::Connection;
+use crate::clickhouse::{Connection, authorities};
 
 /// Every setting that a file can hold.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "server.url",
     "server.user",
     "server.password_file",
+    "server.ca_file",
     "control.database",
     "control.staging_database",
     "worker.lease",
@@ -87,6 +89,7 @@ struct RawServer {
     url: String,
     user: String,
     password_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,11 +159,12 @@ fn find_file(flag: Option<&Path>, environment: &Environment) -> Option<PathBuf> 
 
 fn flags(common: &CommonArgs, worker: &WorkerArgs) -> Vec<Layer> {
     let connection = &common.connection;
-    let password_file = connection.password_file.as_ref().map(|path| path.display().to_string());
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     [
         ("server.url", "--server", connection.server.clone()),
         ("server.user", "--user", connection.user.clone()),
-        ("server.password_file", "--password-file", password_file),
+        ("server.password_file", "--password-file", path(&connection.password_file)),
+        ("server.ca_file", "--ca-file", path(&connection.ca_file)),
         ("control.database", "--database", connection.database.clone()),
         ("control.staging_database", "--staging-database", connection.staging_database.clone()),
         ("worker.lease", "--lease", worker.lease.clone()),
@@ -242,7 +246,7 @@ fn check(
     raw: Raw,
     mut origins: BTreeMap<&'static str, String>,
     environment: &Environment,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
     file: Option<PathBuf>,
 ) -> Result<Config, ConfigError> {
     let wrong = |key: &'static str, message: String, help: Option<String>| {
@@ -274,12 +278,29 @@ fn check(
     if !(1..=SLOTS_MAX).contains(&raw.worker.slots) {
         return Err(wrong("worker.slots", format!("is not between 1 and {SLOTS_MAX}"), None));
     }
+    let ca_file = raw.server.ca_file;
+    if let Some(path) = &ca_file {
+        authorities(path).map_err(|message| wrong("server.ca_file", message, None))?;
+    }
     let password_origin = origins.get("server.password_file").cloned().unwrap_or_default();
     let password_file = raw.server.password_file.as_deref().map(|path| (path, &*password_origin));
     let (password, origin) = password::find(password_file, environment)?;
     origins.insert("password", origin);
-    let connection =
-        Connection { url, user: raw.server.user, password, control: raw.control.database, staging };
+    let plain_host = address::plain_host(&url).filter(|_| !password.expose_secret().is_empty());
+    warnings.extend(plain_host.map(|host| {
+        format!(
+            "server.url is plain http: the password and all statements go unencrypted to {host}; \
+             use https unless everybody between here and there may read them"
+        )
+    }));
+    let connection = Connection {
+        url,
+        user: raw.server.user,
+        password,
+        ca_file,
+        control: raw.control.database,
+        staging,
+    };
     Ok(Config {
         connection,
         lease: raw.worker.lease,

@@ -172,6 +172,8 @@ impl Config {
             ("LONGSHORE_POLL_MAX", humantime::format_duration(self.poll_max).to_string()),
             ("LONGSHORE_LOG_FORMAT", self.log.format.as_str().to_owned()),
         ];
+        let ca_file = connection.ca_file.as_ref();
+        variables.extend(ca_file.map(|path| ("CLICKHOUSE_CA_FILE", path.display().to_string())));
         variables.extend(self.log.level.clone().map(|level| ("LONGSHORE_LOG", level)));
         variables.extend(
             self.file.as_ref().map(|file| ("LONGSHORE_CONFIG", file.display().to_string())),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    ColumnChoice, ListingRequest, PackLimits, decide, list, pack, publish, rehearse,
+    ColumnChoice, ListingRequest, PackLimits, check_syntax, decide, list, pack, publish, rehearse,
 };
 use crate::session::Session;
 use crate::text;
@@ -106,6 +106,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
     let session = Session::open(config).await?;
     let server = &session.server;
+    check_syntax(server, args.select.as_deref(), &args.filter).await?;
     let graph = discover(server, &args.target, &args.ignore_view).await?;
 
     let request = ListingRequest {

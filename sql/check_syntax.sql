@@ -1,0 +1,2 @@
+-- Refuses text that is no statement, without running it.
+SELECT formatQuery({text:String}) AS text
