@@ -149,7 +149,6 @@ fn planner(list: &mut List, scope: &Scope) {
     see_targets(list, scope);
     list.source(scope);
     list.system("view_refreshes", "views that run by the clock cannot be staged");
-    list.system("processes", "`run` shows what loads have read so far");
 }
 
 fn worker(list: &mut List, scope: &Scope) {
@@ -190,8 +189,8 @@ fn reader(list: &mut List, scope: &Scope) {
         "disks",
         "merge_tree_settings",
         "server_settings",
+        "metrics",
         "view_refreshes",
-        "named_collections",
     ] {
         list.system(table, "doctor");
     }
