@@ -157,6 +157,47 @@ fn help_of_init() {
 }
 
 #[test]
+fn help_of_doctor() {
+    insta::assert_snapshot!(said("longshore doctor -h"), @"
+    Check the installation, or say what a job waits for, and what to do about it
+
+    Usage: longshore doctor [OPTIONS] [JOB]
+
+    Arguments:
+      [JOB]  Job id, or the first digits of it: what it waits for, task by task
+
+    Options:
+          --target <DB.TABLE>        Also look at this table: its views, what cannot be staged, its
+                                     parts
+          --named-collection <NAME>  Also try this named collection
+          --grants                   Print the GRANT statements instead, and check nothing
+          --role <ROLE>              Only the grants of this role [possible values: planner, worker,
+                                     reader]
+          --to <NAME>                User that the statements are for [default: the user of this
+                                     connection]
+          --json                     Print the result, and an error, as JSON
+      -h, --help                     Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn help_of_gc() {
+    insta::assert_snapshot!(said("longshore gc -h"), @"
+    Remove staging tables and worker rows that nobody needs any more
+
+    Usage: longshore gc [OPTIONS]
+
+    Options:
+          --yes                    Remove it
+          --older-than <DURATION>  How long a worker must have been silent, or a plan given up, as 30m
+                                   or 2h [default: 1h]
+          --unknown-jobs           Also staging tables of jobs that these control tables do not know
+          --json                   Print the result, and an error, as JSON
+      -h, --help                   Print help (see more with '--help')
+    ");
+}
+
+#[test]
 fn help_of_plan() {
     insta::assert_snapshot!(said("longshore plan show -h"), @"
     Show what a plan loads, from where, and every table and view it fills

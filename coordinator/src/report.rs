@@ -76,7 +76,7 @@ fn of_graph(error: &GraphError) -> Report {
     let report = Report::new(Kind::Usage, error.to_string());
     match error {
         GraphError::NoTable(table) => report.help(format!(
-            "check the spelling of `{table}`, and that the user may see it (GRANT SHOW, SELECT, INSERT)"
+            "check the spelling of `{table}`, and that the user may see it: GRANT SHOW COLUMNS ON {table} TO USER;"
         )),
         GraphError::Refreshable { view, .. } => report.help(format!(
             "if it may stay as it is (it reads the table by the clock, not on insert): --ignore-view '{view}'\n\

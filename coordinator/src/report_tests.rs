@@ -88,7 +88,7 @@ fn no_such_database_and_no_such_table() {
     let table = TableName { database: "db".into(), table: "t".into() };
     insta::assert_snapshot!(shown(GraphError::NoTable(table)), @"
     [2] there is no table db.t
-    check the spelling of `db.t`, and that the user may see it (GRANT SHOW, SELECT, INSERT)
+    check the spelling of `db.t`, and that the user may see it: GRANT SHOW COLUMNS ON db.t TO USER;
     ");
 }
 

@@ -1,6 +1,7 @@
 //! A test bed that belongs to one test, so that its servers may be killed, stopped and started.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -104,6 +105,17 @@ impl OwnBed {
     /// When the process is not there.
     pub fn signal(&self, server: &str, signal: &str) {
         send_signal(self.pid(server), signal);
+    }
+
+    /// Gives the bed these users beside its own, each with statements `GRANT …`, all with the bed's
+    /// password. ClickHouse is started again with them.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn set_users(&self, users: &BTreeMap<String, Vec<String>>) {
+        let text = serde_json::to_string(users).expect("texts");
+        std::fs::write(self.folder.path().join("more-users.json"), text).expect("a writable bed");
+        self.restart(CLICKHOUSE);
     }
 
     /// Starts a killed server again on the same ports and data, and waits until it answers.

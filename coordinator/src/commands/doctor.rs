@@ -158,7 +158,7 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
     let is_open = !job.state.is_terminal();
     let graph = job.spec.graph.clone();
     let look = look(&session, job).await?;
-    out.checks = look.findings();
+    out.checks = look.findings(config);
     out.tasks = look.open_tasks();
     if is_open {
         out.checks.push(views::unchanged(&session.server, &graph, config).await);

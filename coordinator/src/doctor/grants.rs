@@ -10,6 +10,9 @@ use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::{FilesSource, SourceFunction, TableName};
 use serde::Serialize;
 
+/// Why a definition must be visible.
+const COMPARED: &str = "definitions are compared before each load";
+
 /// What a ClickHouse user does for Longshore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -146,10 +149,11 @@ fn planner(list: &mut List, scope: &Scope) {
         engines(scope).into_iter().filter(|engine| !known.contains(engine)),
         "staging twins of the target's tables",
     );
-    see_targets(list, scope);
+    see_tables(list, scope);
+    see_views(list, scope);
+    read_others(list, scope);
     list.source(scope);
     list.system("view_refreshes", "views that run by the clock cannot be staged");
-    list.system("processes", "`run` shows what loads have read so far");
 }
 
 fn worker(list: &mut List, scope: &Scope) {
@@ -166,12 +170,16 @@ fn worker(list: &mut List, scope: &Scope) {
         "staging tables and view clones; a MOVE takes rows away from staging",
     );
     list.engines(engines(scope), "staging twins of the target's tables");
-    see_targets(list, scope);
     for (table, engine) in &scope.tables {
-        if engine != "Null" {
+        // INSERT lets the user see the table too.
+        if engine == "Null" {
+            list.add("SHOW COLUMNS", table.to_string(), COMPARED);
+        } else {
             list.add("INSERT", table.to_string(), "publish");
         }
     }
+    see_views(list, scope);
+    read_others(list, scope);
     list.source(scope);
     list.system("parts", "what is staged, and what is in the target already");
     list.system("processes", "the fence: nothing of an older attempt runs any more");
@@ -183,28 +191,35 @@ fn worker(list: &mut List, scope: &Scope) {
 fn reader(list: &mut List, scope: &Scope) {
     list.add("SELECT", all_of(&scope.control), "plans, jobs, tasks, receipts");
     list.add("SHOW TABLES", all_of(&scope.staging), "doctor: staging tables that were left");
-    see_targets(list, scope);
+    see_tables(list, scope);
+    see_views(list, scope);
     for table in [
         "processes",
         "parts",
         "disks",
         "merge_tree_settings",
         "server_settings",
+        "metrics",
         "view_refreshes",
-        "named_collections",
     ] {
         list.system(table, "doctor");
     }
 }
 
-/// Definitions of the tables and views of the target, and what the views read besides.
-fn see_targets(list: &mut List, scope: &Scope) {
+fn see_tables(list: &mut List, scope: &Scope) {
     for (table, _) in &scope.tables {
-        list.add("SHOW COLUMNS", table.to_string(), "its definition is compared before each load");
+        list.add("SHOW COLUMNS", table.to_string(), COMPARED);
     }
+}
+
+fn see_views(list: &mut List, scope: &Scope) {
     for view in &scope.views {
-        list.add("SHOW COLUMNS", view.to_string(), "its query is compared before each load");
+        list.add("SHOW COLUMNS", view.to_string(), COMPARED);
     }
+}
+
+/// A view clone is made by its own user, who must be able to read what its query reads.
+fn read_others(list: &mut List, scope: &Scope) {
     for table in &scope.read {
         list.add("SELECT", table.to_string(), "a view reads it");
     }

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use longshore_shared::clickhouse::Failure;
+use longshore_shared::config::Config;
 use longshore_shared::store::{Census, TaskBrief, TaskStore, WorkerRecord, census, find_tasks};
 use longshore_shared::task::{Epoch, Job, JobState, StateName, TaskId, WorkerId};
 use serde::Serialize;
 
 use super::leftovers::{Running, running};
-use super::{Finding, Level};
+use super::{Finding, Level, unseen};
 use crate::exit::Error;
 use crate::session::Session;
 use crate::text;
@@ -54,7 +56,8 @@ pub(crate) struct Look {
     owned: Vec<TaskBrief>,
     ended_badly: Vec<TaskBrief>,
     waiting: Vec<TaskBrief>,
-    running: Vec<Running>,
+    /// An error when the server does not show what runs: the rest is told all the same.
+    running: Result<Vec<Running>, Failure>,
 }
 
 /// Reads what is needed to judge a job.
@@ -72,16 +75,17 @@ pub(crate) async fn look(session: &Session, job: Job) -> Result<Look, Error> {
     }
     let workers =
         store.workers().await?.into_iter().map(|worker| (worker.id.clone(), worker)).collect();
-    // Only part of the picture: without the grant the rest is told all the same.
-    let prefix = format!("{}-", job.id);
-    let running = running(&session.server, &prefix).await.unwrap_or_default();
+    let running = running(&session.server, &format!("{}-", job.id)).await;
     Ok(Look { job, census, workers, owned, ended_badly, waiting, running })
 }
 
 impl Look {
     /// What to know and what to do, the whole job first.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
+    pub(crate) fn findings(&self, config: &Config) -> Vec<Finding> {
         let mut found = vec![self.job_itself()];
+        if let Err(failure) = &self.running {
+            found.push(unseen("queries", Level::Warning, &failure.clone().into(), config));
+        }
         found.extend(self.crew());
         found.extend(self.ended_badly.iter().map(bad_end));
         let (shown, all) = (self.ended_badly.len() as u64, self.census.unfinished());
@@ -241,7 +245,7 @@ impl Look {
     }
 
     fn queries<'a>(&'a self, task: &'a TaskBrief) -> impl Iterator<Item = &'a Running> {
-        self.running.iter().filter(|query| {
+        self.running.iter().flatten().filter(|query| {
             TaskId::of_query(&query.query_id)
                 .is_some_and(|(id, epoch, _)| id == task.id && epoch == Epoch(task.epoch))
         })

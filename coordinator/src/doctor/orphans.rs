@@ -5,8 +5,9 @@ use std::time::Duration;
 use longshore_shared::config::Config;
 use longshore_shared::store::StoreError;
 
+use super::grants::{Grant, name};
 use super::leftovers::{self, Why};
-use super::{Finding, Level, unseen};
+use super::{Finding, Level, privileges, unseen};
 use crate::session::Session;
 use crate::text;
 
@@ -32,8 +33,19 @@ pub(crate) async fn check(session: &Session, age: Duration, config: &Config) -> 
 }
 
 async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError> {
+    let (server, database) = (&session.server, session.server.staging());
+    // The server lists only what the user may see, and says nothing of the rest.
+    let grant = Grant {
+        privileges: "SHOW TABLES".to_owned(),
+        on: format!("{}.*", name(database)),
+        why: "",
+    };
+    if !privileges::may(server, &grant.privileges, &grant.on).await? {
+        let user = &server.connection().user;
+        let message = format!("not checked: user `{user}` may not see the tables of `{database}`");
+        return Ok(Finding::warning(STAGING, message, grant.statement(user)));
+    }
     let found = leftovers::staging(session, age).await?;
-    let database = session.server.staging();
     if !found.foreign.is_empty() {
         let message = format!(
             "{} in `{database}` are not Longshore's, as `{}`; they are never touched",

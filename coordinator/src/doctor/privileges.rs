@@ -75,6 +75,14 @@ async fn missing(server: &Server, wanted: &[Grant]) -> Result<Vec<Grant>, Failur
     Ok(lacks)
 }
 
+/// Does the user have it? Yes where the server cannot be asked.
+pub(crate) async fn may(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
+    match has(server, privileges, on).await {
+        Err(failure) if failure.code() == Some(SYNTAX_ERROR) => Ok(true),
+        answer => answer,
+    }
+}
+
 async fn has(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
     // No parameters there in the server's grammar; both texts are ours, names quoted.
     let text = format!("CHECK GRANT {privileges} ON {on}");

@@ -49,6 +49,11 @@ pub(crate) async fn collection(
             );
             Finding::problem(CHECK, message, remedy)
         }
+        // Loads are another user's business then.
+        Err(failure) if failure.code() == Some(497) => {
+            let user = &server.connection().user;
+            Finding::ok(CHECK, format!("not tried: user `{user}` may not use `{collection}`"))
+        }
         Err(failure) => unseen(CHECK, Level::Problem, &failure.into(), config),
     }
     .about(collection)

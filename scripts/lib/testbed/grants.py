@@ -1,4 +1,6 @@
-"""What the least-privilege user `longshore` may do: one list, measured statement by statement.
+"""What the user `longshore` may do: more than the lists of `longshore doctor --grants`, which are the
+least (coordinator/src/doctor/grants.rs). Tests load into any table from any source as this user;
+tests/e2e/doctor.rs checks that it lacks nothing, tests/e2e/grants.rs that the least is enough.
 
 Not in the list because this engine needs no grant for it, or implies it: CREATE VIEW and DROP VIEW
 (with CREATE TABLE and DROP TABLE), SHOW (with SELECT), CREATE TEMPORARY TABLE for table functions

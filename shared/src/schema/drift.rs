@@ -8,7 +8,9 @@ use crate::task::TableName;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Drift {
     /// A table or view is gone.
-    #[error("{0} is gone")]
+    #[error(
+        "{0} is gone, or this user may not see it (a table: GRANT INSERT ON {0}; a view: GRANT SHOW COLUMNS ON {0})"
+    )]
     Gone(TableName),
     /// A table was dropped and made again.
     #[error("{0} was dropped and made again")]
