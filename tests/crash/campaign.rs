@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{CLICKHOUSE, LONG_LEASE, OwnBed, Running, Scene, Tasks, send_signal, within};
+use longshore_tests::{
+    CLICKHOUSE, DEADLINE, LONG_LEASE, OwnBed, Running, Scene, Tasks, send_signal, within,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -15,6 +17,8 @@ use crate::tally::Tally;
 const KILLS: usize = 14;
 /// How long the server waits before and after each rename.
 pub(crate) const RENAME: Duration = Duration::from_millis(20);
+/// The lease of workers that die with the server: it outlives a busy machine and lapses soon.
+const LEASE: &str = "4s";
 /// A job gets so many kills, then it is let alone: it must end.
 const KILLS_PER_JOB: usize = 40;
 
@@ -98,6 +102,7 @@ impl<'a> Siege<'a> {
             tasks.0.iter().any(|task| task.id == *id && task.attempts != *then)
         };
         tally.reloaded += attempts.iter().filter(|(id, then)| again(id, then)).count();
+        println!("so far: {}", tally.line());
     }
 
     /// Workers of this job are there.
@@ -105,7 +110,7 @@ impl<'a> Siege<'a> {
         self.workers.retain_mut(|worker| !worker.has_ended());
         while self.workers.len() < 2 {
             let worker = self.scene.worker(&self.job).args(["--slots", "1"]);
-            let lease = if self.survives { LONG_LEASE } else { "2s" };
+            let lease = if self.survives { LONG_LEASE } else { LEASE };
             self.workers.push(worker.env("LONGSHORE_LEASE", lease).spawn());
         }
     }
@@ -120,8 +125,7 @@ impl<'a> Siege<'a> {
         let before = self.targets.look();
         let new_parts = rng.random_range(0..6);
         let later = rng.random_range(Duration::ZERO..RENAME * 6);
-        let limit = Duration::from_secs(60);
-        let begun = within(limit, || {
+        let begun = within(DEADLINE, || {
             let now = self.targets.look();
             if (!now.clones.is_subset(&before.clones) || !now.parts.is_subset(&before.parts))
                 && let Some(back) = back.take()

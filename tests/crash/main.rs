@@ -3,6 +3,10 @@
 
 mod blow;
 mod campaign;
+mod keeper;
+mod lease;
+mod lost_answers;
 mod place;
 mod publishing;
+mod server;
 mod tally;

@@ -72,6 +72,26 @@ impl Tally {
         kind
     }
 
+    /// Everything as one line.
+    pub(crate) fn line(&self) -> serde_json::Value {
+        let recoveries: BTreeMap<_, _> =
+            self.recoveries.iter().map(|(who, times)| (who, spread(times))).collect();
+        serde_json::json!({
+            "what": self.what,
+            "seed": self.seed,
+            "wall_secs": self.began.elapsed().as_secs(),
+            "kills": self.kills,
+            "kills_inside_publishing": self.inside,
+            "kills_by_state_after_restart": self.kinds,
+            "partitions_by_state_after_restart": self.partitions,
+            "jobs": self.jobs,
+            "tasks_done": self.tasks,
+            "tasks_quarantined": self.quarantined,
+            "tasks_reloaded_after_manifest": self.reloaded,
+            "recovery": recoveries,
+        })
+    }
+
     /// Kills that left parts in both tables.
     pub(crate) fn both(&self) -> usize {
         self.kinds.get("both").copied().unwrap_or(0)
@@ -91,24 +111,6 @@ pub(crate) fn spread(durations: &[Duration]) -> serde_json::Value {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        let recoveries: BTreeMap<_, _> =
-            self.recoveries.iter().map(|(who, times)| (who, spread(times))).collect();
-        println!(
-            "{}",
-            serde_json::json!({
-                "what": self.what,
-                "seed": self.seed,
-                "wall_secs": self.began.elapsed().as_secs(),
-                "kills": self.kills,
-                "kills_inside_publishing": self.inside,
-                "kills_by_state_after_restart": self.kinds,
-                "partitions_by_state_after_restart": self.partitions,
-                "jobs": self.jobs,
-                "tasks_done": self.tasks,
-                "tasks_quarantined": self.quarantined,
-                "tasks_reloaded_after_manifest": self.reloaded,
-                "recovery": recoveries,
-            })
-        );
+        println!("{}", self.line());
     }
 }

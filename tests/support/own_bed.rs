@@ -91,12 +91,24 @@ impl OwnBed {
     /// # Panics
     /// When the bed has no such server.
     pub fn pid(&self, server: &str) -> u32 {
+        self.fact(server, "pid")
+    }
+
+    /// The port that a server's users talk to.
+    ///
+    /// # Panics
+    /// When the bed has no such server.
+    pub fn port(&self, server: &str) -> u32 {
+        self.fact(server, "port")
+    }
+
+    fn fact(&self, server: &str, field: &str) -> u32 {
         let text = testbed(&["status", "--json"], self.folder.path(), &[]);
         let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let processes = status["processes"].as_array().expect("processes");
         let found = processes.iter().find(|process| process["name"] == server);
-        let pid = found.and_then(|process| process["pid"].as_u64());
-        pid.and_then(|pid| pid.try_into().ok()).unwrap_or_else(|| panic!("no {server}: {text}"))
+        let fact = found.and_then(|process| process[field].as_u64());
+        fact.and_then(|fact| fact.try_into().ok()).unwrap_or_else(|| panic!("no {server}: {text}"))
     }
 
     /// Sends a signal to a server by its name: `KILL`, `STOP`, `CONT`, `TERM`.
