@@ -1,5 +1,6 @@
 //! A test bed that belongs to one test, so that its servers may be killed, stopped and started.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,6 +20,7 @@ pub struct OwnBed {
     folder: TempDir,
     /// Addresses and credentials.
     pub bed: Bed,
+    is_kept: bool,
 }
 
 impl OwnBed {
@@ -36,7 +38,7 @@ impl OwnBed {
             line.and_then(|rest| rest.strip_prefix('='))
                 .map(|text| text.trim_matches('\'').to_owned())
         });
-        Self { folder, bed }
+        Self { folder, bed, is_kept: false }
     }
 
     /// Where the bed keeps its data.
@@ -49,12 +51,11 @@ impl OwnBed {
     /// # Panics
     /// When the bed has no such server.
     pub fn pid(&self, server: &str) -> u32 {
-        let text = testbed(&["status", "--json"], self.folder.path());
-        let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let processes = status["processes"].as_array().expect("processes");
-        let found = processes.iter().find(|process| process["name"] == server);
-        let pid = found.and_then(|process| process["pid"].as_u64());
-        pid.and_then(|pid| pid.try_into().ok()).unwrap_or_else(|| panic!("no {server}: {text}"))
+        // Not by `status`: that asks every server, and one of them may hang on purpose.
+        let text = fs::read_to_string(self.folder.path().join("bed.json")).expect("the bed's file");
+        let state: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let pid = state["processes"][server]["pid"].as_u64();
+        pid.and_then(|pid| pid.try_into().ok()).unwrap_or_else(|| panic!("the bed has no {server}"))
     }
 
     /// Sends a signal to a server by its name: `KILL`, `STOP`, `CONT`, `TERM`.
@@ -63,6 +64,26 @@ impl OwnBed {
     /// When the process is not there.
     pub fn signal(&self, server: &str, signal: &str) {
         send_signal(self.pid(server), signal);
+    }
+
+    /// The same, when the server may not come back at once.
+    ///
+    /// # Errors
+    /// What `scripts/testbed` says.
+    pub fn try_restart(&self, server: &str) -> Result<(), String> {
+        try_testbed(&["restart", server, "--quiet"], self.folder.path()).map(drop)
+    }
+
+    /// Stops the servers and leaves their data, for somebody to look at.
+    pub fn keep(mut self) -> PathBuf {
+        let stopped = try_testbed(&["stop", "--quiet"], self.folder.path());
+        if let Err(error) = stopped {
+            eprintln!("{error}");
+        }
+        self.folder.disable_cleanup(true);
+        let path = self.folder.path().to_owned();
+        self.is_kept = true;
+        path
     }
 
     /// Starts a killed server again on the same ports and data, and waits until it answers.
@@ -76,6 +97,9 @@ impl OwnBed {
 
 impl Drop for OwnBed {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         let dir = self.folder.path().to_string_lossy().into_owned();
         // A stopped process would not hear that it shall end: wipe kills what does not.
         let wiped = command(&["wipe", "--quiet", "--dir", &dir]).status();
@@ -95,12 +119,18 @@ pub fn send_signal(pid: u32, signal: &str) {
 }
 
 fn testbed(args: &[&str], dir: &Path) -> String {
+    try_testbed(args, dir).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn try_testbed(args: &[&str], dir: &Path) -> Result<String, String> {
     let dir = dir.to_string_lossy();
     let out = command(&[args, &["--dir", &dir]].concat()).output().expect("scripts/testbed");
     let (text, errors) =
         (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    assert!(out.status.success(), "testbed {}: {text}{errors}", args.join(" "));
-    text.into_owned()
+    if out.status.success() {
+        return Ok(text.into_owned());
+    }
+    Err(format!("testbed {}: {text}{errors}", args.join(" ")))
 }
 
 fn command(args: &[&str]) -> Command {
