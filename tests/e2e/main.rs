@@ -13,4 +13,5 @@ mod names;
 mod refusals;
 mod take_over;
 mod views;
+mod wire;
 mod zombies;

@@ -5,6 +5,7 @@
 //! and keys, so all of them can run side by side on one bed.
 
 mod bed;
+mod carry;
 mod check;
 mod control;
 mod files;
@@ -17,6 +18,7 @@ mod proxy;
 mod scene;
 mod sql;
 mod wait;
+mod wire;
 
 pub use bed::Bed;
 pub use check::{Audit, Digest};
@@ -28,3 +30,4 @@ pub use proxy::{Proxy, Verdict};
 pub use scene::{EVENTS, LONG_LEASE, Scene};
 pub use sql::{Admin, literal, name};
 pub use wait::{DEADLINE, wait_for, within};
+pub use wire::{End, Flow, Toxics, Wire, http_answer};
