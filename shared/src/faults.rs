@@ -16,7 +16,7 @@
 //! the third pass. `batch=N` makes a plan write its tasks N at a time, so that a small plan has
 //! several batches.
 //!
-//! Every statement has two points of its own: `send.STATEMENT` before it is sent and
+//! A worker that loads a task passes `task.ID`. Every statement has two points of its own: `send.STATEMENT` before it is sent and
 //! `answer.STATEMENT` after its real answer, with the name that it has in the catalogue (`swap_task`,
 //! `move_partition`, …; `load` and `create_staging` are made at run time).
 
@@ -143,6 +143,21 @@ pub async fn pass(point: Point) -> Result<(), Injected> {
     #[cfg(not(feature = "faults"))]
     {
         let _ = point;
+        Ok(())
+    }
+}
+
+/// Passes the point `task.ID` of one task.
+///
+/// # Errors
+/// [`Injected`] when a test asked for an error here.
+#[cfg_attr(not(feature = "faults"), allow(clippy::unused_async))]
+pub async fn task(id: &crate::task::TaskId) -> Result<(), Injected> {
+    #[cfg(feature = "faults")]
+    return armed::act(&format!("task.{id}")).await.map_err(|()| Injected("task"));
+    #[cfg(not(feature = "faults"))]
+    {
+        let _ = id;
         Ok(())
     }
 }

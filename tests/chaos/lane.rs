@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{CLICKHOUSE, EVENTS, Format, KEEPER, OwnBed, S3, Scene, within};
+use longshore_tests::{CLICKHOUSE, EVENTS, Format, KEEPER, OwnBed, S3, Scene, Wire, within};
 
 use crate::crew::{Crew, Orders};
 use crate::people::People;
@@ -67,6 +67,8 @@ pub(crate) fn run(campaign: &Campaign, lane: u64) {
         let bed = Arc::new(OwnBed::start());
         let servers = Servers::of(&bed);
         let weather = Weather::start(&bed.bed.clickhouse_url, lane, campaign.record.clone());
+        let wire = Wire::start(&bed.bed.clickhouse_url);
+        println!("lane {lane}: bed {}", bed.folder().display());
         let mut is_well = true;
         while is_well && !campaign.is_over() {
             let this = Lane {
@@ -76,6 +78,7 @@ pub(crate) fn run(campaign: &Campaign, lane: u64) {
                 bed: &bed,
                 servers: &servers,
                 weather: &weather,
+                wire: &wire,
             };
             is_well = this.job();
             job += 1;
@@ -99,6 +102,7 @@ struct Lane<'a> {
     bed: &'a Arc<OwnBed>,
     servers: &'a Servers,
     weather: &'a Weather,
+    wire: &'a Wire,
 }
 
 impl Lane<'_> {
@@ -160,7 +164,7 @@ impl Lane<'_> {
         let mut crew = Crew::start(
             scene,
             Orders {
-                urls: [direct.clone(), direct, self.weather.url(), self.weather.url()],
+                urls: [direct.clone(), direct, self.weather.url(), self.wire.url()],
                 lease: campaign.lease.clone(),
                 stretch: shape.stretch.clone(),
                 env: campaign.worker_env.clone(),
@@ -266,6 +270,10 @@ impl Lane<'_> {
                     people.kill();
                 }
                 (happened, "everything".into())
+            }
+            Kind::Cut => {
+                self.wire.sever();
+                (true, "wire".into())
             }
             Kind::LostRequest | Kind::LostAnswer | Kind::Delay => {
                 // Counted when a request comes by.

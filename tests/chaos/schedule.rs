@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     LostRequest,
     LostAnswer,
     Delay,
+    Cut,
     Everything,
 }
 
@@ -49,6 +50,7 @@ impl Kind {
         (Self::LostRequest, "lost-request", 9),
         (Self::LostAnswer, "lost-answer", 14),
         (Self::Delay, "delay", 4),
+        (Self::Cut, "cut", 6),
         (Self::Everything, "everything-killed", 1),
     ];
 
@@ -192,9 +194,9 @@ impl Schedule {
 
 /// A point that a worker passes, and what happens there.
 fn worker_point(rng: &mut StdRng) -> String {
-    let skip = match rng.random_range(0..4) {
-        0 => String::new(),
-        n => format!("{n}*off->"),
+    let skip = match rng.random_range(0..6) {
+        n @ 1..3 => format!("{n}*off->"),
+        _ => String::new(),
     };
     match rng.random_range(0..3) {
         0 => {

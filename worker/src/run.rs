@@ -31,6 +31,7 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     recover::fence(worker, claim).await?;
     if claim.task.progress.state.name() == StateName::Claimed {
         recover::check_deaths(worker, claim).await?;
+        faults::task(&claim.task.id).await?;
         verify::schema(worker, claim).await?;
         let (set, ()) =
             tokio::try_join!(staging::create(worker, claim), verify::files(worker, claim),)?;
