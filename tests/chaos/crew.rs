@@ -9,6 +9,8 @@ use longshore_tests::{Running, Scene, within};
 pub(crate) const MEMBERS: usize = 4;
 /// A worker that is asked to end finishes what it publishes; on a busy machine that takes a while.
 const LEAVE_MAX: Duration = Duration::from_secs(60);
+/// Longer than a peace.
+const CALM_LEASE: &str = "300s";
 
 /// What all workers of a job are started with.
 pub(crate) struct Orders {
@@ -126,6 +128,17 @@ impl<'a> Crew<'a> {
         }
         running.signal("TERM");
         true
+    }
+
+    /// From now on nothing is hurt: workers are replaced by some whose lease a busy machine cannot
+    /// take from them, so that what is left is finished.
+    pub(crate) fn calm(&mut self) {
+        self.orders.lease = CALM_LEASE.to_owned();
+        self.orders.stretch.clear();
+        for at in 0..MEMBERS {
+            self.members[at].wake();
+            self.term(at);
+        }
     }
 
     /// The name of a worker.

@@ -188,6 +188,7 @@ impl Lane<'_> {
         }
         self.weather.clear();
         let mut findings: Vec<String> = self.servers.heal().err().into_iter().collect();
+        crew.calm();
         let ended = within(PEACE_MAX, || {
             crew.tend();
             self.resume(scene, &job, &watch);

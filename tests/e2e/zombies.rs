@@ -33,7 +33,8 @@ fn sleeps_at(point: &Point) {
     let is_taken_over =
         ![faults::CLAIM_BEFORE, faults::DONE_AFTER, faults::DROP_AFTER, faults::FINISH_BEFORE]
             .contains(point);
-    assert_eq!(before.0.0[0].epoch, 1 + u64::from(is_taken_over), "{}: {:?}", point.0, before.0);
+    // A busy machine adds epochs: the zombie's lease may lapse before it is put to sleep.
+    assert!(before.0.0[0].epoch > u64::from(is_taken_over), "{}: {:?}", point.0, before.0);
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn a_zombie_in_the_middle_of_a_take_over_changes_nothing() {
         let zombie = asleep(&scene, &job, &point, "");
         settle(&scene, &job, &what);
         let before = everything(&scene);
-        assert_eq!(before.0.0[0].epoch, 3, "{what}: {:?}", before.0);
+        assert!(before.0.0[0].epoch >= 3, "{what}: {:?}", before.0);
         wakes(zombie, &what);
         assert_eq!(everything(&scene), before, "{what}: the zombie changed something");
         settle(&scene, &job, &what);
