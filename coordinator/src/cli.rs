@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
-use longshore_shared::telemetry;
+use longshore_shared::{faults, telemetry};
 
 use crate::commands::{doctor, gc, init, plan, run, status, submit, task, tasks};
 use crate::exit::{self, Error, Exit};
@@ -79,6 +79,7 @@ impl Cli {
     fn config(&self) -> Result<Config, Error> {
         let config = self.common.load_with(&self.command.worker_args())?;
         telemetry::init(&config, LOG_LEVEL)?;
+        faults::arm(std::env::var("LONGSHORE_FAULTS").ok());
         Ok(config)
     }
 }

@@ -156,6 +156,12 @@ impl From<IdError> for Error {
     }
 }
 
+impl From<longshore_shared::faults::Injected> for Error {
+    fn from(injected: longshore_shared::faults::Injected) -> Self {
+        Self::Report(Report::new(Kind::Error, injected.to_string()))
+    }
+}
+
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::Report(Report::new(Kind::Error, format!("cannot write the result: {error}")))

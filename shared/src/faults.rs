@@ -1,9 +1,24 @@
 //! Named points at the edges of the protocol where a test makes the program die, wait or fail.
 //!
 //! Compiled to nothing without the feature `faults`. With it, `LONGSHORE_FAULTS` is read once:
-//! `point=action;point=action`, where an action is `[N*]exit` (SIGKILL to itself), `[N*]error`,
-//! `[N*]sleep(milliseconds)` or `[N*]off`; `N*` limits how often it fires, and `->` puts another
-//! behind it: `2*off->exit` dies at the third pass.
+//! `point=action;point=action`, where an action is one of
+//!
+//! | action | what happens |
+//! |---|---|
+//! | `exit` | SIGKILL to itself |
+//! | `panic` | a panic of the thread that passes |
+//! | `error` | the step ends with an error before anything else is done |
+//! | `sleep(milliseconds)` | the step waits |
+//! | `do-then-error` | only at `answer.STATEMENT`: the server did it, and the answer is taken for lost |
+//! | `off` | nothing |
+//!
+//! `N*` in front limits how often it fires, and `->` puts another behind it: `2*off->exit` dies at
+//! the third pass. `batch=N` makes a plan write its tasks N at a time, so that a small plan has
+//! several batches.
+//!
+//! A worker that loads a task passes `task.ID`. Every statement has two points of its own: `send.STATEMENT` before it is sent and
+//! `answer.STATEMENT` after its real answer, with the name that it has in the catalogue (`swap_task`,
+//! `move_partition`, …; `load` and `create_staging` are made at run time).
 
 /// A point in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +63,53 @@ points! {
     FINISH_BEFORE = "finish.before",
 }
 
+/// Points of the coordinator.
+pub const COORDINATOR: &[Point] = &[
+    PLAN_BEFORE,
+    PLAN_BATCH,
+    PLAN_TASKS,
+    PLAN_CURSOR,
+    PLAN_AFTER,
+    SUBMIT_BEFORE,
+    SUBMIT_AFTER,
+    RUN_STARTED,
+    RUN_SETTLED,
+];
+/// The plan is known; nothing of it is written.
+pub const PLAN_BEFORE: Point = Point("plan.before");
+/// A batch of tasks is written.
+pub const PLAN_BATCH: Point = Point("plan.batch");
+/// All tasks are written; the cursor is not.
+pub const PLAN_TASKS: Point = Point("plan.tasks");
+/// The cursor is written; the row that makes it a plan is not.
+pub const PLAN_CURSOR: Point = Point("plan.cursor");
+/// The plan is written; nobody was told.
+pub const PLAN_AFTER: Point = Point("plan.after");
+/// Before a plan is made a running job.
+pub const SUBMIT_BEFORE: Point = Point("submit.before");
+/// The job runs; nobody was told.
+pub const SUBMIT_AFTER: Point = Point("submit.after");
+/// `run` has started its workers.
+pub const RUN_STARTED: Point = Point("run.started");
+/// The job that `run` follows has ended; its workers were not told.
+pub const RUN_SETTLED: Point = Point("run.settled");
+
+/// Statements that change something, whose answers a test lets get lost.
+pub const CHANGES: &[&str] = &[
+    "swap_task",
+    "swap_cursor",
+    "swap_job",
+    "create_staging",
+    "load",
+    "move_partition",
+    "drop_part",
+    "drop_table",
+    "drop_view",
+    "rename_table",
+    "kill_queries",
+    "beat_worker",
+];
+
 /// Points that only a worker which takes over passes.
 pub const TAKE_OVER: &[Point] = &[FENCE_BEFORE, FENCE_RENAMED, FENCE_AFTER];
 /// The take-over is written; nothing of the old epoch is fenced.
@@ -77,7 +139,7 @@ pub fn arm(plan: Option<String>) {
 #[cfg_attr(not(feature = "faults"), allow(clippy::unused_async))]
 pub async fn pass(point: Point) -> Result<(), Injected> {
     #[cfg(feature = "faults")]
-    return armed::pass(point).await;
+    return armed::act(point.0).await.map_err(|()| Injected(point.0));
     #[cfg(not(feature = "faults"))]
     {
         let _ = point;
@@ -85,38 +147,118 @@ pub async fn pass(point: Point) -> Result<(), Injected> {
     }
 }
 
+/// Passes the point `task.ID` of one task.
+///
+/// # Errors
+/// [`Injected`] when a test asked for an error here.
+#[cfg_attr(not(feature = "faults"), allow(clippy::unused_async))]
+pub async fn task(id: &crate::task::TaskId) -> Result<(), Injected> {
+    #[cfg(feature = "faults")]
+    return armed::act(&format!("task.{id}")).await.map_err(|()| Injected("task"));
+    #[cfg(not(feature = "faults"))]
+    {
+        let _ = id;
+        Ok(())
+    }
+}
+
+/// Passes the point before a statement is sent.
+///
+/// # Errors
+/// When a test asked for an error: the statement must not be sent then.
+#[cfg_attr(not(feature = "faults"), allow(clippy::unused_async))]
+pub(crate) async fn sending(statement: &'static str) -> Result<(), Injected> {
+    #[cfg(feature = "faults")]
+    return armed::act(&format!("send.{statement}")).await.map_err(|()| Injected(statement));
+    #[cfg(not(feature = "faults"))]
+    {
+        let _ = statement;
+        Ok(())
+    }
+}
+
+/// Passes the point after the server has answered a statement.
+///
+/// # Errors
+/// When a test asked for it: the answer must be taken for lost then.
+#[cfg_attr(not(feature = "faults"), allow(clippy::unused_async))]
+pub(crate) async fn answered(statement: &'static str) -> Result<(), Injected> {
+    #[cfg(feature = "faults")]
+    return armed::act(&format!("answer.{statement}")).await.map_err(|()| Injected(statement));
+    #[cfg(not(feature = "faults"))]
+    {
+        let _ = statement;
+        Ok(())
+    }
+}
+
+/// How many tasks a plan writes at a time: `normal`, unless a test asked for less.
+pub fn batch(normal: usize) -> usize {
+    #[cfg(feature = "faults")]
+    return armed::batch().unwrap_or(normal);
+    #[cfg(not(feature = "faults"))]
+    normal
+}
+
 #[cfg(feature = "faults")]
 mod armed {
-    use super::{Injected, Point};
+    use std::sync::OnceLock;
     use std::time::Duration;
+
+    static BATCH: OnceLock<usize> = OnceLock::new();
+
+    pub(super) fn batch() -> Option<usize> {
+        BATCH.get().copied()
+    }
 
     pub(super) fn arm(plan: Option<String>) {
         for entry in plan.unwrap_or_default().split(';').filter(|entry| !entry.trim().is_empty()) {
-            let (point, action) = entry.split_once('=').unwrap_or((entry, "exit"));
-            let action = action.split("->").map(term).collect::<Vec<_>>().join("->");
-            if let Err(error) = fail::cfg(point.trim(), &action) {
+            if let Err(error) = arm_one(entry) {
                 eprintln!("LONGSHORE_FAULTS: {entry}: {error}");
                 std::process::exit(2);
             }
         }
     }
 
+    fn arm_one(entry: &str) -> Result<(), String> {
+        let (point, action) = entry.split_once('=').unwrap_or((entry, "exit"));
+        if point.trim() == "batch" {
+            let rows = action.trim().parse().map_err(|error| format!("{error}"))?;
+            let _ = BATCH.set(std::cmp::max(rows, 1));
+            return Ok(());
+        }
+        let terms = action.split("->").map(term).collect::<Result<Vec<_>, _>>()?;
+        fail::cfg(point.trim(), &terms.join("->"))
+    }
+
     /// One term in the words of the `fail` crate, which hands our own action back at the point.
-    fn term(term: &str) -> String {
+    fn term(term: &str) -> Result<String, String> {
         let (times, action) = match term.split_once('*') {
             Some((times, action)) => (format!("{}*", times.trim()), action.trim()),
             None => (String::new(), term.trim()),
         };
-        if action == "off" { format!("{times}off") } else { format!("{times}return({action})") }
+        match action {
+            "off" => Ok(format!("{times}off")),
+            "exit" | "panic" | "error" | "do-then-error" => Ok(format!("{times}return({action})")),
+            _ if sleep(action).is_some() => Ok(format!("{times}return({action})")),
+            _ => Err(format!("`{action}` is not an action")),
+        }
     }
 
-    pub(super) async fn pass(point: Point) -> Result<(), Injected> {
-        let Some(action) = fail::eval(point.0, Option::unwrap_or_default) else {
+    fn sleep(action: &str) -> Option<Duration> {
+        let ms = action.strip_prefix("sleep(")?.strip_suffix(')')?;
+        Some(Duration::from_millis(ms.parse().ok()?))
+    }
+
+    /// Does what a test asked for at this point; an error when it asked for one.
+    pub(super) async fn act(point: &str) -> Result<(), ()> {
+        let Some(action) = fail::eval(point, Option::unwrap_or_default) else {
             return Ok(());
         };
-        tracing::warn!(point = point.0, action, "fault");
+        tracing::warn!(point, action, "fault");
         match action.as_str() {
-            "error" => Err(Injected(point.0)),
+            "error" | "do-then-error" => Err(()),
+            "panic" => panic!("a panic injected at {point}"),
             "exit" => {
                 // SIGKILL, not exit(): no destructor and no buffer gets a last chance.
                 let pid = std::process::id().to_string();
@@ -124,8 +266,7 @@ mod armed {
                 std::process::abort();
             }
             action => {
-                let ms = action.trim_start_matches("sleep(").trim_end_matches(')').parse();
-                tokio::time::sleep(Duration::from_millis(ms.unwrap_or(0))).await;
+                tokio::time::sleep(sleep(action).unwrap_or_default()).await;
                 Ok(())
             }
         }

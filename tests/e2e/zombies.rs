@@ -1,39 +1,137 @@
 //! A worker that was asleep longer than its lease wakes up in a world that went on without it.
 
-use longshore_shared::faults;
-use longshore_tests::{Scene, wait_for};
+use std::thread;
+
+use longshore_shared::faults::{self, Point};
+use longshore_tests::{Proxy, Running, Scene, Tasks, Verdict, wait_for};
 
 use crate::crashes::settle;
 
-#[test]
-fn a_zombie_that_was_loading_changes_nothing() {
-    for point in [faults::STAGE_AFTER, faults::LOAD_AFTER, faults::MANIFEST_BEFORE] {
-        sleeps_at(point.0);
-    }
-}
+/// Scenes side by side: they mostly wait for a lease to lapse.
+const LANES: usize = 3;
 
 #[test]
-fn a_zombie_that_was_publishing_changes_nothing() {
-    for point in
-        [faults::MANIFEST_AFTER, faults::MOVE_BEFORE, faults::RECEIPT_BEFORE, faults::RECEIPT_AFTER]
-    {
-        sleeps_at(point.0);
-    }
+fn a_zombie_at_any_point_changes_nothing() {
+    thread::scope(|scope| {
+        for lane in 0..LANES {
+            scope.spawn(move || faults::ALL.iter().skip(lane).step_by(LANES).for_each(sleeps_at));
+        }
+    });
 }
 
-/// Stops a worker at a point until another has finished its task, then lets it go on.
-fn sleeps_at(point: &str) {
+/// Stops a worker at a point until another has finished the job, then lets it go on.
+fn sleeps_at(point: &Point) {
     let scene = Scene::with_events(2, 500);
     let job = scene.submit(&[]);
-    let zombie = scene.worker(&job).faults(format!("{point}=1*sleep(1000)")).spawn();
-    wait_for(&format!("the worker is at {point}"), || zombie.words().contains(point).then_some(()));
+    let zombie = asleep(&scene, &job, point, "");
+    settle(&scene, &job, point.0);
+    let before = everything(&scene);
+    wakes(zombie, point.0);
+    assert_eq!(everything(&scene), before, "{}: the zombie changed something", point.0);
+    settle(&scene, &job, point.0);
+    // Whoever has not claimed yet or is done already leaves nothing to take over.
+    let is_taken_over =
+        ![faults::CLAIM_BEFORE, faults::DONE_AFTER, faults::DROP_AFTER, faults::FINISH_BEFORE]
+            .contains(point);
+    // A busy machine adds epochs: the zombie's lease may lapse before it is put to sleep.
+    assert!(before.0.0[0].epoch > u64::from(is_taken_over), "{}: {:?}", point.0, before.0);
+}
+
+#[test]
+fn a_zombie_in_the_middle_of_a_take_over_changes_nothing() {
+    for (first, point) in [
+        (faults::LOAD_AFTER, faults::FENCE_BEFORE),
+        (faults::LOAD_AFTER, faults::FENCE_AFTER),
+        (faults::MOVE_AFTER, faults::FENCE_BEFORE),
+        (faults::MOVE_AFTER, faults::FENCE_RENAMED),
+        (faults::MOVE_AFTER, faults::FENCE_AFTER),
+    ] {
+        let what = format!("{} then {}", first.0, point.0);
+        let scene = Scene::with_events(2, 500);
+        let job = scene.submit(&[]);
+        let dead = scene.worker(&job).faults(format!("{}=exit", first.0)).run();
+        assert!(dead.was_killed(), "{what}\n{dead}");
+        let zombie = asleep(&scene, &job, &point, "");
+        settle(&scene, &job, &what);
+        let before = everything(&scene);
+        assert!(before.0.0[0].epoch >= 3, "{what}: {:?}", before.0);
+        wakes(zombie, &what);
+        assert_eq!(everything(&scene), before, "{what}: the zombie changed something");
+        settle(&scene, &job, &what);
+    }
+}
+
+/// The request of the zombie waits in the network until the job is over, and arrives then.
+#[test]
+fn a_request_of_a_zombie_that_arrives_late_changes_nothing() {
+    for words in ["MOVE PARTITION", ".tasks\nUPDATE", "INSERT INTO `longshore_s", "RENAME TABLE"] {
+        let scene = Scene::with_events(2, 500);
+        let job = scene.submit(&[]);
+        if words == "RENAME TABLE" {
+            let dead = scene.worker(&job).faults("move.after=exit").run();
+            assert!(dead.was_killed(), "{words}\n{dead}");
+        }
+        let (arrive, arrived) = std::sync::mpsc::channel::<()>();
+        let arrived = std::sync::Mutex::new(Some(arrived));
+        let (held, is_held) = std::sync::mpsc::channel::<()>();
+        let held = std::sync::Mutex::new(held);
+        let proxy = Proxy::start(&scene.bed.clickhouse_url, move |request| {
+            // Of the changes of a task the manifest is held, of all others the first.
+            let is_it = !words.contains(".tasks") || is_manifest(request);
+            if is_it && request.contains(words) {
+                let held_here = arrived.lock().expect("no panic").take();
+                if let Some(arrived) = held_here {
+                    held.lock().expect("no panic").send(()).ok();
+                    arrived.recv().ok();
+                }
+            }
+            Verdict::Pass
+        });
+        let zombie = scene.worker(&job).env("CLICKHOUSE_URL", proxy.url()).spawn();
+        wait_for(&format!("{words} is on its way"), || is_held.try_recv().ok());
+        zombie.signal("STOP");
+        settle(&scene, &job, words);
+        let before = everything(&scene);
+        // First the request alone reaches the server, then the zombie wakes up.
+        arrive.send(()).ok();
+        drop(arrive);
+        thread::sleep(std::time::Duration::from_millis(500));
+        assert_eq!(everything(&scene), before, "{words}: a late request changed something");
+        wakes(zombie, words);
+        assert_eq!(everything(&scene), before, "{words}: the zombie changed something");
+        settle(&scene, &job, words);
+    }
+}
+
+/// A change of a task to `publishing` names that state.
+fn is_manifest(request: &str) -> bool {
+    request.contains("publishing")
+}
+
+/// A worker that was stopped at a point.
+fn asleep(scene: &Scene, job: &str, point: &Point, more: &str) -> Running {
+    let faults = format!("{}=1*sleep(1000){more}", point.0);
+    let zombie = scene.worker(job).args(["--slots", "1"]).faults(faults).spawn();
+    wait_for(&format!("the worker is at {}", point.0), || {
+        zombie.words().contains(&format!("point=\"{}\"", point.0)).then_some(())
+    });
     zombie.signal("STOP");
-    settle(&scene, &job, point);
+    zombie
+}
+
+/// Lets a zombie go on to its end.
+fn wakes(zombie: Running, what: &str) {
     zombie.signal("CONT");
     let ended = zombie.wait();
-    assert_ne!(ended.code(), Some(101), "a panic\n{ended}");
-    assert!(ended.code().is_some(), "ended by a signal\n{ended}");
-    settle(&scene, &job, point);
-    let tasks = scene.tasks();
-    assert_eq!(tasks.0[0].epoch, 2, "{tasks:?}");
+    assert_ne!(ended.code(), Some(101), "{what}: a panic\n{ended}");
+    assert!(ended.code().is_some(), "{what}: ended by a signal\n{ended}");
+}
+
+/// Everything that a zombie might change: tasks, job, rows of every table.
+fn everything(scene: &Scene) -> (Tasks, Vec<Vec<String>>) {
+    let mut rows = scene.admin.rows(&format!("SELECT state, reason FROM {}.jobs", scene.control));
+    for table in ["events", "daily", "buys"] {
+        rows.extend(scene.whole(&scene.db, table));
+    }
+    (scene.tasks(), rows)
 }

@@ -10,6 +10,7 @@ mod check;
 mod control;
 mod files;
 mod http;
+mod left;
 mod object;
 mod own_bed;
 mod program;
@@ -22,7 +23,7 @@ mod wait;
 mod wire;
 
 pub use bed::Bed;
-pub use check::Digest;
+pub use check::{Audit, Digest};
 pub use control::{TaskRow, Tasks};
 pub use files::{DataFile, Format, rows_sql};
 pub use own_bed::{CLICKHOUSE, KEEPER, OwnBed, S3, send_signal};

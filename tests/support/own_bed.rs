@@ -1,9 +1,10 @@
 //! A test bed that belongs to one test, so that its servers may be killed, stopped and started.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -24,9 +25,10 @@ const WRAPPER: &str = "LONGSHORE_TESTBED_CLICKHOUSE_WRAPPER";
 pub struct OwnBed {
     folder: TempDir,
     /// What its servers are started with, at every start again.
-    env: RefCell<Vec<(&'static str, String)>>,
+    env: Mutex<Vec<(&'static str, String)>>,
     /// Addresses and credentials.
     pub bed: Bed,
+    is_kept: bool,
 }
 
 impl OwnBed {
@@ -52,7 +54,7 @@ impl OwnBed {
             line.and_then(|rest| rest.strip_prefix('='))
                 .map(|text| text.trim_matches('\'').to_owned())
         });
-        Self { folder, env: RefCell::new(env.to_vec()), bed }
+        Self { folder, env: Mutex::new(env.to_vec()), bed, is_kept: false }
     }
 
     /// From its next start on, ClickHouse waits this long before and after every rename, so that a
@@ -76,9 +78,13 @@ impl OwnBed {
 
     /// From the next start of a server on, it gets this variable.
     pub fn set(&self, name: &'static str, value: String) {
-        let mut env = self.env.borrow_mut();
+        let mut env = self.env.lock().expect("nobody panicked with it");
         env.retain(|(known, _)| *known != name);
         env.push((name, value));
+    }
+
+    fn env(&self) -> Vec<(&'static str, String)> {
+        self.env.lock().expect("nobody panicked with it").clone()
     }
 
     /// Where the bed keeps its data.
@@ -91,7 +97,8 @@ impl OwnBed {
     /// # Panics
     /// When the bed has no such server.
     pub fn pid(&self, server: &str) -> u32 {
-        self.fact(server, "pid")
+        self.fact(|state| state["processes"][server]["pid"].as_u64())
+            .unwrap_or_else(|| panic!("the bed has no {server}"))
     }
 
     /// The port that a server's users talk to.
@@ -99,16 +106,20 @@ impl OwnBed {
     /// # Panics
     /// When the bed has no such server.
     pub fn port(&self, server: &str) -> u32 {
-        self.fact(server, "port")
+        let port = match server {
+            KEEPER => "keeper",
+            S3 => "s3",
+            _ => "http-1",
+        };
+        self.fact(|state| state["ports"][port].as_u64())
+            .unwrap_or_else(|| panic!("the bed has no {server}"))
     }
 
-    fn fact(&self, server: &str, field: &str) -> u32 {
-        let text = testbed(&["status", "--json"], self.folder.path(), &[]);
-        let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let processes = status["processes"].as_array().expect("processes");
-        let found = processes.iter().find(|process| process["name"] == server);
-        let fact = found.and_then(|process| process[field].as_u64());
-        fact.and_then(|fact| fact.try_into().ok()).unwrap_or_else(|| panic!("no {server}: {text}"))
+    /// Not by `status`: that asks every server, and one of them may hang on purpose.
+    fn fact(&self, of: impl Fn(&serde_json::Value) -> Option<u64>) -> Option<u32> {
+        let text = fs::read_to_string(self.folder.path().join("bed.json")).expect("the bed's file");
+        let state: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        of(&state).and_then(|fact| fact.try_into().ok())
     }
 
     /// Sends a signal to a server by its name: `KILL`, `STOP`, `CONT`, `TERM`.
@@ -126,8 +137,28 @@ impl OwnBed {
     /// When it does not come back.
     pub fn set_users(&self, users: &BTreeMap<String, Vec<String>>) {
         let text = serde_json::to_string(users).expect("texts");
-        std::fs::write(self.folder.path().join("more-users.json"), text).expect("a writable bed");
+        fs::write(self.folder.path().join("more-users.json"), text).expect("a writable bed");
         self.restart(CLICKHOUSE);
+    }
+
+    /// The same, when the server may not come back at once.
+    ///
+    /// # Errors
+    /// What `scripts/testbed` says.
+    pub fn try_restart(&self, server: &str) -> Result<(), String> {
+        try_testbed(&["restart", server, "--quiet"], self.folder.path(), &self.env()).map(drop)
+    }
+
+    /// Stops the servers and leaves their data, for somebody to look at.
+    pub fn keep(mut self) -> PathBuf {
+        let stopped = try_testbed(&["stop", "--quiet"], self.folder.path(), &[]);
+        if let Err(error) = stopped {
+            eprintln!("{error}");
+        }
+        self.folder.disable_cleanup(true);
+        let path = self.folder.path().to_owned();
+        self.is_kept = true;
+        path
     }
 
     /// Starts a killed server again on the same ports and data, and waits until it answers.
@@ -135,7 +166,7 @@ impl OwnBed {
     /// # Panics
     /// When it does not come back.
     pub fn restart(&self, server: &str) {
-        testbed(&["restart", server, "--quiet"], self.folder.path(), &self.env.borrow());
+        testbed(&["restart", server, "--quiet"], self.folder.path(), &self.env());
     }
 }
 
@@ -149,6 +180,9 @@ fn tracer(wait: Duration) -> String {
 
 impl Drop for OwnBed {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         let dir = self.folder.path().to_string_lossy().into_owned();
         // A stopped process would not hear that it shall end: wipe kills what does not.
         let wiped = command(&["wipe", "--quiet", "--dir", &dir]).status();
@@ -168,13 +202,23 @@ pub fn send_signal(pid: u32, signal: &str) {
 }
 
 fn testbed(args: &[&str], dir: &Path, env: &[(&'static str, String)]) -> String {
+    try_testbed(args, dir, env).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn try_testbed(
+    args: &[&str],
+    dir: &Path,
+    env: &[(&'static str, String)],
+) -> Result<String, String> {
     let dir = dir.to_string_lossy();
     let mut command = command(&[args, &["--dir", &dir]].concat());
     let out = command.envs(env.iter().cloned()).output().expect("scripts/testbed");
     let (text, errors) =
         (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    assert!(out.status.success(), "testbed {}: {text}{errors}", args.join(" "));
-    text.into_owned()
+    if out.status.success() {
+        return Ok(text.into_owned());
+    }
+    Err(format!("testbed {}: {text}{errors}", args.join(" ")))
 }
 
 fn command(args: &[&str]) -> Command {

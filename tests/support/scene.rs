@@ -1,7 +1,8 @@
 //! The world of one test: databases, keys and processes that nobody else touches.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use tempfile::TempDir;
@@ -54,9 +55,12 @@ pub struct Scene {
     pub(crate) twin_db: String,
     pub(crate) ddl: RefCell<String>,
     pub(crate) files: RefCell<Vec<DataFile>>,
+    /// Files whose rows may or may not be there.
+    pub(crate) pardoned: RefCell<BTreeSet<String>>,
     bucket: Bucket,
     keys: RefCell<Vec<String>>,
     folder: TempDir,
+    is_kept: bool,
 }
 
 impl Scene {
@@ -80,8 +84,10 @@ impl Scene {
             prefix: format!("t/{mark}"),
             ddl: RefCell::default(),
             files: RefCell::default(),
+            pardoned: RefCell::default(),
             keys: RefCell::default(),
             folder: TempDir::with_prefix("longshore-test-").expect("a temporary folder"),
+            is_kept: false,
         };
         scene.admin.run(&format!("CREATE DATABASE {} ENGINE = Atomic", scene.db));
         scene.longshore(["init"]).run().ok();
@@ -143,6 +149,13 @@ impl Scene {
     /// Full address of files in the bucket; `glob` is taken as it is.
     pub fn url(&self, glob: &str) -> String {
         format!("{}/{}/{}", self.bed.s3_endpoint, self.bed.bucket, self.key(glob))
+    }
+
+    /// Leaves everything on the servers and in its folder, for somebody to look at.
+    pub fn keep(mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.is_kept = true;
+        self.folder.path().to_owned()
     }
 
     /// A folder that is gone after the test.
@@ -275,6 +288,9 @@ impl Default for Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         if std::env::var_os("LONGSHORE_TEST_KEEP").is_some() && thread::panicking() {
             self.folder.disable_cleanup(true);
             eprintln!("kept: {} {} {}", self.control, self.db, self.folder.path().display());

@@ -16,7 +16,7 @@ use longshore_shared::task::{
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
-use crate::context::Worker;
+use crate::context::{Acting, Worker};
 use crate::finish;
 use crate::trouble::Trouble;
 
@@ -42,6 +42,8 @@ pub(crate) struct Claim {
     pub(crate) began: Instant,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
+    /// No other slot of this process takes it meanwhile.
+    _acting: Acting,
 }
 
 impl Claim {
@@ -227,21 +229,10 @@ async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Tro
 
 /// Takes one task by compare-and-set; `None` when somebody else has it.
 async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Claim>, Trouble> {
-    if worker.drain.is_cancelled() || !worker.begin(id) {
+    if worker.drain.is_cancelled() {
         return Ok(None);
     }
-    let taken = take_marked(worker, job, id).await;
-    if !matches!(taken, Ok(Some(_))) {
-        worker.end(id);
-    }
-    taken
-}
-
-async fn take_marked(
-    worker: &Worker,
-    job: &Arc<Job>,
-    id: &TaskId,
-) -> Result<Option<Claim>, Trouble> {
+    let Some(acting) = worker.begin(id) else { return Ok(None) };
     let began = Instant::now();
     let task = worker.store.task(id).await?.ok_or_else(|| Trouble::TaskMissing(id.clone()))?;
     let by = worker.owner();
@@ -265,7 +256,13 @@ async fn take_marked(
         Swap::Lost(_) => Ok(None),
         Swap::Won => {
             worker.edge(faults::CLAIM_AFTER).await?;
-            Ok(Some(Claim { job: Arc::clone(job), task: next, began, loaded_here: false }))
+            Ok(Some(Claim {
+                job: Arc::clone(job),
+                task: next,
+                began,
+                loaded_here: false,
+                _acting: acting,
+            }))
         }
     }
 }

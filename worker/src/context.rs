@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Server, ServerFacts};
@@ -45,7 +44,19 @@ pub(crate) struct Worker {
     pub(crate) board: tokio::sync::Mutex<Board>,
     /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
     /// here was claimed by a write whose answer we gave up on: it is free to take over.
-    active: Mutex<HashSet<TaskId>>,
+    active: Arc<Mutex<HashSet<TaskId>>>,
+}
+
+/// A slot acts on a task for as long as this lives; a panic drops it too.
+pub(crate) struct Acting {
+    active: Arc<Mutex<HashSet<TaskId>>>,
+    task: TaskId,
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
+    }
 }
 
 impl Worker {
@@ -72,7 +83,7 @@ impl Worker {
             slots,
             poll_max,
             board: tokio::sync::Mutex::default(),
-            active: Mutex::default(),
+            active: Arc::default(),
         }
     }
 
@@ -101,14 +112,11 @@ impl Worker {
         self.lease.check()
     }
 
-    /// Marks a task as acted on here; false when a slot of this process acts on it already.
-    pub(crate) fn begin(&self, task: &TaskId) -> bool {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone())
-    }
-
-    /// No slot of this process acts on it any more.
-    pub(crate) fn end(&self, task: &TaskId) {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
+    /// Marks a task as acted on here; none when a slot of this process acts on it already.
+    pub(crate) fn begin(&self, task: &TaskId) -> Option<Acting> {
+        let is_new =
+            self.active.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone());
+        is_new.then(|| Acting { active: Arc::clone(&self.active), task: task.clone() })
     }
 
     /// Does a slot of this process act on it?

@@ -31,6 +31,7 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     recover::fence(worker, claim).await?;
     if claim.task.progress.state.name() == StateName::Claimed {
         recover::check_deaths(worker, claim).await?;
+        faults::task(&claim.task.id).await?;
         verify::schema(worker, claim).await?;
         let (set, ()) =
             tokio::try_join!(staging::create(worker, claim), verify::files(worker, claim),)?;
@@ -96,7 +97,14 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     for _ in 0..worker.slots {
         slots.spawn(slot(Arc::clone(&worker)));
     }
-    while slots.join_next().await.is_some() {}
+    while let Some(ended) = slots.join_next().await {
+        // A panic ends one attempt, not the slot: the task it held is found again and taken over,
+        // and a task that does so every time is given up after some deaths.
+        if ended.is_err_and(|error| error.is_panic()) {
+            tracing::error!("a slot panicked; its task is taken over");
+            slots.spawn(slot(Arc::clone(&worker)));
+        }
+    }
     heart.abort();
     if worker.lease.is_lost() {
         tracing::warn!(worker = %worker.id, "the lease is lost; its tasks are left to others");
@@ -141,10 +149,8 @@ async fn slot(worker: Arc<Worker>) {
 
 /// One claimed task to its end, whatever that is.
 async fn work(worker: &Worker, mut claim: Claim) {
-    let id = claim.task.id.clone();
-    let span = tracing::info_span!("task", task = %id, epoch = %claim.epoch());
+    let span = tracing::info_span!("task", task = %claim.task.id, epoch = %claim.epoch());
     finish_work(worker, &mut claim).instrument(span).await;
-    worker.end(&id);
 }
 
 /// Runs the attempt, ends it, and notes it in the history.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use longshore_shared::clickhouse::{Policy, policy};
 use longshore_shared::config::{Config, WorkerArgs};
+use longshore_shared::faults;
 use longshore_shared::store::{StoreError, find_tasks};
 use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
@@ -85,6 +86,7 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Resul
     let mut signals = Signals::listen()?;
     let count = usize::try_from(args.workers).unwrap_or(1);
     let mut crew = Crew::start(&id, count, config, args.log_dir.as_deref())?;
+    faults::pass(faults::RUN_STARTED).await?;
     output.note(&format!(
         "Job {id}: {} for {}, {}. Their logs are in {}.",
         text::plural(job.tasks.into(), "task"),
@@ -97,6 +99,7 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Resul
     progress.finish();
     match end {
         Ok(End::Settled) => {
+            faults::pass(faults::RUN_SETTLED).await?;
             crew.leave(config.lease, &mut signals).await;
             crew.tidy();
             summary(&session, &id, output).await

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use longshore_shared::config::Config;
+use longshore_shared::faults;
 use longshore_shared::store::{Swap, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobState, Stamp};
 use serde::Serialize;
@@ -78,8 +79,12 @@ pub(crate) async fn submit(session: &Session, job: Job) -> Result<(Job, Submitte
             reason: String::new(),
             ..job.clone()
         };
+        faults::pass(faults::SUBMIT_BEFORE).await?;
         match session.store.swap_job(&job, &next).await? {
-            Swap::Won => return Ok((next, Submitted::Now)),
+            Swap::Won => {
+                faults::pass(faults::SUBMIT_AFTER).await?;
+                return Ok((next, Submitted::Now));
+            }
             Swap::Lost(Some(now)) => job = now,
             Swap::Lost(None) => break,
         }

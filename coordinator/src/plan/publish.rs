@@ -1,5 +1,6 @@
 //! Writes a plan: the tasks in bounded batches, the cursor, and last the one row that makes it a plan.
 
+use longshore_shared::faults;
 use longshore_shared::store::{SEGMENT_TASKS, TaskStore};
 use longshore_shared::task::{
     Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Progress, Stamp, Task, TaskId,
@@ -50,10 +51,14 @@ pub(crate) async fn publish(
             changed_ms: 0,
         })
         .collect();
-    for page in tasks.chunks(TASKS_AT_ONCE) {
+    faults::pass(faults::PLAN_BEFORE).await?;
+    for page in tasks.chunks(faults::batch(TASKS_AT_ONCE)) {
         store.create_tasks(page).await?;
+        faults::pass(faults::PLAN_BATCH).await?;
     }
+    faults::pass(faults::PLAN_TASKS).await?;
     store.create_cursor(&Cursor::new(id.clone())).await?;
+    faults::pass(faults::PLAN_CURSOR).await?;
     let job = Job {
         id,
         state: JobState::Planned,
@@ -71,6 +76,7 @@ pub(crate) async fn publish(
     };
     let stamp = job.stamp.clone();
     let job = store.create_job(&job).await?;
+    faults::pass(faults::PLAN_AFTER).await?;
     let created = job.stamp == stamp;
     Ok((job, created))
 }

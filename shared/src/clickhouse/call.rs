@@ -5,7 +5,8 @@ use std::time::Duration;
 use clickhouse::{RowOwned, RowRead};
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, Kind};
+use crate::faults;
 use crate::sql::{Binding, Statement};
 use crate::task::QueryId;
 
@@ -211,10 +212,17 @@ async fn within<T>(
     deadline: Option<Duration>,
     run: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    match deadline {
+    if let Err(fault) = faults::sending(name).await {
+        return Err(Failure::new(name, Kind::Unreachable, &fault.to_string()));
+    }
+    let answer = match deadline {
         None => run.await,
         Some(deadline) => tokio::time::timeout(deadline, run).await.unwrap_or_else(|_| {
             Err(Failure::unknown(name, format!("no answer within {} s", deadline.as_secs())))
         }),
+    };
+    match faults::answered(name).await {
+        Ok(()) => answer,
+        Err(fault) => Err(Failure::unknown(name, fault.to_string())),
     }
 }

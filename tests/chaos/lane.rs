@@ -1,0 +1,317 @@
+//! A lane: a bed of its own, and job after job on it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use longshore_tests::{CLICKHOUSE, EVENTS, Format, KEEPER, OwnBed, S3, Scene, Wire, within};
+
+use crate::crew::{Crew, Orders};
+use crate::people::People;
+use crate::record::Record;
+use crate::schedule::{Fault, Kind, Schedule, Shape};
+use crate::servers::Servers;
+use crate::verdict;
+use crate::watch::Watch;
+use crate::weather::Weather;
+
+/// Faults of one job at most; then it may end in peace.
+const FAULTS_MAX: u32 = 80;
+/// A job without further faults is over after this, or hangs.
+const PEACE_MAX: Duration = Duration::from_secs(180);
+const TICK: Duration = Duration::from_millis(10);
+
+/// Tables that make the server merge states and write into views of views.
+const DEEPER: &str = "
+CREATE TABLE {db}.users (kind String, seen AggregateFunction(uniqExact, UInt64), value SimpleAggregateFunction(sum, UInt64))
+ENGINE = AggregatingMergeTree ORDER BY kind;
+CREATE MATERIALIZED VIEW {db}.users_mv TO {db}.users AS
+SELECT kind, uniqExactState(n) AS seen, sum(value) AS value FROM {db}.events GROUP BY kind;
+CREATE MATERIALIZED VIEW {db}.months (month UInt32, events UInt64)
+ENGINE = SummingMergeTree ORDER BY month AS
+SELECT toYYYYMM(day) AS month, sum(events) AS events FROM {db}.daily GROUP BY month;
+";
+
+/// What a campaign was asked for.
+#[derive(Clone)]
+pub(crate) struct Campaign {
+    pub(crate) record: Arc<Record>,
+    pub(crate) end: Instant,
+    /// Set when every lane has to stop.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// Set by a signal.
+    pub(crate) interrupted: Arc<AtomicBool>,
+    pub(crate) until_failure: bool,
+    pub(crate) only: Vec<Kind>,
+    pub(crate) lease: String,
+    pub(crate) worker_env: Vec<(String, String)>,
+}
+
+impl Campaign {
+    pub(crate) fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.is_interrupted() || Instant::now() >= self.end
+    }
+
+    /// Asked to end by a signal: jobs are left as they are, unchecked.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs jobs until the campaign is over.
+pub(crate) fn run(campaign: &Campaign, lane: u64) {
+    let mut job = 0;
+    while !campaign.is_over() {
+        let bed = Arc::new(OwnBed::start());
+        let servers = Servers::of(&bed);
+        let weather = Weather::start(&bed.bed.clickhouse_url, lane, campaign.record.clone());
+        let wire = Wire::start(&bed.bed.clickhouse_url);
+        println!("lane {lane}: bed {}", bed.folder().display());
+        let mut is_well = true;
+        while is_well && !campaign.is_over() {
+            let this = Lane {
+                campaign,
+                number: lane,
+                job,
+                bed: &bed,
+                servers: &servers,
+                weather: &weather,
+                wire: &wire,
+            };
+            is_well = this.job();
+            job += 1;
+        }
+        let healed = servers.heal();
+        drop((servers, weather));
+        if let (true, Ok(())) = (is_well, healed) {
+            continue;
+        }
+        match Arc::try_unwrap(bed) {
+            Ok(bed) => println!("lane {lane}: the bed is kept in {}", bed.keep().display()),
+            Err(_) => eprintln!("lane {lane}: the bed is still in use and is wiped"),
+        }
+    }
+}
+
+struct Lane<'a> {
+    campaign: &'a Campaign,
+    number: u64,
+    job: u64,
+    bed: &'a Arc<OwnBed>,
+    servers: &'a Servers,
+    weather: &'a Weather,
+    wire: &'a Wire,
+}
+
+impl Lane<'_> {
+    /// One job from its tables to the checker's verdict. False when the bed is to be kept.
+    fn job(&self) -> bool {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let scene = Scene::on(&self.bed.bed);
+            let checked = catch_unwind(AssertUnwindSafe(|| self.load(&scene)));
+            let findings = checked.unwrap_or_else(|words| vec![verdict::words_of(&*words)]);
+            if findings.is_empty() {
+                return findings;
+            }
+            let databases = format!("{} {} {}", scene.control, scene.staging, scene.db);
+            let path = scene.keep();
+            self.found(&format!("databases {databases}, programs' words in {}", path.display()));
+            findings
+        }));
+        let findings = outcome.unwrap_or_else(|words| vec![verdict::words_of(&*words)]);
+        for finding in &findings {
+            self.found(finding);
+        }
+        if findings.is_empty() {
+            return true;
+        }
+        let place = format!("lane {} job {}", self.number, self.job);
+        let words = findings.iter().map(|finding| format!("{place}: {finding}"));
+        self.campaign.record.add(|sums| sums.findings.extend(words));
+        if self.campaign.until_failure {
+            self.campaign.stop.store(true, Ordering::Relaxed);
+        }
+        false
+    }
+
+    fn found(&self, words: &str) {
+        println!("lane {} job {}: {words}", self.number, self.job);
+        self.campaign.record.note(self.number, self.job, "finding", words);
+    }
+
+    fn load(&self, scene: &Scene) -> Vec<String> {
+        let campaign = self.campaign;
+        let mut schedule =
+            Schedule::of(campaign.record.seed, self.number, self.job, &campaign.only);
+        let shape = schedule.shape();
+        prepare(scene, &shape);
+        let mut people = People::new(scene);
+        let files_max = shape.files_a_task.to_string();
+        let more = ["--chunk-files-max", &files_max, "--attempts-max", "100"];
+        let dies = schedule.plan_dies().map(Duration::from_millis);
+        if dies.is_some_and(|after| people.plan_dies(&more, after)) {
+            campaign.record.fault(self.number, self.job, Kind::PlanKill, "longshore plan", "");
+        }
+        let job = scene.submit(&more);
+        let watch =
+            Watch::start(&scene.bed.clickhouse_url, &scene.control, campaign.record.clone(), {
+                let servers = self.servers.clone();
+                move || servers.is_any_hurt()
+            });
+        let direct = scene.bed.clickhouse_url.clone();
+        let mut crew = Crew::start(
+            scene,
+            Orders {
+                urls: [direct.clone(), direct, self.weather.url(), self.wire.url()],
+                lease: campaign.lease.clone(),
+                stretch: shape.stretch.clone(),
+                env: campaign.worker_env.clone(),
+            },
+        );
+        let mut next = schedule.next();
+        let mut due = Instant::now() + Duration::from_millis(next.delay_ms);
+        let mut faults = 0;
+        while !is_over(&watch) && faults < FAULTS_MAX && !campaign.is_over() {
+            thread::sleep(TICK);
+            crew.tend();
+            people.tend();
+            self.resume(scene, &job, &watch);
+            if Instant::now() < due {
+                continue;
+            }
+            faults += 1;
+            self.strike(&next, &job, &mut crew, &mut people, &watch);
+            next = schedule.next();
+            due = Instant::now() + Duration::from_millis(next.delay_ms);
+        }
+        self.weather.clear();
+        let mut findings: Vec<String> = self.servers.heal().err().into_iter().collect();
+        crew.calm();
+        let ended = within(PEACE_MAX, || {
+            crew.tend();
+            self.resume(scene, &job, &watch);
+            (is_over(&watch) || campaign.is_interrupted()).then(|| is_over(&watch))
+        });
+        if ended == Some(false) {
+            return Vec::new();
+        }
+        if ended.is_none() {
+            let states = format!("{:?}", scene.tasks().0);
+            findings
+                .push(format!("the job is not over {PEACE_MAX:?} after the last fault: {states}"));
+        }
+        findings.extend(crew.leave());
+        findings.extend(people.leave());
+        drop(watch);
+        findings.extend(verdict::of(scene, &job, &shape, &campaign.record));
+        verdict::count_points(scene, |point| {
+            campaign.record.fault(self.number, self.job, Kind::WorkerPoint, "worker", point);
+        });
+        findings
+    }
+
+    /// A paused job goes on, and is counted.
+    fn resume(&self, scene: &Scene, job: &str, watch: &Watch) {
+        let (state, reason) = watch.job();
+        if state != "paused" {
+            return;
+        }
+        if scene.longshore(["submit", job]).run().code() == Some(0) {
+            self.found(&format!("the job was paused: {reason}"));
+            let place = format!("lane {} job {}: {reason}", self.number, self.job);
+            self.campaign.record.add(|sums| sums.paused.push(place));
+        }
+    }
+
+    fn strike(
+        &self,
+        fault: &Fault,
+        job: &str,
+        crew: &mut Crew,
+        people: &mut People,
+        watch: &Watch,
+    ) {
+        let told = watch.told();
+        let kind = fault.kind;
+        let length = Duration::from_millis(fault.length_ms);
+        let healed = {
+            let told = told.clone();
+            Box::new(move || told.healed(kind.name()))
+        };
+        let (happened, actor) = match kind {
+            Kind::WorkerKill | Kind::WorkerPoint | Kind::PlanKill => {
+                let name = crew.kill(fault.pick, &fault.point);
+                told.died(name.clone());
+                (true, name)
+            }
+            Kind::WorkerStop => (crew.stop(fault.pick, length), crew.name(fault.pick)),
+            Kind::WorkerTerm => (crew.term(fault.pick), crew.name(fault.pick)),
+            Kind::SubmitKill => (people.die(&["submit", job], length), "longshore submit".into()),
+            Kind::StatusKill => (people.die(&["status", job], length), "longshore status".into()),
+            Kind::RunKill => {
+                let run = ["run", job, "--workers", "1"];
+                (people.die(&run, length * 3), "longshore run".into())
+            }
+            Kind::ClickHouseKill => {
+                (self.servers.kill(CLICKHOUSE, length, healed), CLICKHOUSE.into())
+            }
+            Kind::KeeperKill => (self.servers.kill(KEEPER, length, healed), KEEPER.into()),
+            Kind::StoreKill => (self.servers.kill(S3, length, healed), S3.into()),
+            Kind::ClickHouseStop => {
+                (self.servers.stop(CLICKHOUSE, length, healed), CLICKHOUSE.into())
+            }
+            Kind::KeeperStop => (self.servers.stop(KEEPER, length, healed), KEEPER.into()),
+            Kind::StoreStop => (self.servers.stop(S3, length, healed), S3.into()),
+            Kind::Everything => {
+                let happened = self.servers.kill_all(fault.pick, length, healed);
+                if happened {
+                    crew.kill_all();
+                    people.kill();
+                }
+                (happened, "everything".into())
+            }
+            Kind::Cut => {
+                self.wire.sever();
+                (true, "wire".into())
+            }
+            Kind::LostRequest | Kind::LostAnswer | Kind::Delay => {
+                // Counted when a request comes by.
+                self.weather.brew(fault, self.job);
+                return;
+            }
+        };
+        if self.servers.is_any_hurt() {
+            told.disturbed();
+        }
+        if !happened {
+            self.campaign.record.add(|sums| sums.skipped += 1);
+            return;
+        }
+        // The death is one fault; what the next life meets at its point is another, counted then.
+        let counted = if kind == Kind::WorkerPoint { Kind::WorkerKill } else { kind };
+        let point = format!("{} {} ms", fault.point, fault.length_ms);
+        self.campaign.record.fault(self.number, self.job, counted, &actor, point.trim());
+    }
+}
+
+fn is_over(watch: &Watch) -> bool {
+    matches!(watch.job().0.as_str(), "completed" | "failed")
+}
+
+/// Makes the tables and files of a job: one file without rows and one with a single row among them.
+fn prepare(scene: &Scene, shape: &Shape) {
+    scene.create(EVENTS);
+    if shape.deep {
+        scene.create(DEEPER);
+    }
+    for file in 0..shape.files {
+        let rows = match file {
+            0 => 0,
+            1 => 1,
+            _ => shape.rows,
+        };
+        scene.put_rows(&format!("events-{file:03}.parquet"), rows, Format::Parquet);
+    }
+}

@@ -1,0 +1,142 @@
+//! The servers of a lane, hurt and healed. Each fault of a server has a thread that ends it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, S3, send_signal};
+
+/// Tries to start a killed server; it may need another one that is down as well.
+const RESTARTS_MAX: u32 = 30;
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// One server.
+struct One {
+    name: &'static str,
+    pid: Mutex<u32>,
+    is_hurt: AtomicBool,
+}
+
+/// The servers of one bed.
+#[derive(Clone)]
+pub(crate) struct Servers {
+    bed: Arc<OwnBed>,
+    all: Arc<[One; 3]>,
+    healing: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// Called when a fault of a server is over.
+pub(crate) type Healed = Box<dyn FnOnce() + Send>;
+
+impl Servers {
+    /// The servers of a bed that runs.
+    pub(crate) fn of(bed: &Arc<OwnBed>) -> Self {
+        let one =
+            |name| One { name, pid: Mutex::new(bed.pid(name)), is_hurt: AtomicBool::new(false) };
+        let all = Arc::new([one(CLICKHOUSE), one(KEEPER), one(S3)]);
+        Self { bed: bed.clone(), all, healing: Arc::default() }
+    }
+
+    fn one(&self, name: &str) -> &One {
+        self.all.iter().find(|one| one.name == name).expect("a server of the bed")
+    }
+
+    /// Kills a server and starts it again after a while. False when it is hurt already.
+    pub(crate) fn kill(&self, name: &'static str, down: Duration, healed: Healed) -> bool {
+        if self.one(name).is_hurt.swap(true, Ordering::SeqCst) {
+            return false;
+        }
+        send_signal(self.pid(name), "KILL");
+        self.later(name, move |servers| {
+            thread::sleep(down);
+            servers.start(name);
+            healed();
+        });
+        true
+    }
+
+    /// Stops a server for a while. False when it is hurt already.
+    pub(crate) fn stop(&self, name: &'static str, length: Duration, healed: Healed) -> bool {
+        if self.one(name).is_hurt.swap(true, Ordering::SeqCst) {
+            return false;
+        }
+        send_signal(self.pid(name), "STOP");
+        self.later(name, move |servers| {
+            thread::sleep(length);
+            send_signal(servers.pid(name), "CONT");
+            healed();
+        });
+        true
+    }
+
+    /// Kills all servers that run, and starts them again in one of the six orders.
+    pub(crate) fn kill_all(&self, order: usize, down: Duration, healed: Healed) -> bool {
+        if self.all.iter().any(|one| one.is_hurt.load(Ordering::SeqCst)) {
+            return false;
+        }
+        for one in self.all.iter() {
+            one.is_hurt.store(true, Ordering::SeqCst);
+            send_signal(self.pid(one.name), "KILL");
+        }
+        let mut names = vec![CLICKHOUSE, KEEPER, S3];
+        let first = names.remove(order % 3);
+        names.rotate_left(order / 3 % 2);
+        names.insert(0, first);
+        self.later(names[2], move |servers| {
+            thread::sleep(down);
+            for name in &names {
+                servers.start(name);
+                servers.one(name).is_hurt.store(false, Ordering::SeqCst);
+            }
+            healed();
+        });
+        true
+    }
+
+    fn later(&self, name: &'static str, heal: impl FnOnce(&Self) + Send + 'static) {
+        let servers = self.clone();
+        let handle = thread::spawn(move || {
+            heal(&servers);
+            servers.one(name).is_hurt.store(false, Ordering::SeqCst);
+        });
+        self.healing.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+    }
+
+    fn start(&self, name: &str) {
+        let mut error = String::new();
+        for _ in 0..RESTARTS_MAX {
+            match self.bed.try_restart(name) {
+                Ok(()) => {
+                    *self.one(name).pid.lock().unwrap_or_else(PoisonError::into_inner) =
+                        self.bed.pid(name);
+                    return;
+                }
+                Err(words) => error = words,
+            }
+            thread::sleep(RESTART_PAUSE);
+        }
+        panic!("{name} does not start again: {error}");
+    }
+
+    fn pid(&self, name: &str) -> u32 {
+        *self.one(name).pid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is any server hurt at the moment?
+    pub(crate) fn is_any_hurt(&self) -> bool {
+        self.all.iter().any(|one| one.is_hurt.load(Ordering::SeqCst))
+    }
+
+    /// Waits until every server is well again.
+    ///
+    /// # Errors
+    /// When one did not come back.
+    pub(crate) fn heal(&self) -> Result<(), String> {
+        loop {
+            let next = self.healing.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(handle) = next else { return Ok(()) };
+            handle.join().map_err(|_| "a server did not come back".to_owned())?;
+        }
+    }
+}

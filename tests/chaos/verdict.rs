@@ -1,0 +1,84 @@
+//! What is left of a job when all faults are over: the checker's findings.
+
+use std::any::Any;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use longshore_tests::Scene;
+
+use crate::record::Record;
+use crate::schedule::Shape;
+
+/// Words of a panic.
+pub(crate) fn words_of(words: &(dyn Any + Send)) -> String {
+    let text = words.downcast_ref::<String>().cloned();
+    text.or_else(|| words.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// Everything that is wrong after a job; nothing when all is exact.
+pub(crate) fn of(scene: &Scene, job: &str, shape: &Shape, record: &Record) -> Vec<String> {
+    let tasks = scene.tasks();
+    let mut findings = Vec::new();
+    let unfinished: Vec<_> = tasks.0.iter().filter(|task| task.state != "done").collect();
+    for task in &unfinished {
+        let words = format!("{} {}: {}", task.id, task.state, task.error);
+        match task.state.as_str() {
+            "quarantined" => record.add(|sums| sums.quarantined.push(words)),
+            "failed" => record.add(|sums| sums.given_up.push(words)),
+            _ => findings.push(format!("a task did not end: {words}")),
+        }
+        for file in scene.files_of_task(&task.id) {
+            // Nothing of a failed task may be in the target; of one that is quarantined, or hangs
+            // while it publishes, some may.
+            if task.state == "quarantined" || task.state == "publishing" {
+                scene.pardon(&file);
+            } else {
+                scene.forget(&file);
+            }
+        }
+    }
+    let audit = scene.audit_rows("events");
+    record.add(|sums| {
+        sums.jobs += 1;
+        sums.tasks += tasks.0.len() as u64;
+        sums.rows += audit.rows;
+        sums.lost += audit.lost;
+        sums.duplicated += audit.duplicated;
+    });
+    findings.extend(audit.wrong);
+    // Views can be compared as a whole only when nothing is half done.
+    let half_done = tasks.count("quarantined") + tasks.count("publishing") > 0;
+    let check =
+        |what: &dyn Fn()| catch_unwind(AssertUnwindSafe(what)).err().map(|words| words_of(&*words));
+    if !half_done {
+        findings.extend(check(&|| scene.assert_view("daily_mv")));
+        findings.extend(check(&|| scene.assert_view("buys")));
+        if shape.deep {
+            findings.extend(check(&|| scene.assert_view("months")));
+            findings.extend(check(&|| {
+                scene.assert_states("users_mv", "kind", "uniqExactMerge(seen), sum(value)");
+            }));
+        }
+        findings.extend(check(&|| scene.assert_receipts(job)));
+        findings.extend(check(&|| scene.assert_clean(job)));
+    }
+    findings.extend(scene.orphans());
+    findings.extend(scene.secrets_seen());
+    findings
+}
+
+/// Tells each fault that a worker met at one of its points; the constant delays are no faults.
+pub(crate) fn count_points(scene: &Scene, mut tell: impl FnMut(&str)) {
+    let files = fs::read_dir(scene.folder()).into_iter().flatten().flatten();
+    for file in files.filter(|file| file.file_name().to_string_lossy().contains("longshore-worker"))
+    {
+        let text = String::from_utf8_lossy(&fs::read(file.path()).unwrap_or_default()).into_owned();
+        let faults =
+            text.lines().filter(|line| line.contains(": fault ") || line.contains(" fault point="));
+        for line in faults.filter(|line| !line.contains("sleep(") || line.contains("sleep(1500)")) {
+            let point = line.split("point=").nth(1).unwrap_or(line);
+            tell(point);
+        }
+    }
+}
