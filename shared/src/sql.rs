@@ -31,6 +31,7 @@ catalogue! {
     CHECK_SYNTAX = "check_syntax",
     COUNT_CURSOR_ROWS = "count_cursor_rows",
     COUNT_QUERIES = "count_queries",
+    COUNT_STAGED_PARTS = "count_staged_parts",
     COUNT_TASK_ROWS = "count_task_rows",
     CREATE_ATTEMPTS = "create_attempts",
     CREATE_CURSORS = "create_cursors",

@@ -150,3 +150,15 @@ fn a_publishing_task_whose_workers_make_one_move_each_is_finished() {
     settle(&scene, &job, "a death after each move");
     assert_eq!(loads(&scene, &job), 1);
 }
+
+#[test]
+fn a_table_of_another_life_with_the_same_name_is_not_loaded_into() {
+    let scene = Scene::with_events(2, 500);
+    let job = scene.submit(&[]);
+    // What is left when control tables are dropped and the same plan is made again.
+    let old = format!("{}.{job}_0000000_e1_0_events", scene.staging);
+    scene.admin.run(&format!("CREATE TABLE {old} AS {}.events", scene.db));
+    scene.admin.run(&format!("INSERT INTO {old} (file, n) VALUES ('a stranger', 1)"));
+    settle(&scene, &job, "a staging table held rows already");
+    assert_eq!(only_task(&scene).epoch, 2, "the first attempt refused it");
+}

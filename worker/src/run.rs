@@ -76,8 +76,13 @@ pub(crate) async fn worker(
         match live(life).await {
             Ok(ControlFlow::Break(())) => return Ok(()),
             Ok(ControlFlow::Continue(())) => tracing::warn!("begins a new life"),
-            // The server or Keeper is away: a worker outlives that.
-            Err(error) => tracing::warn!(%error, "cannot register, trying again"),
+            // The server or Keeper is away: a worker outlives that, but not a missing grant.
+            Err(error) => {
+                if let Some(failure) = error.lasting() {
+                    return Err(StartError::Server(failure));
+                }
+                tracing::warn!(%error, "cannot register, trying again");
+            }
         }
         if drain.is_cancelled() {
             return Ok(());

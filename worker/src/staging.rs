@@ -38,6 +38,11 @@ struct StagedRow {
     uuid: String,
 }
 
+#[derive(Deserialize, Row)]
+struct Parts {
+    parts: u64,
+}
+
 /// Makes the twins and clones of this attempt.
 pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet, Trouble> {
     let (server, graph) = (&worker.server, &claim.job.spec.graph);
@@ -46,6 +51,7 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
         create_statements(graph, &names).map_err(|(view, error)| Trouble::View(view, error))?;
     let skipped = |text: &str| planted(Bug::SkipViews) && text.starts_with("CREATE MATERIALIZED");
     let statements = statements.into_iter().filter(|text| !skipped(text));
+    let mut was_there = false;
     for (step, statement) in statements.enumerate() {
         if step > 0 {
             worker.edge(faults::STAGE_BETWEEN).await?;
@@ -53,13 +59,28 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
         let id = claim.task.id.query(claim.epoch(), format_args!("stage-{step}"));
         let made = server.call_text("create_staging", statement).id(&id).execute().await;
         match made {
-            Err(failure) if failure.code() == Some(ALREADY_EXISTS) => {}
+            Err(failure) if failure.code() == Some(ALREADY_EXISTS) => was_there = true,
             made => drop(made?),
         }
+    }
+    if was_there {
+        check_empty(worker, &names).await?;
     }
     check(worker, claim, &names).await?;
     worker.edge(faults::STAGE_AFTER).await?;
     Ok(StagingSet { names })
+}
+
+/// A table that was there should be our own, made by a statement whose answer was lost. One with
+/// rows is not: the control tables were made again, for one, and the same plan was loaded before.
+async fn check_empty(worker: &Worker, names: &StagingNames) -> Result<(), Trouble> {
+    let server = &worker.server;
+    let call = || server.call(sql::COUNT_STAGED_PARTS).param("staging", server.staging());
+    let found: Parts = read(|| call().param("prefix", names.prefix()).fetch_one()).await?;
+    if found.parts == 0 {
+        return Ok(());
+    }
+    Err(Trouble::Count(format!("{}… in {} held rows already", names.prefix(), server.staging())))
 }
 
 /// Every clone fires on its twin, and nothing else does.

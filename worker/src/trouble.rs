@@ -68,6 +68,14 @@ pub(crate) enum Remedy {
 }
 
 impl Trouble {
+    /// The failure behind this, if it stays until a person mends it.
+    pub(crate) fn lasting(&self) -> Option<Failure> {
+        let (Self::Failure(failure) | Self::Store(StoreError::Failure(failure))) = self else {
+            return None;
+        };
+        (policy(failure) == Policy::StopJob).then(|| failure.clone())
+    }
+
     /// The remedy before the manifest is written.
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
