@@ -79,7 +79,7 @@ impl Cli {
     fn config(&self) -> Result<Config, Error> {
         let config = self.common.load_with(&self.command.worker_args())?;
         telemetry::init(&config, LOG_LEVEL)?;
-        faults::arm(std::env::var("LONGSHORE_FAULTS").ok());
+        faults::arm();
         Ok(config)
     }
 }

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 fn start(arguments: Arguments) -> Result<(), trouble::StartError> {
     let config = arguments.common.load_with(&arguments.worker)?;
     telemetry::init(&config, "info")?;
-    faults::arm(std::env::var("LONGSHORE_FAULTS").ok());
+    faults::arm();
     let options = context::Options {
         job: arguments.job,
         exit_when_idle: arguments.exit_when_idle,
