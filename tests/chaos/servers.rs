@@ -70,7 +70,7 @@ impl Servers {
         true
     }
 
-    /// Kills all servers that run, and starts them again in one of the six orders.
+    /// Kills all servers that run, and starts them again in one of the orders in which each can.
     pub(crate) fn kill_all(&self, order: usize, down: Duration, healed: Healed) -> bool {
         if self.all.iter().any(|one| one.is_hurt.load(Ordering::SeqCst)) {
             return false;
@@ -79,10 +79,12 @@ impl Servers {
             one.is_hurt.store(true, Ordering::SeqCst);
             send_signal(self.pid(one.name), "KILL");
         }
-        let mut names = vec![CLICKHOUSE, KEEPER, S3];
-        let first = names.remove(order % 3);
-        names.rotate_left(order / 3 % 2);
-        names.insert(0, first);
+        // ClickHouse does not answer before it has its Keeper.
+        let names = match order % 3 {
+            0 => [KEEPER, CLICKHOUSE, S3],
+            1 => [KEEPER, S3, CLICKHOUSE],
+            _ => [S3, KEEPER, CLICKHOUSE],
+        };
         self.later(names[2], move |servers| {
             thread::sleep(down);
             for name in &names {
@@ -104,6 +106,11 @@ impl Servers {
     }
 
     fn start(&self, name: &str) {
+        // One command a bed at a time: a ClickHouse that waits for its Keeper would keep others,
+        // the Keeper's own start among them, from beginning.
+        while name == CLICKHOUSE && self.one(KEEPER).is_hurt.load(Ordering::SeqCst) {
+            thread::sleep(RESTART_PAUSE);
+        }
         let mut error = String::new();
         for _ in 0..RESTARTS_MAX {
             match self.bed.try_restart(name) {
