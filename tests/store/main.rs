@@ -1,5 +1,10 @@
 //! The store that production uses, on a real server and a real Keeper.
 
+mod acts;
+mod reference;
+mod sequences;
+mod subject;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 

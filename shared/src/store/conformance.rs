@@ -37,7 +37,12 @@ pub async fn exercise(store: impl TaskStore) {
     races::no_count_of_a_cursor_is_lost(&store).await;
 }
 
-fn job(tasks: u32) -> Job {
+/// A plan of so many tasks with a random id, for tests of a store.
+///
+/// # Panics
+/// Never: its texts are valid.
+#[must_use]
+pub fn job(tasks: u32) -> Job {
     let id = JobId::from_digest(uuid::Uuid::new_v4().as_bytes());
     let target: TableName = "db.`tä'ble`".parse().expect("a table name");
     let table = GraphTable {
@@ -89,7 +94,9 @@ fn task_id(job: &Job, ordinal: u32) -> TaskId {
     TaskId { job: job.id.clone(), ordinal }
 }
 
-fn task(job: &Job, ordinal: u32) -> Task {
+/// A task of that plan as the planner writes it: one file of 10 bytes.
+#[must_use]
+pub fn task(job: &Job, ordinal: u32) -> Task {
     let path = format!("bucket/it's {{{ordinal}}} \u{e4}\\.parquet");
     let chunk = Chunk { files: vec![SourceFile { path, size: 10, etag: "e".into() }] };
     Task {

@@ -141,7 +141,8 @@ impl TaskStore for MemoryStore {
     async fn register(&self, worker: &WorkerRecord) -> Stored<()> {
         let mut inner = self.lock();
         let now = inner.now_ms;
-        inner.workers.insert(worker.id.clone(), (worker.clone(), now));
+        // As in Keeper, where the row that is there stays: only a beat renews a lease.
+        inner.workers.entry(worker.id.clone()).or_insert_with(|| (worker.clone(), now));
         Ok(())
     }
 

@@ -171,7 +171,8 @@ pub trait TaskStore: Send + Sync + 'static {
         next: &Cursor,
     ) -> impl Future<Output = Stored<Swap<Cursor>>> + Send;
 
-    /// Registers a worker; must be done before its first claim.
+    /// Registers a worker; must be done before its first claim. One that is registered stays as it
+    /// is: only a beat renews a lease.
     fn register(&self, worker: &WorkerRecord) -> impl Future<Output = Stored<()>> + Send;
     /// Renews a lease with the server's clock; false when the row is gone: the lease is lost.
     fn beat(&self, id: &WorkerId, draining: bool) -> impl Future<Output = Stored<bool>> + Send;
