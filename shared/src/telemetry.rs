@@ -2,10 +2,14 @@
 //!
 //! Standard output belongs to results alone. Every message passes through [`crate::redact`].
 
+use std::fmt;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::FormattedFields;
+use tracing_subscriber::fmt::format::{DefaultFields, FormatFields, Writer};
 
 use crate::config::{Config, ConfigError, LogFormat};
 
@@ -40,7 +44,7 @@ pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
         .with_ansi(colour);
     // A second call in one process (tests) keeps the first log.
     let _ = match config.log.format {
-        LogFormat::Text => log.with_target(false).try_init(),
+        LogFormat::Text => log.with_target(false).fmt_fields(Fields::default()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     for warning in &config.warnings {
@@ -62,6 +66,31 @@ impl std::io::Write for Scrubbed {
 
     fn flush(&mut self) -> std::io::Result<()> {
         std::io::stderr().flush()
+    }
+}
+
+/// The usual form of fields. A library that records its own fields on whatever span it finds (they
+/// are none of ours, so nothing is shown) would leave a blank behind each time.
+#[derive(Default)]
+struct Fields(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for Fields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        self.0.format_fields(writer, fields)
+    }
+
+    fn add_fields(
+        &self,
+        current: &'writer mut FormattedFields<Self>,
+        fields: &tracing::span::Record<'_>,
+    ) -> fmt::Result {
+        if fields.is_empty() {
+            return Ok(());
+        }
+        if !current.fields.is_empty() {
+            current.fields.push(' ');
+        }
+        self.0.format_fields(current.as_writer(), fields)
     }
 }
 

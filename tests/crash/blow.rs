@@ -13,8 +13,6 @@ use crate::place::{Folders, Found, classify};
 const RENAME: Duration = Duration::from_millis(500);
 /// Kills until one hits its place.
 const TRIES: usize = 4;
-/// A lease that outlives a restart of the server and lapses soon after a kill of the worker.
-const LEASE: &str = "5s";
 /// The worker waits so long before its first MOVE: time to make the server slow.
 const PAUSE: &str = "sleep(6000)";
 
@@ -37,19 +35,12 @@ pub(crate) enum Fate {
 
 impl<'a> Standing<'a> {
     /// Lets a worker publish `before` tasks of the job and stop before the first MOVE of the next.
-    pub(crate) fn new(
-        bed: &'a OwnBed,
-        scene: &'a Scene,
-        job: &str,
-        before: usize,
-        fate: Fate,
-    ) -> Self {
+    pub(crate) fn new(bed: &'a OwnBed, scene: &'a Scene, job: &str, before: usize) -> Self {
         let skip = if before > 0 { format!("{before}*off->") } else { String::new() };
-        let lease = if fate == Fate::Survives { LONG_LEASE } else { LEASE };
         let worker = scene
             .worker(job)
             .args(["--slots", "1"])
-            .env("LONGSHORE_LEASE", lease)
+            .env("LONGSHORE_LEASE", LONG_LEASE)
             .faults(format!("manifest.after={skip}1*{PAUSE}"))
             .spawn();
         wait_for("the manifest is written", || {
@@ -109,6 +100,9 @@ impl<'a> Standing<'a> {
             return Some(self.worker);
         }
         self.worker.kill();
+        // Its lease outlives a slow restart of the server; a worker that signed off is gone at once.
+        let workers = format!("{}.workers", self.scene.control);
+        self.scene.admin.run(&format!("DELETE FROM {workers} WHERE worker_id != ''"));
         None
     }
 

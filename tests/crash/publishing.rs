@@ -17,7 +17,7 @@ fn merges_before_the_recovery_do_not_hide_what_was_moved() {
     for fate in BOTH_FATES {
         let scene = Scene::on(&bed.bed).and_events(4, 300);
         let job = scene.submit(&["--chunk-files-max", "2"]);
-        let standing = Standing::new(&bed, &scene, &job, 1, fate);
+        let standing = Standing::new(&bed, &scene, &job, 1);
         standing.kill_in_both("events");
         merge(&scene, "events");
         standing.settle(fate, "merges before the recovery");
@@ -30,7 +30,7 @@ fn sums_stay_exact_when_merges_come_before_the_recovery() {
     for fate in BOTH_FATES {
         let scene = Scene::on(&bed.bed).and_events(4, 300);
         let job = scene.submit(&["--chunk-files-max", "2"]);
-        let standing = Standing::new(&bed, &scene, &job, 1, fate);
+        let standing = Standing::new(&bed, &scene, &job, 1);
         standing.kill_in_both("daily");
         merge(&scene, "daily");
         standing.settle(fate, "a view's sums");
@@ -56,7 +56,7 @@ fn a_target_that_sums_its_rows_gets_every_file_once() {
             &["--chunk-files-max", "1", "--columns", "n,day,kind,value"],
         );
         scene.longshore(["submit", &id]).run().ok();
-        let standing = Standing::new(&bed, &scene, &id, 1, fate);
+        let standing = Standing::new(&bed, &scene, &id, 1);
         standing.kill_in_both("totals");
         merge(&scene, "totals");
         if let Some(worker) = standing.decide(fate) {
@@ -85,7 +85,7 @@ fn chunks_of_identical_bytes_are_told_apart() {
             scene.put_bytes(file, &bytes);
         }
         let job = scene.submit(&["--chunk-files-max", "1"]);
-        let standing = Standing::new(&bed, &scene, &job, 1, fate);
+        let standing = Standing::new(&bed, &scene, &job, 1);
         if both {
             standing.kill_in_both("events");
         } else {
@@ -124,7 +124,7 @@ fn after_an_outage_longer_than_the_evidence_nothing_is_guessed() {
             scene.put_rows(file, 400, Format::Parquet);
         }
         let job = scene.submit(&["--chunk-files-max", "1"]);
-        let standing = Standing::new(&bed, &scene, &job, 1, fate);
+        let standing = Standing::new(&bed, &scene, &job, 1);
         standing.kill_in_both("events");
         merge(&scene, "events");
         forget_merged(&scene, "events");
@@ -156,7 +156,7 @@ fn a_server_killed_again_during_the_recovery_loses_and_doubles_nothing() {
     let bed = OwnBed::start();
     let scene = Scene::on(&bed.bed).and_events(2, 400);
     let job = scene.submit(&[]);
-    let standing = Standing::new(&bed, &scene, &job, 0, Fate::Dies);
+    let standing = Standing::new(&bed, &scene, &job, 0);
     standing.kill_in_both("events");
     standing.decide(Fate::Dies);
     bed.slow_renames(RENAME * 3);
