@@ -54,53 +54,55 @@ fn stop(bed: &OwnBed, secs: u64) {
     bed.signal(KEEPER, "CONT");
 }
 
-/// A worker stands at each moment in a scene of its own while the Keeper is away.
+/// A worker whose lease outlives the outage, and one whose lease does not, stand at each moment in
+/// scenes of their own while the Keeper is away.
 fn outage(away: impl Fn(&OwnBed)) {
     let bed = OwnBed::start();
-    for lease in [LONG_LEASE, "2s"] {
-        let scenes = MOMENTS.map(|moment| {
+    let places = [LONG_LEASE, "2s"].into_iter().flat_map(|lease| MOMENTS.map(|at| (at, lease)));
+    let scenes: Vec<_> = places
+        .map(|(moment, lease)| {
             let scene = Scene::on(&bed.bed).and_events(4, 300);
             let job = scene.submit(&["--chunk-files-max", "2"]);
-            (moment, scene, job)
-        });
-        let workers: Vec<Running> = scenes
-            .iter()
-            .map(|(moment, scene, job)| {
-                let worker = scene.worker(job).args(["--slots", "1"]).env("LONGSHORE_LEASE", lease);
-                worker.faults(format!("{moment}={PAUSE}")).spawn()
-            })
-            .collect();
-        for (worker, (moment, ..)) in workers.iter().zip(&scenes) {
-            let words = format!("point=\"{moment}\"");
-            wait_for(moment, || worker.words().contains(&words).then_some(()));
-        }
-        // Others that want the same tasks, and whose own writes the outage meets at any moment.
-        let rivals: Vec<Running> =
-            scenes.iter().map(|(_, scene, job)| scene.worker(job).spawn()).collect();
-        away(&bed);
-        let back = Instant::now();
-        let mut recoveries = Vec::new();
-        for (moment, scene, _) in &scenes {
-            let before = scene.tasks();
-            if !before.all("done") {
-                wait_for(&format!("{moment}: a task goes on"), || {
-                    (scene.tasks() != before).then_some(())
-                });
-                recoveries.push(back.elapsed());
-            }
-        }
-        for worker in workers.into_iter().chain(rivals) {
-            worker.wait();
-        }
-        for (moment, scene, job) in &scenes {
-            scene.settle(job, moment);
-            assert_one_owner_an_epoch(scene);
-        }
-        println!(
-            "{}",
-            serde_json::json!({ "what": "keeper back to next task change", "lease": lease, "recovery": spread(&recoveries) })
-        );
+            (moment, lease, scene, job)
+        })
+        .collect();
+    let workers: Vec<Running> = scenes
+        .iter()
+        .map(|(moment, lease, scene, job)| {
+            let worker = scene.worker(job).args(["--slots", "1"]).env("LONGSHORE_LEASE", lease);
+            worker.faults(format!("{moment}={PAUSE}")).spawn()
+        })
+        .collect();
+    for (worker, (moment, ..)) in workers.iter().zip(&scenes) {
+        let words = format!("point=\"{moment}\"");
+        wait_for(moment, || worker.words().contains(&words).then_some(()));
     }
+    // Others that want the same tasks, and whose own writes the outage meets at any moment.
+    let rivals: Vec<Running> =
+        scenes.iter().map(|(.., scene, job)| scene.worker(job).spawn()).collect();
+    away(&bed);
+    let back = Instant::now();
+    let mut recoveries = Vec::new();
+    for (moment, lease, scene, _) in &scenes {
+        let before = scene.tasks();
+        if !before.all("done") {
+            wait_for(&format!("{moment}, lease {lease}: a task goes on"), || {
+                (scene.tasks() != before).then_some(())
+            });
+            recoveries.push(back.elapsed());
+        }
+    }
+    for worker in workers.into_iter().chain(rivals) {
+        worker.wait();
+    }
+    for (moment, lease, scene, job) in &scenes {
+        scene.settle(job, &format!("{moment}, lease {lease}"));
+        assert_one_owner_an_epoch(scene);
+    }
+    println!(
+        "{}",
+        serde_json::json!({ "what": "keeper back to next task change", "recovery": spread(&recoveries) })
+    );
 }
 
 /// No two workers ever acted in the same epoch of a task, and no epoch came twice.

@@ -13,7 +13,7 @@ use crate::files::{DataFile, Format, rows_sql};
 use crate::object::Bucket;
 use crate::program::{Finished, Program};
 use crate::sql::{Admin, name};
-use crate::wait::wait_for;
+use crate::wait::{DEADLINE, wait_for, within};
 
 /// A lease that lapses quickly and still survives a busy machine.
 const LEASE: &str = "2s";
@@ -251,10 +251,11 @@ impl Scene {
     /// # Panics
     /// Naming what is not as it must be; `what` tells what had happened.
     pub fn settle(&self, job: &str, what: &str) {
-        wait_for(&format!("{what}: the job is completed"), || {
+        let completed = within(DEADLINE, || {
             self.finish(job);
             (self.status(job)["state"] == "completed").then_some(())
         });
+        assert!(completed.is_some(), "{what}: not completed: {:?}", self.tasks());
         assert!(self.tasks().all("done"), "{what}: {:?}", self.tasks());
         self.assert_exact();
         self.assert_receipts(job);
