@@ -149,9 +149,11 @@ impl<'a> Siege<'a> {
     }
 
     /// The tasks as they are before any worker can look at them.
-    fn kill_and_restart(&self) -> Tasks {
+    fn kill_and_restart(&mut self) -> Tasks {
         let server = self.bed.pid(CLICKHOUSE);
         send_signal(server, "KILL");
+        // One that has ended by itself, because its work was done, cannot be stopped.
+        self.workers.retain_mut(|worker| !worker.has_ended());
         for worker in &self.workers {
             worker.signal("STOP");
         }
