@@ -70,20 +70,23 @@ fn with_keys(program: Program, scene: &Scene) -> Program {
         .env("AWS_SECRET_ACCESS_KEY", &scene.bed.secret_access_key)
 }
 
-fn refusal(status: &str, code: &str) -> End {
+/// An answer in the words of S3: they are all that the server passes on.
+fn refusal(status: &str, code: &str, message: &str) -> End {
     let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>planted</Message></Error>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
     End::Answer(http_answer(status, "application/xml", &body))
 }
 
 #[test]
 fn a_store_that_is_busy_is_asked_again() {
-    for (status, code) in
-        [("503 Slow Down", "SlowDown"), ("500 Internal Server Error", "InternalError")]
-    {
+    let busy = [
+        ("503 Slow Down", "SlowDown", "Please reduce your request rate."),
+        ("500 Internal Server Error", "InternalError", "We encountered an internal error."),
+    ];
+    for (status, code, message) in busy {
         let store = Store::planned();
-        store.meets(refusal(status, code), 2);
+        store.meets(refusal(status, code, message), 2);
         store.is_exact(code);
     }
 }
@@ -101,13 +104,13 @@ fn an_object_that_breaks_off_is_read_again() {
 #[test]
 fn an_object_that_may_no_longer_be_read_fails_its_task_by_name() {
     let store = Store::planned();
-    store.meets(refusal("403 Forbidden", "AccessDenied"), 0);
+    store.meets(refusal("403 Forbidden", "AccessDenied", "Access Denied."), 0);
     store.fails_by_name();
 }
 
 #[test]
 fn an_object_that_is_gone_fails_its_task_by_name() {
     let store = Store::planned();
-    store.meets(refusal("404 Not Found", "NoSuchKey"), 0);
+    store.meets(refusal("404 Not Found", "NoSuchKey", "The specified key does not exist."), 0);
     store.fails_by_name();
 }

@@ -144,7 +144,8 @@ fn a_statement_around_a_literal_keeps_its_shape() {
     for text in texts() {
         let statement = format!(
             "INSERT INTO {0}.{0} ({0}) SELECT {0} FROM s3({1}, format = {1}) WHERE _path = {1}",
-            quote_identifier(&format!("n{text}")),
+            // No prefix that could make a number of it: the server writes `naN` back without quotes.
+            quote_identifier(&format!("column {text}")),
             quote_literal(&text)
         );
         let again = |statement: &str| {
