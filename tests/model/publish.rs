@@ -61,8 +61,8 @@ impl Turn<'_> {
                 let name = self.twin_then(claim, epoch);
                 self.send_one(left, What::Move { name, partition });
             }
-            // Without a trace it may act later: `Trouble::Unsettled`.
-            Step::SettleMove { traced: false } if self.model.bug != Some(Bug::KeepMoving) => {
+            // It may act later, whatever trace there is: `Trouble::Unsettled`.
+            Step::SettleMove { .. } if self.model.bug != Some(Bug::KeepMoving) => {
                 self.go(Step::Over(Why::LetGo));
             }
             Step::SettleMove { .. } if self.trusted() => {
@@ -84,9 +84,9 @@ impl Turn<'_> {
         }
     }
 
-    /// `refuse_late`.
+    /// `refuse_late`: asked in every pass but the first after the own load.
     fn is_late(&self, claim: &Claim) -> bool {
-        let sure = claim.loaded_here || claim.moved_here;
+        let sure = claim.loaded_here && !claim.moved_here;
         !sure && self.state.stores[usize::from(claim.task)].old
     }
 

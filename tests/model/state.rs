@@ -144,7 +144,7 @@ pub(crate) enum Step {
     DropPublished { left: u8 },
     /// `publish::move_partition`, these are left.
     Move { left: u8 },
-    /// `fate::settle` of a MOVE: has the server a trace of it?
+    /// A MOVE was not answered. Has the server a trace of it? (Only a bug asks.)
     SettleMove { traced: bool },
     /// `publish::receipts`.
     Receipt,

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use longshore_shared::clickhouse::{Ending, Failure, Policy, policy, read, settle, task_delay};
+use longshore_shared::clickhouse::{Failure, Policy, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
@@ -170,12 +170,9 @@ async fn move_partition(
         .await;
     let Err(failure) = answer else { return Ok(true) };
     if failure.is_unknown() {
-        // It may still be running: wait for its end, then look again. One without a trace may be on
-        // its way still, or half done by a server that died: only a new epoch shuts it out.
-        match settle(&worker.server, &id).await {
-            Ok(Ending::Finished(_) | Ending::Failed(_)) => {}
-            Ok(Ending::NoTrace) | Err(_) => return Err(Trouble::Unsettled),
-        }
+        // It may be running, on its way still, or half done by a server that died. The next epoch
+        // waits for its end, and shuts out what arrives later.
+        return Err(Trouble::Unsettled);
     }
     if planted(Bug::DropOnFailure) {
         let call = worker.server.call(sql::DROP_TABLE);

@@ -38,8 +38,8 @@ pub(crate) enum Trouble {
     /// The outcome of a move cannot be proved.
     #[error("{0}")]
     Unprovable(String),
-    /// A MOVE was sent and left no trace. It may act later, so the task goes on in a new epoch only.
-    #[error("a MOVE was not answered and left no trace; the task goes on in a new epoch")]
+    /// A MOVE was sent and not answered. It may act later, so the task goes on in a new epoch only.
+    #[error("a MOVE was not answered; the task goes on in a new epoch")]
     Unsettled,
     /// A task row is missing in the store.
     #[error("task {0} is missing in the task table; the job cannot be completed without it")]
