@@ -1,7 +1,7 @@
 //! `doctor`: what it finds, in words that say what to do.
 
 use longshore_shared::faults;
-use longshore_tests::{Finished, Format, Proxy, Scene, Verdict, wait_for};
+use longshore_tests::{Finished, Format, Proxy, Scene, wait_for};
 use serde_json::Value;
 
 /// A problem was found.
@@ -81,12 +81,7 @@ fn a_healthy_installation() {
 #[test]
 fn a_server_without_keeper_map_and_one_that_is_away() {
     let scene = Scene::new();
-    let words = "Code: 36. DB::Exception: KeeperMap is disabled because 'keeper_map_path_prefix' \
-                 config is not defined. (BAD_ARGUMENTS) (version 26.7.2.1)";
-    let proxy = Proxy::start(&scene.bed.clickhouse_url, |request| {
-        let makes_one = request.contains("ENGINE = KeeperMap");
-        if makes_one { Verdict::Answer(400, words.to_owned()) } else { Verdict::Pass }
-    });
+    let proxy = Proxy::without_keeper_map(&scene.bed.clickhouse_url);
     let never = format!("{}_never", scene.control);
     let at = |url: &str| {
         let program = scene.longshore(["doctor", "--json"]).env("LONGSHORE_DATABASE", &never);

@@ -1,6 +1,6 @@
 //! What cannot work is refused before anything is written, with one message that says what to do.
 
-use longshore_tests::{Finished, Format, Program, Proxy, Scene, Verdict};
+use longshore_tests::{Finished, Format, Program, Proxy, Scene};
 
 /// Wrong input or a wrong setting.
 const USAGE: i32 = 2;
@@ -187,13 +187,7 @@ fn a_view_that_was_added_after_the_plan() {
 #[test]
 fn a_server_without_keeper_map() {
     let scene = Scene::new();
-    // The words of a server whose configuration lacks the prefix, for the tables that need it.
-    let words = "Code: 36. DB::Exception: KeeperMap is disabled because 'keeper_map_path_prefix' \
-                 config is not defined. (BAD_ARGUMENTS) (version 26.7.2.1)";
-    let proxy = Proxy::start(&scene.bed.clickhouse_url, |request| {
-        let makes_one = request.contains("ENGINE = KeeperMap");
-        if makes_one { Verdict::Answer(400, words.to_owned()) } else { Verdict::Pass }
-    });
+    let proxy = Proxy::without_keeper_map(&scene.bed.clickhouse_url);
     let other = format!("{}_other", scene.control);
     let init = scene.longshore(["init"]).env("LONGSHORE_DATABASE", &other);
     let init = init.env("CLICKHOUSE_URL", proxy.url());

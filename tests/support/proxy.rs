@@ -60,6 +60,16 @@ impl Proxy {
         Self { address, stop }
     }
 
+    /// A server whose configuration lacks the prefix that KeeperMap tables need.
+    pub fn without_keeper_map(server: &str) -> Self {
+        let words = "Code: 36. DB::Exception: KeeperMap is disabled because 'keeper_map_path_prefix' \
+                     config is not defined. (BAD_ARGUMENTS) (version 26.7.2.1)";
+        Self::start(server, |request| {
+            let makes_one = request.contains("ENGINE = KeeperMap");
+            if makes_one { Verdict::Answer(400, words.to_owned()) } else { Verdict::Pass }
+        })
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
