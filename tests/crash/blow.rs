@@ -100,9 +100,8 @@ impl<'a> Standing<'a> {
             return Some(self.worker);
         }
         self.worker.kill();
-        // Its lease outlives a slow restart of the server; a worker that signed off is gone at once.
-        let workers = format!("{}.workers", self.scene.control);
-        self.scene.admin.run(&format!("DELETE FROM {workers} WHERE worker_id != ''"));
+        // Its lease outlives a slow restart of the server.
+        self.scene.sign_all_off();
         None
     }
 

@@ -29,18 +29,10 @@ fn with_lost(words: &'static str, times: u32, verdict: Verdict) -> (Scene, Strin
     (scene, job)
 }
 
-fn loads(scene: &Scene, job: &str) -> u64 {
-    scene.admin.run("SYSTEM FLUSH LOGS query_log");
-    scene.admin.number(&format!(
-        "SELECT count() FROM system.query_log WHERE startsWith(query_id, '{job}-') \
-         AND type = 'QueryStart' AND query_kind = 'Insert'"
-    ))
-}
-
 #[test]
 fn the_answer_of_a_load_is_lost() {
     let (scene, job) = with_lost("INSERT INTO `longshore_s", 1, Verdict::LoseAnswer);
-    assert_eq!(loads(&scene, &job), 2, "what was loaded is not loaded again");
+    assert_eq!(scene.loads(&job), 2, "what was loaded is not loaded again");
 }
 
 #[test]
@@ -51,7 +43,7 @@ fn the_request_of_a_load_is_lost() {
 #[test]
 fn the_answer_of_a_move_is_lost() {
     let (scene, job) = with_lost("MOVE PARTITION", 3, Verdict::LoseAnswer);
-    assert_eq!(loads(&scene, &job), 2, "a task that publishes is not loaded again");
+    assert_eq!(scene.loads(&job), 2, "a task that publishes is not loaded again");
 }
 
 #[test]

@@ -262,6 +262,21 @@ impl Scene {
         self.assert_clean(job);
     }
 
+    /// INSERT statements that the server ran for a job.
+    pub fn loads(&self, job: &str) -> u64 {
+        self.admin.run("SYSTEM FLUSH LOGS query_log");
+        self.admin.number(&format!(
+            "SELECT count() FROM system.query_log WHERE startsWith(query_id, '{job}-') \
+             AND type = 'QueryStart' AND query_kind = 'Insert'"
+        ))
+    }
+
+    /// Every worker counts as gone at once, however long its lease: for workers that are dead.
+    pub fn sign_all_off(&self) {
+        let workers = format!("{}.workers", self.control);
+        self.admin.run(&format!("DELETE FROM {workers} WHERE worker_id != ''"));
+    }
+
     /// The tasks as they are.
     pub fn tasks(&self) -> Tasks {
         Tasks::read(self)
