@@ -1,6 +1,7 @@
 //! A worker that was asleep longer than its lease wakes up in a world that went on without it.
 
 use std::thread;
+use std::time::Duration;
 
 use longshore_shared::faults::{self, Point};
 use longshore_tests::{Proxy, Running, Scene, Tasks, Verdict, wait_for};
@@ -33,8 +34,7 @@ fn sleeps_at(point: &Point) {
     let is_taken_over =
         ![faults::CLAIM_BEFORE, faults::DONE_AFTER, faults::DROP_AFTER, faults::FINISH_BEFORE]
             .contains(point);
-    // A busy machine adds epochs: the zombie's lease may lapse before it is put to sleep.
-    assert!(before.0.0[0].epoch > u64::from(is_taken_over), "{}: {:?}", point.0, before.0);
+    assert_eq!(before.0.0[0].epoch, 1 + u64::from(is_taken_over), "{}: {:?}", point.0, before.0);
 }
 
 #[test]
@@ -51,10 +51,11 @@ fn a_zombie_in_the_middle_of_a_take_over_changes_nothing() {
         let job = scene.submit(&[]);
         let dead = scene.worker(&job).faults(format!("{}=exit", first.0)).run();
         assert!(dead.was_killed(), "{what}\n{dead}");
+        scene.sign_all_off();
         let zombie = asleep(&scene, &job, &point, "");
         settle(&scene, &job, &what);
         let before = everything(&scene);
-        assert!(before.0.0[0].epoch >= 3, "{what}: {:?}", before.0);
+        assert_eq!(before.0.0[0].epoch, 3, "{what}: {:?}", before.0);
         wakes(zombie, &what);
         assert_eq!(everything(&scene), before, "{what}: the zombie changed something");
         settle(&scene, &job, &what);
@@ -95,7 +96,7 @@ fn a_request_of_a_zombie_that_arrives_late_changes_nothing() {
         // First the request alone reaches the server, then the zombie wakes up.
         arrive.send(()).ok();
         drop(arrive);
-        thread::sleep(std::time::Duration::from_millis(500));
+        thread::sleep(Duration::from_millis(500));
         assert_eq!(everything(&scene), before, "{words}: a late request changed something");
         wakes(zombie, words);
         assert_eq!(everything(&scene), before, "{words}: the zombie changed something");
@@ -108,19 +109,23 @@ fn is_manifest(request: &str) -> bool {
     request.contains("publishing")
 }
 
-/// A worker that was stopped at a point.
+/// A worker that was stopped at a point. The others take it for gone at once.
 fn asleep(scene: &Scene, job: &str, point: &Point, more: &str) -> Running {
     let faults = format!("{}=1*sleep(1000){more}", point.0);
-    let zombie = scene.worker(job).args(["--slots", "1"]).faults(faults).spawn();
+    let zombie = scene.worker(job).args(["--slots", "1"]).env("LONGSHORE_LEASE", "6s");
+    let zombie = zombie.faults(faults).spawn();
     wait_for(&format!("the worker is at {}", point.0), || {
         zombie.words().contains(&format!("point=\"{}\"", point.0)).then_some(())
     });
     zombie.signal("STOP");
+    scene.sign_all_off();
     zombie
 }
 
-/// Lets a zombie go on to its end.
+/// Lets a zombie go on to its end once its lease is over.
 fn wakes(zombie: Running, what: &str) {
+    // Longer than every lease in here: the settling before may have been quick.
+    thread::sleep(Duration::from_secs(6));
     zombie.signal("CONT");
     let ended = zombie.wait();
     assert_ne!(ended.code(), Some(101), "{what}: a panic\n{ended}");
