@@ -7,12 +7,14 @@
 mod keys;
 mod location;
 mod settings;
+mod slice;
 
 use secrecy::ExposeSecret;
 
 pub use keys::{KeysError, SourceKeys};
 pub use location::{Location, LocationError};
 pub use settings::{LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
+pub use slice::slice_where;
 
 use crate::planted::{Bug, planted};
 use crate::sql::{quote_identifier, quote_literal};

@@ -7,6 +7,7 @@ mod job;
 mod manifest;
 mod parse;
 mod receipt;
+mod slice;
 mod spec;
 mod state;
 
@@ -16,6 +17,7 @@ pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use manifest::{Line, Manifest, Part, StagedTable};
 pub use receipt::Receipt;
+pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{FilesSource, JobSpec, Limits, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
 
