@@ -70,6 +70,7 @@ catalogue! {
     LIST_TASKS = "list_tasks",
     LIST_WORKERS = "list_workers",
     MERGE_POOL = "merge_pool",
+    MERGE_TREE_DEFAULT = "merge_tree_default",
     MOVE_PARTITION = "move_partition",
     PARTS_LIMITS = "parts_limits",
     QUERY_FATE = "query_fate",

@@ -185,7 +185,7 @@ impl TableRow {
         dependents
     }
 
-    fn to_table(&self) -> GraphTable {
+    pub(super) fn to_table(&self) -> GraphTable {
         GraphTable {
             name: self.table_name(),
             uuid: self.uuid.clone(),
@@ -304,7 +304,7 @@ pub(super) async fn current_views(
     Ok(rows.into_iter().map(|row| (row.table_name(), row.as_select)).collect())
 }
 
-async fn get(server: &Server, name: &TableName) -> Result<Option<TableRow>, Failure> {
+pub(super) async fn get(server: &Server, name: &TableName) -> Result<Option<TableRow>, Failure> {
     Ok(get_many(server, &[name]).await?.into_iter().next())
 }
 

@@ -4,6 +4,7 @@
 //! and so on. It is read at plan time, kept in the plan, and compared before each load and each
 //! publish: a table that changed in between stops the job instead of losing rows silently.
 
+mod alone;
 mod clone;
 mod drift;
 mod graph;
@@ -11,6 +12,7 @@ mod refreshable;
 mod rewrite;
 mod tokens;
 
+pub use alone::discover_alone;
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
 pub use graph::{

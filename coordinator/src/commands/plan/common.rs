@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use longshore_shared::source::is_protected;
-use longshore_shared::task::{Job, JobState, Limits, TableName};
+use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
 use serde::Serialize;
 
 use crate::exit::{Error, Kind, Report};
@@ -26,6 +26,12 @@ pub(crate) struct LoadArgs {
     /// ClickHouse setting of every load, as NAME=VALUE; may be repeated
     #[arg(long = "settings", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) settings: Vec<String>,
+    /// Bytes in one chunk, as 500M or 2G [default: 1G of files, 2G of a table, 128M in direct mode]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) chunk_bytes: Option<u64>,
+    /// How rows get into the target
+    #[arg(long, value_enum, value_name = "MODE", default_value = "staged")]
+    pub(crate) mode: ModeFlag,
     /// Attempts before a task fails
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) attempts_max: u32,
@@ -37,7 +43,18 @@ pub(crate) struct LoadArgs {
     pub(crate) again: String,
 }
 
+/// In a direct load a chunk is one block in the server's memory.
+const DIRECT_CHUNK_BYTES: u64 = 128 << 20;
+
 impl LoadArgs {
+    /// The budget of a chunk: what the user says, or what suits the mode.
+    pub(crate) fn chunk_bytes(&self, staged: u64) -> u64 {
+        self.chunk_bytes.unwrap_or(match self.mode {
+            ModeFlag::Staged => staged,
+            ModeFlag::Direct => DIRECT_CHUNK_BYTES,
+        })
+    }
+
     /// Bounds of the job.
     pub(crate) fn limits(&self) -> Limits {
         Limits { attempts_max: self.attempts_max, ..Limits::default() }
@@ -55,6 +72,25 @@ impl LoadArgs {
             select: self.select.clone(),
             columns: self.columns.clone(),
             filter: self.filter.clone(),
+        }
+    }
+}
+
+/// How rows get into the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ModeFlag {
+    /// Staged, proved, moved: exactly once
+    Staged,
+    /// Inserted into the target itself, for targets that cannot be staged; its own deduplication
+    /// is all that keeps an interrupted chunk from being there twice
+    Direct,
+}
+
+impl From<ModeFlag> for Mode {
+    fn from(flag: ModeFlag) -> Self {
+        match flag {
+            ModeFlag::Staged => Self::Staged,
+            ModeFlag::Direct => Self::Direct,
         }
     }
 }
