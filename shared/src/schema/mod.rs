@@ -9,6 +9,7 @@ mod drift;
 mod graph;
 mod refreshable;
 mod rewrite;
+mod sorting;
 mod tokens;
 
 pub use clone::{StagingNames, create_statements};
@@ -17,3 +18,4 @@ pub use graph::{
     Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
 };
 pub use rewrite::{RewriteError, qualified_names, rewrite_source};
+pub use sorting::key_expressions;
