@@ -8,6 +8,7 @@ mod clickload;
 mod clock;
 mod codes;
 mod coordinator;
+mod copy;
 mod crashes;
 mod disk;
 mod doctor;

@@ -9,6 +9,7 @@ mod proof;
 mod publish;
 mod recover;
 mod run;
+mod source;
 mod staging;
 mod trouble;
 mod verify;

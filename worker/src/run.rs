@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
 use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{finish, lease, load, publish, recover, staging, verify};
+use crate::{finish, lease, load, publish, recover, source, staging, verify};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);
@@ -34,9 +34,9 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
         faults::task(&claim.task.id).await?;
         verify::schema(worker, claim).await?;
         let (set, ()) =
-            tokio::try_join!(staging::create(worker, claim), verify::files(worker, claim),)?;
+            tokio::try_join!(staging::create(worker, claim), source::unchanged(worker, claim))?;
         let loaded = load::chunk(worker, claim, &set).await?;
-        verify::files(worker, claim).await?;
+        source::unchanged(worker, claim).await?;
         let manifest = verify::manifest(worker, claim, &set, loaded).await?;
         verify::schema(worker, claim).await?;
         worker.edge(faults::MANIFEST_BEFORE).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
-use longshore_shared::task::{FilesSource, TableName};
+use longshore_shared::task::TableName;
 use serde::Serialize;
 
 use crate::doctor::grants::{Grant, Role, Scope, grants};
@@ -154,7 +154,9 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
     let job = session.job(job).await?;
     out.job_id = Some(job.id.to_string());
     out.target = Some(job.spec.target.to_string());
-    let FilesSource { function, named_collection, .. } = job.spec.source.clone();
+    let files = job.spec.source.as_files();
+    let collection =
+        files.and_then(|files| Some((files.function, files.named_collection.clone()?)));
     let is_open = !job.state.is_terminal();
     let graph = job.spec.graph.clone();
     let look = look(&session, job).await?;
@@ -162,8 +164,8 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
     out.tasks = look.open_tasks();
     if is_open {
         out.checks.push(views::unchanged(&session.server, &graph, config).await);
-        if let Some(name) = &named_collection {
-            out.checks.push(source::collection(&session.server, function, name, config).await);
+        if let Some((function, name)) = &collection {
+            out.checks.push(source::collection(&session.server, *function, name, config).await);
         }
         let parts = capacity::parts(&session.server, graph.base()).await;
         out.checks.extend(or_unseen("parts", config, parts));
@@ -204,7 +206,7 @@ async fn print_grants(args: DoctorArgs, config: &Config, output: Output) -> Resu
         grants: grants(role, &scope).into_iter().map(line).collect(),
     });
     let document = GrantDocument { roles: roles.collect() };
-    let is_whole = !scope.tables.is_empty() && scope.source.is_some();
+    let is_whole = !scope.tables.is_empty() && scope.knows_source();
     output.show(&document, |document| grants_text(document, is_whole))?;
     Ok(Exit::Done)
 }

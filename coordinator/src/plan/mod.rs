@@ -9,7 +9,7 @@ mod pack;
 mod publish;
 mod rehearse;
 
-pub(crate) use columns::{ColumnChoice, check_syntax, decide};
+pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
 pub(crate) use objects::{ListingRequest, list};
 pub(crate) use pack::{PackLimits, pack};
 pub(crate) use publish::publish;

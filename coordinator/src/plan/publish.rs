@@ -19,8 +19,15 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     hash.update(again.as_bytes());
     for chunk in chunks {
         hash.update([0]);
-        for file in &chunk.files {
-            hash.update(format!("{}\0{}\0{}\n", file.path, file.size, file.etag));
+        match chunk {
+            Chunk::Files { files } => {
+                for file in files {
+                    hash.update(format!("{}\0{}\0{}\n", file.path, file.size, file.etag));
+                }
+            }
+            Chunk::Slice(slice) => {
+                hash.update(serde_json::to_vec(slice).expect("a slice is plain JSON"));
+            }
         }
     }
     JobId::from_digest(&hash.finalize())
@@ -46,7 +53,7 @@ pub(crate) async fn publish(
             progress: Progress::planned(),
             stamp: Stamp::fresh(),
             chunk: chunk.encode(),
-            files: u32::try_from(chunk.files.len()).unwrap_or(u32::MAX),
+            files: u32::try_from(chunk.files().len()).unwrap_or(u32::MAX),
             bytes: chunk.bytes(),
             changed_ms: 0,
         })
@@ -67,7 +74,7 @@ pub(crate) async fn publish(
         spec,
         tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         segment_tasks: SEGMENT_TASKS,
-        files: chunks.iter().map(|chunk| chunk.files.len() as u64).sum(),
+        files: chunks.iter().map(|chunk| chunk.files().len() as u64).sum(),
         bytes: chunks.iter().map(Chunk::bytes).sum(),
         reason: String::new(),
         created_ms: longshore_shared::ledger::now_ms(),

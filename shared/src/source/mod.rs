@@ -6,6 +6,7 @@
 
 mod keys;
 mod location;
+mod reading;
 mod settings;
 mod slice;
 
@@ -13,6 +14,7 @@ use secrecy::ExposeSecret;
 
 pub use keys::{KeysError, SourceKeys};
 pub use location::{Location, LocationError};
+pub use reading::{ForeignChunk, Reading, table_clause, window_where};
 pub use settings::{LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
 pub use slice::slice_where;
 

@@ -10,6 +10,7 @@ mod receipt;
 mod slice;
 mod spec;
 mod state;
+mod tables;
 
 pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
@@ -18,8 +19,9 @@ pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use manifest::{Line, Manifest, Part, StagedTable};
 pub use receipt::Receipt;
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
-pub use spec::{FilesSource, JobSpec, Limits, SourceFunction};
+pub use spec::{FilesSource, JobSpec, Limits, Source, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
+pub use tables::{BudgetUnit, Feed, FeedView, Remote, RemoteFunction, TablesSource, Window};
 
 /// Version of the records in the control tables. A newer one is refused, never guessed at.
 pub const FORMAT: u8 = 1;

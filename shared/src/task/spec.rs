@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::TableName;
+use super::tables::TablesSource;
 use crate::schema::Graph;
 
 /// The table function that reads the files.
@@ -86,11 +87,39 @@ impl Default for Limits {
     }
 }
 
+/// What a job reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// Files of an object store, the web or a disk.
+    Files(FilesSource),
+    /// Tables.
+    Tables(TablesSource),
+}
+
+impl Source {
+    /// The files, when it reads files.
+    pub fn as_files(&self) -> Option<&FilesSource> {
+        match self {
+            Self::Files(files) => Some(files),
+            Self::Tables(_) => None,
+        }
+    }
+
+    /// The tables, when it reads tables.
+    pub fn as_tables(&self) -> Option<&TablesSource> {
+        match self {
+            Self::Files(_) => None,
+            Self::Tables(tables) => Some(tables),
+        }
+    }
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
-    /// The files.
-    pub source: FilesSource,
+    /// What is read.
+    pub source: Source,
     /// The table they go into.
     pub target: TableName,
     /// Column list of the INSERT, in the order of `select`.
