@@ -66,6 +66,7 @@ catalogue! {
     LIST_PARTS = "list_parts",
     LIST_RECEIPTS = "list_receipts",
     LIST_REFRESHABLE = "list_refreshable",
+    LIST_SOURCE_PARTS = "list_source_parts",
     LIST_STAGING = "list_staging",
     LIST_TASKS = "list_tasks",
     LIST_WORKERS = "list_workers",
@@ -82,6 +83,7 @@ catalogue! {
     SWAP_CURSOR = "swap_cursor",
     SWAP_JOB = "swap_job",
     SWAP_TASK = "swap_task",
+    TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
 }
 

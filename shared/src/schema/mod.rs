@@ -10,6 +10,7 @@ mod drift;
 mod graph;
 mod refreshable;
 mod rewrite;
+mod sorting;
 mod tokens;
 
 pub use alone::discover_alone;
@@ -19,3 +20,4 @@ pub use graph::{
     Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
 };
 pub use rewrite::{RewriteError, qualified_names, rewrite_source};
+pub use sorting::key_expressions;
