@@ -8,6 +8,8 @@ mod objects;
 mod pack;
 mod publish;
 mod rehearse;
+#[allow(dead_code)]
+mod snapshot;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
 pub(crate) use objects::{ListingRequest, list};
