@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
 use key::IndexColumn;
-use layout::{KEY_COLUMNS_MAX, Layout};
+use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
 use read::ListedPart;
 
@@ -131,6 +131,11 @@ async fn try_cut(
     options: &CutOptions,
 ) -> Result<Option<Cut>, CutError> {
     let mut listed = read::parts(server, table).await?;
+    let digest = digest(&listed);
+    // A lightweight UPDATE or DELETE may wait in a part of its own.
+    let is_patch = |part: &ListedPart| part.name.starts_with("patch-");
+    let has_deletes = listed.iter().any(|part| is_patch(part) && part.has_lightweight_delete != 0);
+    listed.retain(|part| !is_patch(part));
     if let Some(wanted) = &options.partitions {
         listed.retain(|part| wanted.contains(&part.partition_id));
     }
@@ -139,7 +144,10 @@ async fn try_cut(
     } else {
         read::marks(server, table, key, &listed).await?
     };
-    let parts = listed.iter().map(|part| read::part(part, options.unit)).collect();
+    let mut parts: Vec<Part> = listed.iter().map(|part| read::part(part, options.unit)).collect();
+    for part in &mut parts {
+        part.has_deletes |= has_deletes;
+    }
     let Some(layout) = Layout::new(parts, &raw, key.len(), options.align.is_some()) else {
         return Ok(None);
     };
@@ -158,7 +166,7 @@ async fn try_cut(
         slices,
         rows: (!has_deletes).then_some(rows),
         bytes: layout.parts.iter().map(|part| part.bytes).sum(),
-        digest: digest(&listed),
+        digest,
         over_budget,
         needs_snapshot: over_budget > 0 && !options.has_snapshot && options.align.is_none(),
         is_bounded: over_budget == 0 && planned.promise == Promise::Sure,
