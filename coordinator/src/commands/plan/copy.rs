@@ -120,7 +120,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     notes.extend(plan.notes);
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
     let rows = rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row"));
-    let bytes = text::bytes(plan.job.bytes);
+    let bytes = text::bytes(plan.bytes);
     let words = format!("{rows} of {from} ({bytes} {})", options.unit.as_str());
     output.show(&Document::of(&plan.job, plan.created, words, notes), Document::words)?;
     Ok(Exit::Done)
