@@ -23,6 +23,7 @@ mod network;
 mod object_store;
 mod panics;
 mod refusals;
+mod remote;
 mod secrets;
 mod take_over;
 mod tls;

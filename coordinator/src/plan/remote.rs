@@ -176,10 +176,10 @@ pub(crate) async fn by_partition(
         BudgetUnit::Compressed => "data_compressed_bytes",
     };
     let text = format!(
-        "SELECT partition_id AS id, sum(rows) AS rows, sum({bytes}) AS bytes, \
+        "SELECT partition_id AS id, sum(p.rows) AS rows, sum(p.{bytes}) AS bytes, \
          max(has_lightweight_delete) AS has_deletes, \
-         sum(cityHash64(hash_of_all_files, rows)) AS digest \
-         FROM {} WHERE active AND rows > 0 AND database = {} AND table = {} \
+         sum(cityHash64(hash_of_all_files, p.rows)) AS digest \
+         FROM {} AS p WHERE active AND p.rows > 0 AND database = {} AND table = {} \
          GROUP BY id ORDER BY id",
         table_clause(&Feed { table: system("parts"), ..feed.clone() }),
         quote_literal(&table.database),
