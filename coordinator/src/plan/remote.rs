@@ -75,6 +75,7 @@ impl RemoteArgs {
             remote: None,
             key: Vec::new(),
             view: None,
+            known: None,
             window: None,
         };
         let Some(collection) = &self.remote else {
