@@ -22,6 +22,7 @@ mod object_store;
 mod panics;
 mod refusals;
 mod secrets;
+mod swaps;
 mod take_over;
 mod tls;
 mod views;

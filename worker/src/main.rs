@@ -3,13 +3,16 @@
 mod claim;
 mod context;
 mod finish;
+mod late;
 mod lease;
 mod load;
 mod proof;
 mod publish;
 mod recover;
+mod replace;
 mod run;
 mod staging;
+mod swap;
 mod trouble;
 mod verify;
 

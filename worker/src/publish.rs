@@ -19,9 +19,9 @@ use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::proof;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
+use crate::{proof, swap};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -80,6 +80,10 @@ async fn publish(
         }
         let mut staged = Staged { table, twin, taken_ms: manifest.taken_ms, in_doubt: !is_first };
         move_table(worker, claim, &mut staged, &mut step).await?;
+    }
+    swap::rename_shadows(worker, claim, manifest).await?;
+    for handover in &manifest.handovers {
+        swap::hand_over(worker, claim, handover, is_first, &mut step).await?;
     }
     Ok(())
 }
@@ -268,5 +272,15 @@ fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt>
         part_hashes: table.parts().map(|part| part.hash.clone()).collect(),
         published_at: ledger::now_ms(),
     };
-    manifest.tables.iter().map(receipt).collect()
+    let mut receipts: Vec<Receipt> = manifest.tables.iter().map(receipt).collect();
+    receipts.extend(manifest.handovers.iter().map(|handover| Receipt {
+        target: handover.target.to_string(),
+        epoch: claim.epoch().0,
+        worker: worker.id.to_string(),
+        query_id: task.id.query(claim.epoch(), handover.mode.as_str()).to_string(),
+        rows_staged: handover.rows,
+        partitions: handover.partitions.iter().map(|partition| partition.id.clone()).collect(),
+        ..Receipt::of(&task.id)
+    }));
+    receipts
 }

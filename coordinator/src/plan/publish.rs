@@ -8,6 +8,8 @@ use longshore_shared::task::{
 use sha2::{Digest, Sha256};
 
 use crate::exit::Error;
+use crate::plan::shadow;
+use crate::session::Session;
 
 /// Tasks handed to the store at a time; it cuts them into requests by bytes.
 const TASKS_AT_ONCE: usize = 5_000;
@@ -29,17 +31,22 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
 /// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
 /// claimed, and planning again goes on where it stopped.
 pub(crate) async fn publish(
-    store: &impl TaskStore,
-    spec: JobSpec,
+    session: &Session,
+    mut spec: JobSpec,
     chunks: &[Chunk],
     again: &str,
 ) -> Result<(Job, bool), Error> {
+    let store = &session.store;
     let id = identity(&spec, chunks, again);
     if let Some(job) = store.job(&id).await? {
         return Ok((job, false));
     }
+    shadow::make(&session.server, &id, &mut spec).await?;
+    // The last task loads nothing: it publishes what the others have loaded.
+    let last = spec.publish.mode.has_last_task().then(|| Chunk { files: Vec::new() });
     let tasks: Vec<Task> = chunks
         .iter()
+        .chain(&last)
         .zip(0..)
         .map(|(chunk, ordinal)| Task {
             id: TaskId { job: id.clone(), ordinal },

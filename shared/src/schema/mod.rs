@@ -7,13 +7,13 @@
 mod clone;
 mod drift;
 mod graph;
+mod now;
 mod refreshable;
 mod rewrite;
 mod tokens;
 
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
-pub use graph::{
-    Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
-};
+pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
+pub use now::{Placed, dependents, identities, placed, table_now};
 pub use rewrite::{RewriteError, qualified_names, rewrite_source};

@@ -6,6 +6,7 @@ mod ids;
 mod job;
 mod manifest;
 mod parse;
+mod publish;
 mod receipt;
 mod spec;
 mod state;
@@ -15,6 +16,10 @@ pub use cursor::{Cursor, Segment, Tally};
 pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId};
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use manifest::{Line, Manifest, Part, StagedTable};
+pub use publish::{
+    Handover, HandoverPartition, LateRows, Mark, Publish, PublishMode, Shadow, ShadowName,
+    kept_name,
+};
 pub use receipt::Receipt;
 pub use spec::{FilesSource, JobSpec, Limits, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};

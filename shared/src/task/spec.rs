@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::TableName;
+use super::{Publish, TableName};
 use crate::schema::Graph;
 
 /// The table function that reads the files.
@@ -107,4 +107,7 @@ pub struct JobSpec {
     pub environment: String,
     /// Bounds.
     pub limits: Limits,
+    /// How the rows become visible.
+    #[serde(default, skip_serializing_if = "Publish::is_append")]
+    pub publish: Publish,
 }

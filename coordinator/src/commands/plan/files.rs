@@ -14,7 +14,8 @@ use serde::Serialize;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    ColumnChoice, ListingRequest, PackLimits, check_syntax, decide, list, pack, publish, rehearse,
+    ColumnChoice, ListingRequest, PackLimits, PublishArgs, check_syntax, decide, leave_views, list,
+    pack, publish, rehearse, rehearse_publish,
 };
 use crate::session::Session;
 use crate::text;
@@ -80,6 +81,8 @@ pub(crate) struct FilesArgs {
     /// Leave this refreshable view as it is: it does not fire on inserts; may be repeated
     #[arg(long, value_name = "VIEW")]
     ignore_view: Vec<TableName>,
+    #[command(flatten)]
+    publish: PublishArgs,
     /// Any text: gives the plan another id, to load the same files a second time on purpose
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     again: String,
@@ -107,7 +110,9 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     let session = Session::open(config).await?;
     let server = &session.server;
     check_syntax(server, args.select.as_deref(), &args.filter).await?;
-    let graph = discover(server, &args.target, &args.ignore_view).await?;
+    let publishing = args.publish.chosen(false);
+    let mut graph = discover(server, &args.target, &args.ignore_view).await?;
+    let mut notes = leave_views(&mut graph, publishing);
 
     let request = ListingRequest {
         addresses: &addresses,
@@ -146,6 +151,8 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     .await?;
     source.structure = schema.structure;
     rehearse(server, &graph).await?;
+    rehearse_publish(server, &graph, publishing).await?;
+    notes.extend(schema.notes);
 
     let spec = JobSpec {
         source,
@@ -157,6 +164,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         graph,
         environment: session.environment.clone(),
         limits: Limits { attempts_max: args.attempts_max, ..Limits::default() },
+        publish: publishing,
     };
     let limits =
         PackLimits { bytes_max: args.chunk_bytes, files_max: args.chunk_files_max as usize };
@@ -166,7 +174,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         .fold(args.chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
     let chunks = pack(&listing.files, limits, seed);
     let (tables, views) = (spec.graph.tables.len(), spec.graph.views.len());
-    let (job, created) = publish(&session.store, spec, &chunks, &args.again).await?;
+    let (job, created) = publish(&session, spec, &chunks, &args.again).await?;
     let document = Document {
         plan_id: job.id.to_string(),
         chunks: job.tasks,
@@ -177,7 +185,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         created,
         tables,
         views,
-        notes: schema.notes,
+        notes,
     };
     output.show(&document, words)?;
     Ok(Exit::Done)
