@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longshore_shared::schema::{Graph, GraphTable, GraphView};
 use longshore_shared::store::Census;
 use longshore_shared::task::{
-    Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Progress, SourceFile,
+    Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Mode, Progress, Source, SourceFile,
     SourceFunction, Stamp, TableName, Task, TaskId, TaskState,
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn job(state: JobState) -> Job {
         epoch: Epoch(1),
         stamp: Stamp::fresh(),
         spec: JobSpec {
-            source: FilesSource {
+            source: Source::Files(FilesSource {
                 function: SourceFunction::S3,
                 base: "http://store:9000/".into(),
                 named_collection: Some("lake".into()),
@@ -51,7 +51,8 @@ pub(crate) fn job(state: JobState) -> Job {
                 container: None,
                 format: "Parquet".into(),
                 structure: "id UInt64, day Date".into(),
-            },
+            }),
+            mode: Mode::Staged,
             target: table_name("events"),
             columns: vec!["id".into(), "day".into()],
             select: "id, day".into(),
@@ -106,7 +107,7 @@ pub(crate) fn task(state: TaskState) -> Task {
         id: TaskId { job: job(JobState::Running).id, ordinal: 7 },
         progress: Progress { state, epoch: Epoch(3), attempts: 2, deaths: 0 },
         stamp: Stamp::fresh(),
-        chunk: Chunk { files }.encode(),
+        chunk: Chunk::of_files(files).encode(),
         files: 2,
         bytes: 2_001_000,
         changed_ms: NOON_MS,

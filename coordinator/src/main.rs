@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod contents;
 mod doctor;
 mod exit;
 #[cfg(test)]

@@ -27,6 +27,7 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    ATTACH_SNAPSHOT = "attach_snapshot",
     BEAT_WORKER = "beat_worker",
     CHECK_SYNTAX = "check_syntax",
     COUNT_CURSOR_ROWS = "count_cursor_rows",
@@ -39,6 +40,7 @@ catalogue! {
     CREATE_JOBS = "create_jobs",
     CREATE_META = "create_meta",
     CREATE_RECEIPTS = "create_receipts",
+    CREATE_SNAPSHOT = "create_snapshot",
     CREATE_TASKS = "create_tasks",
     CREATE_WORKERS = "create_workers",
     DATABASE_ENGINE = "database_engine",
@@ -71,10 +73,12 @@ catalogue! {
     LIST_PARTS = "list_parts",
     LIST_RECEIPTS = "list_receipts",
     LIST_REFRESHABLE = "list_refreshable",
+    LIST_SOURCE_PARTS = "list_source_parts",
     LIST_STAGING = "list_staging",
     LIST_TASKS = "list_tasks",
     LIST_WORKERS = "list_workers",
     MERGE_POOL = "merge_pool",
+    MERGE_TREE_DEFAULT = "merge_tree_default",
     MOVE_PARTITION = "move_partition",
     MOVE_TABLE = "move_table",
     PARTS_LIMITS = "parts_limits",
@@ -88,6 +92,7 @@ catalogue! {
     SWAP_CURSOR = "swap_cursor",
     SWAP_JOB = "swap_job",
     SWAP_TASK = "swap_task",
+    TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
 }
 

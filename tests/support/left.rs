@@ -27,7 +27,7 @@ impl Scene {
             .collect();
         let chunk = Chunk::decode(&bytes).expect("a chunk");
         let known = self.files.borrow();
-        let is_its = |key: &str| chunk.files.iter().any(|file| file.path.ends_with(key));
+        let is_its = |key: &str| chunk.files().iter().any(|file| file.path.ends_with(key));
         known.iter().filter(|file| is_its(&file.key)).map(|file| file.name.clone()).collect()
     }
 

@@ -2,6 +2,7 @@
 
 mod claim;
 mod context;
+mod direct;
 mod finish;
 mod late;
 mod lease;
@@ -11,6 +12,7 @@ mod publish;
 mod recover;
 mod replace;
 mod run;
+mod source;
 mod staging;
 mod swap;
 mod trouble;

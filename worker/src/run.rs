@@ -10,7 +10,7 @@ use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
 use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{TaskStore, environment};
-use longshore_shared::task::{Manifest, StateName, TaskEvent};
+use longshore_shared::task::{Manifest, Mode, StateName, TaskEvent};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
 use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{finish, lease, load, publish, recover, staging, swap, verify};
+use crate::{direct, finish, lease, load, publish, recover, source, staging, swap, verify};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);
@@ -32,10 +32,10 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     if claim.task.progress.state.name() == StateName::Claimed {
         recover::check_deaths(worker, claim).await?;
         faults::task(&claim.task.id).await?;
-        let manifest = if swap::is_last(claim) {
-            swap::manifest(worker, claim).await?
-        } else {
-            load(worker, claim).await?
+        let manifest = match claim.job.spec.mode {
+            _ if swap::is_last(claim) => swap::manifest(worker, claim).await?,
+            Mode::Staged => stage_and_load(worker, claim).await?,
+            Mode::Direct => direct::load(worker, claim).await?,
         };
         worker.edge(faults::MANIFEST_BEFORE).await?;
         let epoch = claim.epoch();
@@ -53,13 +53,13 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     worker.edge(faults::DROP_AFTER).await
 }
 
-/// Loads the chunk into a fresh staging set, and counts it.
-async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
+/// Loads into a fresh staging set and writes down what is in it.
+async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
     verify::schema(worker, claim).await?;
     let (set, ()) =
-        tokio::try_join!(staging::create(worker, claim), verify::files(worker, claim),)?;
+        tokio::try_join!(staging::create(worker, claim), source::unchanged(worker, claim))?;
     let loaded = load::chunk(worker, claim, &set).await?;
-    verify::files(worker, claim).await?;
+    source::unchanged(worker, claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
     verify::schema(worker, claim).await?;
     Ok(manifest)

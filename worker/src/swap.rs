@@ -115,6 +115,13 @@ async fn others(worker: &Worker, claim: &Claim) -> Result<Tally, Trouble> {
     if open || tally.done + tally.unfinished() + 1 != u64::from(job.tasks) {
         return Err(Trouble::Count("not all other tasks have ended".to_owned()));
     }
+    if let Some(expected) = job.spec.rows_expected().filter(|rows| *rows != tally.rows) {
+        return Err(Trouble::NotPublished(format!(
+            "the source held {expected} rows when it was planned, and its chunks held {} together. \
+             Nothing is published",
+            tally.rows
+        )));
+    }
     Ok(tally)
 }
 

@@ -4,7 +4,7 @@ use longshore_shared::clickhouse::{Failure, Policy, policy};
 use longshore_shared::config::ConfigError;
 use longshore_shared::faults::Injected;
 use longshore_shared::schema::{Drift, RewriteError};
-use longshore_shared::source::KeysError;
+use longshore_shared::source::{ForeignChunk, KeysError};
 use longshore_shared::store::StoreError;
 use longshore_shared::task::{IllegalTransition, TableName, TaskId};
 
@@ -29,6 +29,9 @@ pub(crate) enum Trouble {
     /// A file is not what it was at plan time.
     #[error("{0}")]
     Source(String),
+    /// A chunk of another kind than its job's source.
+    #[error(transparent)]
+    Chunk(#[from] ForeignChunk),
     /// Counts that must agree do not.
     #[error("{0}")]
     Count(String),
@@ -92,9 +95,10 @@ impl Trouble {
                     Policy::StopJob => Remedy::PauseJob,
                 }
             }
-            Self::Store(StoreError::TooLarge { .. }) | Self::Source(_) | Self::NotPublished(_) => {
-                Remedy::Fail
-            }
+            Self::Store(StoreError::TooLarge { .. })
+            | Self::Source(_)
+            | Self::Chunk(_)
+            | Self::NotPublished(_) => Remedy::Fail,
             Self::LateRows(_) => Remedy::PauseJob,
             Self::Count(_) | Self::Injected(_) => Remedy::Retry,
             Self::Draining => Remedy::HandBack,

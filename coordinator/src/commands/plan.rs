@@ -1,5 +1,7 @@
 //! `longshore plan`: makes plans, and shows them.
 
+mod common;
+mod copy;
 mod files;
 mod show;
 
@@ -14,6 +16,7 @@ use crate::output::Output;
 pub(crate) enum PlanCommand {
     // Boxed: many flags.
     Files(Box<files::FilesArgs>),
+    Copy(Box<copy::CopyArgs>),
     Show(show::ShowArgs),
 }
 
@@ -24,6 +27,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Error> {
     match command {
         PlanCommand::Files(args) => files::run(*args, config, output).await,
+        PlanCommand::Copy(args) => copy::run(*args, config, output).await,
         PlanCommand::Show(args) => show::run(args, config, output).await,
     }
 }

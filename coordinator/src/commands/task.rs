@@ -2,20 +2,16 @@
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::store::{StoreError, TaskBrief, TaskStore, WorkerRecord};
-use longshore_shared::task::{
-    Chunk, Job, JobState, Manifest, SourceFile, StateName, Task, TaskId, TaskState,
-};
+use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
+use longshore_shared::task::{Job, JobState, Manifest, StateName, Task, TaskId, TaskState};
 use serde::Serialize;
 
+use crate::contents::Contents;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::history::{self, AttemptLine, ReceiptLine};
 use crate::output::{Output, Side, table};
 use crate::session::Session;
 use crate::text;
-
-/// Files shown in the text; JSON has them all.
-const FILES_SHOWN: usize = 20;
 
 /// Show one task: its files, attempts, manifest and receipts, and what happens next
 #[derive(Debug, Args)]
@@ -40,24 +36,11 @@ struct TaskDocument {
     bytes: u64,
     changed_at: Option<String>,
     next: String,
-    files: Vec<FileLine>,
+    #[serde(flatten)]
+    contents: Contents,
     manifest: Option<Manifest>,
     receipts: Vec<ReceiptLine>,
     history: Vec<AttemptLine>,
-}
-
-/// A file of a chunk.
-#[derive(Debug, Serialize)]
-pub(crate) struct FileLine {
-    pub(crate) path: String,
-    pub(crate) size: u64,
-    pub(crate) etag: String,
-}
-
-impl From<SourceFile> for FileLine {
-    fn from(file: SourceFile) -> Self {
-        Self { path: file.path, size: file.size, etag: file.etag }
-    }
 }
 
 pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -78,21 +61,16 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
         None => None,
     };
     let next = next(&job, &task, brief.as_ref(), worker.as_ref());
-    let files = files_of(&task)?;
+    let contents = Contents::of(&job.spec, &task)?;
     let receipts = history::receipts(&session.server, &id).await?;
     let history = history::attempts(&session.server, &id).await?;
-    output.show(&document(task, files, next, receipts, history), task_text)?;
+    output.show(&document(task, contents, next, receipts, history), task_text)?;
     Ok(Exit::Done)
-}
-
-/// The files that a task loads.
-pub(crate) fn files_of(task: &Task) -> Result<Vec<FileLine>, StoreError> {
-    Ok(Chunk::decode(&task.chunk)?.files.into_iter().map(FileLine::from).collect())
 }
 
 fn document(
     task: Task,
-    files: Vec<FileLine>,
+    contents: Contents,
     next: String,
     receipts: Vec<ReceiptLine>,
     history: Vec<AttemptLine>,
@@ -123,7 +101,7 @@ fn document(
         bytes: task.bytes,
         changed_at: text::time(task.changed_ms),
         next,
-        files,
+        contents,
         manifest,
         receipts,
         history,
@@ -215,7 +193,7 @@ fn task_text(task: &TaskDocument) -> String {
     fact("error", &task.error);
     fact("changed", task.changed_at.as_deref().unwrap_or_default());
     lines.push(format!("\nNext: {}", task.next));
-    lines.push(format!("\n{}", files_text(&task.files)));
+    lines.push(format!("\n{}", task.contents.text()));
     if let Some(manifest) = &task.manifest {
         lines.push(format!(
             "\nManifest: {} rows\n{}",
@@ -230,17 +208,6 @@ fn task_text(task: &TaskDocument) -> String {
         lines.push(format!("\nHistory:\n{}", history_text(&task.history)));
     }
     lines.join("\n")
-}
-
-fn files_text(files: &[FileLine]) -> String {
-    let columns = [("FILE", Side::Left), ("BYTES", Side::Right)];
-    let rows = files.iter().take(FILES_SHOWN);
-    let rows = rows.map(|file| vec![file.path.clone(), text::count(file.size)]).collect();
-    let mut text = table(&columns, rows);
-    if files.len() > FILES_SHOWN {
-        text = format!("{text}\n… and {} more (--json shows all)", files.len() - FILES_SHOWN);
-    }
-    text
 }
 
 fn manifest_text(manifest: &Manifest) -> String {

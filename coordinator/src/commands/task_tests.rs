@@ -91,7 +91,7 @@ fn what_comes_next_in_each_state() {
 fn a_task_that_is_being_published() {
     let state = TaskState::Publishing { owner: owner(), manifest: manifest() };
     let task = fixture::task(state);
-    let files = files_of(&task).unwrap();
+    let contents = Contents::of(&fixture::job(JobState::Running).spec, &task).unwrap();
     let next = next(&fixture::job(JobState::Running), &task, None, Some(&worker(100)));
     let history = vec![AttemptLine {
         epoch: 2,
@@ -102,7 +102,7 @@ fn a_task_that_is_being_published() {
         elapsed_ms: 61_000,
         at_ms: 1_787_313_590_000,
     }];
-    insta::assert_snapshot!(task_text(&document(task, files, next, Vec::new(), history)), @"
+    insta::assert_snapshot!(task_text(&document(task, contents, next, Vec::new(), history)), @"
     task      0123456789abcdef-0000007  publishing
     attempts  2 (epoch 3)
     worker    box-1a2b3c4d
@@ -140,7 +140,7 @@ fn a_task_that_is_done_shows_its_proof() {
         published_ms: 1_787_313_600_000,
     };
     let next = next(&fixture::job(JobState::Running), &task, None, None);
-    insta::assert_snapshot!(task_text(&document(task, Vec::new(), next, vec![receipt], Vec::new())), @"
+    insta::assert_snapshot!(task_text(&document(task, Contents::default(), next, vec![receipt], Vec::new())), @"
     task      0123456789abcdef-0000007  done
     attempts  2 (epoch 3)
     rows      1,000

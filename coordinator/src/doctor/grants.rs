@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use clap::ValueEnum;
 use longshore_shared::schema::Graph;
 use longshore_shared::sql::quote_identifier;
-use longshore_shared::task::{FilesSource, SourceFunction, TableName};
+use longshore_shared::task::{Source, SourceFunction, TableName};
 use serde::Serialize;
 
 /// Why a definition must be visible.
@@ -56,6 +56,10 @@ pub(crate) struct Scope {
     pub(crate) source: Option<SourceFunction>,
     /// Named collection on the server.
     pub(crate) collection: Option<String>,
+    /// Tables that are copied or replayed.
+    pub(crate) copied: Vec<TableName>,
+    /// Some of them are on another server.
+    pub(crate) is_remote: bool,
 }
 
 impl Scope {
@@ -68,12 +72,28 @@ impl Scope {
         self
     }
 
-    /// Adds the files of a plan.
+    /// Adds what a plan reads.
     #[must_use]
-    pub(crate) fn with_source(mut self, source: &FilesSource) -> Self {
-        self.source = Some(source.function);
-        self.collection.clone_from(&source.named_collection);
+    pub(crate) fn with_source(mut self, source: &Source) -> Self {
+        match source {
+            Source::Files(source) => {
+                self.source = Some(source.function);
+                self.collection.clone_from(&source.named_collection);
+            }
+            Source::Tables(tables) => {
+                let remote = tables.feeds.iter().find_map(|feed| feed.remote.as_ref());
+                self.is_remote = remote.is_some();
+                self.collection = remote.map(|remote| remote.collection.clone());
+                let local = tables.feeds.iter().filter(|feed| feed.remote.is_none());
+                self.copied = local.map(|feed| feed.origin.clone()).collect();
+            }
+        }
         self
+    }
+
+    /// Is it known what will be read?
+    pub(crate) fn knows_source(&self) -> bool {
+        self.source.is_some() || self.is_remote || !self.copied.is_empty()
     }
 }
 
@@ -127,8 +147,14 @@ impl List {
         if let Some(function) = scope.source {
             self.add("READ", source_type(function), "the files");
         }
+        if scope.is_remote {
+            self.add("READ", "REMOTE", "the table on another server");
+        }
+        for table in &scope.copied {
+            self.add("SELECT", table.to_string(), "the table that is read");
+        }
         if let Some(collection) = &scope.collection {
-            self.add("NAMED COLLECTION", name(collection), "address and keys of the files");
+            self.add("NAMED COLLECTION", name(collection), "address and keys of the source");
         }
     }
 }

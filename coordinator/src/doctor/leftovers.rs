@@ -201,7 +201,8 @@ pub(crate) async fn running(server: &Server, prefix: &str) -> Result<Vec<Running
     read(|| server.call(sql::LIST_OWN_QUERIES).param("prefix", prefix).fetch_all()).await
 }
 
-/// Running statements that belong to no live worker's epoch.
+/// Running statements of this installation's tasks that belong to no live worker's epoch. Another
+/// installation on the same server has tasks of its own: they are not known here and not ours to judge.
 pub(crate) async fn ownerless(session: &Session) -> Stored<Vec<Running>> {
     let running = running(&session.server, "").await?;
     if running.is_empty() {
@@ -218,7 +219,7 @@ pub(crate) async fn ownerless(session: &Session) -> Stored<Vec<Running>> {
         .collect();
     let is_live = |query: &Running| {
         let Some((task, epoch, _)) = TaskId::of_query(&query.query_id) else { return true };
-        tasks.get(&task).is_some_and(|brief| {
+        tasks.get(&task).is_none_or(|brief| {
             let lives = workers.get(&brief.worker.0).copied().unwrap_or(false);
             brief.state.is_owned() && brief.epoch == epoch.0 && lives
         })

@@ -28,6 +28,8 @@ const NAMELESS: [&str; 13] = [
 const TYPED: [&str; 7] =
     ["Parquet", "ORC", "Arrow", "ArrowStream", "Avro", "Native", "RowBinaryWithNamesAndTypes"];
 
+/// Parse errors of the user's own expressions, unknown columns, unreadable files.
+const UNREADABLE: [i32; 11] = [62, 47, 46, 43, 42, 53, 636, 1001, 117, 27, 36];
 const SYNTAX_ERROR: i32 = 62;
 const UNKNOWN_FUNCTION: i32 = 46;
 
@@ -133,18 +135,53 @@ pub(crate) async fn decide(
             }))
         }
     };
-    let source = from(Some(&structure));
-    let query = |select: &str| {
-        let filter = if choice.filter.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", choice.filter)
-        };
-        format!("(SELECT {select} FROM {source}{filter})")
-    };
+    let chosen = choose(server, target, choice, &from(Some(&structure)), "files").await.map_err(
+        |problem| match problem {
+            Problem::Unreadable(failure) => unreadable(failure, format),
+            Problem::Told(error) => error,
+        },
+    )?;
+    Ok(SourceSchema { structure, ..chosen })
+}
+
+/// Decides the columns of a load from a table or any other query.
+pub(crate) async fn decide_table(
+    server: &Server,
+    target: &[Column],
+    choice: &ColumnChoice,
+    from: &str,
+) -> Result<SourceSchema, Error> {
+    choose(server, target, choice, from, "source").await.map_err(|problem| match problem {
+        Problem::Unreadable(failure) if UNREADABLE.contains(&failure.code().unwrap_or(0)) => {
+            let message = format!("the source cannot be read so: {}", failure.message);
+            Report::new(Kind::Usage, message).help("check --select, --where and --columns").into()
+        }
+        Problem::Unreadable(failure) => failure.into(),
+        Problem::Told(error) => error,
+    })
+}
+
+enum Problem {
+    /// The server cannot read the source so.
+    Unreadable(Failure),
+    /// Said already.
+    Told(Error),
+}
+
+/// Which columns a query gives and which of the target they fill. `what` is plural for messages.
+async fn choose(
+    server: &Server,
+    target: &[Column],
+    choice: &ColumnChoice,
+    from: &str,
+    what: &str,
+) -> Result<SourceSchema, Problem> {
+    let insertable: Vec<&Column> = target.iter().filter(|column| column.is_insertable()).collect();
     let given = choice.select.as_deref().unwrap_or("*");
-    let read =
-        describe(server, &query(given)).await.map_err(|failure| unreadable(failure, format))?;
+    let filter =
+        if choice.filter.is_empty() { String::new() } else { format!(" WHERE {}", choice.filter) };
+    let query = format!("(SELECT {given} FROM {from}{filter})");
+    let read = describe(server, &query).await.map_err(Problem::Unreadable)?;
     let mut names: Vec<String> = read.iter().map(|column| column.name.clone()).collect();
     if choice.select.is_none() {
         names.retain(|name| !is_virtual(name));
@@ -153,21 +190,23 @@ pub(crate) async fn decide(
     if choice.select.is_none() {
         if !choice.columns.is_empty() {
             if let Some(unknown) = choice.columns.iter().find(|name| !names.contains(name)) {
-                let message = format!("the files have no column `{unknown}` (--columns)");
+                let message = format!("the {what} have no column `{unknown}` (--columns)");
                 let help = format!("their columns: {}", names.join(", "));
-                return Err(Report::new(Kind::Usage, message).help(help).into());
+                return Err(Problem::Told(Report::new(Kind::Usage, message).help(help).into()));
             }
             names.clone_from(&choice.columns);
         }
         select = Some(quote_list(&names));
     }
     if let Some(foreign) = names.iter().find(|name| !insertable.iter().any(|c| c.name == **name)) {
-        return Err(foreign_column(foreign, &names, target, choice).into());
+        return Err(Problem::Told(foreign_column(foreign, &names, target, choice).into()));
     }
+    let mut notes = missing_notes(&insertable, &names, what);
+    notes.extend(converted_note(&insertable, &read, &names).filter(|_| what == "source"));
     Ok(SourceSchema {
-        structure,
+        structure: String::new(),
         select: select.unwrap_or_default(),
-        notes: missing_notes(&insertable, &names),
+        notes,
         columns: names,
     })
 }
@@ -201,8 +240,7 @@ fn unreadable(failure: Failure, format: &str) -> Error {
                 .help("names are case-sensitive: Parquet, CSVWithNames, JSONEachRow, …")
                 .into()
         }
-        // Parse errors of the user's own expressions, unknown columns, unreadable files.
-        Some(62 | 47 | 46 | 43 | 42 | 53 | 636 | 1001 | 117 | 27 | 36) => {
+        Some(code) if UNREADABLE.contains(&code) => {
             Report::new(Kind::Usage, format!("the files cannot be read so: {}", failure.message))
                 .help("check --format, --structure, --select and --where")
                 .into()
@@ -238,7 +276,7 @@ fn foreign_column(
     Report::new(Kind::Usage, message).help(help)
 }
 
-fn missing_notes(insertable: &[&Column], names: &[String]) -> Vec<String> {
+fn missing_notes(insertable: &[&Column], names: &[String], what: &str) -> Vec<String> {
     let missing: Vec<&str> = insertable
         .iter()
         .filter(|column| column.default_kind.is_empty() && !names.contains(&column.name))
@@ -248,7 +286,84 @@ fn missing_notes(insertable: &[&Column], names: &[String]) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "not in the files, so filled with the default of their type: {}",
+        "not in the {what}, so filled with the default of their type: {}",
         missing.join(", ")
     )]
+}
+
+/// Columns whose values may not fit into the type of the target: the server cuts them off.
+fn converted_note(insertable: &[&Column], read: &[Described], names: &[String]) -> Option<String> {
+    let changed: Vec<String> = read
+        .iter()
+        .filter(|column| names.contains(&column.name))
+        .filter_map(|column| {
+            let target = insertable.iter().find(|target| target.name == column.name)?;
+            (!keeps_values(&column.r#type, &target.r#type))
+                .then(|| format!("{} ({} to {})", column.name, column.r#type, target.r#type))
+        })
+        .collect();
+    (!changed.is_empty()).then(|| {
+        format!(
+            "converted to another type: {}; the server may cut a value that does not fit without \
+             an error; --select 'accurateCast(column, \'Type\') AS column, …' fails instead",
+            changed.join(", ")
+        )
+    })
+}
+
+/// Does every value of one type have its like in the other?
+fn keeps_values(from: &str, to: &str) -> bool {
+    let (from, to) = (plain(from), plain(to));
+    if from == to {
+        return true;
+    }
+    let integer = |name: &str| -> Option<(bool, u32)> {
+        let (signed, bits) = match name.strip_prefix('U') {
+            Some(rest) => (false, rest.strip_prefix("Int")?),
+            None => (true, name.strip_prefix("Int")?),
+        };
+        Some((signed, bits.parse().ok()?))
+    };
+    match (integer(&from), integer(&to)) {
+        (Some((signed, bits)), Some((to_signed, to_bits))) if signed == to_signed => {
+            bits <= to_bits
+        }
+        (Some((false, bits)), Some((true, to_bits))) => bits < to_bits,
+        _ => matches!((from.as_str(), to.as_str()), ("Float32", "Float64") | ("Date", "Date32")),
+    }
+}
+
+/// A type without what says only how it is stored. `Nullable` stays where it matters: in the source.
+fn plain(name: &str) -> String {
+    let inner = |name: &str, wrapper: &str| {
+        name.strip_prefix(wrapper)?.strip_suffix(')').map(str::to_owned)
+    };
+    let name = inner(name, "LowCardinality(").unwrap_or_else(|| name.to_owned());
+    inner(&name, "Nullable(").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keeps_values;
+
+    #[test]
+    fn a_wider_type_keeps_every_value_and_a_narrower_does_not() {
+        for (from, to) in [
+            ("UInt8", "UInt64"),
+            ("UInt32", "Int64"),
+            ("String", "LowCardinality(Nullable(String))"),
+            ("Date", "Date32"),
+        ] {
+            assert!(keeps_values(from, to), "{from} {to}");
+        }
+        for (from, to) in [
+            ("UInt64", "UInt32"),
+            ("Int8", "UInt64"),
+            ("UInt32", "Int32"),
+            ("DateTime64(6)", "DateTime64(3)"),
+            ("String", "UInt64"),
+        ] {
+            assert!(!keeps_values(from, to), "{from} {to}");
+        }
+    }
 }

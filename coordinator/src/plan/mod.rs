@@ -1,15 +1,24 @@
 //! From a source to chunks: list once, decide the columns, pack, rehearse, write.
 
 mod columns;
+mod cut;
+mod errors;
+mod feeds;
 mod objects;
 mod pack;
 mod publish;
 mod rehearse;
+mod remote;
 mod shadow;
+mod snapshot;
+mod target;
 
-pub(crate) use columns::{ColumnChoice, check_syntax, decide};
+pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
+pub(crate) use feeds::{FeedOptions, Origin, Snapshot, plan_tables};
 pub(crate) use objects::{ListingRequest, list};
 pub(crate) use pack::{PackLimits, pack};
 pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
-pub(crate) use shadow::{PublishArgs, leave_views, rehearse_publish};
+pub(crate) use remote::RemoteArgs;
+pub(crate) use shadow::{Marks, PublishArgs};
+pub(crate) use target::{guarantee, target};

@@ -51,12 +51,12 @@ fn vary(random: &mut rand::rngs::SmallRng, limits: PackLimits) -> (u64, usize) {
 
 /// A chunk whose list of files would not fit into a task row is halved.
 fn close(chunks: &mut Vec<Chunk>, files: Vec<SourceFile>) {
-    let chunk = Chunk { files };
-    if chunk.files.len() == 1 || chunk.encode().len() <= TASK_BYTES_MAX - ROW_BYTES_RESERVED {
+    let chunk = Chunk::of_files(files);
+    if chunk.files().len() == 1 || chunk.encode().len() <= TASK_BYTES_MAX - ROW_BYTES_RESERVED {
         chunks.push(chunk);
         return;
     }
-    let mut head = chunk.files;
+    let Chunk::Files { files: mut head } = chunk else { return };
     let tail = head.split_off(head.len() / 2);
     close(chunks, head);
     close(chunks, tail);
@@ -86,12 +86,12 @@ mod tests {
         ) {
             let files = files(&sizes);
             let chunks = pack(&files, PackLimits { bytes_max, files_max }, seed);
-            let packed: Vec<SourceFile> = chunks.iter().flat_map(|c| c.files.clone()).collect();
+            let packed: Vec<SourceFile> = chunks.iter().flat_map(|c| c.files().to_vec()).collect();
             prop_assert_eq!(packed, files.clone());
             for chunk in &chunks {
-                prop_assert!(!chunk.files.is_empty());
-                prop_assert!(chunk.files.len() <= files_max);
-                prop_assert!(chunk.bytes() <= bytes_max || chunk.files.len() == 1);
+                prop_assert!(!chunk.files().is_empty());
+                prop_assert!(chunk.files().len() <= files_max);
+                prop_assert!(chunk.bytes() <= bytes_max || chunk.files().len() == 1);
             }
             prop_assert_eq!(&chunks, &pack(&files, PackLimits { bytes_max, files_max }, seed));
         }

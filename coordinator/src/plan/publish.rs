@@ -7,8 +7,8 @@ use longshore_shared::task::{
 };
 use sha2::{Digest, Sha256};
 
+use super::shadow::{self, Marks};
 use crate::exit::Error;
-use crate::plan::shadow;
 use crate::session::Session;
 
 /// Tasks handed to the store at a time; it cuts them into requests by bytes.
@@ -21,29 +21,51 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     hash.update(again.as_bytes());
     for chunk in chunks {
         hash.update([0]);
-        for file in &chunk.files {
-            hash.update(format!("{}\0{}\0{}\n", file.path, file.size, file.etag));
+        match chunk {
+            Chunk::Files { files } => {
+                for file in files {
+                    hash.update(format!("{}\0{}\0{}\n", file.path, file.size, file.etag));
+                }
+            }
+            Chunk::Slice(slice) => {
+                hash.update(serde_json::to_vec(slice).expect("a slice is plain JSON"));
+            }
+            // It follows from the spec.
+            Chunk::Publish { .. } => {}
         }
     }
     JobId::from_digest(&hash.finalize())
 }
 
-/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
-/// claimed, and planning again goes on where it stopped.
+/// Writes the plan of these chunks under its identity, unless it is there.
 pub(crate) async fn publish(
     session: &Session,
-    mut spec: JobSpec,
+    spec: JobSpec,
     chunks: &[Chunk],
+    marks: Marks,
     again: &str,
 ) -> Result<(Job, bool), Error> {
-    let store = &session.store;
     let id = identity(&spec, chunks, again);
+    publish_as(session, id, spec, chunks, marks).await
+}
+
+/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
+/// claimed, and planning again goes on where it stopped.
+pub(crate) async fn publish_as(
+    session: &Session,
+    id: JobId,
+    mut spec: JobSpec,
+    chunks: &[Chunk],
+    marks: Marks,
+) -> Result<(Job, bool), Error> {
+    let store = &session.store;
     if let Some(job) = store.job(&id).await? {
         return Ok((job, false));
     }
-    shadow::make(&session.server, &id, &mut spec).await?;
+    shadow::make(&session.server, &id, &mut spec, marks).await?;
     // The last task loads nothing: it publishes what the others have loaded.
-    let last = spec.publish.mode.has_last_task().then(|| Chunk { files: Vec::new() });
+    let mode = spec.publish.mode;
+    let last = mode.has_last_task().then_some(Chunk::Publish { publish: mode });
     let tasks: Vec<Task> = chunks
         .iter()
         .chain(&last)
@@ -53,7 +75,7 @@ pub(crate) async fn publish(
             progress: Progress::planned(),
             stamp: Stamp::fresh(),
             chunk: chunk.encode(),
-            files: u32::try_from(chunk.files.len()).unwrap_or(u32::MAX),
+            files: u32::try_from(chunk.files().len()).unwrap_or(u32::MAX),
             bytes: chunk.bytes(),
             changed_ms: 0,
         })
@@ -74,7 +96,7 @@ pub(crate) async fn publish(
         spec,
         tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         segment_tasks: SEGMENT_TASKS,
-        files: chunks.iter().map(|chunk| chunk.files.len() as u64).sum(),
+        files: chunks.iter().map(|chunk| chunk.files().len() as u64).sum(),
         bytes: chunks.iter().map(Chunk::bytes).sum(),
         reason: String::new(),
         created_ms: longshore_shared::ledger::now_ms(),

@@ -23,19 +23,43 @@ pub(crate) struct PublishArgs {
     /// then the last one replaces the partitions that it holds. exchange: the last one exchanges
     /// the shadow with the target, and the old table is kept as TARGET_before_JOB. With replace and
     /// exchange nothing is visible before everything is loaded, and views of the target are not fed.
-    #[arg(long = "publish", value_name = "MODE", default_value = "append", value_parser = parse_mode)]
-    mode: PublishMode,
+    #[arg(long, value_name = "HOW", default_value = "append", value_parser = parse_mode)]
+    publish: PublishMode,
     /// When the target got rows after the plan was made: refuse to publish, or tell how many there are
     /// [default: refuse when the table is its own source, else tell]
     #[arg(long, value_name = "refuse|tell", value_parser = parse_late_rows)]
     late_rows: Option<LateRows>,
 }
 
+/// Where the targets stood before anything was read: what is beyond was written later.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Marks(Vec<Vec<Mark>>);
+
+impl Marks {
+    /// Of the tables of a graph, in its order; none when tasks append.
+    pub(crate) async fn of(
+        server: &Server,
+        graph: &Graph,
+        publish: Publish,
+    ) -> Result<Self, Error> {
+        let mut all = Vec::new();
+        for table in graph.tables.iter().filter(|_| !publish.is_append()) {
+            all.push(marks(server, &table.name).await?);
+        }
+        Ok(Self(all))
+    }
+}
+
 impl PublishArgs {
+    /// Does each task move its rows into the target?
+    pub(crate) fn is_append(&self) -> bool {
+        !self.publish.has_last_task()
+    }
+
     /// What the user wants. `in_place`: the target is read by the same job.
     pub(crate) fn chosen(&self, in_place: bool) -> Publish {
         let by_source = if in_place { LateRows::Refuse } else { LateRows::Tell };
-        Publish { mode: self.mode, late_rows: self.late_rows.unwrap_or(by_source) }
+        Publish { mode: self.publish, late_rows: self.late_rows.unwrap_or(by_source) }
     }
 }
 
@@ -74,7 +98,7 @@ pub(crate) fn leave_views(graph: &mut Graph, publish: Publish) -> Vec<String> {
 }
 
 /// Refuses targets that cannot be published so, and tries the statements on empty tables.
-pub(crate) async fn rehearse_publish(
+pub(crate) async fn rehearse(
     server: &Server,
     graph: &Graph,
     publish: Publish,
@@ -176,13 +200,17 @@ fn beside(target: &TableName, table: String) -> TableName {
 ///
 /// Their names follow from the plan's id, so a plan that was cut is made again into the same
 /// tables, and two that are made at once end with the same ones.
-pub(crate) async fn make(server: &Server, id: &JobId, spec: &mut JobSpec) -> Result<(), Error> {
+pub(crate) async fn make(
+    server: &Server,
+    id: &JobId,
+    spec: &mut JobSpec,
+    marks: Marks,
+) -> Result<(), Error> {
     if spec.publish.is_append() {
         return Ok(());
     }
+    let mut marks = marks.0.into_iter();
     for (position, table) in spec.graph.tables.iter_mut().enumerate() {
-        // Before the shadow: what arrives from here on counts as late.
-        let marks = marks(server, &table.name).await?;
         let name = ShadowName::full(id, position, &table.name.table, Epoch(0));
         // A partition is replaced from anywhere; an exchange across databases is not known everywhere.
         let database = match spec.publish.mode {
@@ -210,8 +238,12 @@ pub(crate) async fn make(server: &Server, id: &JobId, spec: &mut JobSpec) -> Res
                 .help("longshore gc --unknown-jobs --yes, or --again TEXT for another plan id")
                 .into());
         }
-        table.shadow =
-            Some(Shadow { uuid: now.destination_uuid(), definition: now.definition, name, marks });
+        table.shadow = Some(Shadow {
+            uuid: now.destination_uuid(),
+            definition: now.definition,
+            name,
+            marks: marks.next().unwrap_or_default(),
+        });
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use super::*;
 use crate::schema::Graph;
 use crate::store::MemoryStore;
 use crate::task::{
-    Epoch, FilesSource, JobSpec, JobState, Limits, Owner, Progress, SourceFunction, Stamp,
-    TableName, Task, TaskState,
+    Epoch, FilesSource, JobSpec, JobState, Limits, Mode, Owner, Progress, Source, SourceFunction,
+    Stamp, TableName, Task, TaskState,
 };
 
 fn job(tasks: u32, segment_tasks: u32) -> Job {
@@ -17,7 +17,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
         epoch: Epoch(1),
         stamp: Stamp::fresh(),
         spec: JobSpec {
-            source: FilesSource {
+            source: Source::Files(FilesSource {
                 function: SourceFunction::S3,
                 base: "http://store/".into(),
                 named_collection: None,
@@ -26,7 +26,8 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
                 container: None,
                 format: "Parquet".into(),
                 structure: "id UInt64".into(),
-            },
+            }),
+            mode: Mode::Staged,
             target: TableName { database: "db".into(), table: "t".into() },
             columns: vec!["id".into()],
             select: "id".into(),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::{Swap, TaskStore};
 use crate::schema::{Graph, GraphTable};
 use crate::task::{
-    Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Owner, Progress, SourceFile,
-    SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, WorkerId,
+    Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Mode, Owner, Progress,
+    Source, SourceFile, SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, WorkerId,
 };
 
 /// Runs every part of the suite.
@@ -64,7 +64,8 @@ pub fn job(tasks: u32) -> Job {
         structure: "`a` String".into(),
     };
     let spec = JobSpec {
-        source,
+        source: Source::Files(source),
+        mode: Mode::Staged,
         target,
         columns: vec!["a".into()],
         select: "a".into(),
@@ -100,7 +101,7 @@ fn task_id(job: &Job, ordinal: u32) -> TaskId {
 #[must_use]
 pub fn task(job: &Job, ordinal: u32) -> Task {
     let path = format!("bucket/it's {{{ordinal}}} \u{e4}\\.parquet");
-    let chunk = Chunk { files: vec![SourceFile { path, size: 10, etag: "e".into() }] };
+    let chunk = Chunk::of_files(vec![SourceFile { path, size: 10, etag: "e".into() }]);
     Task {
         id: task_id(job, ordinal),
         progress: Progress::planned(),

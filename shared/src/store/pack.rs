@@ -52,7 +52,7 @@ mod tests {
                 ),
             })
             .collect();
-        Chunk { files }
+        Chunk::of_files(files)
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! A chunk: the files that one task loads, pinned by size and etag.
+//! A chunk: what one task loads.
 
 use serde::{Deserialize, Serialize};
+
+use super::publish::PublishMode;
+use super::slice::Slice;
 
 /// One file of the source as the server listed it at plan time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,15 +21,51 @@ pub struct SourceFile {
 
 /// What one task loads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunk {
-    /// The files, in listing order.
-    pub files: Vec<SourceFile>,
+#[serde(untagged)]
+pub enum Chunk {
+    /// Files, pinned by size and etag.
+    Files {
+        /// The files, in listing order.
+        files: Vec<SourceFile>,
+    },
+    /// A piece of a table.
+    Slice(Slice),
+    /// Nothing: the last task publishes what the others have loaded.
+    Publish {
+        /// How.
+        publish: PublishMode,
+    },
 }
 
 impl Chunk {
-    /// Bytes of all files.
+    /// Files, in listing order.
+    pub fn of_files(files: Vec<SourceFile>) -> Self {
+        Self::Files { files }
+    }
+
+    /// Bytes of it, in the plan's unit.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
+        match self {
+            Self::Files { files } => files.iter().map(|file| file.size).sum(),
+            Self::Slice(slice) => slice.bytes,
+            Self::Publish { .. } => 0,
+        }
+    }
+
+    /// Its files; none for a piece of a table.
+    pub fn files(&self) -> &[SourceFile] {
+        match self {
+            Self::Files { files } => files,
+            Self::Slice(_) | Self::Publish { .. } => &[],
+        }
+    }
+
+    /// The piece of a table, if it is one.
+    pub fn as_slice(&self) -> Option<&Slice> {
+        match self {
+            Self::Slice(slice) => Some(slice),
+            Self::Files { .. } | Self::Publish { .. } => None,
+        }
     }
 
     /// As stored in the task row. Paths share long prefixes and deflate to a few bytes each.

@@ -8,8 +8,10 @@ mod manifest;
 mod parse;
 mod publish;
 mod receipt;
+mod slice;
 mod spec;
 mod state;
+mod tables;
 
 pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
@@ -21,8 +23,10 @@ pub use publish::{
     kept_name,
 };
 pub use receipt::Receipt;
-pub use spec::{FilesSource, JobSpec, Limits, SourceFunction};
+pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
+pub use spec::{FilesSource, JobSpec, Limits, Mode, Source, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
+pub use tables::{BudgetUnit, Feed, FeedView, Remote, RemoteFunction, TablesSource, Window};
 
 /// Version of the records in the control tables. A newer one is refused, never guessed at.
 pub const FORMAT: u8 = 1;

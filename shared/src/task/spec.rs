@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::tables::TablesSource;
 use super::{Publish, TableName};
 use crate::schema::Graph;
+use crate::sql::quote_list;
 
 /// The table function that reads the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,11 +88,62 @@ impl Default for Limits {
     }
 }
 
+/// What a job reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// Files of an object store, the web or a disk.
+    Files(FilesSource),
+    /// Tables.
+    Tables(TablesSource),
+}
+
+impl Source {
+    /// The files, when it reads files.
+    pub fn as_files(&self) -> Option<&FilesSource> {
+        match self {
+            Self::Files(files) => Some(files),
+            Self::Tables(_) => None,
+        }
+    }
+
+    /// The tables, when it reads tables.
+    pub fn as_tables(&self) -> Option<&TablesSource> {
+        match self {
+            Self::Files(_) => None,
+            Self::Tables(tables) => Some(tables),
+        }
+    }
+}
+
+/// How rows get into the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Staged, proved, moved: exactly once.
+    #[default]
+    Staged,
+    /// Inserted into the target itself, for targets that cannot be staged. What a repeated insert
+    /// does is up to the target's deduplication.
+    Direct,
+}
+
+impl Mode {
+    /// Is it the usual one? It is not written down then.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    fn is_staged(&self) -> bool {
+        *self == Self::Staged
+    }
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
-    /// The files.
-    pub source: FilesSource,
+    /// What is read.
+    pub source: Source,
+    /// How rows get into the target.
+    #[serde(default, skip_serializing_if = "Mode::is_staged")]
+    pub mode: Mode,
     /// The table they go into.
     pub target: TableName,
     /// Column list of the INSERT, in the order of `select`.
@@ -110,4 +163,23 @@ pub struct JobSpec {
     /// How the rows become visible.
     #[serde(default, skip_serializing_if = "Publish::is_append")]
     pub publish: Publish,
+}
+
+impl JobSpec {
+    /// Is each row of the source one row of the target? An expression of the user may multiply or
+    /// fold rows, a condition leaves some out, and so does the query of a view.
+    pub fn is_one_for_one(&self) -> bool {
+        let has_view = self
+            .source
+            .as_tables()
+            .is_some_and(|tables| tables.feeds.iter().any(|feed| feed.view.is_some()));
+        self.filter.is_empty() && self.select == quote_list(&self.columns) && !has_view
+    }
+
+    /// Rows that all tasks together must have loaded, when that is known for certain.
+    pub fn rows_expected(&self) -> Option<u64> {
+        let tables = self.source.as_tables()?;
+        let is_fixed = tables.feeds.iter().all(|feed| feed.is_snapshot && feed.window.is_none());
+        tables.rows.filter(|_| is_fixed && self.is_one_for_one())
+    }
 }

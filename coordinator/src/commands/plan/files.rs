@@ -1,24 +1,25 @@
 //! `longshore plan files`: files of an object store, cut into chunks.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::schema::{columns, discover};
-use longshore_shared::source::{SourceKeys, from_clause, is_protected};
-use longshore_shared::task::{FilesSource, JobSpec, JobState, Limits, SourceFunction, TableName};
-use serde::Serialize;
+use longshore_shared::schema::columns;
+use longshore_shared::source::{SourceKeys, from_clause};
+use longshore_shared::task::{FilesSource, JobSpec, Source, SourceFunction, TableName};
 
+use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    ColumnChoice, ListingRequest, PackLimits, PublishArgs, check_syntax, decide, leave_views, list,
-    pack, publish, rehearse, rehearse_publish,
+    ListingRequest, Marks, PackLimits, check_syntax, decide, list, pack, publish, target,
 };
 use crate::session::Session;
 use crate::text;
+
+/// Bytes of files in one chunk, compressed as they are.
+const CHUNK_BYTES: u64 = 1 << 30;
 
 /// Plan a load of files from S3, GCS, Azure, HDFS, the web or the server's disk
 ///
@@ -57,62 +58,26 @@ pub(crate) struct FilesArgs {
     /// Columns of the files as 'name Type, …' [default: read from the first file]
     #[arg(long, value_name = "COLUMNS")]
     structure: Option<String>,
-    /// Expressions to load, named like target columns [default: the columns by name]
-    #[arg(long, value_name = "EXPRESSIONS")]
-    select: Option<String>,
-    /// Load only rows that meet this condition
-    #[arg(long = "where", value_name = "CONDITION", default_value = "", hide_default_value = true)]
-    filter: String,
-    /// Load only these columns of the files
-    #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with = "select")]
-    columns: Vec<String>,
-    /// ClickHouse setting of every load, as NAME=VALUE; may be repeated
-    #[arg(long = "settings", value_name = "NAME=VALUE", value_delimiter = ',')]
-    settings: Vec<String>,
-    /// Bytes of files in one chunk, as 500M or 2G
-    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = parse_bytes)]
-    chunk_bytes: u64,
+    #[command(flatten)]
+    load: LoadArgs,
     /// Files in one chunk
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     chunk_files_max: u32,
-    /// Attempts before a task fails
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    attempts_max: u32,
-    /// Leave this refreshable view as it is: it does not fire on inserts; may be repeated
-    #[arg(long, value_name = "VIEW")]
-    ignore_view: Vec<TableName>,
-    #[command(flatten)]
-    publish: PublishArgs,
-    /// Any text: gives the plan another id, to load the same files a second time on purpose
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    again: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Document {
-    plan_id: String,
-    chunks: u32,
-    files: u64,
-    bytes: u64,
-    target: String,
-    state: JobState,
-    created: bool,
-    tables: usize,
-    views: usize,
-    notes: Vec<String>,
 }
 
 pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = parse_settings(&args.settings)?;
+    let settings = args.load.settings()?;
     let addresses = addresses(&args)?;
     let keys = SourceKeys::load(args.source_keys_file.as_deref(), |name| std::env::var(name).ok())
         .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
     let session = Session::open(config).await?;
     let server = &session.server;
-    check_syntax(server, args.select.as_deref(), &args.filter).await?;
-    let publishing = args.publish.chosen(false);
-    let mut graph = discover(server, &args.target, &args.ignore_view).await?;
-    let mut notes = leave_views(&mut graph, publishing);
+    check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
+    let mode = args.load.mode.into();
+    let publishing = args.load.publish.chosen(false);
+    let ignored = &args.load.ignore_view;
+    let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
+    let marks = Marks::of(server, &graph, publishing).await?;
 
     let request = ListingRequest {
         addresses: &addresses,
@@ -137,12 +102,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         format,
         structure: String::new(),
     };
-    let choice = ColumnChoice {
-        structure: args.structure,
-        select: args.select,
-        columns: args.columns,
-        filter: args.filter,
-    };
+    let choice = args.load.choice(args.structure);
     let target_columns = columns(server, &args.target).await?;
     let schema = decide(server, &target_columns, &source.format, &choice, |structure| {
         let structure = structure.unwrap_or_default().to_owned();
@@ -150,12 +110,10 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     })
     .await?;
     source.structure = schema.structure;
-    rehearse(server, &graph).await?;
-    rehearse_publish(server, &graph, publishing).await?;
-    notes.extend(schema.notes);
 
     let spec = JobSpec {
-        source,
+        source: Source::Files(source),
+        mode,
         target: args.target,
         columns: schema.columns,
         select: schema.select,
@@ -163,62 +121,21 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         settings,
         graph,
         environment: session.environment.clone(),
-        limits: Limits { attempts_max: args.attempts_max, ..Limits::default() },
+        limits: args.load.limits(),
         publish: publishing,
     };
-    let limits =
-        PackLimits { bytes_max: args.chunk_bytes, files_max: args.chunk_files_max as usize };
+    notes.extend(schema.notes);
+    let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
+    let limits = PackLimits { bytes_max: chunk_bytes, files_max: args.chunk_files_max as usize };
     let seed = listing
         .files
         .iter()
-        .fold(args.chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
+        .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
     let chunks = pack(&listing.files, limits, seed);
-    let (tables, views) = (spec.graph.tables.len(), spec.graph.views.len());
-    let (job, created) = publish(&session, spec, &chunks, &args.again).await?;
-    let document = Document {
-        plan_id: job.id.to_string(),
-        chunks: job.tasks,
-        files: job.files,
-        bytes: job.bytes,
-        target: job.spec.target.to_string(),
-        state: job.state,
-        created,
-        tables,
-        views,
-        notes,
-    };
-    output.show(&document, words)?;
+    let (job, created) = publish(&session, spec, &chunks, marks, &args.load.again).await?;
+    let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
+    output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)
-}
-
-fn words(document: &Document) -> String {
-    let Document { plan_id, target, .. } = document;
-    let mut lines = vec![format!(
-        "Plan {plan_id}: {} ({}) into {target}, in {}.",
-        text::plural(document.files, "file"),
-        text::bytes(document.bytes),
-        text::plural(document.chunks.into(), "chunk"),
-    )];
-    if document.views > 0 {
-        lines.push(format!(
-            "{} and {} of theirs are filled too.",
-            text::plural(document.views as u64, "materialized view"),
-            text::plural(document.tables as u64 - 1, "table"),
-        ));
-    }
-    lines.extend(document.notes.iter().map(|note| format!("Note: {note}.")));
-    lines.push(String::new());
-    lines.push(match (document.created, document.state) {
-        (true, _) | (false, JobState::Planned) => format!(
-            "Next: look at it with `longshore plan show {plan_id}`\n{:6}load it here with `longshore run {plan_id} --workers 4`\n{:6}or hand it to a fleet with `longshore submit {plan_id}`",
-            "", ""
-        ),
-        (false, state) => format!(
-            "This plan was made before and is {}: longshore status {plan_id}\nTo load the same files once more on purpose: --again TEXT",
-            state.as_str()
-        ),
-    });
-    lines.join("\n")
 }
 
 fn addresses(args: &FilesArgs) -> Result<Vec<String>, Error> {
@@ -236,48 +153,12 @@ fn addresses(args: &FilesArgs) -> Result<Vec<String>, Error> {
     Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
 }
 
-fn parse_settings(pairs: &[String]) -> Result<BTreeMap<String, String>, Error> {
-    pairs
-        .iter()
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').ok_or_else(|| {
-                Report::new(Kind::Usage, format!("--settings takes NAME=VALUE, not `{pair}`"))
-            })?;
-            if is_protected(name.trim()) {
-                let message = format!(
-                    "the setting `{}` is Longshore's own: it decides whether rows are lost",
-                    name.trim()
-                );
-                return Err(Report::new(Kind::Usage, message).into());
-            }
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        })
-        .collect()
-}
-
 fn parse_function(text: &str) -> Result<SourceFunction, String> {
     let names = || SourceFunction::ALL.map(SourceFunction::as_str).join(", ");
     SourceFunction::ALL
         .into_iter()
         .find(|function| function.as_str() == text)
         .ok_or_else(|| format!("one of: {}", names()))
-}
-
-/// `1G`, `500M`, `64K`, `1073741824`: powers of 1024.
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let text = text.trim().trim_end_matches(['B', 'b']).trim_end_matches('i');
-    let (digits, factor) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
-        Some((at, 't' | 'T')) => (&text[..at], 1 << 40),
-        _ => (text, 1u64),
-    };
-    let number: u64 = digits.parse().map_err(|_| "a number of bytes, as 500M or 2G".to_owned())?;
-    number
-        .checked_mul(factor)
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "at least 1 byte, at most 16 million TB".to_owned())
 }
 
 fn guess_format(path: &str) -> Result<String, Error> {
@@ -306,28 +187,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_with_and_without_a_unit() {
-        assert_eq!(parse_bytes("1G"), Ok(1 << 30));
-        assert_eq!(parse_bytes("500M"), Ok(500 << 20));
-        assert_eq!(parse_bytes("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_bytes("123"), Ok(123));
-        for wrong in ["", "0", "-1", "1X", "99999999999T"] {
-            assert!(parse_bytes(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn the_ending_tells_the_format() {
         assert_eq!(guess_format("b/a.csv.gz").unwrap(), "CSVWithNames");
         assert_eq!(guess_format("b/a.PARQUET").unwrap(), "Parquet");
         assert!(guess_format("b/a").is_err());
-    }
-
-    #[test]
-    fn a_setting_that_decides_whether_rows_are_lost_is_refused() {
-        let settings = |text: &str| parse_settings(&[text.to_owned()]);
-        assert!(settings("materialized_views_ignore_errors=1").is_err());
-        assert!(settings("no value").is_err());
-        assert_eq!(settings("max_threads = 3").unwrap()["max_threads"], "3");
     }
 }

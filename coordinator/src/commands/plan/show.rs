@@ -2,11 +2,12 @@
 
 use clap::Args;
 use longshore_shared::config::Config;
+use longshore_shared::source::table_clause;
 use longshore_shared::store::TaskStore;
-use longshore_shared::task::{FilesSource, Job, JobState, TaskId};
+use longshore_shared::task::{Job, JobState, Source, TaskId};
 use serde::Serialize;
 
-use crate::commands::task::{FileLine, files_of};
+use crate::contents::Contents;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};
 use crate::session::Session;
@@ -32,7 +33,7 @@ struct PlanDocument {
     files: u64,
     bytes: u64,
     created_at: Option<String>,
-    source: FilesSource,
+    source: Source,
     columns: Vec<String>,
     select: String,
     filter: String,
@@ -64,7 +65,8 @@ struct ViewLine {
 struct ChunkLine {
     task_id: String,
     bytes: u64,
-    files: Vec<FileLine>,
+    #[serde(flatten)]
+    contents: Contents,
 }
 
 pub(crate) async fn run(args: ShowArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -74,8 +76,8 @@ pub(crate) async fn run(args: ShowArgs, config: &Config, output: Output) -> Resu
     for ordinal in 0..args.chunks.min(job.tasks) {
         let id = TaskId { job: job.id.clone(), ordinal };
         if let Some(task) = session.store.task(&id).await? {
-            let files = files_of(&task)?;
-            first_chunks.push(ChunkLine { task_id: id.to_string(), bytes: task.bytes, files });
+            let contents = Contents::of(&job.spec, &task)?;
+            first_chunks.push(ChunkLine { task_id: id.to_string(), bytes: task.bytes, contents });
         }
     }
     output.show(&document(job, first_chunks), plan_text)?;
@@ -125,25 +127,13 @@ fn document(job: Job, first_chunks: Vec<ChunkLine>) -> PlanDocument {
 }
 
 fn plan_text(plan: &PlanDocument) -> String {
-    let source = &plan.source;
-    let mut from = source.function.as_str().to_owned();
-    if let Some(collection) = &source.named_collection {
-        from = format!("{from}, named collection {collection}");
-    }
-    if !source.base.is_empty() {
-        from = format!("{from}, {}", source.base);
-    }
     let mut lines = vec![
         format!("plan      {}  {}", plan.plan_id, plan.state.as_str()),
-        format!(
-            "loads     {} in {}",
-            text::plural(plan.files, "file"),
-            text::plural(plan.chunks.into(), "chunk")
-        ),
+        format!("loads     {}", loads(plan)),
         format!("bytes     {}", text::bytes(plan.bytes)),
-        format!("from      {from} ({})", source.format),
-        format!("into      {} ({})", plan.target, plan.columns.join(", ")),
     ];
+    lines.extend(sources(&plan.source).into_iter().map(|from| format!("from      {from}")));
+    lines.push(format!("into      {} ({})", plan.target, plan.columns.join(", ")));
     if !plan.filter.is_empty() {
         lines.push(format!("where     {}", plan.filter));
     }
@@ -167,6 +157,43 @@ fn plan_text(plan: &PlanDocument) -> String {
     lines.join("\n")
 }
 
+fn loads(plan: &PlanDocument) -> String {
+    let chunks = text::plural(plan.chunks.into(), "chunk");
+    match &plan.source {
+        Source::Files(_) => format!("{} in {chunks}", text::plural(plan.files, "file")),
+        Source::Tables(tables) => match tables.rows {
+            Some(rows) => format!("{} in {chunks}", text::plural(rows, "row")),
+            None => chunks,
+        },
+    }
+}
+
+/// Where rows come from, a line each.
+fn sources(source: &Source) -> Vec<String> {
+    match source {
+        Source::Files(source) => {
+            let mut from = source.function.as_str().to_owned();
+            if let Some(collection) = &source.named_collection {
+                from = format!("{from}, named collection {collection}");
+            }
+            if !source.base.is_empty() {
+                from = format!("{from}, {}", source.base);
+            }
+            vec![format!("{from} ({})", source.format)]
+        }
+        Source::Tables(tables) => tables
+            .feeds
+            .iter()
+            .map(|feed| {
+                let table = table_clause(feed);
+                let through = feed.view.as_ref().map(|view| format!(" through view {}", view.name));
+                let of = feed.is_snapshot.then(|| format!(", a snapshot of {}", feed.origin));
+                format!("{table}{}{}", through.unwrap_or_default(), of.unwrap_or_default())
+            })
+            .collect(),
+    }
+}
+
 fn tables_text(tables: &[TableLine]) -> String {
     let columns = [("TABLE", Side::Left), ("ENGINE", Side::Left), ("FILLED BY", Side::Left)];
     let rows = tables.iter().map(|table| {
@@ -183,19 +210,20 @@ fn tables_text(tables: &[TableLine]) -> String {
 }
 
 fn chunks_text(chunks: &[ChunkLine]) -> String {
-    let columns = [
-        ("CHUNK", Side::Left),
-        ("FILES", Side::Right),
-        ("BYTES", Side::Right),
-        ("FIRST FILE", Side::Left),
-    ];
+    let is_files = chunks.iter().all(|chunk| chunk.contents.slice.is_none());
+    let (count, first) = if is_files { ("FILES", "FIRST FILE") } else { ("ROWS", "WHERE") };
+    let columns =
+        [("CHUNK", Side::Left), (count, Side::Right), ("BYTES", Side::Right), (first, Side::Left)];
     let rows = chunks.iter().map(|chunk| {
-        vec![
-            chunk.task_id.clone(),
-            text::count(chunk.files.len() as u64),
-            text::bytes(chunk.bytes),
-            chunk.files.first().map(|file| file.path.clone()).unwrap_or_default(),
-        ]
+        let contents = &chunk.contents;
+        let count = match &contents.slice {
+            Some(slice) if slice.rows_min == slice.rows_max => text::count(slice.rows_min),
+            Some(slice) => {
+                format!("{}-{}", text::count(slice.rows_min), text::count(slice.rows_max))
+            }
+            None => text::count(contents.files.len() as u64),
+        };
+        vec![chunk.task_id.clone(), count, text::bytes(chunk.bytes), contents.first()]
     });
     table(&columns, rows.collect())
 }

@@ -7,8 +7,8 @@ use crate::fixture;
 
 fn first_chunk() -> ChunkLine {
     let task = fixture::task(TaskState::Done { rows: 0 });
-    let files = files_of(&task).unwrap();
-    ChunkLine { task_id: "0123456789abcdef-0000000".into(), bytes: task.bytes, files }
+    let contents = Contents::of(&fixture::job(JobState::Planned).spec, &task).unwrap();
+    ChunkLine { task_id: "0123456789abcdef-0000000".into(), bytes: task.bytes, contents }
 }
 
 #[test]

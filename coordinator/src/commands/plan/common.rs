@@ -1,0 +1,226 @@
+//! What the commands that make plans have in common: flags, and what they print.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use longshore_shared::source::is_protected;
+use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
+use serde::Serialize;
+
+use crate::exit::{Error, Kind, Report};
+use crate::plan::{ColumnChoice, PublishArgs};
+use crate::text;
+
+/// Flags of every plan.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// Expressions to load, named like target columns [default: the columns by name]
+    #[arg(long, value_name = "EXPRESSIONS")]
+    pub(crate) select: Option<String>,
+    /// Load only rows that meet this condition
+    #[arg(long = "where", value_name = "CONDITION", default_value = "", hide_default_value = true)]
+    pub(crate) filter: String,
+    /// Load only these columns of the source
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with = "select")]
+    pub(crate) columns: Vec<String>,
+    /// ClickHouse setting of every load, as NAME=VALUE; may be repeated
+    #[arg(long = "settings", value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub(crate) settings: Vec<String>,
+    /// Bytes in one chunk, as 500M or 2G [default: 1G of files, 2G of a table, 128M in direct mode]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) chunk_bytes: Option<u64>,
+    /// How rows get into the target
+    #[arg(long, value_enum, value_name = "MODE", default_value = "staged")]
+    pub(crate) mode: ModeFlag,
+    #[command(flatten)]
+    pub(crate) publish: PublishArgs,
+    /// Attempts before a task fails
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) attempts_max: u32,
+    /// Leave this refreshable view as it is: it does not fire on inserts; may be repeated
+    #[arg(long, value_name = "VIEW")]
+    pub(crate) ignore_view: Vec<TableName>,
+    /// Any text: gives the plan another id, to load the same rows a second time on purpose
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) again: String,
+}
+
+/// In a direct load a chunk is one block in the server's memory.
+const DIRECT_CHUNK_BYTES: u64 = 128 << 20;
+
+impl LoadArgs {
+    /// The budget of a chunk: what the user says, or what suits the mode.
+    pub(crate) fn chunk_bytes(&self, staged: u64) -> u64 {
+        self.chunk_bytes.unwrap_or(match self.mode {
+            ModeFlag::Staged => staged,
+            ModeFlag::Direct => DIRECT_CHUNK_BYTES,
+        })
+    }
+
+    /// Bounds of the job.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { attempts_max: self.attempts_max, ..Limits::default() }
+    }
+
+    /// Extra settings of the loads.
+    pub(crate) fn settings(&self) -> Result<BTreeMap<String, String>, Error> {
+        parse_settings(&self.settings)
+    }
+
+    /// What the user says of the columns.
+    pub(crate) fn choice(&self, structure: Option<String>) -> ColumnChoice {
+        ColumnChoice {
+            structure,
+            select: self.select.clone(),
+            columns: self.columns.clone(),
+            filter: self.filter.clone(),
+        }
+    }
+}
+
+/// How rows get into the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ModeFlag {
+    /// Staged, proved, moved: exactly once
+    Staged,
+    /// Inserted into the target itself, for targets that cannot be staged; its own deduplication
+    /// is all that keeps an interrupted chunk from being there twice
+    Direct,
+}
+
+impl From<ModeFlag> for Mode {
+    fn from(flag: ModeFlag) -> Self {
+        match flag {
+            ModeFlag::Staged => Self::Staged,
+            ModeFlag::Direct => Self::Direct,
+        }
+    }
+}
+
+/// What a command that makes a plan prints.
+#[derive(Debug, Serialize)]
+pub(crate) struct Document {
+    plan_id: String,
+    chunks: u32,
+    files: u64,
+    /// Rows of the source, when they are known without reading it.
+    rows: Option<u64>,
+    bytes: u64,
+    target: String,
+    state: JobState,
+    created: bool,
+    tables: usize,
+    views: usize,
+    notes: Vec<String>,
+    /// What is read, in words.
+    #[serde(skip)]
+    source: String,
+}
+
+impl Document {
+    /// Of a plan. `source` is what it reads, in words.
+    pub(crate) fn of(job: &Job, created: bool, source: String, notes: Vec<String>) -> Self {
+        let graph = &job.spec.graph;
+        Self {
+            plan_id: job.id.to_string(),
+            chunks: job.tasks,
+            files: job.files,
+            rows: job.spec.source.as_tables().and_then(|tables| tables.rows),
+            bytes: job.bytes,
+            target: job.spec.target.to_string(),
+            state: job.state,
+            created,
+            tables: graph.tables.len(),
+            views: graph.views.len(),
+            notes,
+            source,
+        }
+    }
+
+    /// As text.
+    pub(crate) fn words(&self) -> String {
+        let Self { plan_id, target, source, .. } = self;
+        let chunks = text::plural(self.chunks.into(), "chunk");
+        let mut lines = vec![format!("Plan {plan_id}: {source} into {target}, in {chunks}.")];
+        if self.views > 0 {
+            lines.push(format!(
+                "{} and {} of theirs are filled too.",
+                text::plural(self.views as u64, "materialized view"),
+                text::plural(self.tables as u64 - 1, "table"),
+            ));
+        }
+        lines.extend(self.notes.iter().map(|note| format!("Note: {note}.")));
+        lines.push(String::new());
+        lines.push(match (self.created, self.state) {
+            (true, _) | (false, JobState::Planned) => format!(
+                "Next: look at it with `longshore plan show {plan_id}`\n{:6}load it here with `longshore run {plan_id} --workers 4`\n{:6}or hand it to a fleet with `longshore submit {plan_id}`",
+                "", ""
+            ),
+            (false, state) => format!(
+                "This plan was made before and is {}: longshore status {plan_id}\nTo load the same rows once more on purpose: --again TEXT",
+                state.as_str()
+            ),
+        });
+        lines.join("\n")
+    }
+}
+
+fn parse_settings(pairs: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    pairs
+        .iter()
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                Report::new(Kind::Usage, format!("--settings takes NAME=VALUE, not `{pair}`"))
+            })?;
+            if is_protected(name.trim()) {
+                let message = format!(
+                    "the setting `{}` is Longshore's own: it decides whether rows are lost",
+                    name.trim()
+                );
+                return Err(Report::new(Kind::Usage, message).into());
+            }
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}
+
+/// `1G`, `500M`, `64K`, `1073741824`: powers of 1024.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim().trim_end_matches(['B', 'b']).trim_end_matches('i');
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        Some((at, 't' | 'T')) => (&text[..at], 1 << 40),
+        _ => (text, 1u64),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a number of bytes, as 500M or 2G".to_owned())?;
+    number
+        .checked_mul(factor)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "at least 1 byte, at most 16 million TB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_with_and_without_a_unit() {
+        assert_eq!(parse_bytes("1G"), Ok(1 << 30));
+        assert_eq!(parse_bytes("500M"), Ok(500 << 20));
+        assert_eq!(parse_bytes("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_bytes("123"), Ok(123));
+        for wrong in ["", "0", "-1", "1X", "99999999999T"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_decides_whether_rows_are_lost_is_refused() {
+        let settings = |text: &str| parse_settings(&[text.to_owned()]);
+        assert!(settings("materialized_views_ignore_errors=1").is_err());
+        assert!(settings("no value").is_err());
+        assert_eq!(settings("max_threads = 3").unwrap()["max_threads"], "3");
+    }
+}

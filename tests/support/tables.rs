@@ -1,0 +1,64 @@
+//! Tables as sources: the rows of the scene's files in a table too, so that the checker's files say
+//! what a copy of it must hold.
+
+use crate::files::rows_sql;
+use crate::program::Program;
+use crate::scene::Scene;
+use crate::sql::name;
+
+/// A source with the rows of the files, cut into partitions by month.
+pub const SOURCE: &str = "
+CREATE TABLE {db}.source
+(
+    file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64
+)
+ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY (file, n) SETTINGS index_granularity = 512;
+";
+
+impl Scene {
+    /// [`crate::EVENTS`] as the target and [`SOURCE`] with `inserts` times `rows` rows.
+    #[must_use]
+    pub fn with_source(inserts: usize, rows: u64) -> Self {
+        let scene = Self::with_events(0, 0);
+        scene.create(SOURCE);
+        for insert in 0..inserts {
+            scene.put_source(&format!("insert-{insert:03}.parquet"), rows);
+        }
+        scene
+    }
+
+    /// Rows that a table `source` gets, and the checker expects.
+    pub fn put_source(&self, file: &str, rows: u64) {
+        self.put_rows(file, rows, crate::Format::Parquet);
+        self.put_into("source", file, rows);
+    }
+
+    /// Rows that a table gets; what the checker expects stays as it is.
+    pub fn put_into(&self, table: &str, file: &str, rows: u64) {
+        let table = name(table);
+        self.admin.run(&format!("INSERT INTO {}.{table} {}", self.db, rows_sql(file, rows)));
+    }
+
+    /// Plans a copy of a table of the target database into another.
+    pub fn copy_program(&self, from: &str, target: &str, more: &[&str]) -> Program {
+        let (from, target) = (format!("{}.{from}", self.db), format!("{}.{target}", self.db));
+        let args = ["plan", "copy", "--json", "--from", &from, "--target", &target];
+        self.longshore(args).args(more)
+    }
+
+    /// Plans a copy of `source` into `events`; the id of the plan.
+    ///
+    /// # Panics
+    /// When it cannot be planned.
+    pub fn plan_copy(&self, more: &[&str]) -> String {
+        let planned = self.copy_program("source", "events", more).run().ok();
+        planned.json()["plan_id"].as_str().expect("a plan id").to_owned()
+    }
+
+    /// Plans and submits a copy of `source` into `events`; the id of the job.
+    pub fn submit_copy(&self, more: &[&str]) -> String {
+        let id = self.plan_copy(more);
+        self.longshore(["submit", &id]).run().ok();
+        id
+    }
+}
