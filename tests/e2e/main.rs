@@ -25,6 +25,7 @@ mod panics;
 mod refusals;
 mod remote;
 mod secrets;
+mod swaps;
 mod take_over;
 mod tls;
 mod views;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::cut::{Cut, CutOptions, Unit, cut};
 use super::publish::{identity, publish_as};
 use super::remote::Source;
+use super::shadow::Marks;
 use super::snapshot;
 use crate::exit::Error;
 use crate::session::Session;
@@ -44,6 +45,8 @@ pub(crate) struct FeedOptions {
     pub(crate) snapshot: Snapshot,
     /// Makes another plan of the same rows.
     pub(crate) again: String,
+    /// Where the targets stood before.
+    pub(crate) marks: Marks,
 }
 
 /// A table to read, and the server that knows its index.
@@ -121,7 +124,8 @@ pub(crate) async fn plan_tables(
     });
     let chunks: Vec<Chunk> = slices.collect();
     let notes = plan.notes(&cuts, is_snapshot);
-    let (job, created) = publish_as(&session.store, id, spec(source), &chunks).await?;
+    let (job, created) =
+        publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
     Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
 }
 

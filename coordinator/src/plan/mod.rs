@@ -9,6 +9,7 @@ mod pack;
 mod publish;
 mod rehearse;
 mod remote;
+mod shadow;
 mod snapshot;
 mod target;
 
@@ -19,4 +20,5 @@ pub(crate) use pack::{PackLimits, pack};
 pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
 pub(crate) use remote::RemoteArgs;
+pub(crate) use shadow::{Marks, PublishArgs};
 pub(crate) use target::{guarantee, target};

@@ -8,6 +8,7 @@ mod alone;
 mod clone;
 mod drift;
 mod graph;
+mod now;
 mod refreshable;
 mod rewrite;
 mod sorting;
@@ -16,8 +17,7 @@ mod tokens;
 pub use alone::discover_alone;
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
-pub use graph::{
-    Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
-};
+pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
+pub use now::{Placed, dependents, identities, placed, table_now};
 pub use rewrite::{RewriteError, qualified_names, rewrite_source};
 pub use sorting::key_expressions;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::TableName;
 use super::tables::TablesSource;
+use super::{Publish, TableName};
 use crate::schema::Graph;
 use crate::sql::quote_list;
 
@@ -160,6 +160,9 @@ pub struct JobSpec {
     pub environment: String,
     /// Bounds.
     pub limits: Limits,
+    /// How the rows become visible.
+    #[serde(default, skip_serializing_if = "Publish::is_append")]
+    pub publish: Publish,
 }
 
 impl JobSpec {

@@ -8,7 +8,7 @@ use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
 use serde::Serialize;
 
 use crate::exit::{Error, Kind, Report};
-use crate::plan::ColumnChoice;
+use crate::plan::{ColumnChoice, PublishArgs};
 use crate::text;
 
 /// Flags of every plan.
@@ -32,6 +32,8 @@ pub(crate) struct LoadArgs {
     /// How rows get into the target
     #[arg(long, value_enum, value_name = "MODE", default_value = "staged")]
     pub(crate) mode: ModeFlag,
+    #[command(flatten)]
+    pub(crate) publish: PublishArgs,
     /// Attempts before a task fails
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) attempts_max: u32,
