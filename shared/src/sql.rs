@@ -68,6 +68,8 @@ catalogue! {
     LIST_REFRESHABLE = "list_refreshable",
     LIST_STAGING = "list_staging",
     LIST_TASKS = "list_tasks",
+    LIST_VIEWS = "list_views",
+    LIST_VIEW_SOURCES = "list_view_sources",
     LIST_WORKERS = "list_workers",
     MERGE_POOL = "merge_pool",
     MOVE_PARTITION = "move_partition",

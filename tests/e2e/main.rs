@@ -22,6 +22,7 @@ mod network;
 mod object_store;
 mod panics;
 mod refusals;
+mod replay;
 mod secrets;
 mod take_over;
 mod tls;

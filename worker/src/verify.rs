@@ -4,7 +4,7 @@
 use longshore_shared::clickhouse::Summary;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, check_drift};
-use longshore_shared::task::{Line, Manifest, Part, StagedTable, TableName};
+use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
 use uuid::Uuid;
 
 use crate::claim::Claim;
@@ -54,7 +54,9 @@ pub(crate) async fn manifest(
         });
     }
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
-    let base_rows = tables.first().filter(|_| graph.base().keeps_rows()).map(StagedTable::rows);
+    let chunk = Chunk::decode(&claim.task.chunk)?;
+    let loaded_into = claim.job.spec.load(&chunk).target;
+    let base_rows = tables.iter().find(|table| table.target == *loaded_into).map(StagedTable::rows);
     let all_kept = graph.tables.iter().all(longshore_shared::schema::GraphTable::keeps_rows);
     let counted = !planted(Bug::TrustLoad);
     if counted && all_kept && staged != loaded.written_rows {

@@ -174,7 +174,7 @@ impl TableRow {
         TableName { database: self.database.clone(), table: self.name.clone() }
     }
 
-    fn dependents(&self) -> Vec<TableName> {
+    pub(super) fn dependents(&self) -> Vec<TableName> {
         let mut dependents: Vec<TableName> = self
             .dependencies_database
             .iter()
@@ -185,7 +185,7 @@ impl TableRow {
         dependents
     }
 
-    fn to_table(&self) -> GraphTable {
+    pub(super) fn to_table(&self) -> GraphTable {
         GraphTable {
             name: self.table_name(),
             uuid: self.uuid.clone(),
@@ -304,7 +304,7 @@ pub(super) async fn current_views(
     Ok(rows.into_iter().map(|row| (row.table_name(), row.as_select)).collect())
 }
 
-async fn get(server: &Server, name: &TableName) -> Result<Option<TableRow>, Failure> {
+pub(super) async fn get(server: &Server, name: &TableName) -> Result<Option<TableRow>, Failure> {
     Ok(get_many(server, &[name]).await?.into_iter().next())
 }
 
@@ -334,7 +334,7 @@ async fn get_many(server: &Server, names: &[&TableName]) -> Result<Vec<TableRow>
 }
 
 #[allow(clippy::result_large_err)]
-fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
+pub(super) fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
     let merge_tree = table.engine.ends_with("MergeTree");
     if !merge_tree && table.engine != "Null" {
         return Err(GraphError::Engine { table: table.name, engine: table.engine });
@@ -350,7 +350,7 @@ fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
 }
 
 #[allow(clippy::result_large_err)]
-fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
+pub(super) fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
     for view in &graph.views {
         for table in &graph.tables {
             if table.name != view.source && mentions(&view.select, &table.name) {

@@ -4,6 +4,7 @@
 //! and so on. It is read at plan time, kept in the plan, and compared before each load and each
 //! publish: a table that changed in between stops the job instead of losing rows silently.
 
+mod chosen;
 mod clone;
 mod drift;
 mod graph;
@@ -11,9 +12,10 @@ mod refreshable;
 mod rewrite;
 mod tokens;
 
+pub use chosen::{ChoiceError, Chosen, choose_views};
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
 pub use graph::{
     Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
 };
-pub use rewrite::{RewriteError, qualified_names, rewrite_source};
+pub use rewrite::{RewriteError, firing_select, qualified_names, rewrite_source};

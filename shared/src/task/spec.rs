@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::TableName;
 use super::tables::TablesSource;
+use super::{Chunk, TableName};
 use crate::schema::Graph;
 
 /// The table function that reads the files.
@@ -115,6 +115,17 @@ impl Source {
     }
 }
 
+/// Where the rows of a chunk go, and what of the source they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load<'a> {
+    /// The table of the graph.
+    pub target: &'a TableName,
+    /// Column list of the INSERT.
+    pub columns: &'a [String],
+    /// Expressions of the SELECT, one text; none: the columns.
+    pub select: Option<&'a str>,
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -136,4 +147,20 @@ pub struct JobSpec {
     pub environment: String,
     /// Bounds.
     pub limits: Limits,
+}
+
+impl JobSpec {
+    /// The load of a chunk. Of a replay each feed fills the target of its view.
+    pub fn load(&self, chunk: &Chunk) -> Load<'_> {
+        let feed = chunk
+            .as_slice()
+            .and_then(|slice| self.source.as_tables()?.feeds.get(slice.feed))
+            .and_then(|feed| feed.view.as_ref());
+        match feed {
+            Some(view) => Load { target: &view.target, columns: &view.columns, select: None },
+            None => {
+                Load { target: &self.target, columns: &self.columns, select: Some(&self.select) }
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::exit::{Error, Kind, Report};
 use crate::plan::ColumnChoice;
 use crate::text;
 
-/// Flags of every plan.
+/// Flags of every plan whose rows the user can choose and form.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
     /// Expressions to load, named like target columns [default: the columns by name]
@@ -23,6 +23,13 @@ pub(crate) struct LoadArgs {
     /// Load only these columns of the source
     #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with = "select")]
     pub(crate) columns: Vec<String>,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+}
+
+/// Flags of every plan that do not say what is read.
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
     /// ClickHouse setting of every load, as NAME=VALUE; may be repeated
     #[arg(long = "settings", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) settings: Vec<String>,
@@ -37,7 +44,7 @@ pub(crate) struct LoadArgs {
     pub(crate) again: String,
 }
 
-impl LoadArgs {
+impl JobArgs {
     /// Bounds of the job.
     pub(crate) fn limits(&self) -> Limits {
         Limits { attempts_max: self.attempts_max, ..Limits::default() }
@@ -47,7 +54,9 @@ impl LoadArgs {
     pub(crate) fn settings(&self) -> Result<BTreeMap<String, String>, Error> {
         parse_settings(&self.settings)
     }
+}
 
+impl LoadArgs {
     /// What the user says of the columns.
     pub(crate) fn choice(&self, structure: Option<String>) -> ColumnChoice {
         ColumnChoice {

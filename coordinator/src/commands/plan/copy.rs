@@ -36,7 +36,7 @@ pub(crate) struct CopyArgs {
 }
 
 pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = args.load.settings()?;
+    let settings = args.load.job.settings()?;
     let session = Session::open(config).await?;
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
             format!("{} cannot be copied into itself: its rows would be there twice", args.from);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let graph = discover(server, &args.target, &args.load.ignore_view).await?;
+    let graph = discover(server, &args.target, &args.load.job.ignore_view).await?;
     let Some((_, uuid)) = identities(server, std::slice::from_ref(&args.from)).await?.pop() else {
         return Err(
             Report::new(Kind::Usage, format!("there is no table {} (--from)", args.from)).into()
@@ -83,9 +83,9 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         settings,
         graph,
         environment: session.environment.clone(),
-        limits: args.load.limits(),
+        limits: args.load.job.limits(),
     };
-    let (job, created) = publish(&session.store, spec, &chunks, &args.load.again).await?;
+    let (job, created) = publish(&session.store, spec, &chunks, &args.load.job.again).await?;
     let words =
         format!("{} of {} ({})", text::plural(rows, "row"), args.from, text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, schema.notes), Document::words)?;
@@ -99,7 +99,7 @@ struct Partition {
     bytes: u64,
 }
 
-async fn by_partition(server: &Server, table: &TableName) -> Result<Vec<Slice>, Error> {
+pub(super) async fn by_partition(server: &Server, table: &TableName) -> Result<Vec<Slice>, Error> {
     let call = || {
         server
             .call_text("partitions", "SELECT partition_id AS id, sum(rows) AS rows, sum(data_uncompressed_bytes) AS bytes FROM system.parts WHERE active AND database = {database:String} AND table = {table:String} GROUP BY id ORDER BY id".to_owned())

@@ -66,14 +66,14 @@ pub(crate) struct FilesArgs {
 }
 
 pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = args.load.settings()?;
+    let settings = args.load.job.settings()?;
     let addresses = addresses(&args)?;
     let keys = SourceKeys::load(args.source_keys_file.as_deref(), |name| std::env::var(name).ok())
         .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
     let session = Session::open(config).await?;
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
-    let graph = discover(server, &args.target, &args.load.ignore_view).await?;
+    let graph = discover(server, &args.target, &args.load.job.ignore_view).await?;
 
     let request = ListingRequest {
         addresses: &addresses,
@@ -117,7 +117,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         settings,
         graph,
         environment: session.environment.clone(),
-        limits: args.load.limits(),
+        limits: args.load.job.limits(),
     };
     let limits =
         PackLimits { bytes_max: args.chunk_bytes, files_max: args.chunk_files_max as usize };
@@ -126,7 +126,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         .iter()
         .fold(args.chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
     let chunks = pack(&listing.files, limits, seed);
-    let (job, created) = publish(&session.store, spec, &chunks, &args.load.again).await?;
+    let (job, created) = publish(&session.store, spec, &chunks, &args.load.job.again).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, schema.notes), Document::words)?;
     Ok(Exit::Done)
