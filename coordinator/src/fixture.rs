@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longshore_shared::schema::{Graph, GraphTable, GraphView};
 use longshore_shared::store::Census;
 use longshore_shared::task::{
-    Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Progress, Source, SourceFile,
+    Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Mode, Progress, Source, SourceFile,
     SourceFunction, Stamp, TableName, Task, TaskId, TaskState,
 };
 
@@ -51,6 +51,7 @@ pub(crate) fn job(state: JobState) -> Job {
                 format: "Parquet".into(),
                 structure: "id UInt64, day Date".into(),
             }),
+            mode: Mode::Staged,
             target: table_name("events"),
             columns: vec!["id".into(), "day".into()],
             select: "id, day".into(),

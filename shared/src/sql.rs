@@ -66,12 +66,14 @@ catalogue! {
     LIST_PARTS = "list_parts",
     LIST_RECEIPTS = "list_receipts",
     LIST_REFRESHABLE = "list_refreshable",
+    LIST_SOURCE_PARTS = "list_source_parts",
     LIST_STAGING = "list_staging",
     LIST_TASKS = "list_tasks",
     LIST_VIEWS = "list_views",
     LIST_VIEW_SOURCES = "list_view_sources",
     LIST_WORKERS = "list_workers",
     MERGE_POOL = "merge_pool",
+    MERGE_TREE_DEFAULT = "merge_tree_default",
     MOVE_PARTITION = "move_partition",
     PARTS_LIMITS = "parts_limits",
     QUERY_FATE = "query_fate",
@@ -83,6 +85,7 @@ catalogue! {
     SWAP_CURSOR = "swap_cursor",
     SWAP_JOB = "swap_job",
     SWAP_TASK = "swap_task",
+    TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
 }
 

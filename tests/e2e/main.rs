@@ -10,6 +10,7 @@ mod codes;
 mod coordinator;
 mod copy;
 mod crashes;
+mod direct;
 mod disk;
 mod doctor;
 mod drain;

@@ -1,8 +1,16 @@
 //! What Longshore takes for granted about the server, asked of the server itself.
 
+mod cut;
+mod cut_check;
 mod grants;
 mod parts;
 mod quoting;
+
+/// The planner belongs to a program, not to a library: its source is compiled into this suite, so
+/// that the engine can judge it without a command in between.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../coordinator/src/plan/cut/mod.rs"]
+mod planner;
 
 use longshore_shared::clickhouse::{Connection, Server};
 use longshore_tests::Bed;

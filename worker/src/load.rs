@@ -21,7 +21,7 @@ const LOADS_ASSUMED: u64 = 4;
 /// A block exists about three times while it is written.
 const BLOCK_COPIES: u64 = 3;
 /// A load's text holds every key of its chunk.
-const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(crate) const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Files that are read again one by one to find the one at fault.
 const BLAME_FILES_MAX: usize = 200;
 

@@ -2,6 +2,7 @@
 
 mod claim;
 mod context;
+mod direct;
 mod finish;
 mod lease;
 mod load;

@@ -14,11 +14,12 @@ use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
-use longshore_shared::task::{Manifest, Part, Receipt, StagedTable, TableName, TaskState};
+use longshore_shared::task::{Manifest, Mode, Part, Receipt, StagedTable, TableName, TaskState};
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::direct;
 use crate::proof;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
@@ -251,22 +252,37 @@ fn refuse_foreign(
 }
 
 fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt> {
-    let task = &claim.task;
+    if claim.job.spec.mode == Mode::Direct {
+        return vec![direct::receipt(worker, claim, manifest)];
+    }
     let receipt = |table: &StagedTable| Receipt {
+        target: table.target.to_string(),
+        rows_staged: table.rows(),
+        partitions: table.lines.iter().map(|line| line.partition.clone()).collect(),
+        part_uuids: table.parts().map(|part: &Part| part.uuid).collect::<Vec<Uuid>>(),
+        part_hashes: table.parts().map(|part| part.hash.clone()).collect(),
+        ..empty_receipt(worker, claim, manifest)
+    };
+    manifest.tables.iter().map(receipt).collect()
+}
+
+/// A receipt of this task that names no table yet.
+pub(crate) fn empty_receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
+    let task = &claim.task;
+    Receipt {
         job_id: task.id.job.to_string(),
         task_id: task.id.to_string(),
-        target: table.target.to_string(),
+        target: String::new(),
         epoch: claim.epoch().0,
         worker: worker.id.to_string(),
         query_id: task.id.query(claim.epoch(), "load").to_string(),
         files: task.files,
         bytes: task.bytes,
         rows_read: manifest.rows_read,
-        rows_staged: table.rows(),
-        partitions: table.lines.iter().map(|line| line.partition.clone()).collect(),
-        part_uuids: table.parts().map(|part: &Part| part.uuid).collect::<Vec<Uuid>>(),
-        part_hashes: table.parts().map(|part| part.hash.clone()).collect(),
+        rows_staged: 0,
+        partitions: Vec::new(),
+        part_uuids: Vec::new(),
+        part_hashes: Vec::new(),
         published_at: ledger::now_ms(),
-    };
-    manifest.tables.iter().map(receipt).collect()
+    }
 }

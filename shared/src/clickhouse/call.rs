@@ -171,6 +171,22 @@ impl<'a> Call<'a> {
         within(name, deadline, run).await
     }
 
+    /// Runs the statement and reads its whole answer in a format of the server, undecoded.
+    ///
+    /// # Errors
+    /// As [`Call::fetch_all`].
+    pub async fn fetch_bytes(self, format: &str) -> Result<Vec<u8>, Failure> {
+        let (name, deadline) = (self.name, self.deadline);
+        let text = self.text();
+        let run = async move {
+            let answer = self.client.query_raw(&text).fetch_bytes(format);
+            let mut cursor = answer.map_err(|error| Failure::from_client(name, &error))?;
+            let bytes = cursor.collect().await;
+            bytes.map(Vec::from).map_err(|error| Failure::from_client(name, &error))
+        };
+        within(name, deadline, run).await
+    }
+
     /// The first row, if there is one.
     ///
     /// # Errors

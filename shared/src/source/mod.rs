@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 pub use keys::{KeysError, SourceKeys};
 pub use location::{Location, LocationError};
 pub use reading::{ForeignChunk, Reading, table_clause, window_where};
-pub use settings::{LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
+pub use settings::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
 pub use slice::slice_where;
 
 use crate::planted::{Bug, planted};

@@ -1,10 +1,18 @@
 //! A slice as a condition in SQL: the only place where it is made.
+//!
+//! A key is compared column by column rather than as a tuple: a tuple with a NULL compares to NULL,
+//! and a column that is sorted from the greatest down could not be in one.
 
 use crate::sql::quote_literal;
 use crate::task::{KeyColumn, PartRange, Piece, Slice};
 
+/// The literal of NULL in a bound: the greatest value of a column.
+const NULL: &str = "NULL";
+/// The literal of NaN in a bound: greater than every number.
+const NAN: &str = "nan";
+
 /// The condition that holds for exactly the rows of the slice, and prunes by partition and primary
-/// key. For other rows it is false, or NULL where the key is. `key` is what the slice's bounds were made from.
+/// key. For other rows it is false, or NULL where the key is.
 pub fn slice_where(key: &[KeyColumn], slice: &Slice) -> String {
     let pieces: Vec<String> = slice.pieces.iter().map(|piece| piece_where(key, piece)).collect();
     match pieces.as_slice() {
@@ -23,10 +31,10 @@ fn piece_where(key: &[KeyColumn], piece: &Piece) -> String {
         conditions.push(parts_where(&piece.parts));
     }
     if !piece.from.is_empty() {
-        conditions.push(not_before(key, &piece.from));
+        conditions.push(compare(key, &piece.from, Side::AtOrAfter, &piece.to));
     }
     if !piece.to.is_empty() {
-        conditions.push(before(key, &piece.to));
+        conditions.push(compare(key, &piece.to, Side::Before, &piece.from));
     }
     if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") }
 }
@@ -34,16 +42,14 @@ fn piece_where(key: &[KeyColumn], piece: &Piece) -> String {
 fn parts_where(parts: &[PartRange]) -> String {
     let range = |range: &PartRange| {
         let part = quote_literal(&range.part);
-        format!(
-            "(_part = {part} AND _part_offset >= {} AND _part_offset < {})",
-            range.from, range.to
-        )
+        let (from, to) = (range.from, range.to);
+        format!("_part = {part} AND _part_offset >= {from} AND _part_offset < {to}")
     };
     match parts {
         [only] => range(only),
         several => {
             let names: Vec<&String> = several.iter().map(|range| &range.part).collect();
-            let ranges: Vec<String> = several.iter().map(range).collect();
+            let ranges: Vec<String> = several.iter().map(|r| format!("({})", range(r))).collect();
             format!("{} AND ({})", one_of("_part", &names), ranges.join(" OR "))
         }
     }
@@ -57,76 +63,95 @@ fn one_of<S: AsRef<str>>(name: &str, values: &[S]) -> String {
     }
 }
 
-/// The key is at the bound or after it, in the order of the key.
-fn not_before(key: &[KeyColumn], bound: &[String]) -> String {
-    compare(key, bound, Side::AtOrAfter)
-}
-
-/// The key is before the bound.
-fn before(key: &[KeyColumn], bound: &[String]) -> String {
-    compare(key, bound, Side::Before)
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     AtOrAfter,
     Before,
 }
 
-/// `a` at x or beyond, and beyond it or the next column decides. The first half is implied by the
-/// second; it is what the index prunes by best.
-fn compare(key: &[KeyColumn], bound: &[String], side: Side) -> String {
+/// The key is on this side of the bound, in the order of the key. The first column reaches the
+/// bound's, and passes it or the next column decides. `other` is the piece's other bound.
+fn compare(key: &[KeyColumn], bound: &[String], side: Side, other: &[String]) -> String {
     let (Some((column, key)), Some((value, bound))) = (key.split_first(), bound.split_first())
     else {
-        // Nothing left to compare: equal.
-        return if side == Side::AtOrAfter { "1" } else { "0" }.to_owned();
+        return "1".to_owned();
     };
+    // Rows with NaN or NULL are kept out by the other bound, if that is a value of the same column.
+    // Saying so again for this bound would cost its pruning: the index knows nothing of isNaN.
+    let is_capped = other.first().is_some_and(|cap| cap != NULL && cap != NAN);
     if bound.is_empty() || key.is_empty() {
-        return match side {
-            Side::AtOrAfter => reaches(column, value, side),
-            Side::Before => passes(column, value, side),
-        };
+        return Comparison { column, value, is_capped }.of(side, side == Side::Before);
     }
-    format!(
-        "({} AND ({} OR {}))",
-        reaches(column, value, side),
-        passes(column, value, side),
-        compare(key, bound, side)
-    )
+    let comparison = Comparison { column, value, is_capped };
+    let (reaches, passes) = (comparison.of(side, false), comparison.of(side, true));
+    let other = if other.first() == Some(value) { &other[1..] } else { &[] };
+    let rest = compare(key, bound, side, other);
+    format!("{reaches} AND ({passes} OR ({rest}))")
 }
 
-/// At the value or on this side of it.
-fn reaches(column: &KeyColumn, value: &str, side: Side) -> String {
-    let expression = &column.expression;
-    let operator = if (side == Side::AtOrAfter) == column.descending { "<=" } else { ">=" };
-    match (column.nullable, value == NULL, side) {
-        (false, ..) | (true, false, Side::Before) => compared(column, operator, value),
-        // NULL is the last value.
-        (true, true, Side::AtOrAfter) => format!("isNull({expression})"),
-        (true, true, Side::Before) => "1".to_owned(),
-        (true, false, Side::AtOrAfter) => {
-            format!("({} OR isNull({expression}))", compared(column, operator, value))
+struct Comparison<'a> {
+    column: &'a KeyColumn,
+    value: &'a str,
+    is_capped: bool,
+}
+
+impl Comparison<'_> {
+    fn of(&self, side: Side, is_strict: bool) -> String {
+        // NULL is the greatest value and NaN the next, also where the greatest comes first.
+        match ((side == Side::AtOrAfter) != self.column.descending, is_strict) {
+            (true, false) => self.at_least(),
+            (true, true) => self.above(),
+            (false, false) => self.at_most(),
+            (false, true) => self.below(),
         }
     }
-}
 
-/// Strictly on this side of the value.
-fn passes(column: &KeyColumn, value: &str, side: Side) -> String {
-    let expression = &column.expression;
-    let operator = if (side == Side::AtOrAfter) == column.descending { "<" } else { ">" };
-    match (column.nullable, value == NULL, side) {
-        (false, ..) | (true, false, Side::Before) => compared(column, operator, value),
-        (true, true, Side::AtOrAfter) => "0".to_owned(),
-        (true, true, Side::Before) => format!("isNotNull({expression})"),
-        (true, false, Side::AtOrAfter) => {
-            format!("({} OR isNull({expression}))", compared(column, operator, value))
+    fn at_least(&self) -> String {
+        let expression = &self.column.expression;
+        match self.value {
+            NULL => format!("isNull({expression})"),
+            NAN => self.or_special(format!("isNaN({expression})"), false),
+            value => self.or_special(format!("{expression} >= {value}"), true),
         }
     }
-}
 
-/// The literal of NULL in a bound.
-const NULL: &str = "NULL";
+    fn above(&self) -> String {
+        let expression = &self.column.expression;
+        match self.value {
+            NULL => "0".to_owned(),
+            NAN => self.or_special("0".to_owned(), false),
+            value => self.or_special(format!("{expression} > {value}"), true),
+        }
+    }
 
-fn compared(column: &KeyColumn, operator: &str, value: &str) -> String {
-    format!("{} {operator} {value}", column.expression)
+    fn at_most(&self) -> String {
+        let expression = &self.column.expression;
+        match self.value {
+            NAN if self.column.nullable => format!("isNotNull({expression})"),
+            NULL | NAN => "1".to_owned(),
+            value => format!("{expression} <= {value}"),
+        }
+    }
+
+    fn below(&self) -> String {
+        let expression = &self.column.expression;
+        match self.value {
+            NULL => format!("isNotNull({expression})"),
+            NAN => format!("{expression} <= inf"),
+            value => format!("{expression} < {value}"),
+        }
+    }
+
+    /// The comparison, or one of the values that no comparison finds.
+    fn or_special(&self, comparison: String, with_nan: bool) -> String {
+        let expression = &self.column.expression;
+        let mut any = vec![comparison];
+        if with_nan && !self.is_capped && self.column.has_nan() {
+            any.push(format!("isNaN({expression})"));
+        }
+        if !self.is_capped && self.column.nullable {
+            any.push(format!("isNull({expression})"));
+        }
+        if any.len() == 1 { any.swap_remove(0) } else { format!("({})", any.join(" OR ")) }
+    }
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::{Swap, TaskStore};
 use crate::schema::{Graph, GraphTable};
 use crate::task::{
-    Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Owner, Progress, Source,
-    SourceFile, SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, WorkerId,
+    Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Mode, Owner, Progress,
+    Source, SourceFile, SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, WorkerId,
 };
 
 /// Runs every part of the suite.
@@ -64,6 +64,7 @@ pub fn job(tasks: u32) -> Job {
     };
     let spec = JobSpec {
         source: Source::Files(source),
+        mode: Mode::Staged,
         target,
         columns: vec!["a".into()],
         select: "a".into(),

@@ -19,7 +19,7 @@ pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use manifest::{Line, Manifest, Part, StagedTable};
 pub use receipt::Receipt;
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
-pub use spec::{FilesSource, JobSpec, Limits, Load, Source, SourceFunction};
+pub use spec::{FilesSource, JobSpec, Limits, Load, Mode, Source, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
 pub use tables::{BudgetUnit, Feed, FeedView, Remote, RemoteFunction, TablesSource, Window};
 

@@ -17,9 +17,16 @@ pub struct KeyColumn {
     /// Sorted from the greatest down.
     #[serde(rename = "d", default, skip_serializing_if = "is_false")]
     pub descending: bool,
-    /// May hold NULL, which sorts after every value.
+    /// May hold NULL, the greatest of its values.
     #[serde(rename = "n", default, skip_serializing_if = "is_false")]
     pub nullable: bool,
+}
+
+impl KeyColumn {
+    /// May it hold NaN, which is greater than every number and unequal to itself?
+    pub fn has_nan(&self) -> bool {
+        self.type_name.contains("Float")
+    }
 }
 
 /// What one task loads of one table.

@@ -115,6 +115,26 @@ impl Source {
     }
 }
 
+/// How rows get into the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Staged, proved, moved: exactly once.
+    #[default]
+    Staged,
+    /// Inserted into the target itself, for targets that cannot be staged. What a repeated insert
+    /// does is up to the target's deduplication.
+    Direct,
+}
+
+impl Mode {
+    /// Is it the usual one? It is not written down then.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    fn is_staged(&self) -> bool {
+        *self == Self::Staged
+    }
+}
+
 /// Where the rows of a chunk go, and what of the source they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load<'a> {
@@ -131,6 +151,9 @@ pub struct Load<'a> {
 pub struct JobSpec {
     /// What is read.
     pub source: Source,
+    /// How rows get into the target.
+    #[serde(default, skip_serializing_if = "Mode::is_staged")]
+    pub mode: Mode,
     /// The table they go into.
     pub target: TableName,
     /// Column list of the INSERT, in the order of `select`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use longshore_shared::source::is_protected;
-use longshore_shared::task::{Job, JobState, Limits, TableName};
+use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
 use serde::Serialize;
 
 use crate::exit::{Error, Kind, Report};
@@ -23,6 +23,12 @@ pub(crate) struct LoadArgs {
     /// Load only these columns of the source
     #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with = "select")]
     pub(crate) columns: Vec<String>,
+    /// Bytes in one chunk, as 500M or 2G [default: 1G of files, 2G of a table, 128M in direct mode]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) chunk_bytes: Option<u64>,
+    /// How rows get into the target
+    #[arg(long, value_enum, value_name = "MODE", default_value = "staged")]
+    pub(crate) mode: ModeFlag,
     #[command(flatten)]
     pub(crate) job: JobArgs,
 }
@@ -44,6 +50,9 @@ pub(crate) struct JobArgs {
     pub(crate) again: String,
 }
 
+/// In a direct load a chunk is one block in the server's memory.
+const DIRECT_CHUNK_BYTES: u64 = 128 << 20;
+
 impl JobArgs {
     /// Bounds of the job.
     pub(crate) fn limits(&self) -> Limits {
@@ -57,6 +66,14 @@ impl JobArgs {
 }
 
 impl LoadArgs {
+    /// The budget of a chunk: what the user says, or what suits the mode.
+    pub(crate) fn chunk_bytes(&self, staged: u64) -> u64 {
+        self.chunk_bytes.unwrap_or(match self.mode {
+            ModeFlag::Staged => staged,
+            ModeFlag::Direct => DIRECT_CHUNK_BYTES,
+        })
+    }
+
     /// What the user says of the columns.
     pub(crate) fn choice(&self, structure: Option<String>) -> ColumnChoice {
         ColumnChoice {
@@ -64,6 +81,25 @@ impl LoadArgs {
             select: self.select.clone(),
             columns: self.columns.clone(),
             filter: self.filter.clone(),
+        }
+    }
+}
+
+/// How rows get into the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ModeFlag {
+    /// Staged, proved, moved: exactly once
+    Staged,
+    /// Inserted into the target itself, for targets that cannot be staged; its own deduplication
+    /// is all that keeps an interrupted chunk from being there twice
+    Direct,
+}
+
+impl From<ModeFlag> for Mode {
+    fn from(flag: ModeFlag) -> Self {
+        match flag {
+            ModeFlag::Staged => Self::Staged,
+            ModeFlag::Direct => Self::Direct,
         }
     }
 }

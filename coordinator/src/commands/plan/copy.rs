@@ -3,18 +3,21 @@
 use clap::Args;
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::config::Config;
-use longshore_shared::schema::{columns, discover, identities};
+use longshore_shared::schema::{columns, identities};
 use longshore_shared::source::table_clause;
 use longshore_shared::task::{
     BudgetUnit, Chunk, Feed, JobSpec, Piece, RowBounds, Slice, Source, TableName, TablesSource,
 };
 
-use super::common::{Document, LoadArgs, parse_bytes};
+use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
-use crate::plan::{check_syntax, decide_table, publish, rehearse};
+use crate::plan::{check_syntax, decide_table, publish, target};
 use crate::session::Session;
 use crate::text;
+
+/// Bytes of a table in one chunk.
+const CHUNK_BYTES: u64 = 2 << 30;
 
 /// Plan a copy of a table into another: after a schema change, or from another server
 ///
@@ -30,9 +33,6 @@ pub(crate) struct CopyArgs {
     target: TableName,
     #[command(flatten)]
     load: LoadArgs,
-    /// Bytes in one chunk, as 500M or 2G
-    #[arg(long, value_name = "BYTES", default_value = "2G", value_parser = parse_bytes)]
-    chunk_bytes: u64,
 }
 
 pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -45,7 +45,8 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
             format!("{} cannot be copied into itself: its rows would be there twice", args.from);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let graph = discover(server, &args.target, &args.load.job.ignore_view).await?;
+    let mode = args.load.mode.into();
+    let (graph, mut notes) = target(server, &args.target, mode, &args.load.job.ignore_view).await?;
     let Some((_, uuid)) = identities(server, std::slice::from_ref(&args.from)).await?.pop() else {
         return Err(
             Report::new(Kind::Usage, format!("there is no table {} (--from)", args.from)).into()
@@ -64,7 +65,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let choice = args.load.choice(None);
     let target_columns = columns(server, &args.target).await?;
     let schema = decide_table(server, &target_columns, &choice, &table_clause(&feed)).await?;
-    rehearse(server, &graph).await?;
+    notes.extend(schema.notes);
     let slices = by_partition(server, &args.from).await?;
     let rows = slices.iter().map(|slice| slice.rows.max).sum();
     let chunks: Vec<Chunk> = slices.into_iter().map(Chunk::Slice).collect();
@@ -72,10 +73,11 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         source: Source::Tables(TablesSource {
             feeds: vec![feed],
             budget: BudgetUnit::Uncompressed,
-            chunk_bytes: args.chunk_bytes,
+            chunk_bytes: args.load.chunk_bytes(CHUNK_BYTES),
             rows: Some(rows),
             digest: String::new(),
         }),
+        mode,
         target: args.target,
         columns: schema.columns,
         select: schema.select,
@@ -88,7 +90,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let (job, created) = publish(&session.store, spec, &chunks, &args.load.job.again).await?;
     let words =
         format!("{} of {} ({})", text::plural(rows, "row"), args.from, text::bytes(job.bytes));
-    output.show(&Document::of(&job, created, words, schema.notes), Document::words)?;
+    output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)
 }
 

@@ -4,7 +4,9 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::schema::choose_views;
 use longshore_shared::sql::quote_list;
-use longshore_shared::task::{BudgetUnit, Chunk, JobSpec, Slice, Source, TableName, TablesSource};
+use longshore_shared::task::{
+    BudgetUnit, Chunk, JobSpec, Mode, Slice, Source, TableName, TablesSource,
+};
 
 use super::common::{Document, JobArgs, parse_bytes};
 use super::copy::by_partition;
@@ -60,6 +62,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         target: chosen.graph.base().name.clone(),
         select: quote_list(&columns),
         columns,
+        mode: Mode::Staged,
         filter: String::new(),
         settings,
         graph: chosen.graph,

@@ -1,0 +1,319 @@
+//! Cuts a table into slices by its partitions and primary index, without reading its rows.
+//!
+//! The index gives the key of the first row of every granule. A chunk is a range of keys, or several
+//! whole partitions; on a snapshot, whose parts do not change, it can be ranges of rows.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "parts and marks of a table are counted in 32 bits, columns of a key in 8"
+)]
+
+mod fill;
+mod key;
+mod layout;
+mod line;
+mod read;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write;
+
+use longshore_shared::clickhouse::{Failure, Server};
+use longshore_shared::task::{KeyColumn, PartRange, Piece, RowBounds, Slice, TableName};
+use sha2::{Digest, Sha256};
+
+use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
+use key::IndexColumn;
+use layout::{KEY_COLUMNS_MAX, Layout};
+use line::{Border, Line};
+use read::ListedPart;
+
+/// How often the parts may change under the reader's eyes before it gives up.
+const READS_MAX: usize = 20;
+/// On a snapshot rows are cut where keys leave chunks emptier than this.
+const FILL_WANTED: f64 = 0.9;
+
+/// What the budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Bytes of the columns in memory.
+    Uncompressed,
+    /// Bytes on disk. Misleading where some rows compress better than others.
+    Compressed,
+}
+
+/// How to cut.
+#[derive(Debug, Clone)]
+pub(crate) struct CutOptions {
+    /// Most bytes of a chunk.
+    pub(crate) budget_bytes: u64,
+    /// What they are.
+    pub(crate) unit: Unit,
+    /// Most partitions of a chunk.
+    pub(crate) partitions_max: usize,
+    /// The table is a snapshot: its parts stay, so that chunks can be ranges of their rows.
+    pub(crate) has_snapshot: bool,
+    /// Only so many leading key columns may be bounds, so that rows that are equal in them stay
+    /// together; partitions are no borders then, and rows are not cut.
+    pub(crate) align: Option<usize>,
+    /// Only these `_partition_id`s.
+    pub(crate) partitions: Option<Vec<String>>,
+}
+
+/// A table in slices.
+#[derive(Debug, Clone)]
+pub(crate) struct Cut {
+    /// What their bounds are made from.
+    pub(crate) key: Vec<KeyColumn>,
+    /// Every row of the table is in exactly one of them.
+    pub(crate) slices: Vec<Slice>,
+    /// All rows; none when a lightweight DELETE hides some.
+    pub(crate) rows: Option<u64>,
+    /// Bytes of all parts, in the unit of the budget.
+    pub(crate) bytes: u64,
+    /// Identity of what the parts hold.
+    pub(crate) digest: String,
+    /// How many slices may be over the budget, because no key splits them.
+    pub(crate) over_budget: usize,
+    /// Row ranges of a snapshot would keep every slice within the budget.
+    pub(crate) needs_snapshot: bool,
+    /// No slice has more bytes than the budget, by the sizes of granules in their parts.
+    pub(crate) is_bounded: bool,
+    /// What a person should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Why a table cannot be cut.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CutError {
+    /// The server could not be asked.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// No such table.
+    #[error("there is no table {0}")]
+    NoTable(TableName),
+    /// Only MergeTree has an index.
+    #[error("{table} has engine {engine}: only tables of the MergeTree family can be cut")]
+    Engine {
+        /// The table.
+        table: TableName,
+        /// Its engine.
+        engine: String,
+    },
+    /// Merges are faster than the reader.
+    #[error("the parts of {0} change faster than they can be read")]
+    Restless(TableName),
+}
+
+/// Cuts the table.
+pub(crate) async fn cut(
+    server: &Server,
+    table: &TableName,
+    options: &CutOptions,
+) -> Result<Cut, CutError> {
+    let facts = read::facts(server, table).await?;
+    if !facts.engine.ends_with("MergeTree") {
+        return Err(CutError::Engine { table: table.clone(), engine: facts.engine });
+    }
+    let key = read::key(server, table, &facts).await?;
+    for _ in 0..READS_MAX {
+        if let Some(cut) = try_cut(server, table, &key, options).await? {
+            return Ok(cut);
+        }
+    }
+    Err(CutError::Restless(table.clone()))
+}
+
+/// `None` when a merge or INSERT came between two statements.
+async fn try_cut(
+    server: &Server,
+    table: &TableName,
+    key: &[IndexColumn],
+    options: &CutOptions,
+) -> Result<Option<Cut>, CutError> {
+    let mut listed = read::parts(server, table).await?;
+    if let Some(wanted) = &options.partitions {
+        listed.retain(|part| wanted.contains(&part.partition_id));
+    }
+    let raw = if listed.is_empty() {
+        Vec::new()
+    } else {
+        read::marks(server, table, key, &listed).await?
+    };
+    let parts = listed.iter().map(|part| read::part(part, options.unit)).collect();
+    let Some(layout) = Layout::new(parts, &raw, key.len(), options.align.is_some()) else {
+        return Ok(None);
+    };
+    let planned = Planned::new(&layout, options);
+    let marks: Vec<(u32, u32)> = planned.marks().into_iter().collect();
+    let keys = read::keys(server, table, key, &listed, &marks).await?;
+    if marks.iter().any(|mark| !keys.contains_key(mark)) {
+        return Ok(None);
+    }
+    let slices = planned.slices(&layout, &keys);
+    let has_deletes = layout.parts.iter().any(|part| part.has_deletes);
+    let rows = layout.parts.iter().map(|part| part.rows).sum();
+    let over_budget = planned.chunks.iter().filter(|chunk| chunk.is_over).count();
+    Ok(Some(Cut {
+        key: key.iter().map(|column| column.column.clone()).collect(),
+        slices,
+        rows: (!has_deletes).then_some(rows),
+        bytes: layout.parts.iter().map(|part| part.bytes).sum(),
+        digest: digest(&listed),
+        over_budget,
+        needs_snapshot: over_budget > 0 && !options.has_snapshot && options.align.is_none(),
+        is_bounded: over_budget == 0 && planned.promise == Promise::Sure,
+        notes: Vec::new(),
+    }))
+}
+
+/// Chunks on lines, before their bounds are known as literals.
+struct Planned {
+    lines: Vec<Line>,
+    chunks: Vec<Chunk>,
+    promise: Promise,
+}
+
+impl Planned {
+    fn new(layout: &Layout, options: &CutOptions) -> Self {
+        let limits = Limits { bytes: options.budget_bytes.max(1), lines: options.partitions_max };
+        let columns = options
+            .align
+            .map_or(layout.columns, |align| layout.columns.min(align.min(KEY_COLUMNS_MAX) as u8));
+        let groups = 0..layout.groups.len();
+        let mut lines: Vec<Line> =
+            groups.clone().map(|group| Line::by_key(layout, group, columns)).collect();
+        let mut filled = fill(&lines, limits);
+        if options.has_snapshot && options.align.is_none() {
+            let over: BTreeSet<usize> = filled
+                .chunks
+                .iter()
+                .filter(|chunk| chunk.is_over)
+                .flat_map(|chunk| chunk.stretches.iter().map(|stretch| stretch.line))
+                .collect();
+            let is_poor = filled.promise != Promise::Sure
+                || mean_fill(&lines, limits, filled.chunks.len()) < FILL_WANTED;
+            if is_poor || !over.is_empty() {
+                for group in groups.filter(|group| is_poor || over.contains(group)) {
+                    lines[group] = Line::by_rows(layout, group);
+                }
+                filled = fill(&lines, limits);
+            }
+        }
+        Self { lines, chunks: filled.chunks, promise: filled.promise }
+    }
+
+    /// The marks whose keys are bounds.
+    fn marks(&self) -> BTreeSet<(u32, u32)> {
+        let stretches = self.chunks.iter().flat_map(|chunk| &chunk.stretches);
+        let borders = stretches
+            .flat_map(|stretch| [stretch.border_from(&self.lines), stretch.border_to(&self.lines)]);
+        let mark = |border| match border {
+            Border::Key { part, mark, .. } => Some((part, mark)),
+            Border::Row { .. } => None,
+        };
+        borders.flatten().filter_map(mark).collect()
+    }
+
+    fn slices(&self, layout: &Layout, keys: &HashMap<(u32, u32), Vec<String>>) -> Vec<Slice> {
+        self.chunks.iter().map(|chunk| self.slice(layout, keys, chunk)).collect()
+    }
+
+    fn slice(
+        &self,
+        layout: &Layout,
+        keys: &HashMap<(u32, u32), Vec<String>>,
+        chunk: &Chunk,
+    ) -> Slice {
+        let mut slice = Slice { feed: 0, pieces: Vec::new(), rows: RowBounds::default(), bytes: 0 };
+        for stretch in &chunk.stretches {
+            let line = &self.lines[stretch.line];
+            let is_whole = stretch.from == 0 && stretch.to == line.end();
+            let (min, max) =
+                if is_whole { line.rows_whole() } else { line.rows(stretch.from, stretch.to) };
+            slice.rows.min += min;
+            slice.rows.max += max;
+            slice.bytes += line.bytes_likely(stretch.from, stretch.to);
+            let piece = self.piece(layout, keys, stretch);
+            match slice.pieces.last_mut() {
+                // Whole partitions are one condition.
+                Some(last) if is_unbounded(last) && is_unbounded(&piece) => {
+                    last.partitions.extend(piece.partitions);
+                }
+                _ => slice.pieces.push(piece),
+            }
+        }
+        slice
+    }
+
+    fn piece(
+        &self,
+        layout: &Layout,
+        keys: &HashMap<(u32, u32), Vec<String>>,
+        stretch: &Stretch,
+    ) -> Piece {
+        let bound = |border: Option<Border>| match border {
+            Some(Border::Key { part, mark, columns }) => {
+                keys[&(part, mark)][..usize::from(columns)].to_vec()
+            }
+            _ => Vec::new(),
+        };
+        let (from, to) = (stretch.border_from(&self.lines), stretch.border_to(&self.lines));
+        Piece {
+            partitions: layout.groups[stretch.line].partitions.clone(),
+            from: bound(from),
+            to: bound(to),
+            parts: part_ranges(layout, stretch.line, from, to),
+        }
+    }
+}
+
+/// The rows between two borders, part by part; none for borders that are keys.
+fn part_ranges(
+    layout: &Layout,
+    line: usize,
+    from: Option<Border>,
+    to: Option<Border>,
+) -> Vec<PartRange> {
+    let row = |border| match border {
+        Some(Border::Row { part, offset }) => Some((part, offset)),
+        _ => None,
+    };
+    let (from, to) = (row(from), row(to));
+    if from.is_none() && to.is_none() {
+        return Vec::new();
+    }
+    let in_group: BTreeSet<u32> = layout.groups[line].marks.iter().map(|mark| mark.part).collect();
+    let range = |at: u32| {
+        let part = &layout.parts[at as usize];
+        let start = from.map_or(0, |(first, offset)| match at.cmp(&first) {
+            std::cmp::Ordering::Less => part.rows,
+            std::cmp::Ordering::Equal => offset,
+            std::cmp::Ordering::Greater => 0,
+        });
+        let end = to.map_or(part.rows, |(last, offset)| match at.cmp(&last) {
+            std::cmp::Ordering::Less => part.rows,
+            std::cmp::Ordering::Equal => offset,
+            std::cmp::Ordering::Greater => 0,
+        });
+        (start < end).then(|| PartRange { part: part.name.clone(), from: start, to: end })
+    };
+    in_group.into_iter().filter_map(range).collect()
+}
+
+fn is_unbounded(piece: &Piece) -> bool {
+    piece.from.is_empty() && piece.to.is_empty() && piece.parts.is_empty()
+}
+
+/// Independent of names and of the order of parts, which a merge of equal rows may not keep.
+fn digest(parts: &[ListedPart]) -> String {
+    let mut lines: Vec<String> = parts
+        .iter()
+        .map(|part| format!("{} {} {}\n", part.partition_id, part.hash, part.rows))
+        .collect();
+    lines.sort_unstable();
+    let mut text = String::new();
+    for byte in Sha256::digest(lines.concat().as_bytes()) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,148 @@
+//! What must hold for every cut of every table, asked of the server.
+
+use std::collections::BTreeMap;
+
+use longshore_shared::source::slice_where;
+use longshore_shared::task::{Slice, TableName};
+use longshore_tests::{Admin, literal};
+
+use crate::planner::{Cut, CutOptions, Unit};
+
+/// What a cut was worth.
+pub(crate) struct Worth {
+    /// Rows that are not hidden by a DELETE.
+    pub(crate) rows: u64,
+    /// Bytes of all rows, by the sizes of their parts, a slice.
+    pub(crate) bytes: Vec<u64>,
+    /// Granules that the server reads for each slice.
+    pub(crate) granules: Vec<u64>,
+    /// Granules of the table.
+    pub(crate) granules_all: u64,
+}
+
+impl Worth {
+    /// How full the slices are on average.
+    pub(crate) fn fill(&self, budget: u64) -> f64 {
+        self.bytes.iter().sum::<u64>() as f64 / budget as f64 / self.bytes.len() as f64
+    }
+}
+
+/// Every row is in one slice, whether the index is used or not; bounds and budget hold.
+pub(crate) fn check(admin: &Admin, table: &TableName, cut: &Cut, options: &CutOptions) -> Worth {
+    let name = table.quoted();
+    let conditions: Vec<String> =
+        cut.slices.iter().map(|slice| slice_where(&cut.key, slice)).collect();
+    let rows = admin.number(&format!("SELECT count() FROM {name}"));
+    if cut.slices.is_empty() {
+        assert_eq!(rows, 0, "a table without slices has no rows");
+        return Worth { rows, bytes: vec![], granules: vec![], granules_all: 0 };
+    }
+    exactly_one(admin, &name, &conditions);
+    let found = by_part(admin, &name, &conditions);
+    let sizes = sizes(admin, table, options.unit);
+    let mut bytes = Vec::new();
+    for (at, slice) in cut.slices.iter().enumerate() {
+        let parts = &found[at];
+        let count: u64 = parts.values().sum();
+        assert!(slice.rows.hold(count), "{count} rows, {:?}: {}", slice.rows, conditions[at]);
+        let has_deletes = cut.rows.is_none();
+        assert!(count > 0 || has_deletes, "an empty slice: {}", conditions[at]);
+        let real = bytes_of(parts, &sizes);
+        bytes.push(real);
+        if cut.is_bounded && !has_deletes {
+            let budget = options.budget_bytes;
+            assert!(real <= budget, "{real} bytes of {budget}: {}", conditions[at]);
+        }
+    }
+    assert_eq!(found.iter().flat_map(BTreeMap::values).sum::<u64>(), rows, "with the index");
+    if let Some(known) = cut.rows {
+        assert_eq!(known, rows, "the plan's number of rows");
+    }
+    let (granules, granules_all) = granules(admin, &name, &cut.slices, &conditions);
+    Worth { rows, bytes, granules, granules_all }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn bytes_of(rows: &BTreeMap<String, u64>, sizes: &BTreeMap<String, f64>) -> u64 {
+    rows.iter().map(|(part, rows)| *rows as f64 * sizes[part]).sum::<f64>() as u64
+}
+
+/// Without the index: the conditions alone decide.
+fn exactly_one(admin: &Admin, name: &str, conditions: &[String]) {
+    let flags: Vec<String> = conditions.iter().map(|text| format!("ifNull({text}, 0)")).collect();
+    let wrong = admin.rows(&format!(
+        "SELECT n, count() FROM (SELECT arraySum([{}]) AS n FROM {name}) WHERE n != 1 GROUP BY n",
+        flags.join(", ")
+    ));
+    assert!(wrong.is_empty(), "rows by how many slices they are in: {wrong:?} of {conditions:#?}");
+}
+
+/// Rows of each slice by part, read through the index.
+fn by_part(admin: &Admin, name: &str, conditions: &[String]) -> Vec<BTreeMap<String, u64>> {
+    let mut found = vec![BTreeMap::new(); conditions.len()];
+    for (page, texts) in conditions.chunks(PAGE).enumerate() {
+        let count = |(at, text): (usize, &String)| {
+            let at = page * PAGE + at;
+            format!(
+                "SELECT {at} AS at, _part AS part, count() AS n FROM {name} WHERE {text} GROUP BY part"
+            )
+        };
+        let selects: Vec<String> = texts.iter().enumerate().map(count).collect();
+        for row in admin.rows(&selects.join(" UNION ALL ")) {
+            let at: usize = row[0].parse().expect("a position");
+            found[at].insert(row[1].clone(), row[2].parse().expect("a number"));
+        }
+    }
+    found
+}
+
+/// Statements of one page.
+const PAGE: usize = 50;
+
+/// Bytes of a row of each part.
+fn sizes(admin: &Admin, table: &TableName, unit: Unit) -> BTreeMap<String, f64> {
+    let bytes = match unit {
+        Unit::Uncompressed => "data_uncompressed_bytes",
+        Unit::Compressed => "data_compressed_bytes",
+    };
+    let rows = admin.rows(&format!(
+        "SELECT name, {bytes} / rows FROM system.parts \
+         WHERE database = {} AND table = {} AND active AND rows > 0",
+        literal(&table.database),
+        literal(&table.table)
+    ));
+    rows.into_iter().map(|row| (row[0].clone(), row[1].parse().expect("a number"))).collect()
+}
+
+/// Granules read for each slice, and all there are, as EXPLAIN tells them.
+fn granules(admin: &Admin, name: &str, slices: &[Slice], conditions: &[String]) -> (Vec<u64>, u64) {
+    let mut all = 0;
+    let read = conditions.iter().zip(slices).map(|(text, _)| {
+        let plan = admin.run(&format!(
+            "EXPLAIN indexes = 1, json = 1 SELECT * FROM {name} WHERE {text} FORMAT TSVRaw"
+        ));
+        let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+        let mut steps = Vec::new();
+        collect(&plan, &mut steps);
+        all = all.max(steps.iter().map(|(initial, _)| *initial).max().unwrap_or(0));
+        steps.last().map_or(0, |(_, selected)| *selected)
+    });
+    (read.collect(), all)
+}
+
+/// Initial and selected granules of each index, in their order.
+fn collect(value: &serde_json::Value, found: &mut Vec<(u64, u64)>) {
+    match value {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        serde_json::Value::Object(fields) => {
+            let number = |name: &str| fields.get(name).and_then(serde_json::Value::as_u64);
+            if let (Some(initial), Some(selected)) =
+                (number("Initial Granules"), number("Selected Granules"))
+            {
+                found.push((initial, selected));
+            }
+            fields.values().for_each(|item| collect(item, found));
+        }
+        _ => {}
+    }
+}
