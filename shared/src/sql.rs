@@ -27,6 +27,7 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    ATTACH_SNAPSHOT = "attach_snapshot",
     BEAT_WORKER = "beat_worker",
     CHECK_SYNTAX = "check_syntax",
     COUNT_CURSOR_ROWS = "count_cursor_rows",
@@ -39,6 +40,7 @@ catalogue! {
     CREATE_JOBS = "create_jobs",
     CREATE_META = "create_meta",
     CREATE_RECEIPTS = "create_receipts",
+    CREATE_SNAPSHOT = "create_snapshot",
     CREATE_TASKS = "create_tasks",
     CREATE_WORKERS = "create_workers",
     DELETE_WORKER = "delete_worker",

@@ -2,6 +2,7 @@
 
 mod cut;
 mod cut_check;
+mod cut_random;
 mod grants;
 mod parts;
 mod quoting;

@@ -9,6 +9,7 @@ mod load;
 mod proof;
 mod publish;
 mod recover;
+mod replay;
 mod run;
 mod source;
 mod staging;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::proof;
+use crate::replay;
 use crate::source::{self, Held};
 use crate::staging::{self, StagingSet};
 use crate::trouble::Trouble;
@@ -18,6 +19,10 @@ use crate::trouble::Trouble;
 pub(crate) async fn schema(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
     if planted(Bug::SkipDrift) {
         return Ok(());
+    }
+    let chunk = Chunk::decode(&claim.task.chunk)?;
+    if let Some((feed, _)) = replay::of(&claim.job.spec, &chunk) {
+        replay::unchanged(worker, feed).await?;
     }
     match check_drift(&worker.server, &claim.job.spec.graph).await? {
         None => Ok(()),

@@ -33,8 +33,7 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     JobId::from_digest(&hash.finalize())
 }
 
-/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
-/// claimed, and planning again goes on where it stopped.
+/// Writes the plan of these chunks under its identity, unless it is there.
 pub(crate) async fn publish(
     store: &impl TaskStore,
     spec: JobSpec,
@@ -42,6 +41,17 @@ pub(crate) async fn publish(
     again: &str,
 ) -> Result<(Job, bool), Error> {
     let id = identity(&spec, chunks, again);
+    publish_as(store, id, spec, chunks).await
+}
+
+/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
+/// claimed, and planning again goes on where it stopped.
+pub(crate) async fn publish_as(
+    store: &impl TaskStore,
+    id: JobId,
+    spec: JobSpec,
+    chunks: &[Chunk],
+) -> Result<(Job, bool), Error> {
     if let Some(job) = store.job(&id).await? {
         return Ok((job, false));
     }

@@ -102,13 +102,13 @@ pub(crate) async fn guarantee(server: &Server, table: &GraphTable) -> Result<Gua
     if engine.starts_with("Replicated") || engine.starts_with("Shared") {
         return Ok(Guarantee::Replicated);
     }
-    let blocks = match own_window(&table.definition) {
-        Some(blocks) => blocks,
-        None => {
-            let call = || server.call(sql::MERGE_TREE_DEFAULT).param("name", WINDOW);
-            let found: Option<Default> = read(|| call().fetch_optional()).await?;
-            found.and_then(|found| found.value.parse().ok()).unwrap_or(0)
-        }
+    let own = own_window(&table.definition);
+    let blocks = if let Some(blocks) = own {
+        blocks
+    } else {
+        let call = || server.call(sql::MERGE_TREE_DEFAULT).param("name", WINDOW);
+        let found: Option<Default> = read(|| call().fetch_optional()).await?;
+        found.and_then(|found| found.value.parse().ok()).unwrap_or(0)
     };
     Ok(if blocks == 0 {
         Guarantee::None { engine, refused: true }

@@ -208,3 +208,11 @@ async fn read_view(server: &Server, name: &TableName) -> Result<GraphView, Choic
 async fn all_views(server: &Server) -> Result<Vec<TableRow>, Failure> {
     read(|| server.call(sql::LIST_VIEWS).fetch_all()).await
 }
+
+/// The present SELECT of a view; none when it is not there.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn view_query(server: &Server, name: &TableName) -> Result<Option<String>, Failure> {
+    Ok(get(server, name).await?.map(|row| row.as_select))
+}

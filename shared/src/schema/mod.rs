@@ -15,7 +15,7 @@ mod sorting;
 mod tokens;
 
 pub use alone::discover_alone;
-pub use chosen::{ChoiceError, Chosen, choose_views};
+pub use chosen::{ChoiceError, Chosen, choose_views, view_query};
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
 pub use graph::{

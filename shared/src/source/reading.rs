@@ -181,6 +181,7 @@ mod tests {
             select: "SELECT 1".into(),
             columns: vec!["x".into()],
             target: "db.t".parse().unwrap(),
+            passes: None,
         };
         let feed = Feed { view: Some(view), ..feed() };
         let reading = Reading::slice(&feed, &slice(), "");

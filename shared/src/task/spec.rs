@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::tables::TablesSource;
 use super::{Chunk, TableName};
 use crate::schema::Graph;
+use crate::sql::quote_list;
 
 /// The table function that reads the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,5 +186,22 @@ impl JobSpec {
                 Load { target: &self.target, columns: &self.columns, select: Some(&self.select) }
             }
         }
+    }
+
+    /// Is each row of the source one row of the target? An expression of the user may multiply or
+    /// fold rows, a condition leaves some out, and so does the query of a view.
+    pub fn is_one_for_one(&self) -> bool {
+        let has_view = self
+            .source
+            .as_tables()
+            .is_some_and(|tables| tables.feeds.iter().any(|feed| feed.view.is_some()));
+        self.filter.is_empty() && self.select == quote_list(&self.columns) && !has_view
+    }
+
+    /// Rows that all tasks together must have loaded, when that is known for certain.
+    pub fn rows_expected(&self) -> Option<u64> {
+        let tables = self.source.as_tables()?;
+        let is_fixed = tables.feeds.iter().all(|feed| feed.is_snapshot && feed.window.is_none());
+        tables.rows.filter(|_| is_fixed && self.is_one_for_one())
     }
 }

@@ -70,6 +70,9 @@ pub struct FeedView {
     pub columns: Vec<String>,
     /// The table it writes to, one of the graph.
     pub target: TableName,
+    /// How often it reads its source, when it reads nothing else: that bounds what a load reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<u64>,
 }
 
 /// A time window of the source, half open.

@@ -3,6 +3,7 @@
 
 mod merging;
 mod shape;
+mod together;
 mod tree;
 
 use longshore_shared::clickhouse::{Failure, Server, read};
@@ -10,8 +11,9 @@ use longshore_shared::schema::GraphTable;
 use longshore_shared::task::{FeedView, TableName};
 use serde::Deserialize;
 
-pub(crate) use merging::TargetColumn;
-pub(crate) use shape::{Level, Shape};
+use merging::TargetColumn;
+pub(crate) use shape::Shape;
+pub(crate) use together::Together;
 
 /// How the source of a feed may be cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub(crate) enum Cutting {
     },
     /// Rows that are equal in all of these must stay together, for each step.
     Aligned {
-        /// The steps that look at several rows.
-        levels: Vec<Level>,
+        /// What such rows share.
+        together: Together,
         /// Why the target does not make up for it.
         why: String,
     },
@@ -89,7 +91,7 @@ pub(crate) async fn cutting(
     };
     Ok(match why {
         None => Cutting::Free { grouped: true },
-        Some(why) if has_keys => Cutting::Aligned { levels: shape.levels.clone(), why },
+        Some(why) if has_keys => Cutting::Aligned { together: Together::of(&shape.levels), why },
         Some(why) => Cutting::Whole { why },
     })
 }

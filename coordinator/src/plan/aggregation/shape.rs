@@ -1,6 +1,6 @@
 //! What a view's query makes of several rows of its source: groups, limits, second looks at it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::tree::Node;
 
@@ -325,22 +325,6 @@ fn signature(node: &Node) -> String {
     let mut text = String::new();
     write(node, &mut text);
     text
-}
-
-/// The keys that all steps share: rows that are equal in one of them can be kept together by it.
-pub(crate) fn shared_keys(levels: &[Level]) -> Vec<Expression> {
-    let mut counts: BTreeMap<&Expression, usize> = BTreeMap::new();
-    for level in levels {
-        let keys: BTreeSet<&Expression> = level.keys.iter().collect();
-        for key in keys {
-            *counts.entry(key).or_default() += 1;
-        }
-    }
-    counts
-        .into_iter()
-        .filter(|(_, count)| *count == levels.len())
-        .map(|(key, _)| key.clone())
-        .collect()
 }
 
 #[cfg(test)]

@@ -79,14 +79,3 @@ fn limits_and_totals_look_at_everything() {
     let totals = GROUPED.replace("QUERY id: 0", "QUERY id: 0, is_group_by_with_totals: 1");
     assert_eq!(read(&lines(&totals), "db.src").unwrap().whole, ["WITH TOTALS"]);
 }
-
-#[test]
-fn keys_are_shared_only_if_every_step_has_them() {
-    let level = |keys: &[&str]| Level {
-        is_outermost: false,
-        what: "GROUP BY",
-        keys: keys.iter().map(|k| column(k)).collect(),
-    };
-    assert_eq!(shared_keys(&[level(&["a", "b"]), level(&["b", "c"])]), [column("b")]);
-    assert_eq!(shared_keys(&[level(&["a"])]), [column("a")]);
-}
