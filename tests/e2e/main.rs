@@ -24,6 +24,7 @@ mod object_store;
 mod panics;
 mod refusals;
 mod remote;
+mod replay;
 mod secrets;
 mod swaps;
 mod take_over;

@@ -11,6 +11,7 @@ mod proof;
 mod publish;
 mod recover;
 mod replace;
+mod replay;
 mod run;
 mod source;
 mod staging;

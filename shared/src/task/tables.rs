@@ -64,8 +64,17 @@ pub struct Remote {
 pub struct FeedView {
     /// The view.
     pub name: TableName,
-    /// Its SELECT, reading [`Feed::table`] where the view reads its source.
+    /// Its SELECT as the server had it when the plan was made: another one is another plan.
+    pub defined: String,
+    /// What is run: the part of it that fires, reading [`Feed::table`] where the view reads its source.
     pub select: String,
+    /// Names of its columns, which are those of the INSERT.
+    pub columns: Vec<String>,
+    /// The table it writes to, one of the graph.
+    pub target: TableName,
+    /// How often it reads its source, when it reads nothing else: that bounds what a load reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<u64>,
 }
 
 /// A time window of the source, half open.
