@@ -27,7 +27,8 @@ use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
 use key::IndexColumn;
 use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
-use read::ListedPart;
+#[allow(unused_imports, reason = "the tests of the cut alone need less")]
+pub(crate) use read::{ListedPart, parts as list_parts};
 
 /// How often the parts may change under the reader's eyes before it gives up.
 const READS_MAX: usize = 20;
@@ -323,7 +324,7 @@ fn is_unbounded(piece: &Piece) -> bool {
 }
 
 /// Independent of names and of the order of parts, which a merge of equal rows may not keep.
-fn digest(parts: &[ListedPart]) -> String {
+pub(crate) fn digest(parts: &[ListedPart]) -> String {
     let mut lines: Vec<String> = parts
         .iter()
         .map(|part| format!("{} {} {}\n", part.partition_id, part.hash, part.rows))
