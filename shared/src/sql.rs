@@ -70,6 +70,7 @@ catalogue! {
     LIST_REFRESHABLE = "list_refreshable",
     LIST_SOURCE_PARTS = "list_source_parts",
     LIST_STAGING = "list_staging",
+    LIST_STREAMS = "list_streams",
     LIST_TASKS = "list_tasks",
     LIST_WORKERS = "list_workers",
     MERGE_POOL = "merge_pool",

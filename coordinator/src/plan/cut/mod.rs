@@ -13,6 +13,7 @@ mod key;
 mod layout;
 mod line;
 mod read;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +25,9 @@ use longshore_shared::task::{KeyColumn, PartRange, Piece, RowBounds, Slice, Tabl
 use sha2::{Digest, Sha256};
 
 use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
-use key::IndexColumn;
 use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
-use read::ListedPart;
+use read::{Index, ListedPart};
 
 /// How often the parts may change under the reader's eyes before it gives up.
 const READS_MAX: usize = 20;
@@ -116,9 +116,9 @@ pub(crate) async fn cut(
     if !facts.engine.ends_with("MergeTree") {
         return Err(CutError::Engine { table: table.clone(), engine: facts.engine });
     }
-    let key = read::key(server, table, &facts).await?;
+    let index = read::index(server, table, &facts).await?;
     for _ in 0..READS_MAX {
-        if let Some(cut) = try_cut(server, table, &key, options).await? {
+        if let Some(cut) = try_cut(server, table, &index, options).await? {
             return Ok(cut);
         }
     }
@@ -129,9 +129,10 @@ pub(crate) async fn cut(
 async fn try_cut(
     server: &Server,
     table: &TableName,
-    key: &[IndexColumn],
+    index: &Index,
     options: &CutOptions,
 ) -> Result<Option<Cut>, CutError> {
+    let key = &index.key;
     let mut listed = read::parts(server, table).await?;
     let digest = digest(&listed);
     // A lightweight UPDATE or DELETE may wait in a part of its own.
@@ -141,14 +142,18 @@ async fn try_cut(
     if let Some(wanted) = &options.partitions {
         listed.retain(|part| wanted.contains(&part.partition_id));
     }
-    let raw = if listed.is_empty() {
-        Vec::new()
-    } else {
-        read::marks(server, table, key, &listed).await?
-    };
     let mut parts: Vec<Part> = listed.iter().map(|part| read::part(part, options.unit)).collect();
     for part in &mut parts {
         part.has_deletes |= has_deletes;
+    }
+    let mut raw = Vec::new();
+    if !listed.is_empty() {
+        let (streams, extents) = read::streams(server, table, index, &listed).await?;
+        let offsets;
+        (raw, offsets) = read::marks(server, table, key, &listed, &streams).await?;
+        if !streams.is_empty() {
+            sizes::measure(&parts, &extents, &streams, &mut raw, &offsets);
+        }
     }
     let Some(layout) = Layout::new(parts, &raw, key.len(), options.align.is_some()) else {
         return Ok(None);
