@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longshore_shared::schema::{Graph, GraphTable, GraphView};
 use longshore_shared::store::Census;
 use longshore_shared::task::{
-    Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Progress, Source, SourceFile,
+    Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Mode, Progress, Source, SourceFile,
     SourceFunction, Stamp, TableName, Task, TaskId, TaskState,
 };
 
@@ -22,6 +22,7 @@ fn graph_table(name: &str, engine: &str) -> GraphTable {
         engine: engine.into(),
         definition: String::new(),
         dependents: Vec::new(),
+        shadow: None,
     }
 }
 
@@ -51,6 +52,7 @@ pub(crate) fn job(state: JobState) -> Job {
                 format: "Parquet".into(),
                 structure: "id UInt64, day Date".into(),
             }),
+            mode: Mode::Staged,
             target: table_name("events"),
             columns: vec!["id".into(), "day".into()],
             select: "id, day".into(),
@@ -59,6 +61,7 @@ pub(crate) fn job(state: JobState) -> Job {
             graph: Graph { tables, views: vec![view] },
             environment: "e1".into(),
             limits: Limits::default(),
+            publish: longshore_shared::task::Publish::default(),
         },
         tasks: 40,
         segment_tasks: 64,

@@ -62,6 +62,7 @@ pub(crate) fn options(budget_bytes: u64) -> CutOptions {
         partitions_max: 100,
         has_snapshot: false,
         align: None,
+        partitions_apart: false,
         partitions: None,
     }
 }

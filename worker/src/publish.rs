@@ -14,14 +14,16 @@ use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
-use longshore_shared::task::{Manifest, Part, Receipt, StagedTable, TableName, TaskState};
+use longshore_shared::task::{
+    Handover, Manifest, Mode, Part, Receipt, StagedTable, TableName, TaskState,
+};
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::proof;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
+use crate::{direct, proof, swap};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -80,6 +82,10 @@ async fn publish(
         }
         let mut staged = Staged { table, twin, taken_ms: manifest.taken_ms, in_doubt: !is_first };
         move_table(worker, claim, &mut staged, &mut step).await?;
+    }
+    swap::rename_shadows(worker, claim, manifest).await?;
+    for handover in &manifest.handovers {
+        swap::hand_over(worker, claim, handover, is_first, &mut step).await?;
     }
     Ok(())
 }
@@ -251,22 +257,45 @@ fn refuse_foreign(
 }
 
 fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt> {
-    let task = &claim.task;
+    if claim.job.spec.mode == Mode::Direct {
+        return vec![direct::receipt(worker, claim, manifest)];
+    }
     let receipt = |table: &StagedTable| Receipt {
+        target: table.target.to_string(),
+        rows_staged: table.rows(),
+        partitions: table.lines.iter().map(|line| line.partition.clone()).collect(),
+        part_uuids: table.parts().map(|part: &Part| part.uuid).collect::<Vec<Uuid>>(),
+        part_hashes: table.parts().map(|part| part.hash.clone()).collect(),
+        ..empty_receipt(worker, claim, manifest)
+    };
+    let handed_over = |handover: &Handover| Receipt {
+        target: handover.target.to_string(),
+        query_id: claim.task.id.query(claim.epoch(), handover.mode.as_str()).to_string(),
+        rows_staged: handover.rows,
+        partitions: handover.partitions.iter().map(|partition| partition.id.clone()).collect(),
+        ..empty_receipt(worker, claim, manifest)
+    };
+    let tables = manifest.tables.iter().map(receipt);
+    tables.chain(manifest.handovers.iter().map(handed_over)).collect()
+}
+
+/// A receipt of this task that names no table yet.
+pub(crate) fn empty_receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
+    let task = &claim.task;
+    Receipt {
         job_id: task.id.job.to_string(),
         task_id: task.id.to_string(),
-        target: table.target.to_string(),
+        target: String::new(),
         epoch: claim.epoch().0,
         worker: worker.id.to_string(),
         query_id: task.id.query(claim.epoch(), "load").to_string(),
         files: task.files,
         bytes: task.bytes,
         rows_read: manifest.rows_read,
-        rows_staged: table.rows(),
-        partitions: table.lines.iter().map(|line| line.partition.clone()).collect(),
-        part_uuids: table.parts().map(|part: &Part| part.uuid).collect::<Vec<Uuid>>(),
-        part_hashes: table.parts().map(|part| part.hash.clone()).collect(),
+        rows_staged: 0,
+        partitions: Vec::new(),
+        part_uuids: Vec::new(),
+        part_hashes: Vec::new(),
         published_at: ledger::now_ms(),
-    };
-    manifest.tables.iter().map(receipt).collect()
+    }
 }

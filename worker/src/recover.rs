@@ -14,13 +14,13 @@ use longshore_shared::ledger::{self, Attempt};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::StagingNames;
 use longshore_shared::sql;
-use longshore_shared::task::{Epoch, Manifest, TaskEvent, TaskState};
+use longshore_shared::task::{Epoch, Manifest, Mode, TaskEvent, TaskState};
 use serde::Deserialize;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::staging;
 use crate::trouble::Trouble;
+use crate::{staging, swap};
 
 const WAIT_PAUSE: Duration = Duration::from_millis(100);
 const UNKNOWN_TABLE: i32 = 60;
@@ -37,9 +37,14 @@ pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble>
     if claim.epoch() <= Epoch(1) || planted(Bug::SkipFence) {
         return Ok(());
     }
+    // An insert into the target itself is waited for: half of it would stay if it was killed.
+    if claim.job.spec.mode == Mode::Direct {
+        return Ok(());
+    }
     worker.edge(faults::FENCE_BEFORE).await?;
     if let TaskState::Publishing { manifest, .. } = &claim.task.progress.state {
         rename_set(worker, claim, manifest).await?;
+        swap::rename_shadows(worker, claim, manifest).await?;
         worker.edge(faults::FENCE_RENAMED).await?;
         stop_older(worker, claim).await?;
     } else {

@@ -10,7 +10,7 @@ use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
 use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{TaskStore, environment};
-use longshore_shared::task::{StateName, TaskEvent};
+use longshore_shared::task::{Manifest, Mode, StateName, TaskEvent};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
 use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{finish, lease, load, publish, recover, source, staging, verify};
+use crate::{direct, finish, lease, load, publish, recover, source, staging, swap, verify};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);
@@ -32,13 +32,11 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     if claim.task.progress.state.name() == StateName::Claimed {
         recover::check_deaths(worker, claim).await?;
         faults::task(&claim.task.id).await?;
-        verify::schema(worker, claim).await?;
-        let (set, ()) =
-            tokio::try_join!(staging::create(worker, claim), source::unchanged(worker, claim))?;
-        let loaded = load::chunk(worker, claim, &set).await?;
-        source::unchanged(worker, claim).await?;
-        let manifest = verify::manifest(worker, claim, &set, loaded).await?;
-        verify::schema(worker, claim).await?;
+        let manifest = match claim.job.spec.mode {
+            _ if swap::is_last(claim) => swap::manifest(worker, claim).await?,
+            Mode::Staged => stage_and_load(worker, claim).await?,
+            Mode::Direct => direct::load(worker, claim).await?,
+        };
         worker.edge(faults::MANIFEST_BEFORE).await?;
         let epoch = claim.epoch();
         claim.advance(worker, &TaskEvent::Loaded { epoch, manifest }).await?;
@@ -49,7 +47,22 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
     worker.edge(faults::DONE_AFTER).await?;
     staging::drop_set(worker, claim).await?;
+    if swap::is_last(claim) {
+        swap::drop_shadows(worker, &claim.job).await?;
+    }
     worker.edge(faults::DROP_AFTER).await
+}
+
+/// Loads into a fresh staging set and writes down what is in it.
+async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
+    verify::schema(worker, claim).await?;
+    let (set, ()) =
+        tokio::try_join!(staging::create(worker, claim), source::unchanged(worker, claim))?;
+    let loaded = load::chunk(worker, claim, &set).await?;
+    source::unchanged(worker, claim).await?;
+    let manifest = verify::manifest(worker, claim, &set, loaded).await?;
+    verify::schema(worker, claim).await?;
+    Ok(manifest)
 }
 
 /// Runs a worker until it is asked to stop, or nothing is left to do.
@@ -166,7 +179,7 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
         () = worker.lease.lost() => Err(Trouble::NotOurs),
     };
     let (event, message) = match outcome {
-        Ok(()) => ("done", String::new()),
+        Ok(()) => ("done", claim.remarks()),
         Err(trouble) => (end_badly(worker, claim, &trouble).await, trouble.to_string()),
     };
     let attempts = claim.task.progress.attempts;
@@ -225,7 +238,11 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
             (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
         }
         Remedy::Retry | Remedy::Fail => {
-            let error = load::blame(worker, claim, trouble).await;
+            let error = if swap::is_last(claim) {
+                trouble.to_string()
+            } else {
+                load::blame(worker, claim, trouble).await
+            };
             (TaskEvent::GaveUp { epoch, error }, "failed")
         }
     };

@@ -5,17 +5,20 @@ use std::time::Duration;
 use clap::Args;
 use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
-use longshore_shared::task::TableName;
+use longshore_shared::schema::GraphTable;
+use longshore_shared::task::{Mode, TableName};
 use serde::Serialize;
 
 use crate::doctor::grants::{Grant, Role, Scope, grants};
 use crate::doctor::job::{OpenTask, has_problem, look};
 use crate::doctor::views::{TableNode, also_read, tree, tree_text};
 use crate::doctor::{
-    Finding, Level, capacity, installation, or_unseen, orphans, privileges, render, source, views,
+    Finding, Level, capacity, installation, or_unseen, orphans, privileges, render, source, unseen,
+    views,
 };
 use crate::exit::{Error, Exit};
 use crate::output::Output;
+use crate::plan::guarantee;
 use crate::session::Session;
 
 /// A worker that has been silent for so long is dead, and a plan being made for so long given up.
@@ -159,9 +162,15 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         files.and_then(|files| Some((files.function, files.named_collection.clone()?)));
     let is_open = !job.state.is_terminal();
     let graph = job.spec.graph.clone();
+    let mode = job.spec.mode;
     let look = look(&session, job).await?;
     out.checks = look.findings(config);
     out.tasks = look.open_tasks();
+    if mode == Mode::Direct {
+        let found = direct(&session.server, graph.base()).await;
+        out.checks
+            .push(found.unwrap_or_else(|error| unseen("mode", Level::Warning, &error, config)));
+    }
     if is_open {
         out.checks.push(views::unchanged(&session.server, &graph, config).await);
         if let Some((function, name)) = &collection {
@@ -171,6 +180,12 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         out.checks.extend(or_unseen("parts", config, parts));
     }
     Ok(())
+}
+
+/// A direct load is only as good as the target's deduplication.
+async fn direct(server: &Server, target: &GraphTable) -> Result<Finding, Error> {
+    let words = guarantee(server, target).await?.words(&target.name);
+    Ok(Finding::warning("mode", words, "for exactly once plan again with --mode staged"))
 }
 
 fn scope_of(config: &Config) -> Scope {

@@ -28,9 +28,34 @@ pub const LOAD_SETTINGS: [(&str, &str); 18] = [
     ("enable_parallel_replicas", "0"),
 ];
 
+/// What a load into the target itself sends besides, in place of its own among the above.
+///
+/// The server makes the token of a block out of ours and the blocks it was squashed from, so a
+/// repeated insert is recognised only if it is read in blocks of the same sizes. Sorted by all its
+/// columns and cut at a fixed number of rows it is, whatever has been merged in between (measured;
+/// the server itself takes a SELECT for repeatable only then).
+pub const DIRECT_SETTINGS: [(&str, &str); 11] = [
+    ("insert_deduplicate", "1"),
+    ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+    ("max_threads", "1"),
+    ("max_insert_threads", "1"),
+    ("max_block_size", "65409"),
+    ("preferred_block_size_bytes", "1000000"),
+    ("max_bytes_before_external_sort", "0"),
+    ("max_bytes_ratio_before_external_sort", "0"),
+    ("min_insert_block_size_rows", "1000000000000"),
+    ("min_insert_block_size_bytes", "0"),
+    ("distributed_foreground_insert", "1"),
+];
+
 /// Settings of the above that older servers do not know; another check finds what they would.
-pub const RECENT_SETTINGS: [&str; 3] =
-    ["s3_validate_etag_on_read", "s3_ignore_file_doesnt_exist", "enable_parallel_replicas"];
+pub const RECENT_SETTINGS: [&str; 5] = [
+    "s3_validate_etag_on_read",
+    "s3_ignore_file_doesnt_exist",
+    "enable_parallel_replicas",
+    "max_bytes_ratio_before_external_sort",
+    "distributed_foreground_insert",
+];
 
 /// Settings that Longshore itself chooses for each load or statement.
 const OWN_SETTINGS: [&str; 8] = [

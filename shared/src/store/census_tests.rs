@@ -6,8 +6,8 @@ use super::*;
 use crate::schema::Graph;
 use crate::store::MemoryStore;
 use crate::task::{
-    Epoch, FilesSource, JobSpec, JobState, Limits, Owner, Progress, Source, SourceFunction, Stamp,
-    TableName, Task, TaskState,
+    Epoch, FilesSource, JobSpec, JobState, Limits, Mode, Owner, Progress, Source, SourceFunction,
+    Stamp, TableName, Task, TaskState,
 };
 
 fn job(tasks: u32, segment_tasks: u32) -> Job {
@@ -27,6 +27,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
                 format: "Parquet".into(),
                 structure: "id UInt64".into(),
             }),
+            mode: Mode::Staged,
             target: TableName { database: "db".into(), table: "t".into() },
             columns: vec!["id".into()],
             select: "id".into(),
@@ -35,6 +36,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             graph: Graph { tables: Vec::new(), views: Vec::new() },
             environment: "e".into(),
             limits: Limits::default(),
+            publish: crate::task::Publish::default(),
         },
         tasks,
         segment_tasks,

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::{Swap, TaskStore};
 use crate::schema::{Graph, GraphTable};
 use crate::task::{
-    Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Owner, Progress, Source,
-    SourceFile, SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, WorkerId,
+    Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Mode, Owner, Progress,
+    Source, SourceFile, SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, WorkerId,
 };
 
 /// Runs every part of the suite.
@@ -51,6 +51,7 @@ pub fn job(tasks: u32) -> Job {
         engine: "MergeTree".into(),
         definition: "CREATE TABLE `it's` (`a` String DEFAULT '\\'\\\\\\n')".into(),
         dependents: vec![target.clone()],
+        shadow: None,
     };
     let source = FilesSource {
         function: SourceFunction::S3,
@@ -64,6 +65,7 @@ pub fn job(tasks: u32) -> Job {
     };
     let spec = JobSpec {
         source: Source::Files(source),
+        mode: Mode::Staged,
         target,
         columns: vec!["a".into()],
         select: "a".into(),
@@ -72,6 +74,7 @@ pub fn job(tasks: u32) -> Job {
         graph: Graph { tables: vec![table], views: Vec::new() },
         environment: "e".into(),
         limits: Limits::default(),
+        publish: crate::task::Publish::default(),
     };
     Job {
         id,

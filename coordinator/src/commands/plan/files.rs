@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::schema::{columns, discover};
+use longshore_shared::schema::columns;
 use longshore_shared::source::{SourceKeys, from_clause};
 use longshore_shared::task::{FilesSource, JobSpec, Source, SourceFunction, TableName};
 
-use super::common::{Document, LoadArgs, parse_bytes};
+use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    ListingRequest, PackLimits, check_syntax, decide, list, pack, publish, rehearse,
+    ListingRequest, Marks, PackLimits, check_syntax, decide, list, pack, publish, target,
 };
 use crate::session::Session;
 use crate::text;
+
+/// Bytes of files in one chunk, compressed as they are.
+const CHUNK_BYTES: u64 = 1 << 30;
 
 /// Plan a load of files from S3, GCS, Azure, HDFS, the web or the server's disk
 ///
@@ -57,23 +60,24 @@ pub(crate) struct FilesArgs {
     structure: Option<String>,
     #[command(flatten)]
     load: LoadArgs,
-    /// Bytes of files in one chunk, as 500M or 2G
-    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = parse_bytes)]
-    chunk_bytes: u64,
     /// Files in one chunk
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     chunk_files_max: u32,
 }
 
 pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = args.load.settings()?;
+    let settings = args.load.job.settings()?;
     let addresses = addresses(&args)?;
     let keys = SourceKeys::load(args.source_keys_file.as_deref(), |name| std::env::var(name).ok())
         .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
     let session = Session::open(config).await?;
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
-    let graph = discover(server, &args.target, &args.load.ignore_view).await?;
+    let mode = args.load.mode.into();
+    let publishing = args.load.job.publish.chosen(false);
+    let ignored = &args.load.job.ignore_view;
+    let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
+    let marks = Marks::of(server, &graph, publishing).await?;
 
     let request = ListingRequest {
         addresses: &addresses,
@@ -106,10 +110,10 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     })
     .await?;
     source.structure = schema.structure;
-    rehearse(server, &graph).await?;
 
     let spec = JobSpec {
         source: Source::Files(source),
+        mode,
         target: args.target,
         columns: schema.columns,
         select: schema.select,
@@ -117,18 +121,20 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         settings,
         graph,
         environment: session.environment.clone(),
-        limits: args.load.limits(),
+        limits: args.load.job.limits(),
+        publish: publishing,
     };
-    let limits =
-        PackLimits { bytes_max: args.chunk_bytes, files_max: args.chunk_files_max as usize };
+    notes.extend(schema.notes);
+    let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
+    let limits = PackLimits { bytes_max: chunk_bytes, files_max: args.chunk_files_max as usize };
     let seed = listing
         .files
         .iter()
-        .fold(args.chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
+        .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
     let chunks = pack(&listing.files, limits, seed);
-    let (job, created) = publish(&session.store, spec, &chunks, &args.load.again).await?;
+    let (job, created) = publish(&session, spec, &chunks, marks, &args.load.job.again).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
-    output.show(&Document::of(&job, created, words, schema.notes), Document::words)?;
+    output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)
 }
 

@@ -1,0 +1,127 @@
+//! A load into the target itself, for targets that cannot be staged.
+//!
+//! The guarantee is the target's: a chunk is one block with a deduplication token of its own, made
+//! the same way each time, so a repeated insert adds nothing while the target remembers the token. A target that remembers none
+//! gets the rows of an interrupted chunk again. What can be known is used before anything is sent
+//! again: an insert of an older epoch is waited for, never killed, and one that finished is not
+//! repeated.
+
+use longshore_shared::clickhouse::{Ending, Failure, Summary, settle, settled};
+use longshore_shared::faults;
+use longshore_shared::source::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, Reading};
+use longshore_shared::sql::quote_list;
+use longshore_shared::task::{Chunk, Epoch, Manifest, Receipt};
+
+use crate::claim::Claim;
+use crate::context::Worker;
+use crate::source::{self, Held};
+use crate::trouble::Trouble;
+use crate::{proof, publish, verify};
+
+/// UNKNOWN_SETTING: an older server.
+const UNKNOWN_SETTING: i32 = 115;
+/// Older epochs whose insert is looked for: what came before has shown in the last ones.
+const EPOCHS_SEEN: u64 = 3;
+
+/// Loads the chunk into the target. The manifest names no parts: there is nothing left to move.
+pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
+    verify::schema(worker, claim).await?;
+    source::unchanged(worker, claim).await?;
+    let clock = proof::clock(worker).await?;
+    let earlier = earlier(worker, claim).await?;
+    let is_first = earlier.is_none() && claim.epoch() == Epoch(1);
+    let loaded = match earlier {
+        Some(summary) => summary,
+        None => insert(worker, claim).await?,
+    };
+    worker.edge(faults::LOAD_AFTER).await?;
+    let base = claim.job.spec.graph.base();
+    let held = source::count(worker, claim).await?;
+    // A repetition writes nothing, and views write rows of their own: then nothing can be compared.
+    if let (Held::Exactly(rows), true, true) = (held, is_first, base.dependents.is_empty())
+        && rows != loaded.written_rows
+    {
+        return Err(Trouble::Count(format!(
+            "the source holds {rows} rows, but {} were written",
+            loaded.written_rows
+        )));
+    }
+    let rows_read = match held {
+        Held::Exactly(rows) | Held::Read(rows) => rows,
+        Held::AtLeast(_) | Held::Unknown => loaded.read_rows,
+    };
+    let rows = if let Held::Exactly(rows) = held { rows } else { loaded.written_rows };
+    Ok(Manifest {
+        taken_ms: clock.now_ms,
+        rows,
+        rows_read,
+        tables: Vec::new(),
+        handovers: Vec::new(),
+    })
+}
+
+/// What is known of a chunk that is in its target: no parts prove it.
+pub(crate) fn receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
+    Receipt {
+        target: claim.job.spec.target.to_string(),
+        rows_staged: manifest.rows,
+        ..publish::empty_receipt(worker, claim, manifest)
+    }
+}
+
+/// How an insert of an older epoch ended, if one finished.
+async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trouble> {
+    let current = claim.epoch().0;
+    for epoch in (1..current).rev().take(usize::try_from(EPOCHS_SEEN).unwrap_or(usize::MAX)) {
+        worker.lease.check()?;
+        let id = claim.task.id.query(Epoch(epoch), "load");
+        if let Ending::Finished(summary) = settle(&worker.server, &id).await? {
+            tracing::info!(query_id = %id, "an insert of an older epoch had finished");
+            return Ok(Some(summary));
+        }
+    }
+    Ok(None)
+}
+
+async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
+    let chunk = Chunk::decode(&claim.task.chunk)?;
+    let reading = Reading::of(&claim.job.spec, &chunk, &worker.keys)?;
+    match send(worker, claim, &reading, &[]).await {
+        Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
+            Ok(send(worker, claim, &reading, &RECENT_SETTINGS).await?)
+        }
+        answer => Ok(answer?),
+    }
+}
+
+async fn send(
+    worker: &Worker,
+    claim: &Claim,
+    reading: &Reading,
+    without: &[&str],
+) -> Result<Summary, Failure> {
+    let spec = &claim.job.spec;
+    let text = format!(
+        "INSERT INTO {} ({}) {} ORDER BY ALL",
+        spec.target.quoted(),
+        quote_list(&spec.columns),
+        reading.select(&spec.select),
+    );
+    let mut call = worker.server.call_text("load", text);
+    let own = |name: &str| DIRECT_SETTINGS.iter().any(|(direct, _)| *direct == name);
+    let usual = LOAD_SETTINGS.iter().filter(|(name, _)| !own(name));
+    for (name, value) in usual.chain(&DIRECT_SETTINGS).filter(|(name, _)| !without.contains(name)) {
+        call = call.setting(name, value);
+    }
+    for (name, value) in &reading.settings {
+        call = call.setting(name, value);
+    }
+    for (name, value) in &spec.settings {
+        call = call.setting(name, value);
+    }
+    let token = claim.task.id.to_string();
+    call = call
+        .setting("max_query_size", crate::load::QUERY_BYTES_MAX)
+        .setting("insert_deduplication_token", &token);
+    settled(&worker.server, call, &claim.task.id.query(claim.epoch(), "load")).await
+}
