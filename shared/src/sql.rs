@@ -76,6 +76,7 @@ catalogue! {
     LIST_REFRESHABLE = "list_refreshable",
     LIST_SOURCE_PARTS = "list_source_parts",
     LIST_STAGING = "list_staging",
+    LIST_STREAMS = "list_streams",
     LIST_TASKS = "list_tasks",
     LIST_VIEWS = "list_views",
     LIST_VIEW_SOURCES = "list_view_sources",

@@ -9,28 +9,10 @@ use std::collections::BTreeMap;
 use longshore_shared::task::{Known, Span};
 use uuid::Uuid;
 
-use super::cut::ListedPart;
+use super::cut::{Blocks, ListedPart};
 
 /// More spans than this do not belong into a plan: nothing is known then.
 const SPANS_MAX: usize = 2_000;
-
-/// Blocks in the name of a part: `partition_first_last_level[_mutation]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Blocks {
-    first: i64,
-    last: i64,
-    is_mutated: bool,
-}
-
-impl Blocks {
-    fn of(name: &str) -> Option<Self> {
-        let mut fields = name.split('_').skip(1);
-        let first = fields.next()?.parse().ok()?;
-        let last = fields.next()?.parse().ok()?;
-        fields.next()?;
-        Some(Self { first, last, is_mutated: fields.next().is_some() })
-    }
-}
 
 /// What a table of these parts consists of.
 pub(crate) fn known(uuid: Uuid, parts: &[ListedPart]) -> Option<Known> {
@@ -72,6 +54,19 @@ pub(crate) struct Arrived<'a> {
     pub(crate) mixed: Vec<Mixed<'a>>,
 }
 
+impl<'a> Arrived<'a> {
+    /// All of them.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &'a ListedPart> {
+        self.new.iter().copied().chain(self.mixed.iter().map(|mixed| mixed.part))
+    }
+
+    /// New rows in them.
+    pub(crate) fn rows(&self) -> u64 {
+        let old: u64 = self.mixed.iter().flat_map(|mixed| &mixed.old).map(|span| span.rows).sum();
+        self.parts().map(|part| part.rows).sum::<u64>().saturating_sub(old)
+    }
+}
+
 /// Sorts parts by what they were merged from. `keeps_rows`: a merge of this engine never folds rows.
 /// None when a name is not that of a part.
 pub(crate) fn arrived<'a>(
@@ -96,7 +91,7 @@ pub(crate) fn arrived<'a>(
             let rows: u64 = old.iter().map(|span| span.rows).sum();
             let are_whole =
                 old.iter().all(|span| span.first >= blocks.first && span.last <= blocks.last);
-            if !keeps_rows || blocks.is_mutated || !are_whole || rows != part.rows {
+            if !keeps_rows || blocks.mutation.is_some() || !are_whole || rows != part.rows {
                 found.mixed.push(Mixed { part, old });
             }
         }

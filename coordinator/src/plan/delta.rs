@@ -12,9 +12,9 @@ use longshore_shared::sql::{self, quote_literal};
 use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Chunk, Feed, JobId, JobSpec, Known, TableName, TablesSource};
 use serde::Deserialize;
-use uuid::Uuid;
 
-use super::arrivals::{Mixed, arrived, known};
+use super::arrivals::{Arrived, Mixed, arrived, known};
+use super::clones::clone_of;
 use super::cut::{ListedPart, cut, digest, list_parts};
 use super::feeds::{FeedOptions, Origin, TablesPlan, cut_options};
 use super::publish::{identity, publish_as};
@@ -22,11 +22,6 @@ use super::snapshot;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 use crate::text;
-
-/// A table that changes between two looks is looked at again.
-const TRIES: u32 = 10;
-/// TABLE_ALREADY_EXISTS.
-const EXISTS: i32 = 57;
 
 /// Since when.
 pub(crate) struct Since {
@@ -80,75 +75,72 @@ pub(crate) async fn plan_delta(
 ) -> Result<TablesPlan, Error> {
     let server = &session.server;
     let table = &origin.feed.origin;
-    for _ in 0..TRIES {
-        let before = list_parts(server, table).await?;
-        let facts = table_facts(server, table).await?;
-        let found =
-            arrived(&since.known, &before, facts.keeps_rows()).ok_or_else(|| unclear(table))?;
+    let facts = table_facts(server, table).await?;
+    let clone = clone_of(server, table).await?;
+    let outcome = async {
+        let found = arrived(&since.known, &clone.parts, facts.keeps_rows())
+            .ok_or_else(|| unclear(table))?;
         if let Some(mixed) = found.mixed.first().filter(|_| !facts.numbers_blocks()) {
             return Err(cannot_divide(table, &mixed.part.name).into());
         }
-        let wanted: Vec<ListedPart> = found
-            .new
-            .iter()
-            .copied()
-            .chain(found.mixed.iter().map(|mixed| mixed.part))
-            .cloned()
-            .collect();
-        let old: u64 = found.mixed.iter().flat_map(|mixed| &mixed.old).map(|span| span.rows).sum();
-        let rows = wanted.iter().map(|part| part.rows).sum::<u64>().saturating_sub(old);
-        let source = |feed: Feed, rows| TablesSource {
-            feeds: vec![feed],
-            budget: options.unit,
-            chunk_bytes: options.chunk_bytes,
-            rows,
-            digest: digest(&wanted),
-        };
-        let mode = format!("delta\0{}\0{}", since.job, options.again);
-        let id = identity(&spec(source(origin.feed.clone(), None)), &[], &mode);
-        let notes = vec![format!(
-            "{} since job {}, by the parts of {table}; the next --delta follows this plan",
-            text::plural(rows, "row"),
-            since.job
-        )];
-        let bytes = wanted.iter().map(|part| part.uncompressed).sum();
-        if let Some(job) = session.store.job(&id).await? {
-            return Ok(TablesPlan { job, created: false, bytes, notes });
-        }
-        let unnamed = format!("rehearsal_{}_snapshot", &Uuid::new_v4().simple().to_string()[..12]);
-        let clone = snapshot::make(server, table, &unnamed).await?;
-        if digest(&list_parts(server, &clone).await?) != digest(&before) {
-            snapshot::drop(server, &unnamed).await?;
-            continue;
-        }
-        take_out(server, &clone, &wanted).await?;
-        divide(server, &clone, &found.mixed).await?;
-        let left: u64 = list_parts(server, &clone).await?.iter().map(|part| part.rows).sum();
+        let rows = found.rows();
+        take_out(server, &clone.table, &found).await?;
+        divide(server, &clone.table, &found.mixed).await?;
+        let left: u64 = list_parts(server, &clone.table).await?.iter().map(|part| part.rows).sum();
         if left != rows {
-            snapshot::drop(server, &unnamed).await?;
             let message = format!("{rows} rows should be new in {table}, and {left} are");
             return Err(Report::new(Kind::Conflict, message)
                 .help("rows were removed or folded since the first plan: copy the table anew")
                 .into());
         }
-        let table = name_it(server, &unnamed, &id.snapshot(0)).await?;
-        let made = cut(server, &table, &cut_options(options, origin, true)).await?;
-        let uuid = identities(server, std::slice::from_ref(&table)).await?;
-        let feed = Feed {
-            uuid: uuid.first().map(|(_, uuid)| *uuid),
-            table,
-            is_snapshot: true,
-            key: made.key.clone(),
-            known: known(since.known.uuid, &before),
-            ..origin.feed.clone()
-        };
-        let chunks: Vec<Chunk> = made.slices.into_iter().map(Chunk::Slice).collect();
-        let spec = spec(source(feed, made.rows));
-        let (job, created) = publish_as(session, id, spec, &chunks, options.marks.clone()).await?;
-        return Ok(TablesPlan { job, created, bytes, notes });
+        Ok::<u64, Error>(rows)
     }
-    let message = format!("the parts of {table} change faster than they can be read");
-    Err(Report::new(Kind::Error, message).help("try again in a quieter moment").into())
+    .await;
+    let rows = match outcome {
+        Ok(rows) => rows,
+        Err(error) => {
+            snapshot::drop(server, &clone.table.table).await?;
+            return Err(error);
+        }
+    };
+    let digest = digest(&clone.parts);
+    let source = |feed: Feed, rows| TablesSource {
+        feeds: vec![feed],
+        budget: options.unit,
+        chunk_bytes: options.chunk_bytes,
+        rows,
+        digest: digest.clone(),
+    };
+    let mode = format!("delta\0{}\0{}", since.job, options.again);
+    let id = identity(&spec(source(origin.feed.clone(), None)), &[], &mode);
+    let notes = vec![format!(
+        "{} since job {}, by the parts of {table}; the next --delta follows this plan",
+        text::plural(rows, "row"),
+        since.job
+    )];
+    if let Some(job) = session.store.job(&id).await? {
+        snapshot::drop(server, &clone.table.table).await?;
+        let bytes = job.bytes;
+        return Ok(TablesPlan { job, created: false, bytes, notes });
+    }
+    let known = known(since.known.uuid, &clone.parts);
+    let named = TableName { database: clone.table.database.clone(), table: id.snapshot(0) };
+    clone.name(server, &named.table).await?;
+    let made = cut(server, &named, &cut_options(options, origin, true)).await?;
+    let uuid = identities(server, std::slice::from_ref(&named)).await?;
+    let feed = Feed {
+        uuid: uuid.first().map(|(_, uuid)| *uuid),
+        table: named,
+        is_snapshot: true,
+        key: made.key.clone(),
+        known,
+        ..origin.feed.clone()
+    };
+    let source = source(feed, made.rows);
+    let chunks: Vec<Chunk> = made.slices.into_iter().map(Chunk::Slice).collect();
+    let (job, created) =
+        publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
+    Ok(TablesPlan { job, created, bytes: made.bytes, notes })
 }
 
 #[derive(Deserialize, Row)]
@@ -227,14 +219,14 @@ async fn divide(server: &Server, clone: &TableName, mixed: &[Mixed<'_>]) -> Resu
     Ok(())
 }
 
-/// Leaves only the new parts in the clone. Parts are known by their content there: they have got
-/// other names, and which of two equal ones stays makes no difference.
-async fn take_out(server: &Server, clone: &TableName, new: &[ListedPart]) -> Result<(), Error> {
+/// Leaves only parts with new rows in the clone. Parts are known by their content there: they have
+/// got other names, and which of two equal ones stays makes no difference.
+async fn take_out(server: &Server, clone: &TableName, found: &Arrived<'_>) -> Result<(), Error> {
     let mut wanted: BTreeMap<(String, String, u64), usize> = BTreeMap::new();
-    for part in new {
+    for part in found.parts() {
         *wanted.entry((part.partition_id.clone(), part.hash.clone(), part.rows)).or_default() += 1;
     }
-    let partitions: BTreeSet<&str> = new.iter().map(|part| part.partition_id.as_str()).collect();
+    let partitions: BTreeSet<&str> = found.parts().map(|p| p.partition_id.as_str()).collect();
     let there = list_parts(server, clone).await?;
     let old: BTreeSet<&str> = there
         .iter()
@@ -256,27 +248,4 @@ async fn take_out(server: &Server, clone: &TableName, new: &[ListedPart]) -> Res
         }
     }
     Ok(())
-}
-
-/// Gives the clone its name, or takes the one that has it: the same rows, by the plan's identity.
-async fn name_it(server: &Server, unnamed: &str, name: &str) -> Result<TableName, Error> {
-    let database = server.staging().to_owned();
-    let call = server.call(sql::RENAME_TABLE).name("database", &database);
-    match call.name("from", unnamed).name("to", name).execute().await {
-        Err(failure) if failure.code() == Some(EXISTS) => snapshot::drop(server, unnamed).await?,
-        renamed => drop(renamed?),
-    }
-    Ok(TableName { database, table: name.to_owned() })
-}
-
-/// What a table consists of, if its snapshot was made of exactly these parts.
-pub(crate) async fn known_at(
-    server: &Server,
-    origin: &Feed,
-    snapshot: &TableName,
-) -> Result<Option<Known>, Error> {
-    let Some(uuid) = origin.uuid else { return Ok(None) };
-    let source = list_parts(server, &origin.origin).await?;
-    let clone = list_parts(server, snapshot).await?;
-    Ok((digest(&source) == digest(&clone)).then(|| known(uuid, &source)).flatten())
 }

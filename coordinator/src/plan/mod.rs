@@ -2,6 +2,7 @@
 
 mod aggregation;
 mod arrivals;
+mod clones;
 mod columns;
 mod cut;
 mod delta;
