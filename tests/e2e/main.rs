@@ -24,6 +24,7 @@ mod object_store;
 mod panics;
 mod refusals;
 mod secrets;
+mod swap_crashes;
 mod swaps;
 mod take_over;
 mod tls;
