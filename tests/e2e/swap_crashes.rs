@@ -1,6 +1,6 @@
 //! Workers die, hang and race around the task that publishes; what is visible is all or nothing.
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -113,32 +113,78 @@ fn a_statement_that_arrives_after_the_take_over_changes_nothing() {
     for (mode, words) in LATE {
         let what = format!("{mode}: a late {words}");
         let (scene, job) = job(mode);
-        let (arrive, may_arrive) = mpsc::channel::<()>();
-        let (hold, is_held) = mpsc::channel::<()>();
-        let state = std::sync::Mutex::new((may_arrive, false));
-        let proxy = Proxy::start(&scene.bed.clickhouse_url, move |request| {
-            let mut state = state.lock().expect("nobody panicked");
-            if request.contains(words) && !request.contains("SELECT") && !state.1 {
-                state.1 = true;
-                hold.send(()).ok();
-                state.0.recv().ok();
-            }
-            Verdict::Pass
-        });
-        let zombie = scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", "6s");
-        let zombie = zombie.env("CLICKHOUSE_URL", proxy.url()).spawn();
-        wait_for(&format!("{what} is on its way"), || is_held.try_recv().ok());
-        zombie.signal("STOP");
-        scene.sign_all_off();
+        let late = Late::of(&scene, &job, words);
         scene.settle_swap(&job, mode, &what);
         let before = everything(&scene, &job);
         // First the request alone reaches the server, then the zombie wakes up.
-        arrive.send(()).ok();
-        drop(arrive);
-        thread::sleep(Duration::from_millis(700));
+        late.arrives();
         assert_eq!(everything(&scene, &job), before, "{what}: it changed something");
-        wakes(zombie, &what);
+        wakes(late.zombie, &what);
         assert_eq!(everything(&scene, &job), before, "{what}: the zombie changed something");
+    }
+}
+
+/// A statement on its way, whose worker is asleep and counts as gone.
+struct Late {
+    zombie: Running,
+    arrive: mpsc::Sender<()>,
+    _proxy: Proxy,
+}
+
+impl Late {
+    /// Holds the first statement with these words.
+    fn of(scene: &Scene, job: &str, words: &'static str) -> Self {
+        let (arrive, may_arrive) = mpsc::channel::<()>();
+        let (hold, is_held) = mpsc::channel::<()>();
+        let held = Mutex::new(Some((hold, may_arrive)));
+        let proxy = Proxy::start(&scene.bed.clickhouse_url, move |request| {
+            if request.contains(words) && !request.contains("SELECT") {
+                let first = held.lock().expect("nobody panicked").take();
+                if let Some((hold, may_arrive)) = first {
+                    hold.send(()).ok();
+                    may_arrive.recv().ok();
+                }
+            }
+            Verdict::Pass
+        });
+        let zombie = scene.worker(job).args(["--slots", "1"]).env("LONGSHORE_LEASE", "6s");
+        let zombie = zombie.env("CLICKHOUSE_URL", proxy.url()).spawn();
+        wait_for(&format!("{words} is on its way"), || is_held.try_recv().ok());
+        zombie.signal("STOP");
+        scene.sign_all_off();
+        Self { zombie, arrive, _proxy: proxy }
+    }
+
+    /// The statement reaches the server; the worker sleeps on.
+    fn arrives(&self) {
+        self.arrive.send(()).ok();
+        thread::sleep(Duration::from_millis(700));
+    }
+}
+
+#[test]
+fn a_late_statement_does_not_touch_what_is_published_meanwhile() {
+    for (mode, words, point) in [
+        ("exchange", "EXCHANGE TABLES", faults::KEEP_BEFORE),
+        ("replace", "REPLACE PARTITION", faults::DONE_AFTER),
+    ] {
+        let what = format!("{mode}: a late {words} at {}", point.0);
+        let (scene, job) = job(mode);
+        let late = Late::of(&scene, &job, words);
+        // The next owner has published and is not at its end: what it works with is still there.
+        let next = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
+        let next = next.faults(format!("{}=1*sleep(4000)", point.0)).spawn();
+        wait_for(&what, || next.words().contains(point.0).then_some(()));
+        scene.admin.run(&format!(
+            "INSERT INTO {}.events (file, n, day, kind) VALUES ('probe', 7, '2024-01-07', 'view')",
+            scene.db
+        ));
+        late.arrives();
+        let seen = ["old", "probe", "events-000.parquet"].map(|file| scene.rows_of("events", file));
+        assert_eq!(seen, [0, 1, 200], "{what}: old, later and new rows");
+        next.wait().ok();
+        scene.settle_swap(&job, mode, &what);
+        assert_eq!(scene.rows_of("events", "probe"), 2, "{what}: the row and the checker's own");
     }
 }
 

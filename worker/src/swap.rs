@@ -248,9 +248,6 @@ async fn send_exchange(
         .execute()
         .await;
     let Err(failure) = answer else { return Ok(()) };
-    if planted(Bug::ExchangeAgain) {
-        return Ok(());
-    }
     if !failure.is_unknown() && policy(&failure) == Policy::StopJob {
         return Err(failure.into());
     }
