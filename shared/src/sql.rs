@@ -76,6 +76,8 @@ catalogue! {
     LIST_SOURCE_PARTS = "list_source_parts",
     LIST_STAGING = "list_staging",
     LIST_TASKS = "list_tasks",
+    LIST_VIEWS = "list_views",
+    LIST_VIEW_SOURCES = "list_view_sources",
     LIST_WORKERS = "list_workers",
     MERGE_POOL = "merge_pool",
     MERGE_TREE_DEFAULT = "merge_tree_default",

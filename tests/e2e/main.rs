@@ -23,6 +23,8 @@ mod network;
 mod object_store;
 mod panics;
 mod refusals;
+mod remote;
+mod replay;
 mod secrets;
 mod swap_crashes;
 mod swaps;

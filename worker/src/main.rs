@@ -12,6 +12,7 @@ mod publish;
 mod ready;
 mod recover;
 mod replace;
+mod replay;
 mod run;
 mod source;
 mod staging;

@@ -1,5 +1,6 @@
 //! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
 
+use longshore_shared::schema::rewrite_source;
 use longshore_shared::sql;
 use longshore_shared::store::TaskStore;
 use longshore_shared::task::{
@@ -12,7 +13,7 @@ use super::publish::{identity, publish_as};
 use super::remote::Source;
 use super::shadow::Marks;
 use super::snapshot;
-use crate::exit::Error;
+use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 use crate::text;
 
@@ -55,8 +56,17 @@ pub(crate) struct Origin {
     pub(crate) feed: Feed,
     /// Where it is.
     pub(crate) source: Source,
+    /// Rows that must stay together, if any.
+    pub(crate) align: Option<Align>,
+}
+
+/// Where a table may be cut so that rows that belong together stay in one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Align {
     /// Only so many leading key columns may be bounds.
-    pub(crate) align: Option<usize>,
+    pub(crate) columns: usize,
+    /// Partitions are borders too.
+    pub(crate) partitions_apart: bool,
 }
 
 /// A plan of tables that was written, or had been before.
@@ -65,6 +75,8 @@ pub(crate) struct TablesPlan {
     pub(crate) job: Job,
     /// It is new.
     pub(crate) created: bool,
+    /// Bytes of the tables, in the unit of the budget.
+    pub(crate) bytes: u64,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
@@ -80,11 +92,19 @@ pub(crate) async fn plan_tables(
     let mut cuts = plan.cut_all().await?;
     let mut id = plan.identity(&spec, &cuts);
     if let Some(job) = session.store.job(&id).await? {
-        return Ok(TablesPlan { job, created: false, notes: plan.notes(&cuts, false) });
+        return Ok(TablesPlan {
+            job,
+            created: false,
+            bytes: bytes(&cuts),
+            notes: plan.notes(&cuts, false),
+        });
     }
     let mut snapshots = vec![None; origins.len()];
     let is_snapshot = plan.needs_snapshot(&cuts);
-    while is_snapshot {
+    loop {
+        if !is_snapshot {
+            break;
+        }
         (snapshots, cuts) = plan.cut_snapshots(&id).await?;
         let now = plan.identity(&spec, &cuts);
         if now == id {
@@ -94,7 +114,12 @@ pub(crate) async fn plan_tables(
         plan.rename_snapshots(&id, &now).await?;
         id = now;
         if let Some(job) = session.store.job(&id).await? {
-            return Ok(TablesPlan { job, created: false, notes: plan.notes(&cuts, is_snapshot) });
+            return Ok(TablesPlan {
+                job,
+                created: false,
+                bytes: bytes(&cuts),
+                notes: plan.notes(&cuts, is_snapshot),
+            });
         }
     }
     let feeds: Vec<Feed> = origins
@@ -102,7 +127,7 @@ pub(crate) async fn plan_tables(
         .zip(&cuts)
         .zip(&snapshots)
         .map(|((origin, cut), snapshot)| with_key(&origin.feed, cut, snapshot.as_ref()))
-        .collect();
+        .collect::<Result<_, _>>()?;
     let source = plan.source(feeds, &cuts);
     let slices = cuts.iter().enumerate().flat_map(|(feed, cut)| {
         cut.slices.iter().map(move |slice| Chunk::Slice(Slice { feed, ..slice.clone() }))
@@ -111,18 +136,28 @@ pub(crate) async fn plan_tables(
     let notes = plan.notes(&cuts, is_snapshot);
     let (job, created) =
         publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
-    Ok(TablesPlan { job, created, notes })
+    Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
+}
+
+fn bytes(cuts: &[Cut]) -> u64 {
+    cuts.iter().map(|cut| cut.bytes).sum()
 }
 
 /// A snapshot and its UUID.
 type Cloned = (TableName, uuid::Uuid);
 
-fn with_key(feed: &Feed, cut: &Cut, snapshot: Option<&Cloned>) -> Feed {
+fn with_key(feed: &Feed, cut: &Cut, snapshot: Option<&Cloned>) -> Result<Feed, Error> {
     let mut feed = Feed { key: cut.key.clone(), ..feed.clone() };
     if let Some((table, uuid)) = snapshot {
+        if let Some(view) = &mut feed.view {
+            view.select = rewrite_source(&view.select, &feed.origin, table).map_err(|error| {
+                Report::new(Kind::Usage, format!("view {} cannot be replayed: {error}", view.name))
+                    .help("--no-snapshot reads the table itself")
+            })?;
+        }
         (feed.table, feed.uuid, feed.is_snapshot) = (table.clone(), Some(*uuid), true);
     }
-    feed
+    Ok(feed)
 }
 
 struct Plan<'a> {
@@ -167,7 +202,8 @@ impl Plan<'_> {
             },
             partitions_max: PARTITIONS_MAX,
             has_snapshot,
-            align: origin.align,
+            align: origin.align.map(|align| align.columns),
+            partitions_apart: origin.align.is_some_and(|align| align.partitions_apart),
             partitions: None,
         }
     }
@@ -184,7 +220,7 @@ impl Plan<'_> {
         for cut in cuts {
             hash.update(&cut.digest);
         }
-        let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = text::hex(&hash.finalize());
         TablesSource {
             feeds,
             budget: self.options.unit,
@@ -236,9 +272,28 @@ impl Plan<'_> {
         Ok(())
     }
 
+    fn of_cuts<'a>(
+        &'a self,
+        cuts: &'a [Cut],
+        wanted: impl Fn(&Origin) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a Cut> {
+        let both = self.origins.iter().zip(cuts);
+        both.filter(move |(origin, _)| wanted(origin)).map(|(_, cut)| cut)
+    }
+
     fn notes(&self, cuts: &[Cut], is_snapshot: bool) -> Vec<String> {
         let mut notes: Vec<String> = cuts.iter().flat_map(|cut| cut.notes.clone()).collect();
-        let over: usize = cuts.iter().map(|cut| cut.over_budget).sum();
+        let aligned: usize =
+            self.of_cuts(cuts, |origin| origin.align.is_some()).map(|cut| cut.over_budget).sum();
+        if aligned > 0 {
+            notes.push(format!(
+                "{} may be larger than {}: groups of the view are kept in one piece",
+                text::plural(aligned as u64, "chunk"),
+                text::bytes(self.options.chunk_bytes)
+            ));
+        }
+        let over: usize =
+            self.of_cuts(cuts, |origin| origin.align.is_none()).map(|cut| cut.over_budget).sum();
         let tables: Vec<String> =
             self.origins.iter().map(|origin| origin.feed.origin.to_string()).collect();
         let tables = tables.join(", ");
@@ -249,6 +304,13 @@ impl Plan<'_> {
                 text::plural(over as u64, "chunk"),
                 text::bytes(self.options.chunk_bytes)
             ));
+        }
+        if over == 0 && !cuts.iter().all(|cut| cut.is_bounded) {
+            notes.push(
+                "the sizes of chunks are estimates: the granules of many parts overlap; a larger \
+                 --chunk-bytes or --snapshot makes them exact"
+                    .to_owned(),
+            );
         }
         notes.push(if is_snapshot {
             format!("rows that {tables} gets from now on are not in this plan: --delta plans them")

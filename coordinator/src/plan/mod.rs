@@ -1,5 +1,6 @@
 //! From a source to chunks: list once, decide the columns, pack, rehearse, write.
 
+mod aggregation;
 mod columns;
 mod cut;
 mod errors;
@@ -9,6 +10,7 @@ mod pack;
 mod publish;
 mod rehearse;
 mod remote;
+mod replay;
 mod shadow;
 mod snapshot;
 mod target;
@@ -20,5 +22,6 @@ pub(crate) use pack::{PackLimits, pack};
 pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
 pub(crate) use remote::RemoteArgs;
-pub(crate) use shadow::{Marks, PublishArgs};
+pub(crate) use replay::{Replay, notes, rows_of};
+pub(crate) use shadow::{Marks, PublishArgs, rehearse as rehearse_shadows};
 pub(crate) use target::{guarantee, target};

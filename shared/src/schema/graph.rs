@@ -330,7 +330,7 @@ pub(super) async fn get_many(
 }
 
 #[allow(clippy::result_large_err)]
-fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
+pub(super) fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
     let merge_tree = table.engine.ends_with("MergeTree");
     if !merge_tree && table.engine != "Null" {
         return Err(GraphError::Engine { table: table.name, engine: table.engine });
@@ -346,7 +346,7 @@ fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
 }
 
 #[allow(clippy::result_large_err)]
-fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
+pub(super) fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
     for view in &graph.views {
         for table in &graph.tables {
             if table.name != view.source && mentions(&view.select, &table.name) {

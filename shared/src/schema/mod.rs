@@ -5,6 +5,7 @@
 //! publish: a table that changed in between stops the job instead of losing rows silently.
 
 mod alone;
+mod chosen;
 mod clone;
 mod drift;
 mod graph;
@@ -15,9 +16,10 @@ mod sorting;
 mod tokens;
 
 pub use alone::discover_alone;
+pub use chosen::{ChoiceError, Chosen, choose_views, view_query};
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
 pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
 pub use now::{Placed, dependents, identities, placed, table_now};
-pub use rewrite::{RewriteError, qualified_names, rewrite_source};
+pub use rewrite::{RewriteError, firing_select, qualified_names, rewrite_source};
 pub use sorting::key_expressions;

@@ -24,9 +24,11 @@ pub use publish::{
 };
 pub use receipt::Receipt;
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
-pub use spec::{FilesSource, JobSpec, Limits, Mode, Source, SourceFunction};
+pub use spec::{FilesSource, JobSpec, Limits, Load, Mode, Source, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
-pub use tables::{BudgetUnit, Feed, FeedView, Remote, RemoteFunction, TablesSource, Window};
+pub use tables::{
+    BudgetUnit, Feed, FeedView, Known, Remote, RemoteFunction, Span, TablesSource, Window,
+};
 
 /// Version of the records in the control tables. A newer one is refused, never guessed at.
 pub const FORMAT: u8 = 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tables::TablesSource;
-use super::{Publish, TableName};
+use super::{Chunk, Publish, TableName};
 use crate::schema::Graph;
 use crate::sql::quote_list;
 
@@ -136,6 +136,17 @@ impl Mode {
     }
 }
 
+/// Where the rows of a chunk go, and what of the source they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load<'a> {
+    /// The table of the graph.
+    pub target: &'a TableName,
+    /// Column list of the INSERT.
+    pub columns: &'a [String],
+    /// Expressions of the SELECT, one text; none: the columns.
+    pub select: Option<&'a str>,
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -166,6 +177,20 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
+    /// The load of a chunk. Of a replay each feed fills the target of its view.
+    pub fn load(&self, chunk: &Chunk) -> Load<'_> {
+        let feed = chunk
+            .as_slice()
+            .and_then(|slice| self.source.as_tables()?.feeds.get(slice.feed))
+            .and_then(|feed| feed.view.as_ref());
+        match feed {
+            Some(view) => Load { target: &view.target, columns: &view.columns, select: None },
+            None => {
+                Load { target: &self.target, columns: &self.columns, select: Some(&self.select) }
+            }
+        }
+    }
+
     /// Is each row of the source one row of the target? An expression of the user may multiply or
     /// fold rows, a condition leaves some out, and so does the query of a view.
     pub fn is_one_for_one(&self) -> bool {

@@ -66,9 +66,9 @@ enum BudgetFlag {
 
 impl CutArgs {
     /// How to cut.
-    pub(crate) fn options(&self, load: &LoadArgs) -> FeedOptions {
+    pub(crate) fn options(&self, chunk_bytes: u64, again: &str) -> FeedOptions {
         FeedOptions {
-            chunk_bytes: load.chunk_bytes(CHUNK_BYTES),
+            chunk_bytes,
             unit: match self.budget {
                 BudgetFlag::Uncompressed => BudgetUnit::Uncompressed,
                 BudgetFlag::Compressed => BudgetUnit::Compressed,
@@ -78,7 +78,7 @@ impl CutArgs {
                 (_, true) => Snapshot::Never,
                 _ => Snapshot::WhenNeeded,
             },
-            again: load.again.clone(),
+            again: again.to_owned(),
             marks: Marks::default(),
         }
     }
@@ -97,15 +97,15 @@ impl CopyArgs {
 
 pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     refuse(&args)?;
-    let settings = args.load.settings()?;
+    let settings = args.load.job.settings()?;
     let session = Session::open(config).await?;
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
     let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
     let mode = args.load.mode.into();
     let in_place = args.is_in_place();
-    let publishing = args.load.publish.chosen(in_place);
-    let ignored = &args.load.ignore_view;
+    let publishing = args.load.job.publish.chosen(in_place);
+    let ignored = &args.load.job.ignore_view;
     let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
     // Before the table is read: what arrives from here on is not in this plan.
     let marks = Marks::of(server, &graph, publishing).await?;
@@ -114,12 +114,12 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let schema = decide_table(server, &target_columns, &choice, &table_clause(&feed)).await?;
     notes.extend(schema.notes);
     let from = args.from.to_string();
-    let mut options = args.cut.options(&args.load);
+    let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
     options.marks = marks;
     if in_place {
         options.snapshot = Snapshot::Always;
     }
-    let limits = args.load.limits();
+    let limits = args.load.job.limits();
     let environment = &session.environment;
     let spec = |source| JobSpec {
         source: Source::Tables(source),
@@ -139,14 +139,14 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     notes.extend(plan.notes);
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
     let rows = rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row"));
-    let bytes = text::bytes(plan.job.bytes);
+    let bytes = text::bytes(plan.bytes);
     let words = format!("{rows} of {from} ({bytes} {})", options.unit.as_str());
     output.show(&Document::of(&plan.job, plan.created, words, notes), Document::words)?;
     Ok(Exit::Done)
 }
 
 fn refuse(args: &CopyArgs) -> Result<(), Error> {
-    if args.is_in_place() && args.load.publish.is_append() {
+    if args.is_in_place() && args.load.job.publish.is_append() {
         let message =
             format!("{} cannot be copied into itself: its rows would be there twice", args.from);
         return Err(Report::new(Kind::Usage, message)

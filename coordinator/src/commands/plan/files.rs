@@ -66,7 +66,7 @@ pub(crate) struct FilesArgs {
 }
 
 pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = args.load.settings()?;
+    let settings = args.load.job.settings()?;
     let addresses = addresses(&args)?;
     let keys = SourceKeys::load(args.source_keys_file.as_deref(), |name| std::env::var(name).ok())
         .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
@@ -74,8 +74,8 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
     let mode = args.load.mode.into();
-    let publishing = args.load.publish.chosen(false);
-    let ignored = &args.load.ignore_view;
+    let publishing = args.load.job.publish.chosen(false);
+    let ignored = &args.load.job.ignore_view;
     let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
     let marks = Marks::of(server, &graph, publishing).await?;
 
@@ -121,7 +121,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         settings,
         graph,
         environment: session.environment.clone(),
-        limits: args.load.limits(),
+        limits: args.load.job.limits(),
         publish: publishing,
     };
     notes.extend(schema.notes);
@@ -132,7 +132,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         .iter()
         .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
     let chunks = pack(&listing.files, limits, seed);
-    let (job, created) = publish(&session, spec, &chunks, marks, &args.load.again).await?;
+    let (job, created) = publish(&session, spec, &chunks, marks, &args.load.job.again).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)

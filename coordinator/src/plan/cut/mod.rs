@@ -13,6 +13,8 @@ mod key;
 mod layout;
 mod line;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
@@ -55,8 +57,16 @@ pub(crate) struct CutOptions {
     /// Only so many leading key columns may be bounds, so that rows that are equal in them stay
     /// together; partitions are no borders then, and rows are not cut.
     pub(crate) align: Option<usize>,
+    /// When aligned, partitions are borders all the same: rows that must stay together share one.
+    pub(crate) partitions_apart: bool,
     /// Only these `_partition_id`s.
     pub(crate) partitions: Option<Vec<String>>,
+}
+
+impl CutOptions {
+    fn is_across_partitions(&self) -> bool {
+        self.align.is_some() && !self.partitions_apart
+    }
 }
 
 /// A table in slices.
@@ -148,7 +158,7 @@ async fn try_cut(
     for part in &mut parts {
         part.has_deletes |= has_deletes;
     }
-    let Some(layout) = Layout::new(parts, &raw, key.len(), options.align.is_some()) else {
+    let Some(layout) = Layout::new(parts, &raw, key.len(), options.is_across_partitions()) else {
         return Ok(None);
     };
     let planned = Planned::new(&layout, options);
