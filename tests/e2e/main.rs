@@ -26,6 +26,7 @@ mod refusals;
 mod remote;
 mod replay;
 mod secrets;
+mod swap_crashes;
 mod swaps;
 mod take_over;
 mod tls;
