@@ -71,6 +71,7 @@ class Chkit:
         return [str(self.program), "plugin", "backfill", *map(str, arguments), "--json"]
 
     def call(self, *arguments):
+        # subprocess.run ends it when this program ends.
         done = subprocess.run(
             self.command(*arguments), cwd=self.home, env=dict(os.environ), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS_MAX,

@@ -26,7 +26,7 @@ class Product:
 
     def progress(self, plan):
         """Tasks done."""
-        return longshore("status", plan["plan_id"])["done"]
+        return longshore("status", plan["plan_id"])["tasks"]["done"]
 
     def start(self, verb, plan, options):
         """`run` also resumes: there is no other command for it."""
