@@ -38,6 +38,9 @@ pub(crate) fn check(admin: &Admin, table: &TableName, cut: &Cut, options: &CutOp
         return Worth { rows, bytes: vec![], granules: vec![], granules_all: 0 };
     }
     exactly_one(admin, &name, &conditions);
+    if let Some(columns) = options.align {
+        undivided(admin, &name, cut, columns, &conditions);
+    }
     let found = by_part(admin, &name, &conditions);
     let sizes = sizes(admin, table, options.unit);
     let mut bytes = Vec::new();
@@ -75,6 +78,18 @@ fn exactly_one(admin: &Admin, name: &str, conditions: &[String]) {
         flags.join(", ")
     ));
     assert!(wrong.is_empty(), "rows by how many slices they are in: {wrong:?} of {conditions:#?}");
+}
+
+/// Rows that are equal in the leading columns are in one slice, in whatever partition.
+fn undivided(admin: &Admin, name: &str, cut: &Cut, columns: usize, conditions: &[String]) {
+    let flags: Vec<String> = conditions.iter().map(|text| format!("ifNull({text}, 0)")).collect();
+    let key: Vec<&str> = cut.key.iter().take(columns).map(|key| key.expression.as_str()).collect();
+    let divided = admin.number(&format!(
+        "SELECT count() FROM (SELECT {0} FROM {name} GROUP BY {0} HAVING uniqExact(indexOf([{1}], 1)) > 1)",
+        if key.is_empty() { "1".to_owned() } else { key.join(", ") },
+        flags.join(", ")
+    ));
+    assert_eq!(divided, 0, "keys in several slices of {conditions:#?}");
 }
 
 /// Rows of each slice by part, read through the index.
@@ -118,9 +133,11 @@ fn sizes(admin: &Admin, table: &TableName, unit: Unit) -> BTreeMap<String, f64> 
 fn granules(admin: &Admin, name: &str, slices: &[Slice], conditions: &[String]) -> (Vec<u64>, u64) {
     let mut all = 0;
     let read = conditions.iter().zip(slices).map(|(text, _)| {
-        let plan = admin.run(&format!(
+        let plan = admin.bytes(&format!(
             "EXPLAIN indexes = 1, json = 1 SELECT * FROM {name} WHERE {text} FORMAT TSVRaw"
         ));
+        // It shows the bounds, which may be any bytes.
+        let plan = String::from_utf8_lossy(&plan);
         let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
         let mut steps = Vec::new();
         collect(&plan, &mut steps);

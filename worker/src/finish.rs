@@ -7,8 +7,8 @@ use longshore_shared::store::{StoreError, Swap, TaskStore};
 use longshore_shared::task::{Cursor, Job, JobEvent, Stamp, StateName, TaskId};
 
 use crate::context::Worker;
-use crate::staging;
 use crate::trouble::Trouble;
+use crate::{staging, swap};
 
 /// Closes a job whose segments are all finished.
 ///
@@ -17,13 +17,32 @@ use crate::trouble::Trouble;
 pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(), Trouble> {
     worker.edge(faults::FINISH_BEFORE).await?;
     sweep(worker, job).await?;
-    let unfinished = cursor.tally.unfinished();
-    let reason = if unfinished == 0 {
-        String::new()
-    } else {
-        format!("tasks failed: {}, quarantined: {}", cursor.tally.failed, cursor.tally.quarantined)
-    };
-    change(worker, job, JobEvent::Finished { unfinished }, reason).await
+    swap::drop_shadows(worker, job).await?;
+    let tally = &cursor.tally;
+    let unfinished = tally.unfinished();
+    if unfinished > 0 {
+        let reason = format!("tasks failed: {}, quarantined: {}", tally.failed, tally.quarantined);
+        return change(worker, job, JobEvent::Finished { unfinished }, reason).await;
+    }
+    // The chunks do not overlap and leave nothing out, or this sum is another.
+    if let Some(expected) = job.spec.rows_expected().filter(|rows| *rows != tally.rows) {
+        let reason = format!(
+            "the source held {expected} rows when it was planned, and its chunks held {} together",
+            tally.rows
+        );
+        return change(worker, job, JobEvent::Finished { unfinished: 1 }, reason).await;
+    }
+    drop_snapshots(worker, job).await?;
+    change(worker, job, JobEvent::Finished { unfinished: 0 }, String::new()).await
+}
+
+/// Every row is where it belongs: nobody reads the snapshots again. Those of a job that failed stay.
+async fn drop_snapshots(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+    for snapshot in staging::list(worker, &job.id.snapshot_prefix()).await? {
+        worker.lease.check()?;
+        staging::drop_one(worker, &snapshot).await?;
+    }
+    Ok(())
 }
 
 /// Stops new claims of a job, because every task would meet the same trouble.

@@ -5,7 +5,6 @@ use longshore_shared::clickhouse::read;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::identities;
 use longshore_shared::source::{ForeignChunk, Reading, pin_query};
-use longshore_shared::sql::quote_list;
 use longshore_shared::task::{Chunk, Feed, FilesSource, Slice, Source, SourceFile};
 use serde::Deserialize;
 
@@ -118,8 +117,7 @@ fn compare(planned: &[SourceFile], found: &[Listed]) -> Result<(), Trouble> {
 pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Trouble> {
     let spec = &claim.job.spec;
     let chunk = Chunk::decode(&claim.task.chunk)?;
-    // An expression of the user may multiply or fold rows; a filter leaves some out.
-    let is_plain = spec.filter.is_empty() && spec.select == quote_list(&spec.columns);
+    let is_plain = spec.is_one_for_one();
     match (&spec.source, &chunk) {
         (Source::Files(source), Chunk::Files { files }) => {
             if !is_plain || !COUNTING_FORMATS.contains(&source.format.as_str()) {
@@ -132,7 +130,7 @@ pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Troubl
             let feed = source.feeds.get(slice.feed).ok_or(ForeignChunk)?;
             let rows = rows_of(worker, &Reading::rows_of(feed, slice)).await?;
             judge(feed, slice, rows)?;
-            Ok(match (is_plain && feed.view.is_none(), feed.is_snapshot) {
+            Ok(match (is_plain, feed.is_snapshot) {
                 (true, true) => Held::Exactly(rows),
                 (true, false) => Held::AtLeast(slice.rows.min),
                 (false, _) => Held::Read(rows),

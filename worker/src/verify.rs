@@ -4,12 +4,13 @@
 use longshore_shared::clickhouse::Summary;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, check_drift};
-use longshore_shared::task::{Line, Manifest, Part, StagedTable, TableName};
+use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::proof;
+use crate::replay;
 use crate::source::{self, Held};
 use crate::staging::{self, StagingSet};
 use crate::trouble::Trouble;
@@ -18,6 +19,10 @@ use crate::trouble::Trouble;
 pub(crate) async fn schema(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
     if planted(Bug::SkipDrift) {
         return Ok(());
+    }
+    let chunk = Chunk::decode(&claim.task.chunk)?;
+    if let Some((feed, _)) = replay::of(&claim.job.spec, &chunk) {
+        replay::unchanged(worker, feed).await?;
     }
     match check_drift(&worker.server, &claim.job.spec.graph).await? {
         None => Ok(()),
@@ -48,13 +53,15 @@ pub(crate) async fn manifest(
         tables.push(StagedTable {
             suffix: StagingNames::suffix(graph, position),
             uuid,
-            target: target.name.clone(),
-            target_uuid: Uuid::parse_str(&target.uuid).unwrap_or_default(),
+            target: target.destination().clone(),
+            target_uuid: target.destination_uuid(),
             lines: lines(worker, &twin).await?,
         });
     }
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
-    let base_rows = tables.first().filter(|_| graph.base().keeps_rows()).map(StagedTable::rows);
+    let chunk = Chunk::decode(&claim.task.chunk)?;
+    let loaded_into = claim.job.spec.load(&chunk).target;
+    let base_rows = tables.iter().find(|table| table.target == *loaded_into).map(StagedTable::rows);
     let all_kept = graph.tables.iter().all(longshore_shared::schema::GraphTable::keeps_rows);
     let counted = !planted(Bug::TrustLoad);
     if counted && all_kept && staged != loaded.written_rows {
@@ -81,7 +88,7 @@ pub(crate) async fn manifest(
         _ => loaded.read_rows,
     };
     let rows = base_rows.unwrap_or(rows_read);
-    Ok(Manifest { taken_ms: clock.now_ms, rows, rows_read, tables })
+    Ok(Manifest { taken_ms: clock.now_ms, rows, rows_read, tables, handovers: Vec::new() })
 }
 
 async fn lines(worker: &Worker, twin: &TableName) -> Result<Vec<Line>, Trouble> {

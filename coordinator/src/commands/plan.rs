@@ -3,6 +3,7 @@
 mod common;
 mod copy;
 mod files;
+mod replay;
 mod show;
 
 use clap::Subcommand;
@@ -17,6 +18,7 @@ pub(crate) enum PlanCommand {
     // Boxed: many flags.
     Files(Box<files::FilesArgs>),
     Copy(Box<copy::CopyArgs>),
+    Replay(Box<replay::ReplayArgs>),
     Show(show::ShowArgs),
 }
 
@@ -28,6 +30,7 @@ pub(crate) async fn run(
     match command {
         PlanCommand::Files(args) => files::run(*args, config, output).await,
         PlanCommand::Copy(args) => copy::run(*args, config, output).await,
+        PlanCommand::Replay(args) => replay::run(*args, config, output).await,
         PlanCommand::Show(args) => show::run(args, config, output).await,
     }
 }

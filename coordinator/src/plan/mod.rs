@@ -1,18 +1,27 @@
 //! From a source to chunks: list once, decide the columns, pack, rehearse, write.
 
+mod aggregation;
 mod columns;
-// The commands that cut tables come next.
-#[allow(dead_code)]
 mod cut;
+mod errors;
+mod feeds;
 mod objects;
 mod pack;
 mod publish;
 mod rehearse;
+mod remote;
+mod replay;
+mod shadow;
+mod snapshot;
 mod target;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
+pub(crate) use feeds::{FeedOptions, Origin, Snapshot, plan_tables};
 pub(crate) use objects::{ListingRequest, list};
 pub(crate) use pack::{PackLimits, pack};
 pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
+pub(crate) use remote::RemoteArgs;
+pub(crate) use replay::{Replay, notes, rows_of};
+pub(crate) use shadow::{Marks, PublishArgs, rehearse as rehearse_shadows};
 pub(crate) use target::{guarantee, target};

@@ -70,6 +70,29 @@ pub(super) fn mentions(select: &str, table: &TableName) -> bool {
     (0..solid.len()).any(|window| reference_at(&all, &solid, window, table).is_some())
 }
 
+/// The part of a view's SELECT that fires: of a UNION ALL at its top, only the first SELECT.
+pub fn firing_select(select: &str) -> String {
+    let all = tokens(select);
+    let mut depth = 0;
+    let solid: Vec<usize> =
+        (0..all.len()).filter(|at| all[*at].kind != super::tokens::Kind::Gap).collect();
+    for (place, at) in solid.iter().enumerate() {
+        match &all[*at].kind {
+            Kind::Symbol('(') => depth += 1,
+            Kind::Symbol(')') => depth -= 1,
+            _ if depth == 0
+                && all[*at].is_keyword("UNION")
+                && solid.get(place + 1).is_some_and(|next| all[*next].is_keyword("ALL")) =>
+            {
+                let first = all[..*at].iter().map(|token| token.text).collect::<String>();
+                return first.trim_end().to_owned();
+            }
+            _ => {}
+        }
+    }
+    select.to_owned()
+}
+
 /// Every `db.name` of this SELECT that can be a table: the server knows which of them are.
 pub fn qualified_names(select: &str) -> BTreeSet<TableName> {
     let all = tokens(select);
@@ -154,6 +177,20 @@ mod tests {
                      WHERE id IN (SELECT id FROM shop.orders) AND k IN shop.orders").unwrap(),
             @"SELECT a.id FROM `stage`.`s0` AS a INNER JOIN `stage`.`s0` AS b ON a.id = b.up WHERE id IN (SELECT id FROM `stage`.`s0` AS `orders`) AND k IN `stage`.`s0`"
         );
+    }
+
+    #[test]
+    fn of_a_union_at_the_top_the_first_select_fires() {
+        let first = |select: &str| firing_select(select);
+        assert_eq!(first("SELECT 1\nUNION ALL\nSELECT 2"), "SELECT 1");
+        assert_eq!(first("(SELECT 1) UNION ALL (SELECT 2)"), "(SELECT 1)");
+        for whole in [
+            "SELECT * FROM (SELECT 1 UNION ALL SELECT 2)",
+            "SELECT `UNION` ALL",
+            "SELECT 'a UNION ALL b'",
+        ] {
+            assert_eq!(first(whole), whole);
+        }
     }
 
     #[test]

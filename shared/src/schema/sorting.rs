@@ -20,7 +20,8 @@ pub fn key_expressions(primary_key: &str, engine_full: &str) -> Vec<(String, boo
         .collect()
 }
 
-/// What stands behind `ORDER BY`, without parentheses around all of it.
+/// What stands behind `ORDER BY`, without parentheses or `tuple(…)` around all of it: the server writes
+/// either.
 fn order_by<'a, 'b>(engine: &'a [Token<'b>]) -> &'a [Token<'b>] {
     let words: Vec<usize> = (0..engine.len()).filter(|at| engine[*at].kind != Kind::Gap).collect();
     let is_start =
@@ -43,6 +44,8 @@ fn unwrapped<'a, 'b>(tokens: &'a [Token<'b>]) -> &'a [Token<'b>] {
     let last = tokens.iter().rposition(|token| token.kind != Kind::Gap);
     let (Some(first), Some(last)) = (first, last) else { return &[] };
     let inner = &tokens[first..=last];
+    let is_tuple = inner.len() > 1 && inner[0].is_keyword("tuple") && inner[1].is_symbol('(');
+    let inner = if is_tuple { &inner[1..] } else { inner };
     if !inner[0].is_symbol('(') {
         return inner;
     }
@@ -109,6 +112,8 @@ mod tests {
         assert_eq!(read("`desc`, f(b, c)", engine), plain(&["`desc`", "f(b, c)"]));
         let engine = "MergeTree ORDER BY (a) + (b) DESC";
         assert_eq!(read("(a) + (b)", engine), [("(a) + (b)".to_owned(), true)]);
+        let engine = "MergeTree ORDER BY tuple(a, b DESC) SETTINGS index_granularity = 8192";
+        assert_eq!(read("a, b", engine), [("a".to_owned(), false), ("b".to_owned(), true)]);
         let engine = "MergeTree ORDER BY (desc)";
         assert_eq!(read("desc", engine), plain(&["desc"]));
     }

@@ -6,6 +6,7 @@
 
 mod keys;
 mod location;
+mod probe;
 mod reading;
 mod settings;
 mod slice;
@@ -14,6 +15,7 @@ use secrecy::ExposeSecret;
 
 pub use keys::{KeysError, SourceKeys};
 pub use location::{Location, LocationError};
+pub use probe::{ProbeError, check_filter, rows_to_read};
 pub use reading::{ForeignChunk, Reading, table_clause, window_where};
 pub use settings::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
 pub use slice::slice_where;

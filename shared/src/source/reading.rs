@@ -144,6 +144,7 @@ mod tests {
             remote: None,
             key: Vec::new(),
             view: None,
+            known: None,
             window: None,
         }
     }
@@ -175,7 +176,14 @@ mod tests {
 
     #[test]
     fn a_view_reads_the_piece_wherever_it_names_the_table() {
-        let view = FeedView { name: "db.v".parse().unwrap(), select: "SELECT 1".into() };
+        let view = FeedView {
+            name: "db.v".parse().unwrap(),
+            defined: "SELECT 1".into(),
+            select: "SELECT 1".into(),
+            columns: vec!["x".into()],
+            target: "db.t".parse().unwrap(),
+            passes: None,
+        };
         let feed = Feed { view: Some(view), ..feed() };
         let reading = Reading::slice(&feed, &slice(), "");
         assert_eq!(reading.select("x"), "SELECT x FROM (SELECT 1)");

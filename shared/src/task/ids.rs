@@ -29,6 +29,23 @@ impl IdError {
 pub struct JobId(String);
 
 impl JobId {
+    /// Name of the snapshot that this job reads for one of its feeds, in the staging database.
+    pub fn snapshot(&self, feed: usize) -> String {
+        format!("{}{feed}", self.snapshot_prefix())
+    }
+
+    /// What the names of all snapshots of this job begin with.
+    pub fn snapshot_prefix(&self) -> String {
+        format!("{self}_snapshot_")
+    }
+
+    /// The job whose snapshot has this name.
+    pub fn of_snapshot(name: &str) -> Option<Self> {
+        let (job, feed) = name.split_once("_snapshot_")?;
+        let is_feed = !feed.is_empty() && feed.bytes().all(|symbol| symbol.is_ascii_digit());
+        is_feed.then(|| job.parse().ok()).flatten()
+    }
+
     /// The first 16 hex digits of a hash.
     pub fn from_digest(digest: &[u8]) -> Self {
         let mut text = String::with_capacity(JOB_ID_CHARS);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::TableName;
 use super::tables::TablesSource;
+use super::{Chunk, Publish, TableName};
 use crate::schema::Graph;
+use crate::sql::quote_list;
 
 /// The table function that reads the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +136,17 @@ impl Mode {
     }
 }
 
+/// Where the rows of a chunk go, and what of the source they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load<'a> {
+    /// The table of the graph.
+    pub target: &'a TableName,
+    /// Column list of the INSERT.
+    pub columns: &'a [String],
+    /// Expressions of the SELECT, one text; none: the columns.
+    pub select: Option<&'a str>,
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -159,4 +171,40 @@ pub struct JobSpec {
     pub environment: String,
     /// Bounds.
     pub limits: Limits,
+    /// How the rows become visible.
+    #[serde(default, skip_serializing_if = "Publish::is_append")]
+    pub publish: Publish,
+}
+
+impl JobSpec {
+    /// The load of a chunk. Of a replay each feed fills the target of its view.
+    pub fn load(&self, chunk: &Chunk) -> Load<'_> {
+        let feed = chunk
+            .as_slice()
+            .and_then(|slice| self.source.as_tables()?.feeds.get(slice.feed))
+            .and_then(|feed| feed.view.as_ref());
+        match feed {
+            Some(view) => Load { target: &view.target, columns: &view.columns, select: None },
+            None => {
+                Load { target: &self.target, columns: &self.columns, select: Some(&self.select) }
+            }
+        }
+    }
+
+    /// Is each row of the source one row of the target? An expression of the user may multiply or
+    /// fold rows, a condition leaves some out, and so does the query of a view.
+    pub fn is_one_for_one(&self) -> bool {
+        let has_view = self
+            .source
+            .as_tables()
+            .is_some_and(|tables| tables.feeds.iter().any(|feed| feed.view.is_some()));
+        self.filter.is_empty() && self.select == quote_list(&self.columns) && !has_view
+    }
+
+    /// Rows that all tasks together must have loaded, when that is known for certain.
+    pub fn rows_expected(&self) -> Option<u64> {
+        let tables = self.source.as_tables()?;
+        let is_fixed = tables.feeds.iter().all(|feed| feed.is_snapshot && feed.window.is_none());
+        tables.rows.filter(|_| is_fixed && self.is_one_for_one())
+    }
 }

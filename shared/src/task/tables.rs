@@ -1,5 +1,7 @@
 //! Tables as the source of a job: what is read, and what its chunks are cut by.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -62,8 +64,17 @@ pub struct Remote {
 pub struct FeedView {
     /// The view.
     pub name: TableName,
-    /// Its SELECT, reading [`Feed::table`] where the view reads its source.
+    /// Its SELECT as the server had it when the plan was made: another one is another plan.
+    pub defined: String,
+    /// What is run: the part of it that fires, reading [`Feed::table`] where the view reads its source.
     pub select: String,
+    /// Names of its columns, which are those of the INSERT.
+    pub columns: Vec<String>,
+    /// The table it writes to, one of the graph.
+    pub target: TableName,
+    /// How often it reads its source, when it reads nothing else: that bounds what a load reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<u64>,
 }
 
 /// A time window of the source, half open.
@@ -75,6 +86,29 @@ pub struct Window {
     pub from: Option<String>,
     /// First moment after it, a literal of the column's type; none when open.
     pub to: Option<String>,
+}
+
+/// Blocks of a partition that follow each other without a gap, and the rows they held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Lowest block number.
+    #[serde(rename = "a")]
+    pub first: i64,
+    /// Highest block number.
+    #[serde(rename = "z")]
+    pub last: i64,
+    /// Rows in all of them.
+    #[serde(rename = "r")]
+    pub rows: u64,
+}
+
+/// What a table consisted of when a snapshot was made: everything else arrived later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The table.
+    pub uuid: Uuid,
+    /// By partition, in order of their blocks.
+    pub partitions: BTreeMap<String, Vec<Span>>,
 }
 
 /// One table that is read, cut into slices.
@@ -98,6 +132,9 @@ pub struct Feed {
     /// For a replay: what is read instead of the table's own rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<FeedView>,
+    /// What the table consisted of at the moment of the snapshot, for a later `--delta`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
     /// Only this time window of the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,

@@ -8,10 +8,10 @@ use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
 use serde::Serialize;
 
 use crate::exit::{Error, Kind, Report};
-use crate::plan::ColumnChoice;
+use crate::plan::{ColumnChoice, PublishArgs};
 use crate::text;
 
-/// Flags of every plan.
+/// Flags of every plan whose rows the user can choose and form.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
     /// Expressions to load, named like target columns [default: the columns by name]
@@ -23,15 +23,24 @@ pub(crate) struct LoadArgs {
     /// Load only these columns of the source
     #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with = "select")]
     pub(crate) columns: Vec<String>,
-    /// ClickHouse setting of every load, as NAME=VALUE; may be repeated
-    #[arg(long = "settings", value_name = "NAME=VALUE", value_delimiter = ',')]
-    pub(crate) settings: Vec<String>,
     /// Bytes in one chunk, as 500M or 2G [default: 1G of files, 2G of a table, 128M in direct mode]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) chunk_bytes: Option<u64>,
     /// How rows get into the target
     #[arg(long, value_enum, value_name = "MODE", default_value = "staged")]
     pub(crate) mode: ModeFlag,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+}
+
+/// Flags of every plan that do not say what is read.
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// ClickHouse setting of every load, as NAME=VALUE; may be repeated
+    #[arg(long = "settings", value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub(crate) settings: Vec<String>,
+    #[command(flatten)]
+    pub(crate) publish: PublishArgs,
     /// Attempts before a task fails
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) attempts_max: u32,
@@ -46,15 +55,7 @@ pub(crate) struct LoadArgs {
 /// In a direct load a chunk is one block in the server's memory.
 const DIRECT_CHUNK_BYTES: u64 = 128 << 20;
 
-impl LoadArgs {
-    /// The budget of a chunk: what the user says, or what suits the mode.
-    pub(crate) fn chunk_bytes(&self, staged: u64) -> u64 {
-        self.chunk_bytes.unwrap_or(match self.mode {
-            ModeFlag::Staged => staged,
-            ModeFlag::Direct => DIRECT_CHUNK_BYTES,
-        })
-    }
-
+impl JobArgs {
     /// Bounds of the job.
     pub(crate) fn limits(&self) -> Limits {
         Limits { attempts_max: self.attempts_max, ..Limits::default() }
@@ -63,6 +64,16 @@ impl LoadArgs {
     /// Extra settings of the loads.
     pub(crate) fn settings(&self) -> Result<BTreeMap<String, String>, Error> {
         parse_settings(&self.settings)
+    }
+}
+
+impl LoadArgs {
+    /// The budget of a chunk: what the user says, or what suits the mode.
+    pub(crate) fn chunk_bytes(&self, staged: u64) -> u64 {
+        self.chunk_bytes.unwrap_or(match self.mode {
+            ModeFlag::Staged => staged,
+            ModeFlag::Direct => DIRECT_CHUNK_BYTES,
+        })
     }
 
     /// What the user says of the columns.

@@ -1,18 +1,18 @@
 //! `longshore plan copy`: a table into another, cut into chunks by its index.
 
 use clap::Args;
-use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::config::Config;
-use longshore_shared::schema::{columns, identities};
+use longshore_shared::schema::columns;
 use longshore_shared::source::table_clause;
-use longshore_shared::task::{
-    BudgetUnit, Chunk, Feed, JobSpec, Piece, RowBounds, Slice, Source, TableName, TablesSource,
-};
+use longshore_shared::task::{BudgetUnit, JobSpec, Source, TableName};
 
 use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
-use crate::plan::{check_syntax, decide_table, publish, target};
+use crate::plan::{
+    FeedOptions, Marks, Origin, RemoteArgs, Snapshot, check_syntax, decide_table, plan_tables,
+    target,
+};
 use crate::session::Session;
 use crate::text;
 
@@ -33,87 +33,136 @@ pub(crate) struct CopyArgs {
     target: TableName,
     #[command(flatten)]
     load: LoadArgs,
+    #[command(flatten)]
+    cut: CutArgs,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// How a table is cut into chunks.
+#[derive(Debug, Args)]
+pub(crate) struct CutArgs {
+    /// What --chunk-bytes counts: bytes in memory, or bytes on disk (which mislead where rows
+    /// compress differently)
+    #[arg(long, value_enum, value_name = "UNIT", default_value = "uncompressed")]
+    budget: BudgetFlag,
+    /// Read the table as of now: its parts are linked into a table in the staging database, which
+    /// takes no space at first and is dropped when the job is completed
+    #[arg(long)]
+    snapshot: bool,
+    /// Never link parts, not even where only that keeps chunks within the budget
+    #[arg(long, conflicts_with = "snapshot")]
+    no_snapshot: bool,
+}
+
+/// See [`BudgetUnit`].
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum BudgetFlag {
+    /// Bytes in memory
+    Uncompressed,
+    /// Bytes on disk
+    Compressed,
+}
+
+impl CutArgs {
+    /// How to cut.
+    pub(crate) fn options(&self, chunk_bytes: u64, again: &str) -> FeedOptions {
+        FeedOptions {
+            chunk_bytes,
+            unit: match self.budget {
+                BudgetFlag::Uncompressed => BudgetUnit::Uncompressed,
+                BudgetFlag::Compressed => BudgetUnit::Compressed,
+            },
+            snapshot: match (self.snapshot, self.no_snapshot) {
+                (true, _) => Snapshot::Always,
+                (_, true) => Snapshot::Never,
+                _ => Snapshot::WhenNeeded,
+            },
+            again: again.to_owned(),
+            marks: Marks::default(),
+        }
+    }
+
+    fn wants_snapshot(&self) -> bool {
+        self.snapshot
+    }
+}
+
+impl CopyArgs {
+    /// Is the target read by the same job?
+    fn is_in_place(&self) -> bool {
+        self.from == self.target && !self.remote.is_remote()
+    }
 }
 
 pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = args.load.settings()?;
+    refuse(&args)?;
+    let settings = args.load.job.settings()?;
     let session = Session::open(config).await?;
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
-    if args.from == args.target {
-        let message =
-            format!("{} cannot be copied into itself: its rows would be there twice", args.from);
-        return Err(Report::new(Kind::Usage, message).into());
-    }
+    let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
     let mode = args.load.mode.into();
-    let (graph, mut notes) = target(server, &args.target, mode, &args.load.ignore_view).await?;
-    let Some((_, uuid)) = identities(server, std::slice::from_ref(&args.from)).await?.pop() else {
-        return Err(
-            Report::new(Kind::Usage, format!("there is no table {} (--from)", args.from)).into()
-        );
-    };
-    let feed = Feed {
-        table: args.from.clone(),
-        uuid: Some(uuid),
-        origin: args.from.clone(),
-        is_snapshot: false,
-        remote: None,
-        key: Vec::new(),
-        view: None,
-        window: None,
-    };
+    let in_place = args.is_in_place();
+    let publishing = args.load.job.publish.chosen(in_place);
+    let ignored = &args.load.job.ignore_view;
+    let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
+    // Before the table is read: what arrives from here on is not in this plan.
+    let marks = Marks::of(server, &graph, publishing).await?;
     let choice = args.load.choice(None);
     let target_columns = columns(server, &args.target).await?;
     let schema = decide_table(server, &target_columns, &choice, &table_clause(&feed)).await?;
     notes.extend(schema.notes);
-    let slices = by_partition(server, &args.from).await?;
-    let rows = slices.iter().map(|slice| slice.rows.max).sum();
-    let chunks: Vec<Chunk> = slices.into_iter().map(Chunk::Slice).collect();
-    let spec = JobSpec {
-        source: Source::Tables(TablesSource {
-            feeds: vec![feed],
-            budget: BudgetUnit::Uncompressed,
-            chunk_bytes: args.load.chunk_bytes(CHUNK_BYTES),
-            rows: Some(rows),
-            digest: String::new(),
-        }),
+    let from = args.from.to_string();
+    let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
+    options.marks = marks;
+    if in_place {
+        options.snapshot = Snapshot::Always;
+    }
+    let limits = args.load.job.limits();
+    let environment = &session.environment;
+    let spec = |source| JobSpec {
+        source: Source::Tables(source),
         mode,
-        target: args.target,
-        columns: schema.columns,
-        select: schema.select,
-        filter: choice.filter,
-        settings,
-        graph,
-        environment: session.environment.clone(),
-        limits: args.load.limits(),
+        target: args.target.clone(),
+        columns: schema.columns.clone(),
+        select: schema.select.clone(),
+        filter: choice.filter.clone(),
+        settings: settings.clone(),
+        graph: graph.clone(),
+        environment: environment.clone(),
+        limits: limits.clone(),
+        publish: publishing,
     };
-    let (job, created) = publish(&session.store, spec, &chunks, &args.load.again).await?;
-    let words =
-        format!("{} of {} ({})", text::plural(rows, "row"), args.from, text::bytes(job.bytes));
-    output.show(&Document::of(&job, created, words, notes), Document::words)?;
+    let origin = Origin { feed, source, align: None };
+    let plan = plan_tables(&session, &[origin], &options, spec).await?;
+    notes.extend(plan.notes);
+    let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
+    let rows = rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row"));
+    let bytes = text::bytes(plan.bytes);
+    let words = format!("{rows} of {from} ({bytes} {})", options.unit.as_str());
+    output.show(&Document::of(&plan.job, plan.created, words, notes), Document::words)?;
     Ok(Exit::Done)
 }
 
-#[derive(serde::Deserialize, clickhouse::Row)]
-struct Partition {
-    id: String,
-    rows: u64,
-    bytes: u64,
-}
-
-async fn by_partition(server: &Server, table: &TableName) -> Result<Vec<Slice>, Error> {
-    let call = || {
-        server
-            .call_text("partitions", "SELECT partition_id AS id, sum(rows) AS rows, sum(data_uncompressed_bytes) AS bytes FROM system.parts WHERE active AND database = {database:String} AND table = {table:String} GROUP BY id ORDER BY id".to_owned())
-            .param("database", &table.database)
-            .param("table", &table.table)
-    };
-    let partitions: Vec<Partition> = read(|| call().fetch_all()).await?;
-    let slice = |partition: Partition| Slice {
-        feed: 0,
-        pieces: vec![Piece { partitions: vec![partition.id], ..Piece::default() }],
-        rows: RowBounds::exact(partition.rows),
-        bytes: partition.bytes,
-    };
-    Ok(partitions.into_iter().map(slice).collect())
+fn refuse(args: &CopyArgs) -> Result<(), Error> {
+    if args.is_in_place() && args.load.job.publish.is_append() {
+        let message =
+            format!("{} cannot be copied into itself: its rows would be there twice", args.from);
+        return Err(Report::new(Kind::Usage, message)
+            .help("--publish exchange, or replace: the old rows go when all new ones are there")
+            .into());
+    }
+    if args.is_in_place() && args.cut.no_snapshot {
+        let message =
+            "a table that takes its own place is read from a snapshot: leave --no-snapshot out";
+        return Err(Report::new(Kind::Usage, message).into());
+    }
+    if args.remote.is_remote() && args.cut.wants_snapshot() {
+        let message = "--snapshot links parts on the server that loads; --remote is another one";
+        return Err(Report::new(Kind::Usage, message)
+            .help("stop writing to the table while it is copied, or copy it where it is first")
+            .into());
+    }
+    Ok(())
 }

@@ -80,25 +80,34 @@ pub(crate) struct Filled {
 }
 
 /// Cuts the lines into as few chunks as the limits allow, all of about the same size. A way of
-/// cutting that promises less is taken only where the better ones leave chunks half empty.
+/// cutting that promises less is taken only where the better ones leave chunks half empty, or cannot
+/// keep what they promise.
 pub(crate) fn fill(lines: &[Line], limits: Limits) -> Filled {
     let ways = [
         (Promise::Sure, Sharing::Whole),
         (Promise::Sure, Sharing::Any),
         (Promise::Careful, Sharing::Any),
     ];
-    let mut best: Option<(f64, (Promise, Sharing))> = None;
+    let mut chosen = ways[0];
+    let mut best = None;
     for way in ways {
-        let fill = mean_fill(lines, limits, greedy(lines, limits, way).len());
-        if best.is_none_or(|(best, _)| fill > best + FILL_GAIN) {
-            best = Some((fill, way));
+        let chunks = greedy(lines, limits, way);
+        let (over, fill) = (count_over(&chunks), mean_fill(lines, limits, chunks.len()));
+        let is_better = best.is_none_or(|(best_over, best_fill)| {
+            over < best_over || (over == best_over && fill > best_fill + FILL_GAIN)
+        });
+        if is_better {
+            (best, chosen) = (Some((over, fill)), way);
         }
-        if best.is_some_and(|(fill, _)| fill >= FILL_WANTED) {
+        if best.is_some_and(|(over, fill)| over == 0 && fill >= FILL_WANTED) {
             break;
         }
     }
-    let way = best.map_or(ways[0], |(_, way)| way);
-    Filled { chunks: even(lines, limits, way), promise: way.0 }
+    Filled { chunks: even(lines, limits, chosen), promise: chosen.0 }
+}
+
+fn count_over(chunks: &[Chunk]) -> usize {
+    chunks.iter().filter(|chunk| chunk.is_over).count()
 }
 
 /// How full so many chunks are; 1 when there could not be fewer.
@@ -113,14 +122,13 @@ pub(crate) fn mean_fill(lines: &[Line], limits: Limits, chunks: usize) -> f64 {
 
 /// The chunks of the smallest budget that needs no more of them.
 fn even(lines: &[Line], limits: Limits, way: (Promise, Sharing)) -> Vec<Chunk> {
-    let over = |chunks: &[Chunk]| chunks.iter().filter(|chunk| chunk.is_over).count();
     let mut chosen = greedy(lines, limits, way);
-    let (count, count_over) = (chosen.len(), over(&chosen));
+    let (count, over) = (chosen.len(), count_over(&chosen));
     let (mut low, mut high) = (limits.bytes / 2, limits.bytes);
     for _ in 0..EVEN_STEPS {
         let bytes = low + (high - low) / 2;
         let chunks = greedy(lines, Limits { bytes, ..limits }, way);
-        if chunks.len() <= count && over(&chunks) <= count_over {
+        if chunks.len() <= count && count_over(&chunks) <= over {
             (chosen, high) = (chunks, bytes);
         } else {
             low = bytes;

@@ -43,14 +43,21 @@ impl IndexColumn {
         }
     }
 
-    /// An expression that is equal for equal values, for a hash: there are two zeros and many NaNs.
+    /// Arguments of a hash that are the same for equal values and never NULL: there are two zeros and
+    /// many NaNs, and a hash of NULL is NULL.
     pub(crate) fn hashed(&self) -> String {
-        let name = &self.name;
-        if self.column.has_nan() {
-            format!("if(isNaN({name}), nan, {name} + 0)")
+        let (name, inner) = (&self.name, quote_literal(&self.inner));
+        let value = if self.column.nullable {
+            format!("ifNull({name}, defaultValueOfTypeName({inner}))")
         } else {
             name.clone()
-        }
+        };
+        let value = if self.column.has_nan() {
+            format!("if(isNaN({value}), nan, {value} + 0)")
+        } else {
+            value
+        };
+        if self.column.nullable { format!("isNull({name}), {value}") } else { value }
     }
 
     /// Is it not what the index shows for a column that it does not hold?
@@ -117,8 +124,42 @@ fn literal(inner: &str, value: &str) -> Option<String> {
             bytes(&format!("toString({value})"))
         ),
         "Enum8" | "Enum16" => bytes(&text),
+        "Tuple" => tuple(arguments, value)?,
         _ => return None,
     })
+}
+
+/// A tuple of values that compare as plain ones: no NULL and no NaN.
+fn tuple(arguments: &str, value: &str) -> Option<String> {
+    let mut texts = Vec::new();
+    for (at, element) in split(arguments).into_iter().enumerate() {
+        // `Int8`, or `name Int8` in a tuple with names.
+        let is_type = |text: &str| literal(text, value).is_some();
+        let named = || element.split_once(' ').map(|(_, text)| text).filter(|text| is_type(text));
+        let inner = Some(element).filter(|text| is_type(text)).or_else(named)?;
+        if inner.starts_with("Float") {
+            return None;
+        }
+        texts.push(literal(inner, &format!("tupleElement({value}, {})", at + 1))?);
+    }
+    Some(format!("concat('tuple(', {}, ')')", texts.join(", ', ', ")))
+}
+
+/// The types of a tuple.
+fn split(arguments: &str) -> Vec<&str> {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0, false, false);
+    let elements = arguments.split(|symbol| {
+        match symbol {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '\'' | '`' => is_quoted = !is_quoted,
+            '(' if !is_quoted => depth += 1,
+            ')' if !is_quoted => depth -= 1,
+            _ => {}
+        }
+        symbol == ',' && depth == 0 && !is_quoted
+    });
+    elements.map(str::trim).collect()
 }
 
 /// `before'text'after`.

@@ -121,6 +121,7 @@ impl Layout {
             before[group] = Some(mark);
         }
         let is_whole = parts.iter().zip(&rows).all(|(part, rows)| part.rows == *rows);
+        groups.retain(|group| !group.marks.is_empty());
         let columns = columns as u8;
         is_whole.then_some(Self { parts, known, groups, columns })
     }

@@ -13,6 +13,8 @@ mod key;
 mod layout;
 mod line;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
@@ -23,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
 use key::IndexColumn;
-use layout::{KEY_COLUMNS_MAX, Layout};
+use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
 use read::ListedPart;
 
@@ -55,8 +57,16 @@ pub(crate) struct CutOptions {
     /// Only so many leading key columns may be bounds, so that rows that are equal in them stay
     /// together; partitions are no borders then, and rows are not cut.
     pub(crate) align: Option<usize>,
+    /// When aligned, partitions are borders all the same: rows that must stay together share one.
+    pub(crate) partitions_apart: bool,
     /// Only these `_partition_id`s.
     pub(crate) partitions: Option<Vec<String>>,
+}
+
+impl CutOptions {
+    fn is_across_partitions(&self) -> bool {
+        self.align.is_some() && !self.partitions_apart
+    }
 }
 
 /// A table in slices.
@@ -131,6 +141,11 @@ async fn try_cut(
     options: &CutOptions,
 ) -> Result<Option<Cut>, CutError> {
     let mut listed = read::parts(server, table).await?;
+    let digest = digest(&listed);
+    // A lightweight UPDATE or DELETE may wait in a part of its own.
+    let is_patch = |part: &ListedPart| part.name.starts_with("patch-");
+    let has_deletes = listed.iter().any(|part| is_patch(part) && part.has_lightweight_delete != 0);
+    listed.retain(|part| !is_patch(part));
     if let Some(wanted) = &options.partitions {
         listed.retain(|part| wanted.contains(&part.partition_id));
     }
@@ -139,8 +154,11 @@ async fn try_cut(
     } else {
         read::marks(server, table, key, &listed).await?
     };
-    let parts = listed.iter().map(|part| read::part(part, options.unit)).collect();
-    let Some(layout) = Layout::new(parts, &raw, key.len(), options.align.is_some()) else {
+    let mut parts: Vec<Part> = listed.iter().map(|part| read::part(part, options.unit)).collect();
+    for part in &mut parts {
+        part.has_deletes |= has_deletes;
+    }
+    let Some(layout) = Layout::new(parts, &raw, key.len(), options.is_across_partitions()) else {
         return Ok(None);
     };
     let planned = Planned::new(&layout, options);
@@ -158,7 +176,7 @@ async fn try_cut(
         slices,
         rows: (!has_deletes).then_some(rows),
         bytes: layout.parts.iter().map(|part| part.bytes).sum(),
-        digest: digest(&listed),
+        digest,
         over_budget,
         needs_snapshot: over_budget > 0 && !options.has_snapshot && options.align.is_none(),
         is_bounded: over_budget == 0 && planned.promise == Promise::Sure,

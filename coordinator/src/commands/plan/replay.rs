@@ -1,0 +1,105 @@
+//! `longshore plan replay`: the targets of materialized views again, through the views' own queries.
+
+use clap::Args;
+use longshore_shared::config::Config;
+use longshore_shared::schema::choose_views;
+use longshore_shared::sql::quote_list;
+use longshore_shared::task::{JobSpec, Mode, Source, TableName};
+
+use super::common::{Document, JobArgs, parse_bytes};
+use super::copy::CutArgs;
+use crate::exit::{Error, Exit, Kind, Report};
+use crate::output::Output;
+use crate::plan::{
+    FeedOptions, Marks, Replay, notes, plan_tables, rehearse, rehearse_shadows, rows_of,
+};
+use crate::session::Session;
+use crate::text;
+
+/// Plan a replay: fill the target of materialized views again through the views' own queries
+///
+/// The query of each view is run over its source, chunk by chunk. The source is only read: other
+/// views that fire on it get nothing.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Materialized view to replay, as DATABASE.VIEW; may be repeated
+    #[arg(long, value_name = "VIEW", required_unless_present = "target")]
+    view: Vec<TableName>,
+    /// Table to fill [default: all that the views write to]; alone: by every view that writes to it
+    #[arg(long, value_name = "TABLE")]
+    target: Option<TableName>,
+    /// Fill what follows too: every view that fires on a filled table
+    #[arg(long)]
+    cascade: bool,
+    /// Let each chunk be to a view what an inserted block is, even if its result then depends on
+    /// where chunks end
+    #[arg(long)]
+    as_blocks: bool,
+    #[command(flatten)]
+    job: JobArgs,
+    /// Bytes of the source in one chunk, as 500M or 2G
+    #[arg(long, value_name = "BYTES", default_value = "2G", value_parser = parse_bytes)]
+    chunk_bytes: u64,
+    #[command(flatten)]
+    cut: CutArgs,
+}
+
+pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+    let settings = args.job.settings()?;
+    let session = Session::open(config).await?;
+    let server = &session.server;
+    let ignored = &args.job.ignore_view;
+    let chosen =
+        choose_views(server, &args.view, args.target.as_ref(), args.cascade, ignored).await?;
+    let mut rows = 0;
+    for view in &chosen.feeds {
+        rows += rows_of(server, &view.source).await?;
+    }
+    if rows == 0 {
+        let message =
+            format!("{} holds no rows: there is nothing to replay", chosen.feeds[0].source);
+        return Err(Report::new(Kind::Usage, message).into());
+    }
+    let mut told = notes(server, &chosen).await?;
+    let options = args.cut.options(args.chunk_bytes, &args.job.again);
+    let replay =
+        Replay { server, graph: &chosen.graph, options: &options, as_blocks: args.as_blocks };
+    let mut origins = Vec::with_capacity(chosen.feeds.len());
+    for view in &chosen.feeds {
+        origins.push(replay.origin(view, &mut told).await?);
+    }
+    let publishing = args.job.publish.chosen(false);
+    rehearse(server, &chosen.graph).await?;
+    rehearse_shadows(server, &chosen.graph, publishing).await?;
+    let marks = Marks::of(server, &chosen.graph, publishing).await?;
+    let columns: Vec<String> =
+        chosen.feeds[0].columns.iter().map(|column| column.name.clone()).collect();
+    let environment = &session.environment;
+    let spec = |source| JobSpec {
+        source: Source::Tables(source),
+        mode: Mode::Staged,
+        target: chosen.graph.base().name.clone(),
+        select: quote_list(&columns),
+        columns: columns.clone(),
+        filter: String::new(),
+        settings: settings.clone(),
+        graph: chosen.graph.clone(),
+        environment: environment.clone(),
+        limits: args.job.limits(),
+        publish: publishing,
+    };
+    let options = FeedOptions { marks, ..options.clone() };
+    let plan = plan_tables(&session, &origins, &options, spec).await?;
+    told.extend(plan.notes);
+    let views: Vec<String> = chosen.feeds.iter().map(|view| view.name.to_string()).collect();
+    let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
+    let words = format!(
+        "{} through {} ({} {})",
+        rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row")),
+        views.join(" and "),
+        text::bytes(plan.job.bytes),
+        options.unit.as_str()
+    );
+    output.show(&Document::of(&plan.job, plan.created, words, told), Document::words)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,30 @@
+//! What can go wrong while a plan is made, as a user sees it.
+
+use super::cut::CutError;
+use super::snapshot::SnapshotError;
+use crate::exit::{Error, Kind, Report};
+
+impl From<CutError> for Error {
+    fn from(error: CutError) -> Self {
+        let help = match &error {
+            CutError::Failure(failure) => return failure.clone().into(),
+            CutError::NoTable(_) => "names are case-sensitive; the user needs SELECT on it",
+            CutError::Engine { .. } => {
+                "copy the tables behind it one by one, or INSERT … SELECT it by hand"
+            }
+            CutError::Restless(_) => "try again, or give --snapshot",
+        };
+        Report::new(Kind::Usage, error.to_string()).help(help).into()
+    }
+}
+
+impl From<SnapshotError> for Error {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Failure(failure) => failure.into(),
+            SnapshotError::Refused { .. } => Report::new(Kind::Usage, error.to_string())
+                .help("--no-snapshot reads the table as it is when a chunk is loaded")
+                .into(),
+        }
+    }
+}

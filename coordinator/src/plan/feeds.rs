@@ -1,0 +1,326 @@
+//! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
+
+use longshore_shared::schema::rewrite_source;
+use longshore_shared::sql;
+use longshore_shared::store::TaskStore;
+use longshore_shared::task::{
+    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, Slice, TableName, TablesSource,
+};
+use sha2::{Digest, Sha256};
+
+use super::cut::{Cut, CutOptions, Unit, cut};
+use super::publish::{identity, publish_as};
+use super::remote::Source;
+use super::shadow::Marks;
+use super::snapshot;
+use crate::exit::{Error, Kind, Report};
+use crate::session::Session;
+use crate::text;
+
+/// Most partitions in one chunk: each is a part of its own in the staging table, and one MOVE.
+const PARTITIONS_MAX: usize = 50;
+
+/// TABLE_ALREADY_EXISTS.
+const EXISTS: i32 = 57;
+const UNKNOWN_TABLE: i32 = 60;
+
+/// Is the source cloned before it is cut?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Snapshot {
+    /// When its key alone cannot keep every chunk within the budget.
+    WhenNeeded,
+    /// Always: everything is read as of one moment.
+    Always,
+    /// Never: the table is read as it is when a chunk is loaded.
+    Never,
+}
+
+/// How tables are cut.
+#[derive(Debug, Clone)]
+pub(crate) struct FeedOptions {
+    /// Most bytes of a chunk.
+    pub(crate) chunk_bytes: u64,
+    /// What they are.
+    pub(crate) unit: BudgetUnit,
+    /// Is the source cloned?
+    pub(crate) snapshot: Snapshot,
+    /// Makes another plan of the same rows.
+    pub(crate) again: String,
+    /// Where the targets stood before.
+    pub(crate) marks: Marks,
+}
+
+/// A table to read, and the server that knows its index.
+pub(crate) struct Origin {
+    /// As it is read, without bounds yet.
+    pub(crate) feed: Feed,
+    /// Where it is.
+    pub(crate) source: Source,
+    /// Rows that must stay together, if any.
+    pub(crate) align: Option<Align>,
+}
+
+/// Where a table may be cut so that rows that belong together stay in one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Align {
+    /// Only so many leading key columns may be bounds.
+    pub(crate) columns: usize,
+    /// Partitions are borders too.
+    pub(crate) partitions_apart: bool,
+}
+
+/// A plan of tables that was written, or had been before.
+pub(crate) struct TablesPlan {
+    /// The plan.
+    pub(crate) job: Job,
+    /// It is new.
+    pub(crate) created: bool,
+    /// Bytes of the tables, in the unit of the budget.
+    pub(crate) bytes: u64,
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Cuts the tables and writes the plan. `spec` makes the whole spec from its source.
+pub(crate) async fn plan_tables(
+    session: &Session,
+    origins: &[Origin],
+    options: &FeedOptions,
+    spec: impl Fn(TablesSource) -> JobSpec,
+) -> Result<TablesPlan, Error> {
+    let plan = Plan { session, origins, options };
+    let mut cuts = plan.cut_all().await?;
+    let mut id = plan.identity(&spec, &cuts);
+    if let Some(job) = session.store.job(&id).await? {
+        return Ok(TablesPlan {
+            job,
+            created: false,
+            bytes: bytes(&cuts),
+            notes: plan.notes(&cuts, false),
+        });
+    }
+    let mut snapshots = vec![None; origins.len()];
+    let is_snapshot = plan.needs_snapshot(&cuts);
+    loop {
+        if !is_snapshot {
+            break;
+        }
+        (snapshots, cuts) = plan.cut_snapshots(&id).await?;
+        let now = plan.identity(&spec, &cuts);
+        if now == id {
+            break;
+        }
+        // The source has changed since it was looked at: the plan is of its snapshot.
+        plan.rename_snapshots(&id, &now).await?;
+        id = now;
+        if let Some(job) = session.store.job(&id).await? {
+            return Ok(TablesPlan {
+                job,
+                created: false,
+                bytes: bytes(&cuts),
+                notes: plan.notes(&cuts, is_snapshot),
+            });
+        }
+    }
+    let feeds: Vec<Feed> = origins
+        .iter()
+        .zip(&cuts)
+        .zip(&snapshots)
+        .map(|((origin, cut), snapshot)| with_key(&origin.feed, cut, snapshot.as_ref()))
+        .collect::<Result<_, _>>()?;
+    let source = plan.source(feeds, &cuts);
+    let slices = cuts.iter().enumerate().flat_map(|(feed, cut)| {
+        cut.slices.iter().map(move |slice| Chunk::Slice(Slice { feed, ..slice.clone() }))
+    });
+    let chunks: Vec<Chunk> = slices.collect();
+    let notes = plan.notes(&cuts, is_snapshot);
+    let (job, created) =
+        publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
+    Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
+}
+
+fn bytes(cuts: &[Cut]) -> u64 {
+    cuts.iter().map(|cut| cut.bytes).sum()
+}
+
+/// A snapshot and its UUID.
+type Cloned = (TableName, uuid::Uuid);
+
+fn with_key(feed: &Feed, cut: &Cut, snapshot: Option<&Cloned>) -> Result<Feed, Error> {
+    let mut feed = Feed { key: cut.key.clone(), ..feed.clone() };
+    if let Some((table, uuid)) = snapshot {
+        if let Some(view) = &mut feed.view {
+            view.select = rewrite_source(&view.select, &feed.origin, table).map_err(|error| {
+                Report::new(Kind::Usage, format!("view {} cannot be replayed: {error}", view.name))
+                    .help("--no-snapshot reads the table itself")
+            })?;
+        }
+        (feed.table, feed.uuid, feed.is_snapshot) = (table.clone(), Some(*uuid), true);
+    }
+    Ok(feed)
+}
+
+struct Plan<'a> {
+    session: &'a Session,
+    origins: &'a [Origin],
+    options: &'a FeedOptions,
+}
+
+impl Plan<'_> {
+    async fn cut_all(&self) -> Result<Vec<Cut>, Error> {
+        let mut cuts = Vec::with_capacity(self.origins.len());
+        for origin in self.origins {
+            cuts.push(match &origin.source {
+                Source::Local => {
+                    let options = self.cut_options(origin, false);
+                    cut(&self.session.server, &origin.feed.origin, &options).await?
+                }
+                Source::Remote(server) => {
+                    let options = self.cut_options(origin, false);
+                    cut(server, &origin.feed.origin, &options).await?
+                }
+                Source::Unseen => {
+                    super::remote::by_partition(
+                        &self.session.server,
+                        &origin.feed,
+                        self.options.chunk_bytes,
+                        self.options.unit,
+                    )
+                    .await?
+                }
+            });
+        }
+        Ok(cuts)
+    }
+
+    fn cut_options(&self, origin: &Origin, has_snapshot: bool) -> CutOptions {
+        CutOptions {
+            budget_bytes: self.options.chunk_bytes,
+            unit: match self.options.unit {
+                BudgetUnit::Uncompressed => Unit::Uncompressed,
+                BudgetUnit::Compressed => Unit::Compressed,
+            },
+            partitions_max: PARTITIONS_MAX,
+            has_snapshot,
+            align: origin.align.map(|align| align.columns),
+            partitions_apart: origin.align.is_some_and(|align| align.partitions_apart),
+            partitions: None,
+        }
+    }
+
+    /// Identity of the plan: the same tables in the same state, cut the same way, into the same target.
+    fn identity(&self, spec: &impl Fn(TablesSource) -> JobSpec, cuts: &[Cut]) -> JobId {
+        let feeds = self.origins.iter().map(|origin| origin.feed.clone()).collect();
+        let mode = format!("{:?}\0{}", self.options.snapshot, self.options.again);
+        identity(&spec(self.source(feeds, cuts)), &[], &mode)
+    }
+
+    fn source(&self, feeds: Vec<Feed>, cuts: &[Cut]) -> TablesSource {
+        let mut hash = Sha256::new();
+        for cut in cuts {
+            hash.update(&cut.digest);
+        }
+        let digest = text::hex(&hash.finalize());
+        TablesSource {
+            feeds,
+            budget: self.options.unit,
+            chunk_bytes: self.options.chunk_bytes,
+            rows: cuts.iter().map(|cut| cut.rows).sum(),
+            digest,
+        }
+    }
+
+    fn needs_snapshot(&self, cuts: &[Cut]) -> bool {
+        let can = self.origins.iter().all(|origin| matches!(origin.source, Source::Local));
+        match self.options.snapshot {
+            Snapshot::Always => can,
+            Snapshot::WhenNeeded => can && cuts.iter().any(|cut| cut.needs_snapshot),
+            Snapshot::Never => false,
+        }
+    }
+
+    /// Clones every table under the plan's name and cuts the clones.
+    async fn cut_snapshots(&self, id: &JobId) -> Result<(Vec<Option<Cloned>>, Vec<Cut>), Error> {
+        let server = &self.session.server;
+        let (mut cloned, mut cuts) = (Vec::new(), Vec::new());
+        for (feed, origin) in self.origins.iter().enumerate() {
+            let table = snapshot::make(server, &origin.feed.origin, &id.snapshot(feed)).await?;
+            let found = longshore_shared::schema::identities(server, std::slice::from_ref(&table));
+            let uuid = found.await?.first().map(|(_, uuid)| *uuid).unwrap_or_default();
+            cuts.push(cut(server, &table, &self.cut_options(origin, true)).await?);
+            cloned.push(Some((table, uuid)));
+        }
+        Ok((cloned, cuts))
+    }
+
+    /// Gives the snapshots of a plan that turned out to be another its name.
+    async fn rename_snapshots(&self, from: &JobId, to: &JobId) -> Result<(), Error> {
+        let server = &self.session.server;
+        for feed in 0..self.origins.len() {
+            let (from, to) = (from.snapshot(feed), to.snapshot(feed));
+            let call = server.call(sql::RENAME_TABLE).name("database", server.staging());
+            match call.name("from", &from).name("to", &to).execute().await {
+                // A snapshot of the same state is there: ours is one too many.
+                Err(failure) if failure.code() == Some(EXISTS) => {
+                    snapshot::drop(server, &from).await?;
+                }
+                // Another program that makes the same plan has renamed it.
+                Err(failure) if failure.code() == Some(UNKNOWN_TABLE) => {}
+                renamed => std::mem::drop(renamed?),
+            }
+        }
+        Ok(())
+    }
+
+    fn of_cuts<'a>(
+        &'a self,
+        cuts: &'a [Cut],
+        wanted: impl Fn(&Origin) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a Cut> {
+        let both = self.origins.iter().zip(cuts);
+        both.filter(move |(origin, _)| wanted(origin)).map(|(_, cut)| cut)
+    }
+
+    fn notes(&self, cuts: &[Cut], is_snapshot: bool) -> Vec<String> {
+        let mut notes: Vec<String> = cuts.iter().flat_map(|cut| cut.notes.clone()).collect();
+        let aligned: usize =
+            self.of_cuts(cuts, |origin| origin.align.is_some()).map(|cut| cut.over_budget).sum();
+        if aligned > 0 {
+            notes.push(format!(
+                "{} may be larger than {}: groups of the view are kept in one piece",
+                text::plural(aligned as u64, "chunk"),
+                text::bytes(self.options.chunk_bytes)
+            ));
+        }
+        let over: usize =
+            self.of_cuts(cuts, |origin| origin.align.is_none()).map(|cut| cut.over_budget).sum();
+        let tables: Vec<String> =
+            self.origins.iter().map(|origin| origin.feed.origin.to_string()).collect();
+        let tables = tables.join(", ");
+        if over > 0 {
+            notes.push(format!(
+                "{} may be larger than {}: rows that are equal in every key column are not \
+                 divided, except on a snapshot (--snapshot)",
+                text::plural(over as u64, "chunk"),
+                text::bytes(self.options.chunk_bytes)
+            ));
+        }
+        if over == 0 && !cuts.iter().all(|cut| cut.is_bounded) {
+            notes.push(
+                "the sizes of chunks are estimates: the granules of many parts overlap; a larger \
+                 --chunk-bytes or --snapshot makes them exact"
+                    .to_owned(),
+            );
+        }
+        notes.push(if is_snapshot {
+            format!("rows that {tables} gets from now on are not in this plan: --delta plans them")
+        } else {
+            format!(
+                "{tables} is read as it is when a chunk is loaded: rows that arrive later in a \
+                 planned range are loaded if they are there by then, others are not; for one \
+                 moment give --snapshot"
+            )
+        });
+        notes
+    }
+}

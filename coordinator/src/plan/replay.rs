@@ -1,0 +1,305 @@
+//! A view of a replay as a feed of the job: its query, its columns, and where its source may be cut.
+
+use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::schema::{
+    ChoiceError, Chosen, Graph, GraphView, columns, firing_select, identities,
+};
+use longshore_shared::source::{ProbeError, check_filter};
+use longshore_shared::task::{Feed, FeedView, TableName};
+
+use super::aggregation::{Cutting, Shape, Together, cutting, shape};
+use super::cut::{CutOptions, Unit, cut};
+use super::feeds::{Align, FeedOptions, Origin};
+use super::remote::Source;
+use super::{ColumnChoice, decide_table};
+use crate::exit::{Error, Kind, Report};
+use crate::text;
+
+impl From<ChoiceError> for Error {
+    fn from(error: ChoiceError) -> Self {
+        match error {
+            ChoiceError::Graph(error) => error.into(),
+            other => Report::new(Kind::Usage, other.to_string()).into(),
+        }
+    }
+}
+
+impl From<ProbeError> for Error {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Failure(failure) => failure.into(),
+            other => Report::new(Kind::Usage, other.to_string())
+                .help("INSERT … SELECT the view's query by hand")
+                .into(),
+        }
+    }
+}
+
+/// Makes the feeds of a replay.
+pub(crate) struct Replay<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) graph: &'a Graph,
+    pub(crate) options: &'a FeedOptions,
+    /// Each chunk is to the views what an inserted block is, whatever they make of several rows.
+    pub(crate) as_blocks: bool,
+}
+
+impl Replay<'_> {
+    /// The feed of a view, and where its source may be cut.
+    pub(crate) async fn origin(
+        &self,
+        view: &GraphView,
+        notes: &mut Vec<String>,
+    ) -> Result<Origin, Error> {
+        let mut feed = feed(self.server, view, notes).await?;
+        let source = view.source.clone();
+        let Some(feed_view) = &mut feed.view else { return Err(unreadable(view)) };
+        let shape = shape(self.server, feed_view, &source).await?;
+        let shape = shape.filter(|shape| shape.ways > 0).ok_or_else(|| unreadable(view))?;
+        let is_alone = shape.other_tables.is_empty()
+            && shape.table_functions.is_empty()
+            && shape.second_looks == 0;
+        feed_view.passes = is_alone.then_some(shape.ways as u64);
+        check_filter(self.server, &feed).await?;
+        notes.extend(read_besides(view, &shape));
+        let align = self.align(view, &shape, notes).await?;
+        Ok(Origin { feed, source: Source::Local, align })
+    }
+
+    async fn align(
+        &self,
+        view: &GraphView,
+        shape: &Shape,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Align>, Error> {
+        let Some(target) = self.graph.tables.iter().find(|table| table.name == view.target) else {
+            return Err(unreadable(view));
+        };
+        let name = &view.name;
+        let (why, together) = match cutting(self.server, shape, target).await? {
+            Cutting::Free { grouped } => {
+                if grouped {
+                    notes.extend(self.readers_of_pieces(view));
+                }
+                return Ok(None);
+            }
+            _ if self.as_blocks => {
+                notes.push(format!(
+                    "{name} sees one chunk at a time, as it sees one inserted block (--as-blocks): \
+                     its result depends on where the chunks end"
+                ));
+                return Ok(None);
+            }
+            Cutting::Aligned { why, together } => (why, Some(together)),
+            Cutting::Whole { why } => (why, None),
+        };
+        if let Some(align) = self.aligned(view, together.as_ref()).await? {
+            if let Some(together) = &together {
+                notes.push(format!(
+                    "rows of {} that {name} groups by {} stay in one chunk",
+                    view.source,
+                    together.words()
+                ));
+            }
+            return Ok(Some(align));
+        }
+        // All in one chunk, if it fits.
+        let whole = Align { columns: 0, partitions_apart: false };
+        let cut = cut(self.server, &view.source, &self.cut_options(whole)).await?;
+        if cut.bytes <= self.options.chunk_bytes {
+            return Ok(Some(whole));
+        }
+        let groups = together.map_or_else(String::new, |together| {
+            format!("; it groups by {}, by which {} is not sorted", together.words(), view.source)
+        });
+        let message = format!(
+            "{name} cannot be replayed in pieces: {why}{groups}, and all of {} ({}) is more than \
+             one chunk",
+            view.source,
+            text::bytes(cut.bytes)
+        );
+        let help = "give a --chunk-bytes that holds it, a window that does (--since, --until), or \
+                    --as-blocks to take each chunk as one inserted block";
+        Err(Report::new(Kind::Usage, message).help(help).into())
+    }
+
+    /// Borders that keep groups in one piece: leading key columns that all their rows share, and
+    /// partitions, when rows of one group are in one.
+    async fn aligned(
+        &self,
+        view: &GraphView,
+        together: Option<&Together>,
+    ) -> Result<Option<Align>, Error> {
+        let Some(together) = together else { return Ok(None) };
+        let keys = source_keys(self.server, &view.source).await?;
+        let columns = keys.sorting.iter().take_while(|key| together.decides(key)).count();
+        let is_partitioned = !keys.partition.is_empty();
+        let partitions_apart =
+            is_partitioned && keys.partition.iter().all(|key| together.decides(key));
+        let align = Align { columns, partitions_apart };
+        Ok((columns > 0 || partitions_apart).then_some(align))
+    }
+
+    fn cut_options(&self, align: Align) -> CutOptions {
+        CutOptions {
+            budget_bytes: self.options.chunk_bytes,
+            unit: match self.options.unit {
+                longshore_shared::task::BudgetUnit::Uncompressed => Unit::Uncompressed,
+                longshore_shared::task::BudgetUnit::Compressed => Unit::Compressed,
+            },
+            partitions_max: usize::MAX,
+            has_snapshot: false,
+            align: Some(align.columns),
+            partitions_apart: align.partitions_apart,
+            partitions: None,
+        }
+    }
+
+    /// Views on a target that gets pieces of groups see the pieces, as they do in life.
+    fn readers_of_pieces(&self, view: &GraphView) -> Vec<String> {
+        let readers = self.graph.views.iter().filter(|next| next.source == view.target);
+        readers
+            .map(|next| {
+                format!(
+                    "{} reads {} chunk by chunk: a group of {} may reach it in several pieces, as \
+                     it does when rows are inserted",
+                    next.name, view.target, view.name
+                )
+            })
+            .collect()
+    }
+}
+
+fn unreadable(view: &GraphView) -> Error {
+    let message = format!(
+        "the server does not say how the query of {} gets its rows from {}",
+        view.name, view.source
+    );
+    Report::new(Kind::Usage, message).help("INSERT … SELECT the view's query by hand").into()
+}
+
+fn read_besides(view: &GraphView, shape: &Shape) -> Option<String> {
+    let others: Vec<&str> =
+        shape.other_tables.iter().chain(&shape.table_functions).map(String::as_str).collect();
+    (!others.is_empty()).then(|| {
+        format!("{} also reads {}, as it is when a chunk is loaded", view.name, others.join(", "))
+    })
+}
+
+/// The keys of a source, expression by expression.
+struct Keys {
+    sorting: Vec<String>,
+    partition: Vec<String>,
+}
+
+#[derive(serde::Deserialize, clickhouse::Row)]
+struct KeyTexts {
+    sorting_key: String,
+    partition_key: String,
+}
+
+async fn source_keys(server: &Server, table: &TableName) -> Result<Keys, Error> {
+    let text = "SELECT sorting_key, partition_key FROM system.tables WHERE database = {database:String} AND name = {table:String}";
+    let call = || {
+        server
+            .call_text("source_keys", text.to_owned())
+            .param("database", &table.database)
+            .param("table", &table.table)
+    };
+    let found: KeyTexts = read(|| call().fetch_one()).await?;
+    let split = |key: &str| {
+        let expressions = longshore_shared::schema::key_expressions(key, "");
+        expressions.into_iter().map(|(expression, _)| expression).collect()
+    };
+    Ok(Keys { sorting: split(&found.sorting_key), partition: split(&found.partition_key) })
+}
+
+/// The feed of a view: its query over its source, its columns by name.
+async fn feed(server: &Server, view: &GraphView, notes: &mut Vec<String>) -> Result<Feed, Error> {
+    let found = identities(server, std::slice::from_ref(&view.source)).await?.pop();
+    let Some((_, uuid)) = found else {
+        let message = format!("there is no table {}, which {} reads", view.source, view.name);
+        return Err(Report::new(Kind::Usage, message).into());
+    };
+    let select = firing_select(&view.select);
+    if select != view.select {
+        notes.push(format!(
+            "of the UNION ALL of {} only the first SELECT runs, as it does when rows are inserted",
+            view.name
+        ));
+    }
+    let target = columns(server, &view.target).await?;
+    let from = format!("({select})");
+    let schema = decide_table(server, &target, &ColumnChoice::default(), &from).await;
+    let schema = schema.map_err(|error| of_view(error, view))?;
+    notes.extend(schema.notes.into_iter().map(|note| format!("{}: {note}", view.name)));
+    Ok(Feed {
+        table: view.source.clone(),
+        uuid: Some(uuid),
+        origin: view.source.clone(),
+        is_snapshot: false,
+        remote: None,
+        key: Vec::new(),
+        view: Some(FeedView {
+            name: view.name.clone(),
+            defined: view.select.clone(),
+            select,
+            columns: schema.columns,
+            target: view.target.clone(),
+            passes: None,
+        }),
+        window: None,
+    })
+}
+
+/// The flags that a message about columns names are not those of a replay.
+fn of_view(error: Error, view: &GraphView) -> Error {
+    let Error::Report(report) = error else { return error };
+    Report::new(report.kind, format!("{}: {}", view.name, report.message))
+        .help(format!("make the columns of {} and of the view the same", view.target))
+        .into()
+}
+
+/// What the user should know of what is filled and what is not.
+pub(crate) async fn notes(server: &Server, chosen: &Chosen) -> Result<Vec<String>, Error> {
+    let mut notes = Vec::new();
+    for table in &chosen.graph.tables {
+        let rows = rows_of(server, &table.name).await?;
+        if rows > 0 {
+            notes.push(format!(
+                "{} holds {} already, and the replay adds to them: what the view wrote of the same \
+                 rows would be there twice",
+                table.name,
+                text::plural(rows, "row")
+            ));
+        }
+    }
+    for (view, table) in &chosen.left_out {
+        notes.push(format!(
+            "{view} fires on {table} and is left out: what it writes is not filled (--cascade \
+             takes it in)"
+        ));
+    }
+    for (view, table) in &chosen.other_writers {
+        notes.push(format!("{view} writes to {table} too and is not replayed"));
+    }
+    Ok(notes)
+}
+
+#[derive(serde::Deserialize, clickhouse::Row)]
+struct Rows {
+    rows: u64,
+}
+
+/// Rows in the parts of a table.
+pub(crate) async fn rows_of(server: &Server, table: &TableName) -> Result<u64, Error> {
+    let text = "SELECT sum(rows) AS rows FROM system.parts WHERE active AND database = {database:String} AND table = {table:String}";
+    let call = || {
+        server
+            .call_text("rows_of_parts", text.to_owned())
+            .param("database", &table.database)
+            .param("table", &table.table)
+    };
+    let found: Rows = read(|| call().fetch_one()).await?;
+    Ok(found.rows)
+}

@@ -1,0 +1,106 @@
+//! A snapshot of a table: its parts, linked into a table of ours that never changes.
+//!
+//! Files are linked, not copied. The source may merge, change and be dropped; what was linked stays
+//! until the snapshot is dropped, and until then takes the space that the source has freed.
+
+use longshore_shared::clickhouse::{Failure, Kind, Server, read};
+use longshore_shared::sql;
+use longshore_shared::task::TableName;
+use uuid::Uuid;
+
+/// TABLE_ALREADY_EXISTS.
+const EXISTS: i32 = 57;
+/// NOT_IMPLEMENTED and SUPPORT_IS_DISABLED: the engine or the table's state does not admit it.
+const REFUSED: [i32; 2] = [48, 344];
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    /// The server could not be asked.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// The parts of the table cannot be linked.
+    #[error("{table} cannot be linked into a snapshot: {reason}")]
+    Refused {
+        /// The table.
+        table: TableName,
+        /// What the server says, remedy included.
+        reason: String,
+    },
+}
+
+/// Makes the snapshot `name` in the staging database, unless it is there: then it is left as it is.
+/// A snapshot with this name is whole, whatever interrupted its making.
+pub(crate) async fn make(
+    server: &Server,
+    source: &TableName,
+    name: &str,
+) -> Result<TableName, SnapshotError> {
+    let snapshot = TableName { database: server.staging().to_owned(), table: name.to_owned() };
+    if exists(server, &snapshot).await? {
+        return Ok(snapshot);
+    }
+    // Making a table and linking parts into it are two steps; the name comes last.
+    let mark = Uuid::new_v4().simple().to_string();
+    let unnamed = format!("{name}_{}", &mark[..8]);
+    let made = link(server, source, &snapshot, &unnamed).await;
+    // After the renaming there is none of this name.
+    drop_table(server, &unnamed).await?;
+    match made {
+        Err(SnapshotError::Failure(failure))
+            if failure.code() == Some(EXISTS) || failure.kind == Kind::Unknown =>
+        {
+            // Another program was first, or the answer was lost.
+            if exists(server, &snapshot).await? { Ok(snapshot) } else { Err(failure.into()) }
+        }
+        made => made.map(|()| snapshot),
+    }
+}
+
+async fn link(
+    server: &Server,
+    source: &TableName,
+    snapshot: &TableName,
+    unnamed: &str,
+) -> Result<(), SnapshotError> {
+    let both = |statement| {
+        let call = server.call(statement).name("database", server.staging()).name("table", unnamed);
+        call.name("source_database", &source.database).name("source", &source.table)
+    };
+    let created = both(sql::CREATE_SNAPSHOT).execute().await;
+    created.map_err(|failure| refused(source, failure))?;
+    // Linking a hundred thousand parts takes its time.
+    let linked = both(sql::ATTACH_SNAPSHOT).deadline(None).execute().await;
+    linked.map_err(|failure| refused(source, failure))?;
+    let rename = server.call(sql::RENAME_TABLE).name("database", server.staging());
+    rename.name("from", unnamed).name("to", &snapshot.table).execute().await?;
+    Ok(())
+}
+
+fn refused(table: &TableName, failure: Failure) -> SnapshotError {
+    match failure.code() {
+        Some(code) if REFUSED.contains(&code) => {
+            SnapshotError::Refused { table: table.clone(), reason: failure.message }
+        }
+        _ => failure.into(),
+    }
+}
+
+/// Drops a snapshot, if it is there.
+pub(crate) async fn drop(server: &Server, name: &str) -> Result<(), Failure> {
+    drop_table(server, name).await
+}
+
+async fn drop_table(server: &Server, name: &str) -> Result<(), Failure> {
+    let call =
+        || server.call(sql::DROP_TABLE).name("database", server.staging()).name("table", name);
+    read(|| call().execute()).await.map(|_| ())
+}
+
+async fn exists(server: &Server, table: &TableName) -> Result<bool, Failure> {
+    let call = || {
+        let call = server.call(sql::TABLE_KEY).param("database", &table.database);
+        call.param("table", &table.table).fetch_bytes("TSV")
+    };
+    Ok(!read(call).await?.is_empty())
+}
