@@ -30,9 +30,9 @@ def timed(planner, budget, *more):
     return plan, {"seconds": seconds, "server": server_work(planner.user, since, now_us())}
 
 
-def sizes(source, wheres, whole, budget):
+def sizes(chunks, whole, budget):
     """Fill of the chunks. The last one of a partition is what is left, so it is told apart too."""
-    chunks = [tables.sized(source, where) for where in wheres]
+    chunks = [tables.sized(table, where) for table, where in chunks]
     rows = sum(chunk["rows"] for chunk in chunks)
     later, full = set(), []
     for chunk in reversed(chunks):
@@ -74,7 +74,7 @@ def measure(planners, kind, budget, rounds, whole):
             found[name]["plan"] = plan
     for name, planner in planners.items():
         one = found[name]
-        one.update(sizes(kind, planner.wheres(one.pop("plan")), whole, limit))
+        one.update(sizes(planner.chunks(one.pop("plan")), whole, limit))
         one["seconds"] = middle([run["seconds"] for run in one["runs"]])
         one["server_span_seconds"] = middle([run["server"]["span_seconds"] for run in one["runs"]])
         one["statements"] = middle([run["server"]["statements"] for run in one["runs"]])
@@ -124,7 +124,7 @@ def run(arguments):
             if arguments.optimized:
                 tables.optimize(kind)
                 data[kind] = tables.facts(kind)
-            whole = tables.sized(kind)
+            whole = tables.sized(f"bench.{kind}")
             print(f"{kind}: {tables.KINDS[kind]['told']}; {rows:,} rows, {data[kind]['bytes'] / 2**20:,.0f} MiB uncompressed, {data[kind]['parts']} parts, {data[kind]['granules']:,} granules", flush=True)
             found[kind] = {budget: measure(planners, kind, budget, rounds, whole) for budget in budgets}
             sql(f"DROP TABLE bench.{kind} SYNC")
