@@ -24,6 +24,7 @@ mod object_store;
 mod panics;
 mod refusals;
 mod replay;
+mod replay_shapes;
 mod secrets;
 mod take_over;
 mod tls;

@@ -11,6 +11,7 @@ mod publish;
 mod rehearse;
 mod remote;
 mod replay;
+mod replay_detours;
 mod snapshot;
 mod target;
 

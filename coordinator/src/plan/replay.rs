@@ -7,10 +7,11 @@ use longshore_shared::schema::{
 use longshore_shared::source::{ProbeError, check_filter};
 use longshore_shared::task::{Feed, FeedView, TableName};
 
-use super::aggregation::{Cutting, Shape, Together, cutting, shape};
+use super::aggregation::{Cutting, Shape, Together, cutting, query_shape};
 use super::cut::{CutOptions, Unit, cut};
 use super::feeds::{Align, FeedOptions, Origin};
 use super::remote::Source;
+use super::replay_detours::refuse_detours;
 use super::{ColumnChoice, decide_table};
 use crate::exit::{Error, Kind, Report};
 use crate::text;
@@ -52,10 +53,11 @@ impl Replay<'_> {
         notes: &mut Vec<String>,
     ) -> Result<Origin, Error> {
         let mut feed = feed(self.server, view, notes).await?;
-        let source = view.source.clone();
         let Some(feed_view) = &mut feed.view else { return Err(unreadable(view)) };
-        let shape = shape(self.server, feed_view, &source).await?;
+        let source = format!("{}.{}", view.source.database, view.source.table);
+        let shape = query_shape(self.server, &feed_view.select, &source).await?;
         let shape = shape.filter(|shape| shape.ways > 0).ok_or_else(|| unreadable(view))?;
+        refuse_detours(self.server, view, &shape).await?;
         let is_alone = shape.other_tables.is_empty()
             && shape.table_functions.is_empty()
             && shape.second_looks == 0;
