@@ -22,6 +22,7 @@ fn graph_table(name: &str, engine: &str) -> GraphTable {
         engine: engine.into(),
         definition: String::new(),
         dependents: Vec::new(),
+        shadow: None,
     }
 }
 
@@ -60,6 +61,7 @@ pub(crate) fn job(state: JobState) -> Job {
             graph: Graph { tables, views: vec![view] },
             environment: "e1".into(),
             limits: Limits::default(),
+            publish: longshore_shared::task::Publish::default(),
         },
         tasks: 40,
         segment_tasks: 64,

@@ -63,6 +63,23 @@ points! {
     FINISH_BEFORE = "finish.before",
 }
 
+/// Points that only the last task of an exchange passes.
+pub const EXCHANGE: &[Point] = &[EXCHANGE_BEFORE, EXCHANGE_AFTER, KEEP_BEFORE, KEEP_AFTER];
+/// The shadow has the name of this epoch; it is not exchanged yet.
+pub const EXCHANGE_BEFORE: Point = Point("exchange.before");
+/// The target is exchanged; the old table stands under the shadow's name.
+pub const EXCHANGE_AFTER: Point = Point("exchange.after");
+/// Before the old table gets the name under which it is kept.
+pub const KEEP_BEFORE: Point = Point("keep.before");
+/// The old table has the name under which it is kept.
+pub const KEEP_AFTER: Point = Point("keep.after");
+/// Points that only the last task of a replacement passes.
+pub const REPLACE: &[Point] = &[REPLACE_BEFORE, REPLACE_AFTER];
+/// Before one partition is replaced.
+pub const REPLACE_BEFORE: Point = Point("replace.before");
+/// One partition is replaced.
+pub const REPLACE_AFTER: Point = Point("replace.after");
+
 /// Points of the coordinator.
 pub const COORDINATOR: &[Point] = &[
     PLAN_BEFORE,

@@ -12,6 +12,9 @@ mod quoting;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../coordinator/src/plan/cut/mod.rs"]
 mod planner;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../coordinator/src/plan/snapshot.rs"]
+mod snapshot;
 
 use longshore_shared::clickhouse::{Connection, Server};
 use longshore_tests::Bed;

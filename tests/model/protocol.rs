@@ -73,7 +73,7 @@ pub(crate) fn manifest(task: u8, made: u8, parts: u8) -> Manifest {
         target_uuid: Uuid::nil(),
         lines,
     };
-    Manifest { taken_ms: 0, rows, rows_read: rows, tables: vec![table] }
+    Manifest { taken_ms: 0, rows, rows_read: rows, tables: vec![table], handovers: Vec::new() }
 }
 
 /// The epoch that made the table of a manifest.

@@ -94,7 +94,13 @@ impl Event {
     pub(crate) fn by(self, worker: usize, task: usize, epoch: Epoch) -> TaskEvent {
         let by = Owner { worker: name(worker), endpoint: "http://127.0.0.1:8123".into() };
         let rows = 100 * (task as u64 + 1) + epoch.0;
-        let manifest = Manifest { taken_ms: 1, rows, rows_read: rows, tables: Vec::new() };
+        let manifest = Manifest {
+            taken_ms: 1,
+            rows,
+            rows_read: rows,
+            tables: Vec::new(),
+            handovers: Vec::new(),
+        };
         match self {
             Self::Claim => TaskEvent::Claimed { by },
             Self::TakeOver => TaskEvent::TakenOver { by },

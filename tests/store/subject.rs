@@ -37,8 +37,8 @@ struct Rows {
 /// A write that was made: what it expects, and what it puts there.
 #[derive(Clone)]
 enum Held {
-    Task(usize, Task, Task),
-    Cursor(Cursor, Cursor),
+    Task(usize, Box<(Task, Task)>),
+    Cursor(Box<(Cursor, Cursor)>),
     Job(Box<(Job, Job)>),
 }
 
@@ -180,13 +180,14 @@ impl<R: Rig> Tested<R> {
                 let event = event.by(worker, task, was.progress.epoch);
                 let progress = was.progress.next(&event).expect("the reference allowed it");
                 let next = Task { progress, stamp: Stamp::fresh(), ..was.clone() };
-                Held::Task(task, was, next)
+                Held::Task(task, Box::new((was, next)))
             }
-            Change::Open => Held::Cursor(copy.cursor.clone(), copy.cursor.opened()),
+            Change::Open => Held::Cursor(Box::new((copy.cursor.clone(), copy.cursor.opened()))),
             Change::Finish(segment) => {
                 let segment = u32::try_from(segment).expect("few segments");
                 let tally = self.tally(segment);
-                Held::Cursor(copy.cursor.clone(), copy.cursor.finishing(segment, tally))
+                let next = copy.cursor.finishing(segment, tally);
+                Held::Cursor(Box::new((copy.cursor.clone(), next)))
             }
             Change::Job(wish) => {
                 let was = copy.job.clone();
@@ -218,7 +219,8 @@ impl<R: Rig> Tested<R> {
         let outcome = after.outcome.expect("a write has an outcome");
         let store = self.rig.store();
         match self.held[worker].clone().expect("a write to send") {
-            Held::Task(at, was, next) => {
+            Held::Task(at, pair) => {
+                let (was, next) = *pair;
                 let swap = self.rig.wait(store.swap_task(&was, &next)).expect("swap");
                 let now = self.task(at);
                 let before = std::mem::replace(&mut self.seen.tasks[at], now.clone());
@@ -227,7 +229,8 @@ impl<R: Rig> Tested<R> {
                     self.copies[worker].tasks[at] = now;
                 }
             }
-            Held::Cursor(was, next) => {
+            Held::Cursor(pair) => {
+                let (was, next) = *pair;
                 let swap = self.rig.wait(store.swap_cursor(&was, &next)).expect("swap");
                 let now = self.cursor();
                 let before = std::mem::replace(&mut self.seen.cursor, now.clone());

@@ -22,6 +22,8 @@ pub struct Bed {
     pub secret_access_key: String,
     /// Named collection of the bucket on the server.
     pub collection: String,
+    /// Named collection of the last server of the bed, for `remote()`.
+    pub peer: String,
 }
 
 impl Bed {
@@ -52,6 +54,7 @@ impl Bed {
             access_key_id: variable("S3_ACCESS_KEY_ID"),
             secret_access_key: variable("S3_SECRET_ACCESS_KEY"),
             collection: variable("S3_COLLECTION"),
+            peer: variable("PEER_COLLECTION"),
         }
     }
 }

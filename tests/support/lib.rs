@@ -17,6 +17,7 @@ mod program;
 mod proxy;
 mod scene;
 mod sql;
+mod swaps;
 mod tables;
 mod tls;
 mod tracer;

@@ -71,6 +71,15 @@ impl Scene {
 
     /// A scene with an empty target database and control tables, on this bed.
     pub fn on(bed: &Bed) -> Self {
+        Self::named(bed, "t")
+    }
+
+    /// A scene whose targets may be exchanged and replaced: the user has more rights there.
+    pub fn for_swaps(bed: &Bed) -> Self {
+        Self::named(bed, "x")
+    }
+
+    fn named(bed: &Bed, letter: &str) -> Self {
         let bed = bed.clone();
         let mark = &uuid::Uuid::new_v4().simple().to_string()[..10];
         let scene = Self {
@@ -79,8 +88,8 @@ impl Scene {
             bed,
             control: format!("longshore_t{mark}"),
             staging: format!("longshore_s{mark}"),
-            db: format!("t_{mark}"),
-            twin_db: format!("t_{mark}_twin"),
+            db: format!("{letter}_{mark}"),
+            twin_db: format!("{letter}_{mark}_twin"),
             prefix: format!("t/{mark}"),
             ddl: RefCell::default(),
             files: RefCell::default(),

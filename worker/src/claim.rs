@@ -17,8 +17,8 @@ use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use crate::context::{Acting, Worker};
-use crate::finish;
 use crate::trouble::Trouble;
+use crate::{finish, swap};
 
 /// How long the list of jobs is good.
 const JOBS_FRESH: Duration = Duration::from_millis(500);
@@ -42,6 +42,8 @@ pub(crate) struct Claim {
     pub(crate) began: Instant,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
+    /// What a person should know of an attempt that went well.
+    remarks: std::sync::Mutex<Vec<String>>,
     /// No other slot of this process takes it meanwhile.
     _acting: Acting,
 }
@@ -50,6 +52,17 @@ impl Claim {
     /// The epoch we act in.
     pub(crate) fn epoch(&self) -> Epoch {
         self.task.progress.epoch
+    }
+
+    /// Notes what a person should know, whatever the end.
+    pub(crate) fn remark(&self, words: String) {
+        tracing::warn!("{words}");
+        self.remarks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
+    }
+
+    /// Everything that was noted.
+    pub(crate) fn remarks(&self) -> String {
+        self.remarks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).join("; ")
     }
 
     /// Changes the task by an event, if it is still ours.
@@ -194,9 +207,14 @@ async fn look(
             continue;
         }
         let mut candidates = orphans(worker, &page).await?;
+        // What publishes the others' work waits until all of them have ended.
+        let is_last_left =
+            ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
+        let waits = swap::last_of(job).filter(|_| !is_last_left);
         let mut pending: Vec<TaskId> = page
             .iter()
             .filter(|brief| brief.state == StateName::Pending && brief.due)
+            .filter(|brief| Some(&brief.id) != waits.as_ref())
             .map(|brief| brief.id.clone())
             .collect();
         pending.shuffle(&mut rand::rng());
@@ -261,6 +279,7 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
                 task: next,
                 began,
                 loaded_here: false,
+                remarks: std::sync::Mutex::default(),
                 _acting: acting,
             }))
         }

@@ -51,7 +51,13 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
         Held::AtLeast(_) | Held::Unknown => loaded.read_rows,
     };
     let rows = if let Held::Exactly(rows) = held { rows } else { loaded.written_rows };
-    Ok(Manifest { taken_ms: clock.now_ms, rows, rows_read, tables: Vec::new() })
+    Ok(Manifest {
+        taken_ms: clock.now_ms,
+        rows,
+        rows_read,
+        tables: Vec::new(),
+        handovers: Vec::new(),
+    })
 }
 
 /// What is known of a chunk that is in its target: no parts prove it.

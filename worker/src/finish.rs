@@ -7,8 +7,8 @@ use longshore_shared::store::{StoreError, Swap, TaskStore};
 use longshore_shared::task::{Cursor, Job, JobEvent, Stamp, StateName, TaskId};
 
 use crate::context::Worker;
-use crate::staging;
 use crate::trouble::Trouble;
+use crate::{staging, swap};
 
 /// Closes a job whose segments are all finished.
 ///
@@ -17,6 +17,7 @@ use crate::trouble::Trouble;
 pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(), Trouble> {
     worker.edge(faults::FINISH_BEFORE).await?;
     sweep(worker, job).await?;
+    swap::drop_shadows(worker, job).await?;
     let tally = &cursor.tally;
     let unfinished = tally.unfinished();
     if unfinished > 0 {

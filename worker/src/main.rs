@@ -4,15 +4,18 @@ mod claim;
 mod context;
 mod direct;
 mod finish;
+mod late;
 mod lease;
 mod load;
 mod proof;
 mod publish;
 mod recover;
+mod replace;
 mod replay;
 mod run;
 mod source;
 mod staging;
+mod swap;
 mod trouble;
 mod verify;
 

@@ -186,7 +186,9 @@ async fn lifespan(
 ) -> Result<Lifespan, Trouble> {
     let clock = clock(worker).await?;
     let graph = &claim.job.spec.graph;
-    let definition = graph.position(&table.target).map(|at| graph.tables[at].definition.as_str());
+    let tables = &graph.tables;
+    let planned = tables.iter().find(|planned| *planned.destination() == table.target);
+    let definition = planned.map(|planned| planned.definition.as_str());
     let secs = definition.and_then(own_lifetime).unwrap_or(clock.parts_lifetime_secs);
     let age = u64::try_from(clock.now_ms - taken_ms).ok().map(Duration::from_millis);
     Ok(Lifespan { age, listed: Duration::from_secs(secs) })

@@ -14,15 +14,16 @@ use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
-use longshore_shared::task::{Manifest, Mode, Part, Receipt, StagedTable, TableName, TaskState};
+use longshore_shared::task::{
+    Handover, Manifest, Mode, Part, Receipt, StagedTable, TableName, TaskState,
+};
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::direct;
-use crate::proof;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
+use crate::{direct, proof, swap};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -81,6 +82,10 @@ async fn publish(
         }
         let mut staged = Staged { table, twin, taken_ms: manifest.taken_ms, in_doubt: !is_first };
         move_table(worker, claim, &mut staged, &mut step).await?;
+    }
+    swap::rename_shadows(worker, claim, manifest).await?;
+    for handover in &manifest.handovers {
+        swap::hand_over(worker, claim, handover, is_first, &mut step).await?;
     }
     Ok(())
 }
@@ -263,7 +268,15 @@ fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt>
         part_hashes: table.parts().map(|part| part.hash.clone()).collect(),
         ..empty_receipt(worker, claim, manifest)
     };
-    manifest.tables.iter().map(receipt).collect()
+    let handed_over = |handover: &Handover| Receipt {
+        target: handover.target.to_string(),
+        query_id: claim.task.id.query(claim.epoch(), handover.mode.as_str()).to_string(),
+        rows_staged: handover.rows,
+        partitions: handover.partitions.iter().map(|partition| partition.id.clone()).collect(),
+        ..empty_receipt(worker, claim, manifest)
+    };
+    let tables = manifest.tables.iter().map(receipt);
+    tables.chain(manifest.handovers.iter().map(handed_over)).collect()
 }
 
 /// A receipt of this task that names no table yet.

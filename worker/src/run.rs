@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
 use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{direct, finish, lease, load, publish, recover, source, staging, verify};
+use crate::{direct, finish, lease, load, publish, recover, source, staging, swap, verify};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);
@@ -33,6 +33,7 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
         recover::check_deaths(worker, claim).await?;
         faults::task(&claim.task.id).await?;
         let manifest = match claim.job.spec.mode {
+            _ if swap::is_last(claim) => swap::manifest(worker, claim).await?,
             Mode::Staged => stage_and_load(worker, claim).await?,
             Mode::Direct => direct::load(worker, claim).await?,
         };
@@ -46,6 +47,9 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
     worker.edge(faults::DONE_AFTER).await?;
     staging::drop_set(worker, claim).await?;
+    if swap::is_last(claim) {
+        swap::drop_shadows(worker, &claim.job).await?;
+    }
     worker.edge(faults::DROP_AFTER).await
 }
 
@@ -175,7 +179,7 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
         () = worker.lease.lost() => Err(Trouble::NotOurs),
     };
     let (event, message) = match outcome {
-        Ok(()) => ("done", String::new()),
+        Ok(()) => ("done", claim.remarks()),
         Err(trouble) => (end_badly(worker, claim, &trouble).await, trouble.to_string()),
     };
     let attempts = claim.task.progress.attempts;
@@ -234,7 +238,11 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
             (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
         }
         Remedy::Retry | Remedy::Fail => {
-            let error = load::blame(worker, claim, trouble).await;
+            let error = if swap::is_last(claim) {
+                trouble.to_string()
+            } else {
+                load::blame(worker, claim, trouble).await
+            };
             (TaskEvent::GaveUp { epoch, error }, "failed")
         }
     };

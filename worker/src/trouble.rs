@@ -41,9 +41,15 @@ pub(crate) enum Trouble {
     /// The outcome of a move cannot be proved.
     #[error("{0}")]
     Unprovable(String),
-    /// A MOVE was sent and not answered. It may act later, so the task goes on in a new epoch only.
-    #[error("a MOVE was not answered; the task goes on in a new epoch")]
+    /// A MOVE, EXCHANGE or REPLACE was sent and not answered. It may act later, so the task goes on in a new epoch only.
+    #[error("a statement that publishes was not answered; the task goes on in a new epoch")]
     Unsettled,
+    /// The last task must not publish: what is loaded is not everything, or not right.
+    #[error("{0}")]
+    NotPublished(String),
+    /// The target got rows that its shadow does not have.
+    #[error("{0}")]
+    LateRows(String),
     /// A task row is missing in the store.
     #[error("task {0} is missing in the task table; the job cannot be completed without it")]
     TaskMissing(TaskId),
@@ -89,9 +95,11 @@ impl Trouble {
                     Policy::StopJob => Remedy::PauseJob,
                 }
             }
-            Self::Store(StoreError::TooLarge { .. }) | Self::Source(_) | Self::Chunk(_) => {
-                Remedy::Fail
-            }
+            Self::Store(StoreError::TooLarge { .. })
+            | Self::Source(_)
+            | Self::Chunk(_)
+            | Self::NotPublished(_) => Remedy::Fail,
+            Self::LateRows(_) => Remedy::PauseJob,
             Self::Count(_) | Self::Injected(_) => Remedy::Retry,
             Self::Draining => Remedy::HandBack,
             Self::Drift(_) | Self::View(..) | Self::Store(_) | Self::TaskMissing(_) => {

@@ -53,8 +53,8 @@ pub(crate) async fn manifest(
         tables.push(StagedTable {
             suffix: StagingNames::suffix(graph, position),
             uuid,
-            target: target.name.clone(),
-            target_uuid: Uuid::parse_str(&target.uuid).unwrap_or_default(),
+            target: target.destination().clone(),
+            target_uuid: target.destination_uuid(),
             lines: lines(worker, &twin).await?,
         });
     }
@@ -88,7 +88,7 @@ pub(crate) async fn manifest(
         _ => loaded.read_rows,
     };
     let rows = base_rows.unwrap_or(rows_read);
-    Ok(Manifest { taken_ms: clock.now_ms, rows, rows_read, tables })
+    Ok(Manifest { taken_ms: clock.now_ms, rows, rows_read, tables, handovers: Vec::new() })
 }
 
 async fn lines(worker: &Worker, twin: &TableName) -> Result<Vec<Line>, Trouble> {

@@ -19,7 +19,13 @@ fn manifest() -> Manifest {
         target_uuid: uuid::Uuid::nil(),
         lines: vec![Line { partition: "202601".into(), parts: vec![part(600), part(400)] }],
     };
-    Manifest { taken_ms: 0, rows: 1_000, rows_read: 1_000, tables: vec![staged] }
+    Manifest {
+        taken_ms: 0,
+        rows: 1_000,
+        rows_read: 1_000,
+        tables: vec![staged],
+        handovers: Vec::new(),
+    }
 }
 
 fn worker(age_ms: i64) -> WorkerRecord {

@@ -152,6 +152,7 @@ mod tests {
             engine: engine.into(),
             definition: String::new(),
             dependents: Vec::new(),
+            shadow: None,
         };
         let view = |name: &str, source: &str, target: &str| GraphView {
             name: name.parse().unwrap(),

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::cut::{Cut, CutOptions, Unit, cut};
 use super::publish::{identity, publish_as};
 use super::remote::Source;
+use super::shadow::Marks;
 use super::snapshot;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
@@ -45,6 +46,8 @@ pub(crate) struct FeedOptions {
     pub(crate) snapshot: Snapshot,
     /// Makes another plan of the same rows.
     pub(crate) again: String,
+    /// Where the targets stood before.
+    pub(crate) marks: Marks,
 }
 
 /// A table to read, and the server that knows its index.
@@ -72,6 +75,8 @@ pub(crate) struct TablesPlan {
     pub(crate) job: Job,
     /// It is new.
     pub(crate) created: bool,
+    /// Bytes of the tables, in the unit of the budget.
+    pub(crate) bytes: u64,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
@@ -87,11 +92,19 @@ pub(crate) async fn plan_tables(
     let mut cuts = plan.cut_all().await?;
     let mut id = plan.identity(&spec, &cuts);
     if let Some(job) = session.store.job(&id).await? {
-        return Ok(TablesPlan { job, created: false, notes: plan.notes(&cuts, false) });
+        return Ok(TablesPlan {
+            job,
+            created: false,
+            bytes: bytes(&cuts),
+            notes: plan.notes(&cuts, false),
+        });
     }
     let mut snapshots = vec![None; origins.len()];
     let is_snapshot = plan.needs_snapshot(&cuts);
-    while is_snapshot {
+    loop {
+        if !is_snapshot {
+            break;
+        }
         (snapshots, cuts) = plan.cut_snapshots(&id).await?;
         let now = plan.identity(&spec, &cuts);
         if now == id {
@@ -101,7 +114,12 @@ pub(crate) async fn plan_tables(
         plan.rename_snapshots(&id, &now).await?;
         id = now;
         if let Some(job) = session.store.job(&id).await? {
-            return Ok(TablesPlan { job, created: false, notes: plan.notes(&cuts, is_snapshot) });
+            return Ok(TablesPlan {
+                job,
+                created: false,
+                bytes: bytes(&cuts),
+                notes: plan.notes(&cuts, is_snapshot),
+            });
         }
     }
     let feeds: Vec<Feed> = origins
@@ -116,8 +134,13 @@ pub(crate) async fn plan_tables(
     });
     let chunks: Vec<Chunk> = slices.collect();
     let notes = plan.notes(&cuts, is_snapshot);
-    let (job, created) = publish_as(&session.store, id, spec(source), &chunks).await?;
-    Ok(TablesPlan { job, created, notes })
+    let (job, created) =
+        publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
+    Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
+}
+
+fn bytes(cuts: &[Cut]) -> u64 {
+    cuts.iter().map(|cut| cut.bytes).sum()
 }
 
 /// A snapshot and its UUID.
@@ -197,7 +220,7 @@ impl Plan<'_> {
         for cut in cuts {
             hash.update(&cut.digest);
         }
-        let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = text::hex(&hash.finalize());
         TablesSource {
             feeds,
             budget: self.options.unit,
@@ -281,6 +304,13 @@ impl Plan<'_> {
                 text::plural(over as u64, "chunk"),
                 text::bytes(self.options.chunk_bytes)
             ));
+        }
+        if over == 0 && !cuts.iter().all(|cut| cut.is_bounded) {
+            notes.push(
+                "the sizes of chunks are estimates: the granules of many parts overlap; a larger \
+                 --chunk-bytes or --snapshot makes them exact"
+                    .to_owned(),
+            );
         }
         notes.push(if is_snapshot {
             format!("rows that {tables} gets from now on are not in this plan: --delta plans them")

@@ -12,6 +12,7 @@ mod rehearse;
 mod remote;
 mod replay;
 mod replay_detours;
+mod shadow;
 mod snapshot;
 mod target;
 
@@ -23,4 +24,5 @@ pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
 pub(crate) use remote::RemoteArgs;
 pub(crate) use replay::{Replay, notes, rows_of};
+pub(crate) use shadow::{Marks, PublishArgs, rehearse as rehearse_shadows};
 pub(crate) use target::{guarantee, target};

@@ -7,7 +7,9 @@ use longshore_shared::task::{
 };
 use sha2::{Digest, Sha256};
 
+use super::shadow::{self, Marks};
 use crate::exit::Error;
+use crate::session::Session;
 
 /// Tasks handed to the store at a time; it cuts them into requests by bytes.
 const TASKS_AT_ONCE: usize = 5_000;
@@ -28,6 +30,8 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
             Chunk::Slice(slice) => {
                 hash.update(serde_json::to_vec(slice).expect("a slice is plain JSON"));
             }
+            // It follows from the spec.
+            Chunk::Publish { .. } => {}
         }
     }
     JobId::from_digest(&hash.finalize())
@@ -35,28 +39,36 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
 
 /// Writes the plan of these chunks under its identity, unless it is there.
 pub(crate) async fn publish(
-    store: &impl TaskStore,
+    session: &Session,
     spec: JobSpec,
     chunks: &[Chunk],
+    marks: Marks,
     again: &str,
 ) -> Result<(Job, bool), Error> {
     let id = identity(&spec, chunks, again);
-    publish_as(store, id, spec, chunks).await
+    publish_as(session, id, spec, chunks, marks).await
 }
 
 /// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
 /// claimed, and planning again goes on where it stopped.
 pub(crate) async fn publish_as(
-    store: &impl TaskStore,
+    session: &Session,
     id: JobId,
-    spec: JobSpec,
+    mut spec: JobSpec,
     chunks: &[Chunk],
+    marks: Marks,
 ) -> Result<(Job, bool), Error> {
+    let store = &session.store;
     if let Some(job) = store.job(&id).await? {
         return Ok((job, false));
     }
+    shadow::make(&session.server, &id, &mut spec, marks).await?;
+    // The last task loads nothing: it publishes what the others have loaded.
+    let mode = spec.publish.mode;
+    let last = mode.has_last_task().then_some(Chunk::Publish { publish: mode });
     let tasks: Vec<Task> = chunks
         .iter()
+        .chain(&last)
         .zip(0..)
         .map(|(chunk, ordinal)| Task {
             id: TaskId { job: id.clone(), ordinal },

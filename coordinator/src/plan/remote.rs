@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::cut::Cut;
 use crate::exit::{Error, Kind, Report};
+use crate::text;
 
 /// Who knows the index of a table.
 pub(crate) enum Source {
@@ -74,6 +75,7 @@ impl RemoteArgs {
             remote: None,
             key: Vec::new(),
             view: None,
+            known: None,
             window: None,
         };
         let Some(collection) = &self.remote else {
@@ -155,7 +157,7 @@ fn system(table: &str) -> TableName {
 
 #[derive(Deserialize, Row)]
 struct Partition {
-    partition_id: String,
+    id: String,
     rows: u64,
     bytes: u64,
     has_deletes: u8,
@@ -175,11 +177,11 @@ pub(crate) async fn by_partition(
         BudgetUnit::Compressed => "data_compressed_bytes",
     };
     let text = format!(
-        "SELECT partition_id, sum(rows) AS rows, sum({bytes}) AS bytes, \
+        "SELECT partition_id AS id, sum(p.rows) AS rows, sum(p.{bytes}) AS bytes, \
          max(has_lightweight_delete) AS has_deletes, \
-         sum(cityHash64(hash_of_all_files, rows)) AS digest \
-         FROM {} WHERE active AND rows > 0 AND database = {} AND table = {} \
-         GROUP BY partition_id ORDER BY partition_id",
+         sum(cityHash64(hash_of_all_files, p.rows)) AS digest \
+         FROM {} AS p WHERE active AND p.rows > 0 AND database = {} AND table = {} \
+         GROUP BY id ORDER BY id",
         table_clause(&Feed { table: system("parts"), ..feed.clone() }),
         quote_literal(&table.database),
         quote_literal(&table.table)
@@ -189,18 +191,18 @@ pub(crate) async fn by_partition(
     let mut slices: Vec<Slice> = Vec::new();
     let (mut over_budget, mut hash) = (0, Sha256::new());
     for partition in &partitions {
-        hash.update(format!("{}\0{}\n", partition.partition_id, partition.digest));
+        hash.update(format!("{}\0{}\n", partition.id, partition.digest));
         over_budget += usize::from(partition.bytes > chunk_bytes);
         let min = if partition.has_deletes > 0 { 0 } else { partition.rows };
         let fits = |slice: &&mut Slice| slice.bytes + partition.bytes <= chunk_bytes;
         if let Some(slice) = slices.last_mut().filter(fits) {
-            slice.pieces[0].partitions.push(partition.partition_id.clone());
+            slice.pieces[0].partitions.push(partition.id.clone());
             slice.rows =
                 RowBounds { min: slice.rows.min + min, max: slice.rows.max + partition.rows };
             slice.bytes += partition.bytes;
             continue;
         }
-        let partitions = vec![partition.partition_id.clone()];
+        let partitions = vec![partition.id.clone()];
         slices.push(Slice {
             feed: 0,
             pieces: vec![Piece { partitions, ..Piece::default() }],
@@ -214,7 +216,7 @@ pub(crate) async fn by_partition(
         slices,
         rows: (!has_deletes).then(|| partitions.iter().map(|partition| partition.rows).sum()),
         bytes: partitions.iter().map(|partition| partition.bytes).sum(),
-        digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: text::hex(&hash.finalize()),
         over_budget,
         needs_snapshot: false,
         is_bounded: over_budget == 0,

@@ -5,7 +5,7 @@ use longshore_shared::schema::{
     ChoiceError, Chosen, Graph, GraphView, columns, firing_select, identities,
 };
 use longshore_shared::source::{ProbeError, check_filter};
-use longshore_shared::task::{Feed, FeedView, TableName};
+use longshore_shared::task::{Feed, FeedView, Publish, TableName};
 
 use super::aggregation::{Cutting, Shape, Together, cutting, query_shape};
 use super::cut::{CutOptions, Unit, cut};
@@ -251,6 +251,7 @@ async fn feed(server: &Server, view: &GraphView, notes: &mut Vec<String>) -> Res
             passes: None,
         }),
         window: None,
+        known: None,
     })
 }
 
@@ -263,11 +264,15 @@ fn of_view(error: Error, view: &GraphView) -> Error {
 }
 
 /// What the user should know of what is filled and what is not.
-pub(crate) async fn notes(server: &Server, chosen: &Chosen) -> Result<Vec<String>, Error> {
+pub(crate) async fn notes(
+    server: &Server,
+    chosen: &Chosen,
+    publish: Publish,
+) -> Result<Vec<String>, Error> {
     let mut notes = Vec::new();
     for table in &chosen.graph.tables {
         let rows = rows_of(server, &table.name).await?;
-        if rows > 0 {
+        if rows > 0 && publish.is_append() {
             notes.push(format!(
                 "{} holds {} already, and the replay adds to them: what the view wrote of the same \
                  rows would be there twice",

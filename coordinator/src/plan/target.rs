@@ -4,10 +4,10 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::schema::{Graph, GraphTable, discover, discover_alone};
 use longshore_shared::sql;
-use longshore_shared::task::{Mode, TableName};
+use longshore_shared::task::{Mode, Publish, TableName};
 use serde::Deserialize;
 
-use super::rehearse;
+use super::{rehearse, shadow};
 use crate::exit::{Error, Kind, Report};
 
 /// Server-wide setting of tables that do not set it themselves.
@@ -23,13 +23,22 @@ pub(crate) async fn target(
     server: &Server,
     name: &TableName,
     mode: Mode,
+    publishing: Publish,
     ignored: &[TableName],
 ) -> Result<(Graph, Vec<String>), Error> {
     match mode {
         Mode::Staged => {
-            let graph = discover(server, name, ignored).await?;
+            let mut graph = discover(server, name, ignored).await?;
+            let notes = shadow::leave_views(&mut graph, publishing);
             rehearse(server, &graph).await?;
-            Ok((graph, Vec::new()))
+            shadow::rehearse(server, &graph, publishing).await?;
+            Ok((graph, notes))
+        }
+        Mode::Direct if !publishing.is_append() => {
+            let message = "--mode direct writes into the target itself: it can only append";
+            Err(Report::new(Kind::Usage, message)
+                .help("leave --mode staged, or --publish append")
+                .into())
         }
         Mode::Direct => {
             let graph = discover_alone(server, name).await?;

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from .grants import GRANTS, USER
 
 KEEPER_MAP_PREFIX = "/longshore_keeper_map"
+PEER_COLLECTION = "longshore_peer"
 LOG_FLUSH_MILLISECONDS = 250
 # part_log also records the parts of part_log itself: each flush makes the next one necessary.
 PART_LOG_FLUSH_MILLISECONDS = 500
@@ -92,7 +93,14 @@ def shared_part(bed, log_path):
                 "url": f"{bed.s3_endpoint}/{bed.s3['bucket']}/",
                 "access_key_id": bed.s3["access_key_id"],
                 "secret_access_key": bed.s3["secret_access_key"],
-            }
+            },
+            # The last server of the bed as another one, for copies through remote().
+            PEER_COLLECTION: {
+                "host": "127.0.0.1",
+                "port": bed.ports[f"tcp-{bed.servers}"],
+                "user": USER,
+                "password": bed.state["password"],
+            },
         },
     }
 

@@ -27,6 +27,9 @@ TABLE_ENGINES = [
     "VersionedCollapsingMergeTree",
 ]
 
+# Databases of targets that a job exchanges or replaces partitions of: their names start with this.
+SWAPPED = "`x_`*.*"
+
 GRANTS = [
     # Its own databases: create control tables, staging tables and view clones, rename and drop them.
     f"CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW ON {OWN}",
@@ -38,6 +41,8 @@ GRANTS = [
     # DROP, ALTER or TRUNCATE: a target cannot be harmed. (ATTACH PARTITION FROM into a target would
     # ask for ALTER DELETE on the target.)
     "SHOW, SELECT, INSERT ON *.*",
+    # An exchange makes and renames tables beside its target; a replacement takes old rows away.
+    f"CREATE TABLE, DROP TABLE, ALTER DELETE ON {SWAPPED}",
     *(f"TABLE ENGINE ON {engine}" for engine in TABLE_ENGINES),
     # Sources read through a table function.
     "CREATE TEMPORARY TABLE ON *.*",

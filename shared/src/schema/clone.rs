@@ -137,6 +137,7 @@ mod tests {
             engine: "MergeTree".into(),
             definition: String::new(),
             dependents: Vec::new(),
+            shadow: None,
         }
     }
 

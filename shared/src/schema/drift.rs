@@ -1,8 +1,9 @@
 //! Compares the tables of a plan with what they are now.
 
-use super::graph::{Graph, current, current_views};
+use super::graph::{Graph, GraphTable};
+use super::now::{current, current_shadows, current_views};
 use crate::clickhouse::{Failure, Server};
-use crate::task::TableName;
+use crate::task::{Shadow, TableName};
 
 /// A difference between the plan and the server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +50,11 @@ pub enum Drift {
 /// # Errors
 /// When the server cannot be asked.
 pub async fn check(server: &Server, graph: &Graph) -> Result<Option<Drift>, Failure> {
-    let (tables, views) = tokio::try_join!(current(server, graph), current_views(server, graph))?;
+    let (tables, views, shadows) = tokio::try_join!(
+        current(server, graph),
+        current_views(server, graph),
+        current_shadows(server, graph)
+    )?;
     for planned in &graph.tables {
         let Some(now) = tables.iter().find(|table| table.name == planned.name) else {
             return Ok(Some(Drift::Gone(planned.name.clone())));
@@ -72,6 +77,11 @@ pub async fn check(server: &Server, graph: &Graph) -> Result<Option<Drift>, Fail
             return Ok(Some(Drift::Recreated(planned.name.clone())));
         }
     }
+    for planned in graph.tables.iter().filter_map(|table| table.shadow.as_ref()) {
+        if let Some(drift) = shadow_drift(planned, &shadows) {
+            return Ok(Some(drift));
+        }
+    }
     for planned in &graph.views {
         match views.iter().find(|(name, _)| *name == planned.name) {
             None => return Ok(Some(Drift::Gone(planned.name.clone()))),
@@ -82,6 +92,24 @@ pub async fn check(server: &Server, graph: &Graph) -> Result<Option<Drift>, Fail
         }
     }
     Ok(None)
+}
+
+/// What is not as it was with a shadow.
+fn shadow_drift(planned: &Shadow, shadows: &[GraphTable]) -> Option<Drift> {
+    let name = planned.name.clone();
+    let Some(now) = shadows.iter().find(|now| now.name == name) else {
+        return Some(Drift::Gone(name));
+    };
+    if let Some(view) = now.dependents.first() {
+        return Some(Drift::ViewAdded { view: view.clone(), table: name });
+    }
+    if now.destination_uuid() != planned.uuid {
+        return Some(Drift::Recreated(name));
+    }
+    (now.definition != planned.definition).then(|| Drift::Altered {
+        change: first_difference(&planned.definition, &now.definition),
+        table: name,
+    })
 }
 
 /// The words around the first place where two definitions differ.

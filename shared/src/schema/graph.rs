@@ -10,7 +10,7 @@ use super::rewrite::mentions;
 use super::tokens::tokens;
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql;
-use crate::task::TableName;
+use crate::task::{Shadow, TableName};
 
 /// Views deeper than this are a cycle or a mistake.
 const VIEWS_MAX: usize = 200;
@@ -46,12 +46,26 @@ pub struct GraphTable {
     pub definition: String,
     /// The views that fire on it, sorted.
     pub dependents: Vec<TableName>,
+    /// The table that is filled in its place until the last task publishes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
 }
 
 impl GraphTable {
     /// Does it keep rows that have to be moved? (`Null` only feeds views.)
     pub fn keeps_rows(&self) -> bool {
         self.engine != "Null"
+    }
+
+    /// The table that tasks move their rows into: its shadow, if it has one.
+    pub fn destination(&self) -> &TableName {
+        self.shadow.as_ref().map_or(&self.name, |shadow| &shadow.name)
+    }
+
+    /// UUID of the destination as it was planned.
+    pub fn destination_uuid(&self) -> uuid::Uuid {
+        let own = || uuid::Uuid::parse_str(&self.uuid).unwrap_or_default();
+        self.shadow.as_ref().map_or_else(own, |shadow| shadow.uuid)
     }
 }
 
@@ -192,6 +206,7 @@ impl TableRow {
             engine: self.engine.clone(),
             definition: self.create_table_query.clone(),
             dependents: self.dependents(),
+            shadow: None,
         }
     }
 
@@ -282,33 +297,14 @@ pub async fn discover(
     Ok(graph)
 }
 
-/// The present definitions of the tables of a graph, in its order; missing ones are left out.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub(super) async fn current(server: &Server, graph: &Graph) -> Result<Vec<GraphTable>, Failure> {
-    let names: Vec<&TableName> = graph.tables.iter().map(|table| &table.name).collect();
-    Ok(get_many(server, &names).await?.iter().map(TableRow::to_table).collect())
-}
-
-/// The present SELECTs of the views of a graph.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub(super) async fn current_views(
-    server: &Server,
-    graph: &Graph,
-) -> Result<Vec<(TableName, String)>, Failure> {
-    let names: Vec<&TableName> = graph.views.iter().map(|view| &view.name).collect();
-    let rows = get_many(server, &names).await?;
-    Ok(rows.into_iter().map(|row| (row.table_name(), row.as_select)).collect())
-}
-
 pub(super) async fn get(server: &Server, name: &TableName) -> Result<Option<TableRow>, Failure> {
     Ok(get_many(server, &[name]).await?.into_iter().next())
 }
 
-async fn get_many(server: &Server, names: &[&TableName]) -> Result<Vec<TableRow>, Failure> {
+pub(super) async fn get_many(
+    server: &Server,
+    names: &[&TableName],
+) -> Result<Vec<TableRow>, Failure> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
@@ -363,31 +359,4 @@ pub(super) fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
         }
     }
     Ok(())
-}
-
-/// The views that fire on each of these tables, sorted.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn dependents(
-    server: &Server,
-    tables: &[TableName],
-) -> Result<Vec<(TableName, Vec<TableName>)>, Failure> {
-    let names: Vec<&TableName> = tables.iter().collect();
-    let rows = get_many(server, &names).await?;
-    Ok(rows.iter().map(|row| (row.table_name(), row.dependents())).collect())
-}
-
-/// The UUIDs that tables of these names have now; missing tables are left out.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn identities(
-    server: &Server,
-    tables: &[TableName],
-) -> Result<Vec<(TableName, uuid::Uuid)>, Failure> {
-    let names: Vec<&TableName> = tables.iter().collect();
-    let rows = get_many(server, &names).await?;
-    let uuid = |row: &TableRow| uuid::Uuid::parse_str(&row.uuid).unwrap_or_default();
-    Ok(rows.iter().map(|row| (row.table_name(), uuid(row))).collect())
 }

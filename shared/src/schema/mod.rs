@@ -9,6 +9,7 @@ mod chosen;
 mod clone;
 mod drift;
 mod graph;
+mod now;
 mod refreshable;
 mod rewrite;
 mod sorting;
@@ -18,8 +19,7 @@ pub use alone::discover_alone;
 pub use chosen::{ChoiceError, Chosen, choose_views, view_query};
 pub use clone::{StagingNames, create_statements};
 pub use drift::{Drift, check as check_drift};
-pub use graph::{
-    Column, Graph, GraphError, GraphTable, GraphView, columns, dependents, discover, identities,
-};
+pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
+pub use now::{Placed, dependents, identities, placed, table_now};
 pub use rewrite::{RewriteError, firing_select, qualified_names, rewrite_source};
 pub use sorting::key_expressions;

@@ -144,6 +144,7 @@ mod tests {
             remote: None,
             key: Vec::new(),
             view: None,
+            known: None,
             window: None,
         }
     }

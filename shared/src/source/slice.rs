@@ -155,3 +155,69 @@ impl Comparison<'_> {
         if any.len() == 1 { any.swap_remove(0) } else { format!("({})", any.join(" OR ")) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::RowBounds;
+
+    fn column(expression: &str, type_name: &str, descending: bool) -> KeyColumn {
+        KeyColumn {
+            expression: expression.to_owned(),
+            type_name: type_name.to_owned(),
+            descending,
+            nullable: type_name.starts_with("Nullable"),
+        }
+    }
+
+    fn piece(from: &[&str], to: &[&str]) -> Piece {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Piece { from: texts(from), to: texts(to), ..Piece::default() }
+    }
+
+    fn text(key: &[KeyColumn], pieces: Vec<Piece>) -> String {
+        slice_where(key, &Slice { feed: 0, pieces, rows: RowBounds::default(), bytes: 0 })
+    }
+
+    #[test]
+    fn bounds_are_compared_column_by_column() {
+        let key = [column("`a`", "UInt32", false), column("toDate(ts)", "Date", true)];
+        insta::assert_snapshot!(text(&key, vec![piece(&["1"], &["2", "toDate('2024-01-01')"])]),
+            @"`a` >= 1 AND `a` <= 2 AND (`a` < 2 OR (toDate(ts) > toDate('2024-01-01')))");
+        insta::assert_snapshot!(text(&key, vec![piece(&["1", "toDate('2024-01-02')"], &[])]),
+            @"`a` >= 1 AND (`a` > 1 OR (toDate(ts) <= toDate('2024-01-02')))");
+        assert_eq!(text(&key, vec![Piece::default()]), "1");
+        assert_eq!(text(&key, vec![]), "0");
+    }
+
+    #[test]
+    fn null_and_nan_are_the_greatest_values() {
+        let key = [column("f", "Nullable(Float64)", false)];
+        insta::assert_snapshot!(text(&key, vec![piece(&["toFloat64('1')"], &[])]),
+            @"(f >= toFloat64('1') OR isNaN(f) OR isNull(f))");
+        insta::assert_snapshot!(text(&key, vec![piece(&["toFloat64('1')"], &["nan"])]),
+            @"(f >= toFloat64('1') OR isNaN(f) OR isNull(f)) AND f <= inf");
+        insta::assert_snapshot!(text(&key, vec![piece(&["nan"], &["NULL"])]),
+            @"(isNaN(f) OR isNull(f)) AND isNotNull(f)");
+        insta::assert_snapshot!(text(&key, vec![piece(&["NULL"], &[])]), @"isNull(f)");
+        // The other bound keeps them out, so the index can be used for both.
+        insta::assert_snapshot!(text(&key, vec![piece(&["toFloat64('1')"], &["toFloat64('2')"])]),
+            @"f >= toFloat64('1') AND f < toFloat64('2')");
+        let key = [column("f", "Float32", true)];
+        insta::assert_snapshot!(text(&key, vec![piece(&[], &["toFloat32('1')"])]),
+            @"(f > toFloat32('1') OR isNaN(f))");
+    }
+
+    #[test]
+    fn partitions_and_parts_come_first() {
+        let range = |part: &str, from, to| PartRange { part: part.to_owned(), from, to };
+        let several = Piece {
+            partitions: vec!["a'b".to_owned()],
+            parts: vec![range("p_1_1_0", 0, 10), range("p_2_2_0", 5, 20)],
+            ..Piece::default()
+        };
+        let whole = Piece { partitions: vec!["x".into(), "y".into()], ..Piece::default() };
+        insta::assert_snapshot!(text(&[], vec![several, whole]),
+            @r"(_partition_id = 'a\'b' AND _part IN ('p_1_1_0', 'p_2_2_0') AND ((_part = 'p_1_1_0' AND _part_offset >= 0 AND _part_offset < 10) OR (_part = 'p_2_2_0' AND _part_offset >= 5 AND _part_offset < 20))) OR (_partition_id IN ('x', 'y'))");
+    }
+}

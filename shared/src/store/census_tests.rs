@@ -36,6 +36,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             graph: Graph { tables: Vec::new(), views: Vec::new() },
             environment: "e".into(),
             limits: Limits::default(),
+            publish: crate::task::Publish::default(),
         },
         tasks,
         segment_tasks,

@@ -51,6 +51,7 @@ pub fn job(tasks: u32) -> Job {
         engine: "MergeTree".into(),
         definition: "CREATE TABLE `it's` (`a` String DEFAULT '\\'\\\\\\n')".into(),
         dependents: vec![target.clone()],
+        shadow: None,
     };
     let source = FilesSource {
         function: SourceFunction::S3,
@@ -73,6 +74,7 @@ pub fn job(tasks: u32) -> Job {
         graph: Graph { tables: vec![table], views: Vec::new() },
         environment: "e".into(),
         limits: Limits::default(),
+        publish: crate::task::Publish::default(),
     };
     Job {
         id,

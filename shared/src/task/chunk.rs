@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::publish::PublishMode;
 use super::slice::Slice;
 
 /// One file of the source as the server listed it at plan time.
@@ -29,6 +30,11 @@ pub enum Chunk {
     },
     /// A piece of a table.
     Slice(Slice),
+    /// Nothing: the last task publishes what the others have loaded.
+    Publish {
+        /// How.
+        publish: PublishMode,
+    },
 }
 
 impl Chunk {
@@ -42,6 +48,7 @@ impl Chunk {
         match self {
             Self::Files { files } => files.iter().map(|file| file.size).sum(),
             Self::Slice(slice) => slice.bytes,
+            Self::Publish { .. } => 0,
         }
     }
 
@@ -49,7 +56,7 @@ impl Chunk {
     pub fn files(&self) -> &[SourceFile] {
         match self {
             Self::Files { files } => files,
-            Self::Slice(_) => &[],
+            Self::Slice(_) | Self::Publish { .. } => &[],
         }
     }
 
@@ -57,7 +64,7 @@ impl Chunk {
     pub fn as_slice(&self) -> Option<&Slice> {
         match self {
             Self::Slice(slice) => Some(slice),
-            Self::Files { .. } => None,
+            Self::Files { .. } | Self::Publish { .. } => None,
         }
     }
 

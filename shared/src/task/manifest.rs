@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::TableName;
+use super::{Handover, TableName};
 
 /// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
 /// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
@@ -71,6 +71,9 @@ pub struct Manifest {
     pub rows_read: u64,
     /// The staged tables.
     pub tables: Vec<StagedTable>,
+    /// Shadows that take the place of their targets: of the last task of a job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers: Vec<Handover>,
 }
 
 impl Manifest {

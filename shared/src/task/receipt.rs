@@ -37,6 +37,28 @@ pub struct Receipt {
     pub published_at: i64,
 }
 
+impl Receipt {
+    /// An empty receipt of a task, with the time of now.
+    pub fn of(task: &super::TaskId) -> Self {
+        Self {
+            job_id: task.job.to_string(),
+            task_id: task.to_string(),
+            target: String::new(),
+            epoch: 0,
+            worker: String::new(),
+            query_id: String::new(),
+            files: 0,
+            bytes: 0,
+            rows_read: 0,
+            rows_staged: 0,
+            partitions: Vec::new(),
+            part_uuids: Vec::new(),
+            part_hashes: Vec::new(),
+            published_at: crate::ledger::now_ms(),
+        }
+    }
+}
+
 /// ClickHouse stores a UUID as two little-endian 64-bit halves.
 mod uuid_list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tables::TablesSource;
-use super::{Chunk, TableName};
+use super::{Chunk, Publish, TableName};
 use crate::schema::Graph;
 use crate::sql::quote_list;
 
@@ -171,6 +171,9 @@ pub struct JobSpec {
     pub environment: String,
     /// Bounds.
     pub limits: Limits,
+    /// How the rows become visible.
+    #[serde(default, skip_serializing_if = "Publish::is_append")]
+    pub publish: Publish,
 }
 
 impl JobSpec {

@@ -19,7 +19,7 @@ fn manifest() -> Manifest {
         target_uuid: Uuid::nil(),
         lines: Vec::new(),
     };
-    Manifest { taken_ms: 0, rows: 1, rows_read: 1, tables: vec![table] }
+    Manifest { taken_ms: 0, rows: 1, rows_read: 1, tables: vec![table], handovers: Vec::new() }
 }
 
 fn states() -> Vec<TaskState> {

@@ -1,5 +1,7 @@
 //! Tables as the source of a job: what is read, and what its chunks are cut by.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -86,6 +88,29 @@ pub struct Window {
     pub to: Option<String>,
 }
 
+/// Blocks of a partition that follow each other without a gap, and the rows they held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Lowest block number.
+    #[serde(rename = "a")]
+    pub first: i64,
+    /// Highest block number.
+    #[serde(rename = "z")]
+    pub last: i64,
+    /// Rows in all of them.
+    #[serde(rename = "r")]
+    pub rows: u64,
+}
+
+/// What a table consisted of when a snapshot was made: everything else arrived later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The table.
+    pub uuid: Uuid,
+    /// By partition, in order of their blocks.
+    pub partitions: BTreeMap<String, Vec<Span>>,
+}
+
 /// One table that is read, cut into slices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
@@ -107,6 +132,9 @@ pub struct Feed {
     /// For a replay: what is read instead of the table's own rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<FeedView>,
+    /// What the table consisted of at the moment of the snapshot, for a later `--delta`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
     /// Only this time window of the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,

@@ -8,7 +8,7 @@ use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
 use serde::Serialize;
 
 use crate::exit::{Error, Kind, Report};
-use crate::plan::ColumnChoice;
+use crate::plan::{ColumnChoice, PublishArgs};
 use crate::text;
 
 /// Flags of every plan whose rows the user can choose and form.
@@ -39,6 +39,8 @@ pub(crate) struct JobArgs {
     /// ClickHouse setting of every load, as NAME=VALUE; may be repeated
     #[arg(long = "settings", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) settings: Vec<String>,
+    #[command(flatten)]
+    pub(crate) publish: PublishArgs,
     /// Attempts before a task fails
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) attempts_max: u32,

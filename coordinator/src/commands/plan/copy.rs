@@ -10,7 +10,8 @@ use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    FeedOptions, Origin, RemoteArgs, Snapshot, check_syntax, decide_table, plan_tables, target,
+    FeedOptions, Marks, Origin, RemoteArgs, Snapshot, check_syntax, decide_table, plan_tables,
+    target,
 };
 use crate::session::Session;
 use crate::text;
@@ -78,11 +79,19 @@ impl CutArgs {
                 _ => Snapshot::WhenNeeded,
             },
             again: again.to_owned(),
+            marks: Marks::default(),
         }
     }
 
     fn wants_snapshot(&self) -> bool {
         self.snapshot
+    }
+}
+
+impl CopyArgs {
+    /// Is the target read by the same job?
+    fn is_in_place(&self) -> bool {
+        self.from == self.target && !self.remote.is_remote()
     }
 }
 
@@ -94,13 +103,22 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
     let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
     let mode = args.load.mode.into();
-    let (graph, mut notes) = target(server, &args.target, mode, &args.load.job.ignore_view).await?;
+    let in_place = args.is_in_place();
+    let publishing = args.load.job.publish.chosen(in_place);
+    let ignored = &args.load.job.ignore_view;
+    let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
+    // Before the table is read: what arrives from here on is not in this plan.
+    let marks = Marks::of(server, &graph, publishing).await?;
     let choice = args.load.choice(None);
     let target_columns = columns(server, &args.target).await?;
     let schema = decide_table(server, &target_columns, &choice, &table_clause(&feed)).await?;
     notes.extend(schema.notes);
     let from = args.from.to_string();
-    let options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
+    let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
+    options.marks = marks;
+    if in_place {
+        options.snapshot = Snapshot::Always;
+    }
     let limits = args.load.job.limits();
     let environment = &session.environment;
     let spec = |source| JobSpec {
@@ -114,22 +132,30 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         graph: graph.clone(),
         environment: environment.clone(),
         limits: limits.clone(),
+        publish: publishing,
     };
     let origin = Origin { feed, source, align: None };
     let plan = plan_tables(&session, &[origin], &options, spec).await?;
     notes.extend(plan.notes);
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
     let rows = rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row"));
-    let bytes = text::bytes(plan.job.bytes);
+    let bytes = text::bytes(plan.bytes);
     let words = format!("{rows} of {from} ({bytes} {})", options.unit.as_str());
     output.show(&Document::of(&plan.job, plan.created, words, notes), Document::words)?;
     Ok(Exit::Done)
 }
 
 fn refuse(args: &CopyArgs) -> Result<(), Error> {
-    if args.from == args.target && !args.remote.is_remote() {
+    if args.is_in_place() && args.load.job.publish.is_append() {
         let message =
             format!("{} cannot be copied into itself: its rows would be there twice", args.from);
+        return Err(Report::new(Kind::Usage, message)
+            .help("--publish exchange, or replace: the old rows go when all new ones are there")
+            .into());
+    }
+    if args.is_in_place() && args.cut.no_snapshot {
+        let message =
+            "a table that takes its own place is read from a snapshot: leave --no-snapshot out";
         return Err(Report::new(Kind::Usage, message).into());
     }
     if args.remote.is_remote() && args.cut.wants_snapshot() {

@@ -12,7 +12,9 @@ use longshore_shared::task::{FilesSource, JobSpec, Source, SourceFunction, Table
 use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
-use crate::plan::{ListingRequest, PackLimits, check_syntax, decide, list, pack, publish, target};
+use crate::plan::{
+    ListingRequest, Marks, PackLimits, check_syntax, decide, list, pack, publish, target,
+};
 use crate::session::Session;
 use crate::text;
 
@@ -72,7 +74,10 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
     let mode = args.load.mode.into();
-    let (graph, mut notes) = target(server, &args.target, mode, &args.load.job.ignore_view).await?;
+    let publishing = args.load.job.publish.chosen(false);
+    let ignored = &args.load.job.ignore_view;
+    let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
+    let marks = Marks::of(server, &graph, publishing).await?;
 
     let request = ListingRequest {
         addresses: &addresses,
@@ -117,6 +122,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         graph,
         environment: session.environment.clone(),
         limits: args.load.job.limits(),
+        publish: publishing,
     };
     notes.extend(schema.notes);
     let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
@@ -126,7 +132,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         .iter()
         .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
     let chunks = pack(&listing.files, limits, seed);
-    let (job, created) = publish(&session.store, spec, &chunks, &args.load.job.again).await?;
+    let (job, created) = publish(&session, spec, &chunks, marks, &args.load.job.again).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)

@@ -13,6 +13,8 @@ mod key;
 mod layout;
 mod line;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;

@@ -130,7 +130,13 @@ fn manifest(lines: u32) -> Manifest {
     let target = "db.`o'dd`".parse().expect("a table name");
     let (uuid, target_uuid) = (Uuid::new_v4(), Uuid::new_v4());
     let table = StagedTable { suffix: "0_odd".into(), uuid, target, target_uuid, lines };
-    Manifest { taken_ms: 0, rows: table.rows(), rows_read: table.rows(), tables: vec![table] }
+    Manifest {
+        taken_ms: 0,
+        rows: table.rows(),
+        rows_read: table.rows(),
+        tables: vec![table],
+        handovers: Vec::new(),
+    }
 }
 
 pub(super) async fn a_pause_delays_a_task(store: &impl TaskStore) {

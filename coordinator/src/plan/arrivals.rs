@@ -1,0 +1,159 @@
+//! What arrived in a table since a snapshot of it was made, told by the names of its parts.
+//!
+//! A part is named after the blocks that it was merged from. Blocks that the snapshot held are old; a
+//! part of other blocks is new; one merged from both cannot be divided, and is refused.
+
+use std::collections::BTreeMap;
+
+use longshore_shared::task::{Known, Span, TableName};
+use uuid::Uuid;
+
+use super::cut::ListedPart;
+
+/// More spans than this do not belong into a plan: nothing is known then.
+const SPANS_MAX: usize = 2_000;
+
+/// Blocks in the name of a part: `partition_first_last_level[_mutation]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Blocks {
+    first: i64,
+    last: i64,
+    is_mutated: bool,
+}
+
+impl Blocks {
+    fn of(name: &str) -> Option<Self> {
+        let mut fields = name.split('_').skip(1);
+        let first = fields.next()?.parse().ok()?;
+        let last = fields.next()?.parse().ok()?;
+        fields.next()?;
+        Some(Self { first, last, is_mutated: fields.next().is_some() })
+    }
+}
+
+/// What a table of these parts consists of.
+pub(crate) fn known(uuid: Uuid, parts: &[ListedPart]) -> Option<Known> {
+    let mut partitions: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    for part in parts {
+        let Blocks { first, last, .. } = Blocks::of(&part.name)?;
+        let spans = partitions.entry(part.partition_id.clone()).or_default();
+        spans.push(Span { first, last, rows: part.rows });
+    }
+    for spans in partitions.values_mut() {
+        spans.sort_by_key(|span| span.first);
+        spans.dedup_by(|next, open| {
+            let follows = open.last + 1 == next.first;
+            if follows {
+                (open.last, open.rows) = (next.last, open.rows + next.rows);
+            }
+            follows
+        });
+    }
+    let spans: usize = partitions.values().map(Vec::len).sum();
+    (spans <= SPANS_MAX).then_some(Known { uuid, partitions })
+}
+
+/// Why the rows that arrived cannot be told from the others.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "part {part} of {table} was merged from rows that were copied and rows that arrived later; they \
+     cannot be told apart any more"
+)]
+pub(crate) struct Mixed {
+    table: TableName,
+    part: String,
+}
+
+/// The parts that hold only what arrived since. `keeps_rows`: a merge of this engine never folds rows.
+pub(crate) fn arrived<'a>(
+    table: &TableName,
+    known: &Known,
+    parts: &'a [ListedPart],
+    keeps_rows: bool,
+) -> Result<Vec<&'a ListedPart>, Mixed> {
+    let mut new = Vec::new();
+    for part in parts {
+        let mixed = || Mixed { table: table.clone(), part: part.name.clone() };
+        let blocks = Blocks::of(&part.name).ok_or_else(mixed)?;
+        let spans = known.partitions.get(&part.partition_id).map_or(&[][..], Vec::as_slice);
+        let touched: Vec<&Span> = spans
+            .iter()
+            .filter(|span| span.first <= blocks.last && span.last >= blocks.first)
+            .collect();
+        let is_inside = |span: &&Span| span.first <= blocks.first && span.last >= blocks.last;
+        if touched.is_empty() {
+            new.push(part);
+        } else if !touched.iter().any(is_inside) {
+            // Gaps between old blocks may be numbers nobody used, or rows that came late.
+            let old: u64 = touched.iter().map(|span| span.rows).sum();
+            let are_whole = touched
+                .iter()
+                .all(|span| span.first >= blocks.first && span.last <= blocks.last);
+            if !keeps_rows || blocks.is_mutated || !are_whole || old != part.rows {
+                return Err(mixed());
+            }
+        }
+    }
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, rows: u64) -> ListedPart {
+        let partition_id = name.split('_').next().unwrap().to_owned();
+        ListedPart {
+            name: name.to_owned(),
+            name_hash: 0,
+            partition_id,
+            rows,
+            uncompressed: 0,
+            compressed: 0,
+            hash: String::new(),
+            has_lightweight_delete: 0,
+        }
+    }
+
+    fn table() -> TableName {
+        "d.t".parse().unwrap()
+    }
+
+    fn names(parts: &[(&str, u64)], later: &[(&str, u64)]) -> Result<Vec<String>, Mixed> {
+        let list = |parts: &[(&str, u64)]| -> Vec<ListedPart> {
+            parts.iter().map(|(name, rows)| part(name, *rows)).collect()
+        };
+        let known = known(Uuid::nil(), &list(parts)).unwrap();
+        let later = list(later);
+        let new = arrived(&table(), &known, &later, true)?;
+        Ok(new.into_iter().map(|part| part.name.clone()).collect())
+    }
+
+    #[test]
+    fn parts_of_new_blocks_are_new_whatever_was_merged_among_them() {
+        let before = [("p_1_4_1", 40), ("p_5_5_0", 10), ("q_6_6_0", 10)];
+        let later = [("p_1_5_2", 50), ("p_7_9_1", 30), ("q_6_6_0", 10), ("r_10_10_0", 1)];
+        assert_eq!(names(&before, &later).unwrap(), ["p_7_9_1", "r_10_10_0"]);
+    }
+
+    #[test]
+    fn a_part_of_old_and_new_blocks_is_refused() {
+        assert!(names(&[("p_1_4_1", 40)], &[("p_1_5_2", 50)]).is_err());
+        // Block 2 was on its way when the snapshot was made.
+        assert!(names(&[("p_1_1_0", 10), ("p_3_3_0", 10)], &[("p_1_3_1", 30)]).is_err());
+    }
+
+    #[test]
+    fn numbers_that_nobody_used_do_not_make_a_part_new() {
+        let before = [("p_1_1_0", 10), ("p_3_3_0", 10)];
+        assert_eq!(names(&before, &[("p_1_3_1", 20)]).unwrap(), Vec::<String>::new());
+        assert!(names(&before, &[("p_1_3_1_9", 20)]).is_err(), "a mutation may have removed rows");
+    }
+
+    #[test]
+    fn late_blocks_between_old_ones_are_new() {
+        let before = [("p_1_1_0", 10), ("p_3_3_0", 10)];
+        let later = [("p_1_1_0", 10), ("p_2_2_0", 5), ("p_3_3_0", 10)];
+        assert_eq!(names(&before, &later).unwrap(), ["p_2_2_0"]);
+    }
+}
