@@ -144,7 +144,7 @@ fn states_are_merged_whatever_the_cut() {
          mean AggregateFunction(avg, UInt64), top SimpleAggregateFunction(max, UInt64), \
          n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY kind;
          CREATE MATERIALIZED VIEW {db}.stats_mv TO {db}.stats AS
-         SELECT kind, uniqExactState(n) AS users, avgState(value) AS mean, max(value) AS top, \
+         SELECT kind, uniqExactState(source.n) AS users, avgState(value) AS mean, max(value) AS top, \
          count() AS n FROM {db}.source GROUP BY kind;",
     );
     let plan = scene.replay(&["stats_mv"], &SMALL);

@@ -220,7 +220,8 @@ fn detours_to_the_source_are_refused() {
         ),
     ] {
         let scene = source(&format!(
-            "{ddl} CREATE TABLE {{db}}.t (n UInt64) ENGINE = MergeTree ORDER BY n;
+            "{ddl}
+             CREATE TABLE {{db}}.t (n UInt64) ENGINE = MergeTree ORDER BY n;
              CREATE MATERIALIZED VIEW {{db}}.v TO {{db}}.t AS {select};"
         ));
         let refused = scene.replay_program(&["v"], &[]).run().exits_with(2);
