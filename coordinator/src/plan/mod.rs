@@ -14,6 +14,7 @@ mod publish;
 mod rehearse;
 mod remote;
 mod replay;
+mod replay_detours;
 mod shadow;
 mod snapshot;
 mod target;
