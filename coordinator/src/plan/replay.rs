@@ -254,7 +254,6 @@ async fn feed(server: &Server, view: &GraphView, notes: &mut Vec<String>) -> Res
         }),
         known: None,
         window: None,
-        known: None,
     })
 }
 
