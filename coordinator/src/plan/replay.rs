@@ -248,6 +248,7 @@ async fn feed(server: &Server, view: &GraphView, notes: &mut Vec<String>) -> Res
             target: view.target.clone(),
             passes: None,
         }),
+        known: None,
         window: None,
     })
 }
