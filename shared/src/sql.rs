@@ -47,6 +47,7 @@ catalogue! {
     DELETE_WORKER = "delete_worker",
     DROP_DATABASE = "drop_database",
     DROP_PART = "drop_part",
+    DROP_PARTITION = "drop_partition",
     DROP_TABLE = "drop_table",
     DROP_VIEW = "drop_view",
     EXCHANGE_TABLES = "exchange_tables",

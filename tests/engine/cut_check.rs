@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use longshore_shared::source::slice_where;
-use longshore_shared::task::{Slice, TableName};
+use longshore_shared::task::{KeyColumn, Slice, TableName};
 use longshore_tests::{Admin, literal};
 
 use crate::planner::{Cut, CutOptions, Unit};
@@ -70,6 +70,7 @@ pub(crate) fn check(
         assert_eq!(known, rows, "the plan's number of rows");
     }
     let (granules, granules_all) = granules(admin, &name, &cut.slices, &conditions);
+    pruned(cut, &granules, granule_rows(admin, table), scales.len() as u64);
     Worth { rows, bytes, granules, granules_all }
 }
 
@@ -168,6 +169,29 @@ fn granules(admin: &Admin, name: &str, slices: &[Slice], conditions: &[String]) 
         steps.last().map_or(0, |(_, selected)| *selected)
     });
     (read.collect(), all)
+}
+
+/// Each slice reads the granules that may have its rows, and no others.
+fn pruned(cut: &Cut, granules: &[u64], rows: u64, parts: u64) {
+    // The index knows nothing of isNaN, and takes ranges of two pieces for one of both.
+    let is_plain = |slice: &Slice| slice.pieces.len() == 1 && slice.pieces[0].parts.len() < 2;
+    if cut.key.iter().any(KeyColumn::has_nan) {
+        return;
+    }
+    for (slice, read) in cut.slices.iter().zip(granules).filter(|(slice, _)| is_plain(slice)) {
+        // A part's last granule may be smaller, and so may be all of a small part.
+        let most = slice.rows.max.div_ceil(rows) + 2 * parts;
+        assert!(*read <= most, "{read} granules, not {most}: {}", slice_where(&cut.key, slice));
+    }
+}
+
+/// Rows of a full granule.
+fn granule_rows(admin: &Admin, table: &TableName) -> u64 {
+    admin.number(&format!(
+        "SELECT max(rows_in_granule) FROM mergeTreeIndex({}, {})",
+        literal(&table.database),
+        literal(&table.table)
+    ))
 }
 
 /// Initial and selected granules of each index, in their order.

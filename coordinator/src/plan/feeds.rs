@@ -9,6 +9,7 @@ use longshore_shared::task::{
 use sha2::{Digest, Sha256};
 
 use super::cut::{Cut, CutOptions, Unit, cut};
+use super::delta::known_at;
 use super::publish::{identity, publish_as};
 use super::remote::Source;
 use super::shadow::Marks;
@@ -122,12 +123,15 @@ pub(crate) async fn plan_tables(
             });
         }
     }
-    let feeds: Vec<Feed> = origins
+    let mut feeds: Vec<Feed> = origins
         .iter()
         .zip(&cuts)
         .zip(&snapshots)
         .map(|((origin, cut), snapshot)| with_key(&origin.feed, cut, snapshot.as_ref()))
         .collect::<Result<_, _>>()?;
+    for (feed, origin) in feeds.iter_mut().zip(origins).filter(|(feed, _)| feed.is_snapshot) {
+        feed.known = known_at(&session.server, &origin.feed, &feed.table).await?;
+    }
     let source = plan.source(feeds, &cuts);
     let slices = cuts.iter().enumerate().flat_map(|(feed, cut)| {
         cut.slices.iter().map(move |slice| Chunk::Slice(Slice { feed, ..slice.clone() }))
@@ -160,6 +164,26 @@ fn with_key(feed: &Feed, cut: &Cut, snapshot: Option<&Cloned>) -> Result<Feed, E
     Ok(feed)
 }
 
+/// How one table is cut.
+pub(super) fn cut_options(
+    options: &FeedOptions,
+    origin: &Origin,
+    has_snapshot: bool,
+) -> CutOptions {
+    CutOptions {
+        budget_bytes: options.chunk_bytes,
+        unit: match options.unit {
+            BudgetUnit::Uncompressed => Unit::Uncompressed,
+            BudgetUnit::Compressed => Unit::Compressed,
+        },
+        partitions_max: PARTITIONS_MAX,
+        has_snapshot,
+        align: origin.align.map(|align| align.columns),
+        partitions_apart: origin.align.is_some_and(|align| align.partitions_apart),
+        partitions: None,
+    }
+}
+
 struct Plan<'a> {
     session: &'a Session,
     origins: &'a [Origin],
@@ -172,11 +196,11 @@ impl Plan<'_> {
         for origin in self.origins {
             cuts.push(match &origin.source {
                 Source::Local => {
-                    let options = self.cut_options(origin, false);
+                    let options = cut_options(self.options, origin, false);
                     cut(&self.session.server, &origin.feed.origin, &options).await?
                 }
                 Source::Remote(server) => {
-                    let options = self.cut_options(origin, false);
+                    let options = cut_options(self.options, origin, false);
                     cut(server, &origin.feed.origin, &options).await?
                 }
                 Source::Unseen => {
@@ -191,21 +215,6 @@ impl Plan<'_> {
             });
         }
         Ok(cuts)
-    }
-
-    fn cut_options(&self, origin: &Origin, has_snapshot: bool) -> CutOptions {
-        CutOptions {
-            budget_bytes: self.options.chunk_bytes,
-            unit: match self.options.unit {
-                BudgetUnit::Uncompressed => Unit::Uncompressed,
-                BudgetUnit::Compressed => Unit::Compressed,
-            },
-            partitions_max: PARTITIONS_MAX,
-            has_snapshot,
-            align: origin.align.map(|align| align.columns),
-            partitions_apart: origin.align.is_some_and(|align| align.partitions_apart),
-            partitions: None,
-        }
     }
 
     /// Identity of the plan: the same tables in the same state, cut the same way, into the same target.
@@ -247,7 +256,7 @@ impl Plan<'_> {
             let table = snapshot::make(server, &origin.feed.origin, &id.snapshot(feed)).await?;
             let found = longshore_shared::schema::identities(server, std::slice::from_ref(&table));
             let uuid = found.await?.first().map(|(_, uuid)| *uuid).unwrap_or_default();
-            cuts.push(cut(server, &table, &self.cut_options(origin, true)).await?);
+            cuts.push(cut(server, &table, &cut_options(self.options, origin, true)).await?);
             cloned.push(Some((table, uuid)));
         }
         Ok((cloned, cuts))

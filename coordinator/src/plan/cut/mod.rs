@@ -27,7 +27,8 @@ use sha2::{Digest, Sha256};
 use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
 use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
-use read::{Index, ListedPart};
+use read::Index;
+pub(crate) use read::{ListedPart, parts as list_parts};
 
 /// How often the parts may change under the reader's eyes before it gives up.
 const READS_MAX: usize = 20;
@@ -330,7 +331,7 @@ fn is_unbounded(piece: &Piece) -> bool {
 }
 
 /// Independent of names and of the order of parts, which a merge of equal rows may not keep.
-fn digest(parts: &[ListedPart]) -> String {
+pub(crate) fn digest(parts: &[ListedPart]) -> String {
     let mut lines: Vec<String> = parts
         .iter()
         .map(|part| format!("{} {} {}\n", part.partition_id, part.hash, part.rows))

@@ -1,0 +1,282 @@
+//! A plan of what arrived in a table since the snapshot of an earlier plan.
+//!
+//! The table is cloned once more; parts that the earlier plan had are taken out of the clone, and the
+//! rest is planned as any snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::schema::identities;
+use longshore_shared::sql::{self, quote_literal};
+use longshore_shared::store::TaskStore;
+use longshore_shared::task::{Chunk, Feed, JobId, JobSpec, Known, TableName, TablesSource};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::arrivals::{Mixed, arrived, known};
+use super::cut::{ListedPart, cut, digest, list_parts};
+use super::feeds::{FeedOptions, Origin, TablesPlan, cut_options};
+use super::publish::{identity, publish_as};
+use super::snapshot;
+use crate::exit::{Error, Kind, Report};
+use crate::session::Session;
+use crate::text;
+
+/// A table that changes between two looks is looked at again.
+const TRIES: u32 = 10;
+/// TABLE_ALREADY_EXISTS.
+const EXISTS: i32 = 57;
+
+/// Since when.
+pub(crate) struct Since {
+    /// The earlier job.
+    pub(crate) job: JobId,
+    /// What the table consisted of then.
+    pub(crate) known: Known,
+}
+
+impl Since {
+    /// The snapshot that an earlier plan of the same table was made from.
+    pub(crate) async fn of(session: &Session, job: &str, from: &TableName) -> Result<Self, Error> {
+        let job = session.job(job).await?;
+        let refuse = |message: String, help: &str| -> Error {
+            Report::new(Kind::Usage, format!("{message} (--delta)")).help(help).into()
+        };
+        let feeds = job.spec.source.as_tables().map_or(&[][..], |tables| &tables.feeds[..]);
+        let now = identities(&session.server, std::slice::from_ref(from)).await?;
+        let uuid = now.first().map(|(_, uuid)| *uuid);
+        // By its identity: an exchange gives a table another name.
+        let known = feeds
+            .iter()
+            .filter_map(|feed| feed.known.clone())
+            .find(|known| Some(known.uuid) == uuid);
+        let Some(known) = known else {
+            let Some(feed) = feeds.iter().find(|feed| feed.origin == *from) else {
+                let message = format!("job {} does not copy {from}", job.id);
+                return Err(refuse(message, "name the job that copied this table last"));
+            };
+            if feed.known.is_some() {
+                let message = format!("{from} is another table than job {} copied", job.id);
+                return Err(refuse(message, "copy it whole, or name the old table with --from"));
+            }
+            let message = format!("what {from} held when job {} was planned is not known", job.id);
+            return Err(refuse(
+                message,
+                "only a plan with --snapshot can be followed by a --delta",
+            ));
+        };
+        Ok(Self { job: job.id, known })
+    }
+}
+
+/// Plans what arrived.
+pub(crate) async fn plan_delta(
+    session: &Session,
+    origin: &Origin,
+    options: &FeedOptions,
+    since: &Since,
+    spec: impl Fn(TablesSource) -> JobSpec,
+) -> Result<TablesPlan, Error> {
+    let server = &session.server;
+    let table = &origin.feed.origin;
+    for _ in 0..TRIES {
+        let before = list_parts(server, table).await?;
+        let facts = table_facts(server, table).await?;
+        let found =
+            arrived(&since.known, &before, facts.keeps_rows()).ok_or_else(|| unclear(table))?;
+        if let Some(mixed) = found.mixed.first().filter(|_| !facts.numbers_blocks()) {
+            return Err(cannot_divide(table, &mixed.part.name).into());
+        }
+        let wanted: Vec<ListedPart> = found
+            .new
+            .iter()
+            .copied()
+            .chain(found.mixed.iter().map(|mixed| mixed.part))
+            .cloned()
+            .collect();
+        let old: u64 = found.mixed.iter().flat_map(|mixed| &mixed.old).map(|span| span.rows).sum();
+        let rows = wanted.iter().map(|part| part.rows).sum::<u64>().saturating_sub(old);
+        let source = |feed: Feed, rows| TablesSource {
+            feeds: vec![feed],
+            budget: options.unit,
+            chunk_bytes: options.chunk_bytes,
+            rows,
+            digest: digest(&wanted),
+        };
+        let mode = format!("delta\0{}\0{}", since.job, options.again);
+        let id = identity(&spec(source(origin.feed.clone(), None)), &[], &mode);
+        let notes = vec![format!(
+            "{} since job {}, by the parts of {table}; the next --delta follows this plan",
+            text::plural(rows, "row"),
+            since.job
+        )];
+        let bytes = wanted.iter().map(|part| part.uncompressed).sum();
+        if let Some(job) = session.store.job(&id).await? {
+            return Ok(TablesPlan { job, created: false, bytes, notes });
+        }
+        let unnamed = format!("rehearsal_{}_snapshot", &Uuid::new_v4().simple().to_string()[..12]);
+        let clone = snapshot::make(server, table, &unnamed).await?;
+        if digest(&list_parts(server, &clone).await?) != digest(&before) {
+            snapshot::drop(server, &unnamed).await?;
+            continue;
+        }
+        take_out(server, &clone, &wanted).await?;
+        divide(server, &clone, &found.mixed).await?;
+        let left: u64 = list_parts(server, &clone).await?.iter().map(|part| part.rows).sum();
+        if left != rows {
+            snapshot::drop(server, &unnamed).await?;
+            let message = format!("{rows} rows should be new in {table}, and {left} are");
+            return Err(Report::new(Kind::Conflict, message)
+                .help("rows were removed or folded since the first plan: copy the table anew")
+                .into());
+        }
+        let table = name_it(server, &unnamed, &id.snapshot(0)).await?;
+        let made = cut(server, &table, &cut_options(options, origin, true)).await?;
+        let uuid = identities(server, std::slice::from_ref(&table)).await?;
+        let feed = Feed {
+            uuid: uuid.first().map(|(_, uuid)| *uuid),
+            table,
+            is_snapshot: true,
+            key: made.key.clone(),
+            known: known(since.known.uuid, &before),
+            ..origin.feed.clone()
+        };
+        let chunks: Vec<Chunk> = made.slices.into_iter().map(Chunk::Slice).collect();
+        let spec = spec(source(feed, made.rows));
+        let (job, created) = publish_as(session, id, spec, &chunks, options.marks.clone()).await?;
+        return Ok(TablesPlan { job, created, bytes, notes });
+    }
+    let message = format!("the parts of {table} change faster than they can be read");
+    Err(Report::new(Kind::Error, message).help("try again in a quieter moment").into())
+}
+
+#[derive(Deserialize, Row)]
+struct TableFacts {
+    engine: String,
+    engine_full: String,
+    #[allow(dead_code)]
+    primary_key: String,
+}
+
+impl TableFacts {
+    /// Other engines fold rows in a merge: the number of rows tells nothing there.
+    fn keeps_rows(&self) -> bool {
+        matches!(self.engine.as_str(), "MergeTree" | "ReplicatedMergeTree" | "SharedMergeTree")
+    }
+
+    /// Do merged rows remember the block they came in?
+    fn numbers_blocks(&self) -> bool {
+        self.engine_full.contains("enable_block_number_column = 1")
+            || self.engine_full.contains("enable_block_number_column = true")
+    }
+}
+
+async fn table_facts(server: &Server, table: &TableName) -> Result<TableFacts, Error> {
+    let call = || {
+        let call = server.call(sql::TABLE_KEY).param("database", &table.database);
+        call.param("table", &table.table).fetch_one()
+    };
+    Ok(read(call).await?)
+}
+
+fn unclear(table: &TableName) -> Report {
+    Report::new(Kind::Conflict, format!("the parts of {table} have names that are not understood"))
+}
+
+fn cannot_divide(table: &TableName, part: &str) -> Report {
+    let message = format!(
+        "part {part} of {table} was merged from rows that were copied and rows that arrived later: \
+         they cannot be told apart"
+    );
+    Report::new(Kind::Conflict, message).help(format!(
+        "copy it anew (into a fresh table, or --publish exchange). To tell them apart the next time, \
+         before the first plan: ALTER TABLE {0} MODIFY SETTING enable_block_number_column = 1, or \
+         SYSTEM STOP MERGES {0} until the last delta",
+        table.quoted()
+    ))
+}
+
+/// Removes old rows from the clone's copies of mixed parts.
+async fn divide(server: &Server, clone: &TableName, mixed: &[Mixed<'_>]) -> Result<(), Error> {
+    if mixed.is_empty() {
+        return Ok(());
+    }
+    let mut there = list_parts(server, clone).await?;
+    let mut conditions = Vec::with_capacity(mixed.len());
+    for Mixed { part, old } in mixed {
+        let is_its = |found: &ListedPart| {
+            (&found.partition_id, &found.hash, found.rows)
+                == (&part.partition_id, &part.hash, part.rows)
+        };
+        let Some(at) = there.iter().position(is_its) else { continue };
+        let name = there.swap_remove(at).name;
+        let blocks: Vec<String> = old
+            .iter()
+            .map(|span| format!("_block_number BETWEEN {} AND {}", span.first, span.last))
+            .collect();
+        conditions.push(format!(
+            "(_part = {} AND ({}))",
+            quote_literal(&name),
+            blocks.join(" OR ")
+        ));
+    }
+    let text = format!("ALTER TABLE {} DELETE WHERE {}", clone.quoted(), conditions.join(" OR "));
+    let call = server.call_text("divide_parts", text).setting("mutations_sync", 1);
+    call.deadline(None).execute().await?;
+    Ok(())
+}
+
+/// Leaves only the new parts in the clone. Parts are known by their content there: they have got
+/// other names, and which of two equal ones stays makes no difference.
+async fn take_out(server: &Server, clone: &TableName, new: &[ListedPart]) -> Result<(), Error> {
+    let mut wanted: BTreeMap<(String, String, u64), usize> = BTreeMap::new();
+    for part in new {
+        *wanted.entry((part.partition_id.clone(), part.hash.clone(), part.rows)).or_default() += 1;
+    }
+    let partitions: BTreeSet<&str> = new.iter().map(|part| part.partition_id.as_str()).collect();
+    let there = list_parts(server, clone).await?;
+    let old: BTreeSet<&str> = there
+        .iter()
+        .map(|part| part.partition_id.as_str())
+        .filter(|partition| !partitions.contains(partition))
+        .collect();
+    for partition in old {
+        let call = server.call(sql::DROP_PARTITION).name("database", &clone.database);
+        call.name("table", &clone.table).literal("partition", partition).execute().await?;
+    }
+    for part in there.iter().filter(|part| partitions.contains(part.partition_id.as_str())) {
+        let key = (part.partition_id.clone(), part.hash.clone(), part.rows);
+        match wanted.get_mut(&key) {
+            Some(count) if *count > 0 => *count -= 1,
+            _ => {
+                let call = server.call(sql::DROP_PART).name("staging", &clone.database);
+                call.name("table", &clone.table).literal("part", &part.name).execute().await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives the clone its name, or takes the one that has it: the same rows, by the plan's identity.
+async fn name_it(server: &Server, unnamed: &str, name: &str) -> Result<TableName, Error> {
+    let database = server.staging().to_owned();
+    let call = server.call(sql::RENAME_TABLE).name("database", &database);
+    match call.name("from", unnamed).name("to", name).execute().await {
+        Err(failure) if failure.code() == Some(EXISTS) => snapshot::drop(server, unnamed).await?,
+        renamed => drop(renamed?),
+    }
+    Ok(TableName { database, table: name.to_owned() })
+}
+
+/// What a table consists of, if its snapshot was made of exactly these parts.
+pub(crate) async fn known_at(
+    server: &Server,
+    origin: &Feed,
+    snapshot: &TableName,
+) -> Result<Option<Known>, Error> {
+    let Some(uuid) = origin.uuid else { return Ok(None) };
+    let source = list_parts(server, &origin.origin).await?;
+    let clone = list_parts(server, snapshot).await?;
+    Ok((digest(&source) == digest(&clone)).then(|| known(uuid, &source)).flatten())
+}
