@@ -28,6 +28,7 @@ use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
 use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
 use read::Index;
+#[allow(unused_imports, reason = "the tests of the cut alone need less")]
 pub(crate) use read::{ListedPart, parts as list_parts};
 
 /// How often the parts may change under the reader's eyes before it gives up.
