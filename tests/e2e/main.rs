@@ -27,6 +27,7 @@ mod remote;
 mod replay;
 mod secrets;
 mod swap_crashes;
+mod swap_grants;
 mod swaps;
 mod take_over;
 mod tls;

@@ -10,9 +10,10 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskBrief, TaskStore, WorkerRecord};
-use longshore_shared::task::{Epoch, Job, JobId, StateName, TaskId};
+use longshore_shared::task::{Epoch, Job, JobId, ShadowName, StateName, TaskId};
 use serde::{Deserialize, Serialize};
 
+use super::shadows::{self, Shadow};
 use crate::session::Session;
 
 /// Marks of a rehearsal's staging set: `rehearsal_<12 hex digits>_…`.
@@ -36,6 +37,8 @@ pub(crate) enum Owner {
     Task(TaskId, Epoch),
     /// A plan that was being made.
     Rehearsal,
+    /// A job that publishes at its end.
+    Shadow(Shadow),
     /// Not ours: never touched.
     Foreign,
 }
@@ -66,6 +69,8 @@ pub(crate) enum Why {
     UnknownJob,
     /// A plan that was being made, long ago.
     Rehearsal,
+    /// Its job has ended.
+    JobOver,
 }
 
 impl Why {
@@ -77,6 +82,7 @@ impl Why {
             Self::NoTask => "the job has no such task",
             Self::UnknownJob => "no job of these control tables",
             Self::Rehearsal => "a plan that was given up",
+            Self::JobOver => "its job has ended",
         }
     }
 }
@@ -97,6 +103,8 @@ pub(crate) fn why(task: Option<(StateName, Epoch)>, epoch: Epoch) -> Option<Why>
 /// A staging table or view clone that nobody needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Leftover {
+    /// The database that it is in.
+    pub(crate) database: String,
     pub(crate) staged: Staged,
     pub(crate) owner: Owner,
     pub(crate) why: Why,
@@ -117,15 +125,19 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
     let all: Vec<Staged> =
         read(|| server.call(sql::LIST_LEFTOVERS).param("staging", server.staging()).fetch_all())
             .await?;
-    let mut found = Found { leftovers: Vec::new(), foreign: Vec::new() };
+    let mut found = Found { leftovers: shadows::find(session, age).await?, foreign: Vec::new() };
     let mut of_tasks: Vec<(Staged, TaskId, Epoch)> = Vec::new();
     let is_old = |staged: &Staged| staged.age_secs >= age.as_secs();
     for staged in all {
         match owner(&staged.name) {
+            // They are found in all databases at once.
+            Owner::Foreign if ShadowName::parse(&staged.name).is_some() => {}
+            Owner::Shadow(_) => {}
             Owner::Foreign => found.foreign.push(staged.name),
             Owner::Rehearsal if is_old(&staged) => {
                 let (owner, why) = (Owner::Rehearsal, Why::Rehearsal);
-                found.leftovers.push(Leftover { staged, owner, why });
+                let database = server.staging().to_owned();
+                found.leftovers.push(Leftover { database, staged, owner, why });
             }
             Owner::Rehearsal => {}
             Owner::Task(task, epoch) => of_tasks.push((staged, task, epoch)),
@@ -146,7 +158,8 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
             Some(_) => why(tasks.get(&task).map(|b| (b.state, Epoch(b.epoch))), epoch),
         };
         if let Some(why) = why {
-            found.leftovers.push(Leftover { staged, owner: Owner::Task(task, epoch), why });
+            let (database, owner) = (server.staging().to_owned(), Owner::Task(task, epoch));
+            found.leftovers.push(Leftover { database, staged, owner, why });
         }
     }
     Ok(found)
