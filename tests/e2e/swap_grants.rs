@@ -77,6 +77,15 @@ fn an_exchange_and_a_replacement_run_with_the_printed_grants_and_need_each() {
             if let Some((privilege, _)) = without {
                 assert!(said.contains(privilege.as_str()), "{mode} without {without:?}: {said}");
                 scene.assert_untouched();
+                // With the grant a job that was planned goes on where it stood.
+                if let Ok(planned) = serde_json::from_str::<serde_json::Value>(&planned.stdout)
+                    && let Some(job) = planned["plan_id"].as_str()
+                {
+                    let all = user_of(mode, None);
+                    as_user(scene.longshore(["submit", job]), &all).run().ok();
+                    as_user(scene.worker(job), &all).run().ok();
+                    scene.settle_swap(job, mode, "the grant was given");
+                }
             }
         }
     }
