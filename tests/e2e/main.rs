@@ -25,6 +25,7 @@ mod panics;
 mod refusals;
 mod remote;
 mod replay;
+mod replay_shapes;
 mod secrets;
 mod swap_crashes;
 mod swap_grants;

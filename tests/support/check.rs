@@ -158,7 +158,7 @@ impl Scene {
     }
 
     /// The query of a view.
-    fn select_of(&self, view: &str) -> String {
+    pub(crate) fn select_of(&self, view: &str) -> String {
         self.admin.run(&format!(
             "SELECT as_select FROM system.tables WHERE database = '{}' AND name = {} FORMAT TSVRaw",
             self.db,

@@ -4,7 +4,7 @@
 use crate::files::rows_sql;
 use crate::program::Program;
 use crate::scene::Scene;
-use crate::sql::name;
+use crate::sql::{literal, name};
 
 /// A source with the rows of the files, cut into partitions by month.
 pub const SOURCE: &str = "
@@ -60,5 +60,52 @@ impl Scene {
         let id = self.plan_copy(more);
         self.longshore(["submit", &id]).run().ok();
         id
+    }
+
+    /// Plans a replay of views of the target database.
+    pub fn replay_program(&self, views: &[&str], more: &[&str]) -> Program {
+        let mut args = vec!["plan".to_owned(), "replay".to_owned(), "--json".to_owned()];
+        for view in views {
+            args.extend(["--view".to_owned(), format!("{}.{}", self.db, name(view))]);
+        }
+        self.longshore(args).args(more)
+    }
+
+    /// Plans a replay and runs it with two workers to its end; the plan.
+    ///
+    /// # Panics
+    /// When it cannot be planned or does not end well.
+    pub fn replay(&self, views: &[&str], more: &[&str]) -> serde_json::Value {
+        let plan = self.replay_program(views, more).run().ok().json();
+        let id = plan["plan_id"].as_str().expect("a plan id");
+        self.longshore(["run", id, "--workers", "2"]).run().ok();
+        self.assert_clean(id);
+        plan
+    }
+
+    /// A target holds what one INSERT of each view's whole query would have put into it. `query` is
+    /// what is compared, with `{t}` for the table.
+    ///
+    /// # Panics
+    /// When it differs.
+    pub fn assert_replayed(&self, views: &[&str], target: &str, query: &str) {
+        let (db, target) = (&self.db, name(target));
+        self.admin.run(&format!("DROP TABLE IF EXISTS {db}.oracle SYNC"));
+        self.admin.run(&format!("CREATE TABLE {db}.oracle AS {db}.{target}"));
+        for view in views {
+            let columns = self.admin.column(&format!(
+                "SELECT name FROM system.columns WHERE database = '{db}' AND table = {} ORDER BY position",
+                literal(view)
+            ));
+            let columns: Vec<String> = columns.iter().map(|column| name(column)).collect();
+            let (columns, select) = (columns.join(", "), self.select_of(view));
+            self.admin.run(&format!(
+                "INSERT INTO {db}.oracle ({columns}) SELECT {columns} FROM ({select})"
+            ));
+        }
+        let answer = |table: &str| self.admin.rows(&query.replace("{t}", &format!("{db}.{table}")));
+        let (found, expected) = (answer(&target), answer("oracle"));
+        assert!(!expected.is_empty(), "the oracle holds rows");
+        assert_eq!(found, expected, "{target} differs from one INSERT of {views:?}");
     }
 }

@@ -10,7 +10,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskBrief, TaskStore, WorkerRecord};
-use longshore_shared::task::{Epoch, Job, JobId, ShadowName, StateName, TaskId};
+use longshore_shared::task::{Epoch, Job, JobId, JobState, ShadowName, StateName, TaskId};
 use serde::{Deserialize, Serialize};
 
 use super::shadows::{self, Shadow};
@@ -35,6 +35,8 @@ pub(crate) struct Staged {
 pub(crate) enum Owner {
     /// A task's attempt.
     Task(TaskId, Epoch),
+    /// A job reads it instead of its source.
+    Snapshot(JobId),
     /// A plan that was being made.
     Rehearsal,
     /// A job that publishes at its end.
@@ -47,6 +49,9 @@ pub(crate) enum Owner {
 pub(crate) fn owner(name: &str) -> Owner {
     if let Some((task, epoch)) = TaskId::of_staging(name) {
         return Owner::Task(task, epoch);
+    }
+    if let Some(job) = JobId::of_snapshot(name) {
+        return Owner::Snapshot(job);
     }
     let mark = name.strip_prefix(REHEARSAL).and_then(|rest| rest.split_once('_'));
     let is_mark = mark.is_some_and(|(mark, _)| {
@@ -69,7 +74,7 @@ pub(crate) enum Why {
     UnknownJob,
     /// A plan that was being made, long ago.
     Rehearsal,
-    /// Its job has ended.
+    /// The job that read or filled it is over.
     JobOver,
 }
 
@@ -82,7 +87,7 @@ impl Why {
             Self::NoTask => "the job has no such task",
             Self::UnknownJob => "no job of these control tables",
             Self::Rehearsal => "a plan that was given up",
-            Self::JobOver => "its job has ended",
+            Self::JobOver => "its job is over",
         }
     }
 }
@@ -97,6 +102,15 @@ pub(crate) fn why(task: Option<(StateName, Epoch)>, epoch: Epoch) -> Option<Why>
         Some((StateName::Pending, _)) => Some(Why::Over),
         // A worker acts on it, or a person must: evidence.
         Some((StateName::Claimed | StateName::Publishing | StateName::Quarantined, _)) => None,
+    }
+}
+
+/// Is a snapshot left over? That of a job that failed stays: its tasks may be tried again.
+pub(crate) fn snapshot_why(job: Option<JobState>) -> Option<Why> {
+    match job {
+        None => Some(Why::UnknownJob),
+        Some(JobState::Completed | JobState::Cancelled) => Some(Why::JobOver),
+        Some(_) => None,
     }
 }
 
@@ -127,6 +141,7 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
             .await?;
     let mut found = Found { leftovers: shadows::find(session, age).await?, foreign: Vec::new() };
     let mut of_tasks: Vec<(Staged, TaskId, Epoch)> = Vec::new();
+    let mut of_jobs: Vec<(Staged, JobId)> = Vec::new();
     let is_old = |staged: &Staged| staged.age_secs >= age.as_secs();
     for staged in all {
         match owner(&staged.name) {
@@ -140,10 +155,11 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
                 found.leftovers.push(Leftover { database, staged, owner, why });
             }
             Owner::Rehearsal => {}
+            Owner::Snapshot(job) => of_jobs.push((staged, job)),
             Owner::Task(task, epoch) => of_tasks.push((staged, task, epoch)),
         }
     }
-    if of_tasks.is_empty() {
+    if of_tasks.is_empty() && of_jobs.is_empty() {
         return Ok(found);
     }
     // Tasks are read after the list: whatever has ended by then was over when it was listed.
@@ -159,6 +175,13 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
         };
         if let Some(why) = why {
             let (database, owner) = (server.staging().to_owned(), Owner::Task(task, epoch));
+            found.leftovers.push(Leftover { database, staged, owner, why });
+        }
+    }
+    for (staged, job) in of_jobs {
+        let why = snapshot_why(jobs.get(&job).map(|job| job.state));
+        if let Some(why) = why.filter(|why| *why != Why::UnknownJob || is_old(&staged)) {
+            let (database, owner) = (server.staging().to_owned(), Owner::Snapshot(job));
             found.leftovers.push(Leftover { database, staged, owner, why });
         }
     }
@@ -294,6 +317,9 @@ mod tests {
     #[test]
     fn names_of_others_are_never_ours() {
         assert_eq!(owner("rehearsal_0123456789ab_0_events"), Owner::Rehearsal);
+        assert_eq!(owner("rehearsal_0123456789ab_snapshot"), Owner::Rehearsal);
+        let job = "0123456789abcdef".parse().unwrap();
+        assert_eq!(owner("0123456789abcdef_snapshot_0"), Owner::Snapshot(job));
         for foreign in ["rehearsal_of_my_band", "rehearsal_0123456789ab", "events", "0123_0_e1_0_x"]
         {
             assert_eq!(owner(foreign), Owner::Foreign, "{foreign}");

@@ -1,8 +1,11 @@
 //! From a source to chunks: list once, decide the columns, pack, rehearse, write.
 
 mod aggregation;
+mod arrivals;
+mod clones;
 mod columns;
 mod cut;
+mod delta;
 mod errors;
 mod feeds;
 mod objects;
@@ -11,11 +14,13 @@ mod publish;
 mod rehearse;
 mod remote;
 mod replay;
+mod replay_detours;
 mod shadow;
 mod snapshot;
 mod target;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
+pub(crate) use delta::{Since, plan_delta};
 pub(crate) use feeds::{FeedOptions, Origin, Snapshot, plan_tables};
 pub(crate) use objects::{ListingRequest, list};
 pub(crate) use pack::{PackLimits, pack};

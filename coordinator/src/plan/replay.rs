@@ -5,12 +5,13 @@ use longshore_shared::schema::{
     ChoiceError, Chosen, Graph, GraphView, columns, firing_select, identities,
 };
 use longshore_shared::source::{ProbeError, check_filter};
-use longshore_shared::task::{Feed, FeedView, TableName};
+use longshore_shared::task::{Feed, FeedView, Publish, TableName};
 
-use super::aggregation::{Cutting, Shape, Together, cutting, shape};
+use super::aggregation::{Cutting, Shape, Together, cutting, query_shape};
 use super::cut::{CutOptions, Unit, cut};
 use super::feeds::{Align, FeedOptions, Origin};
 use super::remote::Source;
+use super::replay_detours::refuse_detours;
 use super::{ColumnChoice, decide_table};
 use crate::exit::{Error, Kind, Report};
 use crate::text;
@@ -52,13 +53,16 @@ impl Replay<'_> {
         notes: &mut Vec<String>,
     ) -> Result<Origin, Error> {
         let mut feed = feed(self.server, view, notes).await?;
-        let source = view.source.clone();
         let Some(feed_view) = &mut feed.view else { return Err(unreadable(view)) };
-        let shape = shape(self.server, feed_view, &source).await?;
+        let source = format!("{}.{}", view.source.database, view.source.table);
+        let shape = query_shape(self.server, &feed_view.select, &source).await?;
         let shape = shape.filter(|shape| shape.ways > 0).ok_or_else(|| unreadable(view))?;
+        refuse_detours(self.server, view, &shape).await?;
         let is_alone = shape.other_tables.is_empty()
             && shape.table_functions.is_empty()
-            && shape.second_looks == 0;
+            && shape.second_looks == 0
+            // ORDER BY … LIMIT reads the other columns of the rows that are left a second time.
+            && shape.whole.is_empty();
         feed_view.passes = is_alone.then_some(shape.ways as u64);
         check_filter(self.server, &feed).await?;
         notes.extend(read_besides(view, &shape));
@@ -262,11 +266,15 @@ fn of_view(error: Error, view: &GraphView) -> Error {
 }
 
 /// What the user should know of what is filled and what is not.
-pub(crate) async fn notes(server: &Server, chosen: &Chosen) -> Result<Vec<String>, Error> {
+pub(crate) async fn notes(
+    server: &Server,
+    chosen: &Chosen,
+    publish: Publish,
+) -> Result<Vec<String>, Error> {
     let mut notes = Vec::new();
     for table in &chosen.graph.tables {
         let rows = rows_of(server, &table.name).await?;
-        if rows > 0 {
+        if rows > 0 && publish.is_append() {
             notes.push(format!(
                 "{} holds {} already, and the replay adds to them: what the view wrote of the same \
                  rows would be there twice",

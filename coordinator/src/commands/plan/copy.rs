@@ -9,9 +9,10 @@ use longshore_shared::task::{BudgetUnit, JobSpec, Source, TableName};
 use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
+use crate::plan::plan_delta;
 use crate::plan::{
-    FeedOptions, Marks, Origin, RemoteArgs, Snapshot, check_syntax, decide_table, plan_tables,
-    target,
+    FeedOptions, Marks, Origin, RemoteArgs, Since, Snapshot, check_syntax, decide_table,
+    plan_tables, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -31,6 +32,9 @@ pub(crate) struct CopyArgs {
     /// Table to load into
     #[arg(long, value_name = "TABLE")]
     target: TableName,
+    /// Only what the table got since the snapshot of this job, told by the names of its parts
+    #[arg(long, value_name = "JOB", conflicts_with = "remote")]
+    delta: Option<String>,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -135,7 +139,13 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         publish: publishing,
     };
     let origin = Origin { feed, source, align: None };
-    let plan = plan_tables(&session, &[origin], &options, spec).await?;
+    let plan = match &args.delta {
+        Some(job) => {
+            let since = Since::of(&session, job, &args.from).await?;
+            plan_delta(&session, &origin, &options, &since, spec).await?
+        }
+        None => plan_tables(&session, &[origin], &options, spec).await?,
+    };
     notes.extend(plan.notes);
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
     let rows = rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row"));

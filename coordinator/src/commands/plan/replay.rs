@@ -60,8 +60,21 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
             format!("{} holds no rows: there is nothing to replay", chosen.feeds[0].source);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let mut told = notes(server, &chosen).await?;
-    let options = args.cut.options(args.chunk_bytes, &args.job.again);
+    let publishing = args.job.publish.chosen(false);
+    if let (false, Some((view, table))) = (publishing.is_append(), chosen.other_writers.first()) {
+        let message = format!(
+            "--publish {}: {view} writes to {table} too and is not replayed, so its rows would be gone",
+            publishing.mode.as_str()
+        );
+        let help = format!("replay all that write to it: --target {table} without --view");
+        return Err(Report::new(Kind::Usage, message).help(help).into());
+    }
+    rehearse_shadows(server, &chosen.graph, publishing).await?;
+    // Before the sources are read: what arrives from here on is not in this plan.
+    let marks = Marks::of(server, &chosen.graph, publishing).await?;
+    let mut told = notes(server, &chosen, publishing).await?;
+    let mut options = args.cut.options(args.chunk_bytes, &args.job.again);
+    options.marks = marks;
     let replay =
         Replay { server, graph: &chosen.graph, options: &options, as_blocks: args.as_blocks };
     let mut origins = Vec::with_capacity(chosen.feeds.len());
@@ -97,7 +110,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         "{} through {} ({} {})",
         rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row")),
         views.join(" and "),
-        text::bytes(plan.job.bytes),
+        text::bytes(plan.bytes),
         options.unit.as_str()
     );
     output.show(&Document::of(&plan.job, plan.created, words, told), Document::words)?;

@@ -8,7 +8,7 @@ mod tree;
 
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::schema::GraphTable;
-use longshore_shared::task::{FeedView, TableName};
+use longshore_shared::task::TableName;
 use serde::Deserialize;
 
 use merging::TargetColumn;
@@ -42,14 +42,14 @@ struct Explained {
     explain: String,
 }
 
-/// Reads what the query of a feed makes of several rows.
-pub(crate) async fn shape(
+/// Reads what a query makes of several rows of a table.
+pub(crate) async fn query_shape(
     server: &Server,
-    view: &FeedView,
-    source: &TableName,
+    query: &str,
+    source: &str,
 ) -> Result<Option<Shape>, Failure> {
     // One pass: names are resolved, and nothing is rewritten for speed yet.
-    let text = format!("EXPLAIN QUERY TREE passes = 1 {}", view.select);
+    let text = format!("EXPLAIN QUERY TREE passes = 1 {query}");
     let call = || {
         server
             .call_text("explain_query", text.clone())
@@ -58,7 +58,7 @@ pub(crate) async fn shape(
     };
     let lines: Vec<Explained> = read(call).await?;
     let lines: Vec<String> = lines.into_iter().map(|line| line.explain).collect();
-    Ok(shape::read(&lines, &format!("{}.{}", source.database, source.table)))
+    Ok(shape::read(&lines, source))
 }
 
 /// How the source may be cut, so that the result is what one INSERT of the whole gives.

@@ -18,6 +18,15 @@ pub(crate) enum Expression {
 }
 
 impl Expression {
+    /// Is it made from columns of the source and values alone?
+    pub(crate) fn is_of_source(&self) -> bool {
+        match self {
+            Self::Column(_) | Self::Constant(_) => true,
+            Self::Function(_, arguments) => arguments.iter().all(Self::is_of_source),
+            Self::Other(_) => false,
+        }
+    }
+
     /// As people read it.
     pub(crate) fn words(&self) -> String {
         match self {

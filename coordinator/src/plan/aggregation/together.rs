@@ -24,7 +24,7 @@ impl Together {
     pub(crate) fn decides(&self, expression: &str) -> bool {
         let plain = expression.replace('`', "");
         self.steps.iter().all(|keys| {
-            let is_key = |key: &Expression| key.words() == plain;
+            let is_key = |key: &Expression| key.is_of_source() && key.words() == plain;
             let is_column = |name: &str| keys.contains(&Expression::Column(name.to_owned()));
             keys.iter().any(is_key) || names(expression).iter().all(|name| is_column(name))
         })
@@ -36,11 +36,6 @@ impl Together {
             keys.iter().map(Expression::words).collect::<Vec<_>>().join(", ")
         };
         self.steps.iter().map(step).collect::<Vec<_>>().join(" and by ")
-    }
-
-    /// The keys of each step.
-    pub(crate) fn steps(&self) -> &[Vec<Expression>] {
-        &self.steps
     }
 }
 
@@ -93,6 +88,12 @@ mod tests {
         for open in ["at", "toDate(at)", "kind", "cityHash64(day, kind)", "concat(day, 'x')"] {
             assert!(!together.decides(open), "{open}");
         }
+    }
+
+    #[test]
+    fn a_column_of_another_table_with_the_same_name_decides_nothing() {
+        let other = Expression::Other("kind".into());
+        assert!(!Together { steps: vec![vec![other]] }.decides("kind"));
     }
 
     #[test]
