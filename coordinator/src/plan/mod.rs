@@ -28,5 +28,5 @@ pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
 pub(crate) use remote::RemoteArgs;
 pub(crate) use replay::{Replay, notes, rows_of};
-pub(crate) use shadow::{Marks, PublishArgs, rehearse as rehearse_shadows};
+pub(crate) use shadow::{Marks, PublishArgs, parse_publish, rehearse as rehearse_shadows};
 pub(crate) use target::{guarantee, target};
