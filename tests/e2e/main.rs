@@ -31,5 +31,6 @@ mod swaps;
 mod take_over;
 mod tls;
 mod views;
+mod windows;
 mod wire;
 mod zombies;

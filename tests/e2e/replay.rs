@@ -161,7 +161,7 @@ fn states_are_merged_whatever_the_cut() {
 fn a_worker_that_dies_in_a_replay_loses_and_doubles_nothing() {
     for point in [faults::LOAD_AFTER, faults::MOVE_AFTER, faults::RECEIPT_BEFORE] {
         let scene = source(1_500, CHAIN);
-        let more = ["--cascade", "--chunk-bytes", "16K"];
+        let more = ["--cascade", "--chunk-bytes", "48K"];
         let plan = scene.replay_program(&["days_mv"], &more).run().ok().json();
         let id = plan["plan_id"].as_str().expect("a plan id");
         scene.longshore(["submit", id]).run().ok();

@@ -1,5 +1,6 @@
 //! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
 
+use longshore_shared::clickhouse::Server;
 use longshore_shared::schema::rewrite_source;
 use longshore_shared::sql;
 use longshore_shared::store::TaskStore;
@@ -13,6 +14,7 @@ use super::publish::{identity, publish_as};
 use super::remote::Source;
 use super::shadow::Marks;
 use super::snapshot;
+use super::window::Windowed;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 use crate::text;
@@ -58,6 +60,8 @@ pub(crate) struct Origin {
     pub(crate) source: Source,
     /// Rows that must stay together, if any.
     pub(crate) align: Option<Align>,
+    /// Only this time window, cut by time.
+    pub(crate) windowed: Option<Windowed>,
 }
 
 /// Where a table may be cut so that rows that belong together stay in one chunk.
@@ -170,6 +174,14 @@ impl Plan<'_> {
     async fn cut_all(&self) -> Result<Vec<Cut>, Error> {
         let mut cuts = Vec::with_capacity(self.origins.len());
         for origin in self.origins {
+            if let Some(windowed) = &origin.windowed {
+                let server = match &origin.source {
+                    Source::Remote(server) => server,
+                    _ => &self.session.server,
+                };
+                cuts.push(self.cut_window(server, windowed, &origin.feed.origin).await?);
+                continue;
+            }
             cuts.push(match &origin.source {
                 Source::Local => {
                     let options = self.cut_options(origin, false);
@@ -191,6 +203,16 @@ impl Plan<'_> {
             });
         }
         Ok(cuts)
+    }
+
+    async fn cut_window(
+        &self,
+        server: &Server,
+        windowed: &Windowed,
+        table: &TableName,
+    ) -> Result<Cut, Error> {
+        let is_compressed = self.options.unit == BudgetUnit::Compressed;
+        windowed.cut(server, table, self.options.chunk_bytes, is_compressed).await
     }
 
     fn cut_options(&self, origin: &Origin, has_snapshot: bool) -> CutOptions {
@@ -247,7 +269,10 @@ impl Plan<'_> {
             let table = snapshot::make(server, &origin.feed.origin, &id.snapshot(feed)).await?;
             let found = longshore_shared::schema::identities(server, std::slice::from_ref(&table));
             let uuid = found.await?.first().map(|(_, uuid)| *uuid).unwrap_or_default();
-            cuts.push(cut(server, &table, &self.cut_options(origin, true)).await?);
+            cuts.push(match &origin.windowed {
+                Some(windowed) => self.cut_window(server, windowed, &table).await?,
+                None => cut(server, &table, &self.cut_options(origin, true)).await?,
+            });
             cloned.push(Some((table, uuid)));
         }
         Ok((cloned, cuts))
@@ -283,8 +308,20 @@ impl Plan<'_> {
 
     fn notes(&self, cuts: &[Cut], is_snapshot: bool) -> Vec<String> {
         let mut notes: Vec<String> = cuts.iter().flat_map(|cut| cut.notes.clone()).collect();
-        let aligned: usize =
-            self.of_cuts(cuts, |origin| origin.align.is_some()).map(|cut| cut.over_budget).sum();
+        let long: usize =
+            self.of_cuts(cuts, |origin| origin.windowed.is_some()).map(|cut| cut.over_budget).sum();
+        if long > 0 {
+            notes.push(format!(
+                "{} of time may be larger than {}: shorter ones with a smaller --min-chunk, where \
+                 no group of a view is divided",
+                text::plural(long as u64, "chunk"),
+                text::bytes(self.options.chunk_bytes)
+            ));
+        }
+        let aligned: usize = self
+            .of_cuts(cuts, |origin| origin.windowed.is_none() && origin.align.is_some())
+            .map(|cut| cut.over_budget)
+            .sum();
         if aligned > 0 {
             notes.push(format!(
                 "{} may be larger than {}: groups of the view are kept in one piece",
@@ -292,8 +329,10 @@ impl Plan<'_> {
                 text::bytes(self.options.chunk_bytes)
             ));
         }
-        let over: usize =
-            self.of_cuts(cuts, |origin| origin.align.is_none()).map(|cut| cut.over_budget).sum();
+        let over: usize = self
+            .of_cuts(cuts, |origin| origin.windowed.is_none() && origin.align.is_none())
+            .map(|cut| cut.over_budget)
+            .sum();
         let tables: Vec<String> =
             self.origins.iter().map(|origin| origin.feed.origin.to_string()).collect();
         let tables = tables.join(", ");

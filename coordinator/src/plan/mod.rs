@@ -15,6 +15,9 @@ mod replay_detours;
 mod shadow;
 mod snapshot;
 mod target;
+mod window;
+mod window_request;
+mod window_time;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
 pub(crate) use feeds::{FeedOptions, Origin, Snapshot, plan_tables};
@@ -26,3 +29,5 @@ pub(crate) use remote::RemoteArgs;
 pub(crate) use replay::{Replay, notes, rows_of};
 pub(crate) use shadow::{Marks, PublishArgs, rehearse as rehearse_shadows};
 pub(crate) use target::{guarantee, target};
+pub(crate) use window::Windowed;
+pub(crate) use window_request::WindowRequest;

@@ -4,11 +4,13 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::schema::columns;
 use longshore_shared::source::table_clause;
-use longshore_shared::task::{BudgetUnit, JobSpec, Source, TableName};
+use longshore_shared::task::{BudgetUnit, Feed, JobSpec, Source, TableName};
 
 use super::common::{Document, LoadArgs};
+use super::window::{WINDOW_HEADING, WindowArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
+use crate::plan::Windowed;
 use crate::plan::{
     FeedOptions, Marks, Origin, RemoteArgs, Snapshot, check_syntax, decide_table, plan_tables,
     target,
@@ -37,6 +39,15 @@ pub(crate) struct CopyArgs {
     cut: CutArgs,
     #[command(flatten)]
     remote: RemoteArgs,
+    /// First moment of the time window to copy, such as 2024-01-01 or 2024-01-01T06:00:00Z; without
+    /// a zone in that of the time column
+    #[arg(long, value_name = "TIME", help_heading = WINDOW_HEADING)]
+    since: Option<String>,
+    /// First moment after the window
+    #[arg(long, value_name = "TIME", help_heading = WINDOW_HEADING)]
+    until: Option<String>,
+    #[command(flatten)]
+    window: WindowArgs,
 }
 
 /// How a table is cut into chunks.
@@ -134,7 +145,22 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         limits: limits.clone(),
         publish: publishing,
     };
-    let origin = Origin { feed, source, align: None };
+    let window = args.window.request(config, args.since.as_deref(), args.until.as_deref())?;
+    let windowed = match (&window, &source) {
+        (None, _) => None,
+        (Some(_), remote) if args.remote.is_remote() && !remote.is_seen() => {
+            let message = "a time window of another server's table is counted there";
+            return Err(Report::new(Kind::Usage, message).help("give --remote-url").into());
+        }
+        (Some(request), source) => {
+            let there = source.server().unwrap_or(server);
+            let (windowed, told) = request.of_table(there, config, &args.from).await?;
+            notes.extend(told);
+            Some(windowed)
+        }
+    };
+    let feed = Feed { window: windowed.as_ref().map(Windowed::window), ..feed };
+    let origin = Origin { feed, source, align: None, windowed };
     let plan = plan_tables(&session, &[origin], &options, spec).await?;
     notes.extend(plan.notes);
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
