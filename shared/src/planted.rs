@@ -45,8 +45,6 @@ pub enum Bug {
     DropOnFailure,
     /// A take-over does not rename the shadow, so a late EXCHANGE finds it.
     ExchangeUnfenced,
-    /// An EXCHANGE without an answer is looked at and sent again in the same epoch.
-    ExchangeAgain,
     /// A partition counts as replaced when parts of the shadow are in it.
     ReplaceOnce,
     /// What is loaded is published though some tasks failed.
@@ -75,7 +73,6 @@ impl Bug {
         (Self::IgnoreLease, "ignore-lease"),
         (Self::DropOnFailure, "drop-on-failure"),
         (Self::ExchangeUnfenced, "exchange-unfenced"),
-        (Self::ExchangeAgain, "exchange-again"),
         (Self::ReplaceOnce, "replace-once"),
         (Self::PublishPartly, "publish-partly"),
     ];

@@ -9,4 +9,5 @@ mod lost_answers;
 mod place;
 mod publishing;
 mod server;
+mod swaps;
 mod tally;

@@ -150,3 +150,52 @@ fn an_empty_table_is_a_plan_without_chunks_that_completes() {
     scene.longshore(["run", &id]).run().ok();
     assert_eq!(scene.status(&id)["state"], "completed");
 }
+
+#[test]
+fn a_delta_brings_what_arrived_since_the_snapshot_and_nothing_twice() {
+    let scene = Scene::with_source(3, 1_000);
+    // Merges mix old rows with new ones; here rows remember the block they came in.
+    scene.admin.run(&format!(
+        "ALTER TABLE {}.source MODIFY SETTING enable_block_number_column = 1",
+        scene.db
+    ));
+    let first = scene.submit_copy(&["--snapshot"]);
+    scene.put_source("second.parquet", 700);
+    scene.finish(&first);
+    let run_delta = |job: &str, rows: u64| {
+        let planned = scene.copy_program("source", "events", &["--delta", job]).run().ok().json();
+        assert_eq!(planned["rows"], rows, "{planned}");
+        let id = planned["plan_id"].as_str().expect("an id").to_owned();
+        let again = scene.copy_program("source", "events", &["--delta", job]).run().ok().json();
+        assert_eq!(again["plan_id"], *id, "the same delta is the same plan");
+        scene.longshore(["run", &id]).run().ok();
+        id
+    };
+    let second = run_delta(&first, 700);
+    scene.assert_exact();
+    // New rows among themselves may be merged; the next delta follows the last one.
+    for file in ["third.parquet", "fourth.parquet"] {
+        scene.put_source(file, 300);
+    }
+    let third = run_delta(&second, 600);
+    scene.assert_exact();
+    run_delta(&third, 0);
+    scene.put_source("fifth.parquet", 200);
+    scene.admin.run(&format!("OPTIMIZE TABLE {}.source FINAL", scene.db));
+    run_delta(&third, 200);
+    scene.assert_exact();
+    assert!(scene.staged().is_empty(), "{:?}", scene.staged());
+}
+
+#[test]
+fn a_delta_that_cannot_tell_old_rows_from_new_ones_is_refused() {
+    let scene = Scene::with_source(1, 500);
+    let first = scene.plan_copy(&["--snapshot"]);
+    scene.put_source("later.parquet", 500);
+    scene.admin.run(&format!("OPTIMIZE TABLE {}.source FINAL", scene.db));
+    let said = scene.copy_program("source", "events", &["--delta", &first]).run().exits_with(6);
+    said.says(&["cannot be told apart", "enable_block_number_column", "SYSTEM STOP MERGES"]);
+    let live = scene.plan_copy(&["--no-snapshot"]);
+    let said = scene.copy_program("source", "events", &["--delta", &live]).run().exits_with(2);
+    said.says(&["is not known", "--snapshot"]);
+}

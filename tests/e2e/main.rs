@@ -27,6 +27,7 @@ mod remote;
 mod replay;
 mod replay_shapes;
 mod secrets;
+mod swap_crashes;
 mod swaps;
 mod take_over;
 mod tls;

@@ -43,11 +43,11 @@ fn nothing_is_published_when_a_task_failed() {
 }
 
 /// Plans a copy of `events` into itself; the id of the submitted job.
-fn in_place(scene: &Scene, mode: &str, more: &[&str]) -> String {
+fn in_place(scene: &Scene, mode: &str, flags: &[&str]) -> String {
     let events = format!("{}.events", scene.db);
     let args =
         ["plan", "copy", "--json", "--from", &events, "--target", &events, "--publish", mode];
-    let planned = scene.longshore(args).args(more).run().ok();
+    let planned = scene.longshore(args).args(flags).run().ok();
     let job = planned.json()["plan_id"].as_str().expect("a plan id").to_owned();
     scene.longshore(["submit", &job]).run().ok();
     job
@@ -102,7 +102,7 @@ fn rows_that_came_after_the_plan_are_never_lost_silently() {
     assert_eq!(scene.status(&job)["state"], "completed");
     assert_eq!((count(&scene, "events", "1"), count(&scene, "events", "file = 'late'")), (450, 0));
     assert_eq!(count(&scene, &format!("events_before_{job}"), "file = 'late'"), 1);
-    let last = format!("{}", scene.tasks().0.last().expect("tasks").id);
+    let last = scene.tasks().0.last().expect("tasks").id.clone();
     let shown = scene.longshore(["task", &last]).run().ok();
     assert!(shown.stdout.contains("only in"), "{shown}");
 }

@@ -171,6 +171,41 @@ fn a_key_that_no_bound_splits_needs_a_snapshot() {
     assert_eq!(left, 0);
 }
 
+/// One tenant of a hundred has large rows: its granules are larger, which only their marks tell.
+#[test]
+fn large_rows_of_a_hot_tenant_make_no_chunk_too_large() {
+    for wide in [0, 1_000_000_000] {
+        let yard = Yard::new();
+        yard.run(&format!(
+            "CREATE TABLE {{}}.t (tenant UInt32, id UInt64, text String, tags Array(String)) \
+             ENGINE = MergeTree ORDER BY (tenant, id) \
+             SETTINGS min_bytes_for_wide_part = {wide}, index_granularity = 32"
+        ));
+        for part in 0..3 {
+            yard.run(&format!(
+                "INSERT INTO {{}}.t SELECT number % 100, number * 3 + {part}, \
+                 if(number % 100 = 37, randomPrintableASCII(1500), randomPrintableASCII(5)), \
+                 if(number % 100 = 55, arrayMap(n -> hex(cityHash64(number, n)), range(60)), []) \
+                 FROM numbers(100000)"
+            ));
+        }
+        for budget in [2_000_000, 1_000_000] {
+            let (made, worth) = yard.cut("t", &options(budget));
+            let most = worth.bytes.iter().max().expect("a slice");
+            println!(
+                "wide {wide}, budget {budget}: {} slices, most {most}, fill {:.2}, bounded {}",
+                made.slices.len(),
+                worth.fill(budget),
+                made.is_bounded
+            );
+            assert!(*most <= budget, "{most} of {budget}");
+            // Parts in one file are small; what their marks leave open is counted twice.
+            let least = if wide == 0 { 0.85 } else { 0.4 };
+            assert!(worth.fill(budget) > least, "{}", worth.fill(budget));
+        }
+    }
+}
+
 /// Rows that wait in a part of their own cannot be linked; the server says what to do.
 #[test]
 fn a_table_with_lightweight_updates_is_refused_as_a_snapshot() {

@@ -42,22 +42,23 @@ pub(crate) fn check(admin: &Admin, table: &TableName, cut: &Cut, options: &CutOp
         undivided(admin, &name, cut, columns, &conditions);
     }
     let found = by_part(admin, &name, &conditions);
-    let sizes = sizes(admin, table, options.unit);
+    let scales = scales(admin, table, options.unit);
     let mut bytes = Vec::new();
     for (at, slice) in cut.slices.iter().enumerate() {
         let parts = &found[at];
-        let count: u64 = parts.values().sum();
+        let count: u64 = parts.values().map(|share| share.rows).sum();
         assert!(slice.rows.hold(count), "{count} rows, {:?}: {}", slice.rows, conditions[at]);
         let has_deletes = cut.rows.is_none();
         assert!(count > 0 || has_deletes, "an empty slice: {}", conditions[at]);
-        let real = bytes_of(parts, &sizes);
+        let real = bytes_of(parts, &scales);
         bytes.push(real);
         if cut.is_bounded && !has_deletes {
             let budget = options.budget_bytes;
             assert!(real <= budget, "{real} bytes of {budget}: {}", conditions[at]);
         }
     }
-    assert_eq!(found.iter().flat_map(BTreeMap::values).sum::<u64>(), rows, "with the index");
+    let all: u64 = found.iter().flat_map(BTreeMap::values).map(|share| share.rows).sum();
+    assert_eq!(all, rows, "with the index");
     if let Some(known) = cut.rows {
         assert_eq!(known, rows, "the plan's number of rows");
     }
@@ -66,8 +67,8 @@ pub(crate) fn check(admin: &Admin, table: &TableName, cut: &Cut, options: &CutOp
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn bytes_of(rows: &BTreeMap<String, u64>, sizes: &BTreeMap<String, f64>) -> u64 {
-    rows.iter().map(|(part, rows)| *rows as f64 * sizes[part]).sum::<f64>() as u64
+fn bytes_of(shares: &BTreeMap<String, Share>, scales: &BTreeMap<String, f64>) -> u64 {
+    shares.iter().map(|(part, share)| share.bytes * scales[part]).sum::<f64>() as u64
 }
 
 /// Without the index: the conditions alone decide.
@@ -92,20 +93,31 @@ fn undivided(admin: &Admin, name: &str, cut: &Cut, columns: usize, conditions: &
     assert_eq!(divided, 0, "keys in several slices of {conditions:#?}");
 }
 
-/// Rows of each slice by part, read through the index.
-fn by_part(admin: &Admin, name: &str, conditions: &[String]) -> Vec<BTreeMap<String, u64>> {
-    let mut found = vec![BTreeMap::new(); conditions.len()];
+/// What a part has in a slice.
+struct Share {
+    rows: u64,
+    /// As the server counts bytes in memory.
+    bytes: f64,
+}
+
+/// Shares of each slice by part, read through the index.
+fn by_part(admin: &Admin, name: &str, conditions: &[String]) -> Vec<BTreeMap<String, Share>> {
+    let mut found: Vec<BTreeMap<String, Share>> =
+        conditions.iter().map(|_| BTreeMap::new()).collect();
     for (page, texts) in conditions.chunks(PAGE).enumerate() {
         let count = |(at, text): (usize, &String)| {
             let at = page * PAGE + at;
             format!(
-                "SELECT {at} AS at, _part AS part, count() AS n FROM {name} WHERE {text} GROUP BY part"
+                "SELECT {at} AS at, _part AS part, count() AS n, sum(byteSize(*)) AS bytes \
+                 FROM {name} WHERE {text} GROUP BY part"
             )
         };
         let selects: Vec<String> = texts.iter().enumerate().map(count).collect();
         for row in admin.rows(&selects.join(" UNION ALL ")) {
             let at: usize = row[0].parse().expect("a position");
-            found[at].insert(row[1].clone(), row[2].parse().expect("a number"));
+            let rows = row[2].parse().expect("a number");
+            let bytes = row[3].parse().expect("a number");
+            found[at].insert(row[1].clone(), Share { rows, bytes });
         }
     }
     found
@@ -114,15 +126,19 @@ fn by_part(admin: &Admin, name: &str, conditions: &[String]) -> Vec<BTreeMap<Str
 /// Statements of one page.
 const PAGE: usize = 50;
 
-/// Bytes of a row of each part.
-fn sizes(admin: &Admin, table: &TableName, unit: Unit) -> BTreeMap<String, f64> {
+/// Bytes of each part's files for a byte in memory.
+fn scales(admin: &Admin, table: &TableName, unit: Unit) -> BTreeMap<String, f64> {
     let bytes = match unit {
         Unit::Uncompressed => "data_uncompressed_bytes",
         Unit::Compressed => "data_compressed_bytes",
     };
     let rows = admin.rows(&format!(
-        "SELECT name, {bytes} / rows FROM system.parts \
-         WHERE database = {} AND table = {} AND active AND rows > 0",
+        "SELECT _part, any(bytes) / sum(size) \
+         FROM (SELECT _part, byteSize(*) AS size FROM {}) AS rows \
+         JOIN (SELECT name, {bytes} AS bytes FROM system.parts \
+               WHERE database = {} AND table = {} AND active) AS parts ON name = _part \
+         GROUP BY _part",
+        table.quoted(),
         literal(&table.database),
         literal(&table.table)
     ));

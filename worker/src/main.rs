@@ -9,6 +9,7 @@ mod lease;
 mod load;
 mod proof;
 mod publish;
+mod ready;
 mod recover;
 mod replace;
 mod replay;

@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
 use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{direct, finish, lease, load, publish, recover, source, staging, swap, verify};
+use crate::{direct, finish, lease, load, publish, ready, recover, source, staging, swap, verify};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);
@@ -33,7 +33,7 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
         recover::check_deaths(worker, claim).await?;
         faults::task(&claim.task.id).await?;
         let manifest = match claim.job.spec.mode {
-            _ if swap::is_last(claim) => swap::manifest(worker, claim).await?,
+            _ if swap::is_last(claim) => ready::manifest(worker, claim).await?,
             Mode::Staged => stage_and_load(worker, claim).await?,
             Mode::Direct => direct::load(worker, claim).await?,
         };

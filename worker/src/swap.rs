@@ -8,12 +8,12 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Policy, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{Placed, placed, table_now};
+use longshore_shared::schema::table_now;
 use longshore_shared::sql;
-use longshore_shared::store::{TaskStore, segment_tasks};
+use longshore_shared::store::TaskStore;
 use longshore_shared::task::{
-    Epoch, Handover, HandoverPartition, Job, LateRows, Manifest, PublishMode, ShadowName,
-    StateName, TableName, Tally, TaskId, kept_name,
+    Epoch, Handover, Job, Manifest, PublishMode, ShadowName, StateName, TableName, TaskId,
+    kept_name,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -21,8 +21,8 @@ use uuid::Uuid;
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::late;
+use crate::replace;
 use crate::trouble::Trouble;
-use crate::{proof, replace, verify};
 
 /// UNKNOWN_TABLE.
 const UNKNOWN_TABLE: i32 = 60;
@@ -45,129 +45,6 @@ struct Named {
     database: String,
     name: String,
     uuid: String,
-}
-
-/// Checks that everything is loaded and the targets are those of the plan; the manifest of swaps.
-pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
-    let tally = others(worker, claim).await?;
-    verify::schema(worker, claim).await?;
-    let clock = proof::clock(worker).await?;
-    let job = &claim.job;
-    let mut handovers = Vec::new();
-    for (position, table) in job.spec.graph.tables.iter().enumerate() {
-        let Some(shadow) = &table.shadow else { continue };
-        let filled = placed(&worker.server, &shadow.name).await?;
-        let rows: u64 = filled.iter().map(|block| block.rows).sum();
-        if position == 0 {
-            check_rows(&table.engine, &table.definition, rows, &tally, &shadow.name)?;
-        }
-        let mode = job.spec.publish.mode;
-        if rows == 0 && mode == PublishMode::Exchange {
-            return Err(Trouble::NotPublished(format!(
-                "nothing was loaded for {}: an exchange would leave it empty. Nothing is published",
-                table.name
-            )));
-        }
-        if mode == PublishMode::Exchange {
-            refuse_kept(worker, claim, &table.name).await?;
-        }
-        let there = placed(&worker.server, &table.name).await?;
-        let late = late::since(&shadow.marks, &there);
-        if late.is_some() && job.spec.publish.late_rows == LateRows::Refuse {
-            return Err(late::refusal(late, &table.name, mode));
-        }
-        if let Some(words) = late.told(&table.name) {
-            claim.remark(words);
-        }
-        handovers.push(Handover {
-            mode,
-            target: table.name.clone(),
-            target_uuid: Uuid::parse_str(&table.uuid).unwrap_or_default(),
-            position,
-            database: shadow.name.database.clone(),
-            shadow_uuid: shadow.uuid,
-            rows,
-            partitions: partitions(&filled, &there),
-        });
-    }
-    Ok(Manifest { taken_ms: clock.now_ms, rows: 0, rows_read: 0, tables: Vec::new(), handovers })
-}
-
-/// What the other tasks brought. All of them must be done.
-async fn others(worker: &Worker, claim: &Claim) -> Result<Tally, Trouble> {
-    let job = &claim.job;
-    let cursor = worker.store.cursor(&job.id).await?;
-    let Some(cursor) = cursor else { return Err(Trouble::TaskMissing(claim.task.id.clone())) };
-    let own = job.segments().saturating_sub(1);
-    let mut tally = cursor.tally;
-    let mut open = (0..own).any(|segment| !cursor.is_finished(segment));
-    for brief in worker.store.briefs(&segment_tasks(job, own)).await? {
-        if brief.id != claim.task.id {
-            open |= !tally.add(brief.state, brief.rows, brief.bytes);
-        }
-    }
-    if tally.unfinished() > 0 && !planted(Bug::PublishPartly) {
-        return Err(Trouble::NotPublished(format!(
-            "tasks failed: {}, quarantined: {}. Nothing is published: the target is as it was",
-            tally.failed, tally.quarantined
-        )));
-    }
-    if open || tally.done + tally.unfinished() + 1 != u64::from(job.tasks) {
-        return Err(Trouble::Count("not all other tasks have ended".to_owned()));
-    }
-    if let Some(expected) = job.spec.rows_expected().filter(|rows| *rows != tally.rows) {
-        return Err(Trouble::NotPublished(format!(
-            "the source held {expected} rows when it was planned, and its chunks held {} together. \
-             Nothing is published",
-            tally.rows
-        )));
-    }
-    Ok(tally)
-}
-
-/// A table that keeps every row holds exactly what the tasks brought.
-fn check_rows(
-    engine: &str,
-    definition: &str,
-    rows: u64,
-    tally: &Tally,
-    shadow: &TableName,
-) -> Result<(), Trouble> {
-    // Other engines fold rows when they merge, and a TTL takes rows away.
-    let folds = !matches!(engine, "MergeTree" | "ReplicatedMergeTree" | "SharedMergeTree");
-    let may_shrink = folds || definition.contains(" TTL ");
-    if rows == tally.rows || (may_shrink && rows < tally.rows) || planted(Bug::TrustLoad) {
-        return Ok(());
-    }
-    Err(Trouble::NotPublished(format!(
-        "the tasks loaded {} rows, but {shadow} holds {rows}: somebody else wrote or deleted there. \
-         Nothing is published",
-        tally.rows
-    )))
-}
-
-async fn refuse_kept(worker: &Worker, claim: &Claim, target: &TableName) -> Result<(), Trouble> {
-    let kept = kept_name(target, &claim.job.id);
-    match table_now(&worker.server, &kept).await? {
-        None => Ok(()),
-        Some(_) => Err(Trouble::NotPublished(format!(
-            "the old table would be kept as {kept}, which is there already. Nothing is published"
-        ))),
-    }
-}
-
-/// The partitions of a shadow, with the place where the target's stand.
-fn partitions(filled: &[Placed], there: &[Placed]) -> Vec<HandoverPartition> {
-    let mut partitions: Vec<HandoverPartition> = Vec::new();
-    for block in filled {
-        if partitions.last().is_some_and(|last| last.id == block.partition) {
-            continue;
-        }
-        let old = there.iter().filter(|old| old.partition == block.partition);
-        let block_now = old.map(|old| old.last_block).max();
-        partitions.push(HandoverPartition { id: block.partition.clone(), block: block_now });
-    }
-    partitions
 }
 
 /// The shadow's name in this epoch.
@@ -371,9 +248,6 @@ async fn send_exchange(
         .execute()
         .await;
     let Err(failure) = answer else { return Ok(()) };
-    if planted(Bug::ExchangeAgain) {
-        return Ok(());
-    }
     if !failure.is_unknown() && policy(&failure) == Policy::StopJob {
         return Err(failure.into());
     }

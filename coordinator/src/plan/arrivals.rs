@@ -1,35 +1,18 @@
 //! What arrived in a table since a snapshot of it was made, told by the names of its parts.
 //!
-//! A part is named after the blocks that it was merged from. Blocks that the snapshot held are old; a
-//! part of other blocks is new; one merged from both cannot be divided, and is refused.
+//! A part is named after the blocks that it was merged from. Blocks that the snapshot held are old, a
+//! part of other blocks is new. One that was merged from both can be divided only in a table whose
+//! rows remember their block.
 
 use std::collections::BTreeMap;
 
-use longshore_shared::task::{Known, Span, TableName};
+use longshore_shared::task::{Known, Span};
 use uuid::Uuid;
 
-use super::cut::ListedPart;
+use super::cut::{Blocks, ListedPart};
 
 /// More spans than this do not belong into a plan: nothing is known then.
 const SPANS_MAX: usize = 2_000;
-
-/// Blocks in the name of a part: `partition_first_last_level[_mutation]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Blocks {
-    first: i64,
-    last: i64,
-    is_mutated: bool,
-}
-
-impl Blocks {
-    fn of(name: &str) -> Option<Self> {
-        let mut fields = name.split('_').skip(1);
-        let first = fields.next()?.parse().ok()?;
-        let last = fields.next()?.parse().ok()?;
-        fields.next()?;
-        Some(Self { first, last, is_mutated: fields.next().is_some() })
-    }
-}
 
 /// What a table of these parts consists of.
 pub(crate) fn known(uuid: Uuid, parts: &[ListedPart]) -> Option<Known> {
@@ -53,48 +36,67 @@ pub(crate) fn known(uuid: Uuid, parts: &[ListedPart]) -> Option<Known> {
     (spans <= SPANS_MAX).then_some(Known { uuid, partitions })
 }
 
-/// Why the rows that arrived cannot be told from the others.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "part {part} of {table} was merged from rows that were copied and rows that arrived later; they \
-     cannot be told apart any more"
-)]
-pub(crate) struct Mixed {
-    table: TableName,
-    part: String,
+/// A part that was merged from old blocks and others.
+#[derive(Debug, Clone)]
+pub(crate) struct Mixed<'a> {
+    /// The part.
+    pub(crate) part: &'a ListedPart,
+    /// The old blocks in it.
+    pub(crate) old: Vec<Span>,
 }
 
-/// The parts that hold only what arrived since. `keeps_rows`: a merge of this engine never folds rows.
+/// The parts of a table that hold something new.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arrived<'a> {
+    /// Nothing old is in them.
+    pub(crate) new: Vec<&'a ListedPart>,
+    /// Old and new rows.
+    pub(crate) mixed: Vec<Mixed<'a>>,
+}
+
+impl<'a> Arrived<'a> {
+    /// All of them.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &'a ListedPart> {
+        self.new.iter().copied().chain(self.mixed.iter().map(|mixed| mixed.part))
+    }
+
+    /// New rows in them.
+    pub(crate) fn rows(&self) -> u64 {
+        let old: u64 = self.mixed.iter().flat_map(|mixed| &mixed.old).map(|span| span.rows).sum();
+        self.parts().map(|part| part.rows).sum::<u64>().saturating_sub(old)
+    }
+}
+
+/// Sorts parts by what they were merged from. `keeps_rows`: a merge of this engine never folds rows.
+/// None when a name is not that of a part.
 pub(crate) fn arrived<'a>(
-    table: &TableName,
     known: &Known,
     parts: &'a [ListedPart],
     keeps_rows: bool,
-) -> Result<Vec<&'a ListedPart>, Mixed> {
-    let mut new = Vec::new();
+) -> Option<Arrived<'a>> {
+    let mut found = Arrived::default();
     for part in parts {
-        let mixed = || Mixed { table: table.clone(), part: part.name.clone() };
-        let blocks = Blocks::of(&part.name).ok_or_else(mixed)?;
+        let blocks = Blocks::of(&part.name)?;
         let spans = known.partitions.get(&part.partition_id).map_or(&[][..], Vec::as_slice);
-        let touched: Vec<&Span> = spans
+        let old: Vec<Span> = spans
             .iter()
             .filter(|span| span.first <= blocks.last && span.last >= blocks.first)
+            .copied()
             .collect();
-        let is_inside = |span: &&Span| span.first <= blocks.first && span.last >= blocks.last;
-        if touched.is_empty() {
-            new.push(part);
-        } else if !touched.iter().any(is_inside) {
+        let is_inside = |span: &Span| span.first <= blocks.first && span.last >= blocks.last;
+        if old.is_empty() {
+            found.new.push(part);
+        } else if !old.iter().any(is_inside) {
             // Gaps between old blocks may be numbers nobody used, or rows that came late.
-            let old: u64 = touched.iter().map(|span| span.rows).sum();
-            let are_whole = touched
-                .iter()
-                .all(|span| span.first >= blocks.first && span.last <= blocks.last);
-            if !keeps_rows || blocks.is_mutated || !are_whole || old != part.rows {
-                return Err(mixed());
+            let rows: u64 = old.iter().map(|span| span.rows).sum();
+            let are_whole =
+                old.iter().all(|span| span.first >= blocks.first && span.last <= blocks.last);
+            if !keeps_rows || blocks.mutation.is_some() || !are_whole || rows != part.rows {
+                found.mixed.push(Mixed { part, old });
             }
         }
     }
-    Ok(new)
+    Some(found)
 }
 
 #[cfg(test)]
@@ -115,18 +117,18 @@ mod tests {
         }
     }
 
-    fn table() -> TableName {
-        "d.t".parse().unwrap()
-    }
-
-    fn names(parts: &[(&str, u64)], later: &[(&str, u64)]) -> Result<Vec<String>, Mixed> {
+    /// Names of the new parts; an error for a mixed one.
+    fn names(parts: &[(&str, u64)], later: &[(&str, u64)]) -> Result<Vec<String>, String> {
         let list = |parts: &[(&str, u64)]| -> Vec<ListedPart> {
             parts.iter().map(|(name, rows)| part(name, *rows)).collect()
         };
         let known = known(Uuid::nil(), &list(parts)).unwrap();
         let later = list(later);
-        let new = arrived(&table(), &known, &later, true)?;
-        Ok(new.into_iter().map(|part| part.name.clone()).collect())
+        let found = arrived(&known, &later, true).unwrap();
+        match found.mixed.first() {
+            Some(mixed) => Err(mixed.part.name.clone()),
+            None => Ok(found.new.into_iter().map(|part| part.name.clone()).collect()),
+        }
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
 
 use longshore_shared::clickhouse::Server;
-use longshore_shared::schema::rewrite_source;
-use longshore_shared::sql;
+use longshore_shared::schema::{identities, rewrite_source};
 use longshore_shared::store::TaskStore;
 use longshore_shared::task::{
-    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, Slice, TableName, TablesSource,
+    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, Known, Slice, TableName, TablesSource,
 };
 use sha2::{Digest, Sha256};
 
-use super::cut::{Cut, CutOptions, Unit, cut};
+use super::arrivals::known;
+use super::clones::{self, clone_of};
+use super::cut::{Cut, CutOptions, Unit, cut, digest};
 use super::publish::{identity, publish_as};
 use super::remote::Source;
 use super::shadow::Marks;
@@ -21,10 +22,6 @@ use crate::text;
 
 /// Most partitions in one chunk: each is a part of its own in the staging table, and one MOVE.
 const PARTITIONS_MAX: usize = 50;
-
-/// TABLE_ALREADY_EXISTS.
-const EXISTS: i32 = 57;
-const UNKNOWN_TABLE: i32 = 60;
 
 /// Is the source cloned before it is cut?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,26 +102,18 @@ pub(crate) async fn plan_tables(
     }
     let mut snapshots = vec![None; origins.len()];
     let is_snapshot = plan.needs_snapshot(&cuts);
-    loop {
-        if !is_snapshot {
-            break;
-        }
-        (snapshots, cuts) = plan.cut_snapshots(&id).await?;
-        let now = plan.identity(&spec, &cuts);
-        if now == id {
-            break;
-        }
-        // The source has changed since it was looked at: the plan is of its snapshot.
-        plan.rename_snapshots(&id, &now).await?;
-        id = now;
+    if is_snapshot {
+        let clones = plan.clone_all(&mut cuts).await?;
+        // The source may have changed since it was looked at: the plan is of its clone.
+        id = plan.identity(&spec, &cuts);
         if let Some(job) = session.store.job(&id).await? {
-            return Ok(TablesPlan {
-                job,
-                created: false,
-                bytes: bytes(&cuts),
-                notes: plan.notes(&cuts, is_snapshot),
-            });
+            for clone in clones {
+                snapshot::drop(&session.server, &clone.table.table).await?;
+            }
+            let (bytes, notes) = (bytes(&cuts), plan.notes(&cuts, is_snapshot));
+            return Ok(TablesPlan { job, created: false, bytes, notes });
         }
+        (snapshots, cuts) = plan.cut_snapshots(&id, clones, &cuts).await?;
     }
     let feeds: Vec<Feed> = origins
         .iter()
@@ -147,21 +136,47 @@ fn bytes(cuts: &[Cut]) -> u64 {
     cuts.iter().map(|cut| cut.bytes).sum()
 }
 
-/// A snapshot and its UUID.
-type Cloned = (TableName, uuid::Uuid);
+/// A snapshot, and what its source consisted of then.
+#[derive(Debug, Clone)]
+struct Cloned {
+    table: TableName,
+    uuid: Option<uuid::Uuid>,
+    known: Option<Known>,
+}
 
 fn with_key(feed: &Feed, cut: &Cut, snapshot: Option<&Cloned>) -> Result<Feed, Error> {
     let mut feed = Feed { key: cut.key.clone(), ..feed.clone() };
-    if let Some((table, uuid)) = snapshot {
+    if let Some(Cloned { table, uuid, known }) = snapshot {
         if let Some(view) = &mut feed.view {
             view.select = rewrite_source(&view.select, &feed.origin, table).map_err(|error| {
                 Report::new(Kind::Usage, format!("view {} cannot be replayed: {error}", view.name))
                     .help("--no-snapshot reads the table itself")
             })?;
         }
-        (feed.table, feed.uuid, feed.is_snapshot) = (table.clone(), Some(*uuid), true);
+        (feed.table, feed.uuid, feed.is_snapshot) = (table.clone(), *uuid, true);
+        feed.known.clone_from(known);
     }
     Ok(feed)
+}
+
+/// How one table is cut.
+pub(super) fn cut_options(
+    options: &FeedOptions,
+    origin: &Origin,
+    has_snapshot: bool,
+) -> CutOptions {
+    CutOptions {
+        budget_bytes: options.chunk_bytes,
+        unit: match options.unit {
+            BudgetUnit::Uncompressed => Unit::Uncompressed,
+            BudgetUnit::Compressed => Unit::Compressed,
+        },
+        partitions_max: PARTITIONS_MAX,
+        has_snapshot,
+        align: origin.align.map(|align| align.columns),
+        partitions_apart: origin.align.is_some_and(|align| align.partitions_apart),
+        partitions: None,
+    }
 }
 
 struct Plan<'a> {
@@ -184,11 +199,11 @@ impl Plan<'_> {
             }
             cuts.push(match &origin.source {
                 Source::Local => {
-                    let options = self.cut_options(origin, false);
+                    let options = cut_options(self.options, origin, false);
                     cut(&self.session.server, &origin.feed.origin, &options).await?
                 }
                 Source::Remote(server) => {
-                    let options = self.cut_options(origin, false);
+                    let options = cut_options(self.options, origin, false);
                     cut(server, &origin.feed.origin, &options).await?
                 }
                 Source::Unseen => {
@@ -213,21 +228,6 @@ impl Plan<'_> {
     ) -> Result<Cut, Error> {
         let is_compressed = self.options.unit == BudgetUnit::Compressed;
         windowed.cut(server, table, self.options.chunk_bytes, is_compressed).await
-    }
-
-    fn cut_options(&self, origin: &Origin, has_snapshot: bool) -> CutOptions {
-        CutOptions {
-            budget_bytes: self.options.chunk_bytes,
-            unit: match self.options.unit {
-                BudgetUnit::Uncompressed => Unit::Uncompressed,
-                BudgetUnit::Compressed => Unit::Compressed,
-            },
-            partitions_max: PARTITIONS_MAX,
-            has_snapshot,
-            align: origin.align.map(|align| align.columns),
-            partitions_apart: origin.align.is_some_and(|align| align.partitions_apart),
-            partitions: None,
-        }
     }
 
     /// Identity of the plan: the same tables in the same state, cut the same way, into the same target.
@@ -261,40 +261,41 @@ impl Plan<'_> {
         }
     }
 
-    /// Clones every table under the plan's name and cuts the clones.
-    async fn cut_snapshots(&self, id: &JobId) -> Result<(Vec<Option<Cloned>>, Vec<Cut>), Error> {
-        let server = &self.session.server;
-        let (mut cloned, mut cuts) = (Vec::new(), Vec::new());
-        for (feed, origin) in self.origins.iter().enumerate() {
-            let table = snapshot::make(server, &origin.feed.origin, &id.snapshot(feed)).await?;
-            let found = longshore_shared::schema::identities(server, std::slice::from_ref(&table));
-            let uuid = found.await?.first().map(|(_, uuid)| *uuid).unwrap_or_default();
-            cuts.push(match &origin.windowed {
-                Some(windowed) => self.cut_window(server, windowed, &table).await?,
-                None => cut(server, &table, &self.cut_options(origin, true)).await?,
-            });
-            cloned.push(Some((table, uuid)));
+    /// Clones every table, and makes the cuts those of the clones' moments.
+    async fn clone_all(&self, cuts: &mut [Cut]) -> Result<Vec<clones::Clone>, Error> {
+        let mut all = Vec::with_capacity(self.origins.len());
+        for (origin, cut) in self.origins.iter().zip(cuts) {
+            let clone = clone_of(&self.session.server, &origin.feed.origin).await?;
+            cut.digest = digest(&clone.parts);
+            all.push(clone);
         }
-        Ok((cloned, cuts))
+        Ok(all)
     }
 
-    /// Gives the snapshots of a plan that turned out to be another its name.
-    async fn rename_snapshots(&self, from: &JobId, to: &JobId) -> Result<(), Error> {
+    /// Names the clones after the plan and cuts them.
+    async fn cut_snapshots(
+        &self,
+        id: &JobId,
+        clones: Vec<clones::Clone>,
+        sources: &[Cut],
+    ) -> Result<(Vec<Option<Cloned>>, Vec<Cut>), Error> {
         let server = &self.session.server;
-        for feed in 0..self.origins.len() {
-            let (from, to) = (from.snapshot(feed), to.snapshot(feed));
-            let call = server.call(sql::RENAME_TABLE).name("database", server.staging());
-            match call.name("from", &from).name("to", &to).execute().await {
-                // A snapshot of the same state is there: ours is one too many.
-                Err(failure) if failure.code() == Some(EXISTS) => {
-                    snapshot::drop(server, &from).await?;
-                }
-                // Another program that makes the same plan has renamed it.
-                Err(failure) if failure.code() == Some(UNKNOWN_TABLE) => {}
-                renamed => std::mem::drop(renamed?),
-            }
+        let (mut cloned, mut cuts) = (Vec::new(), Vec::new());
+        for (feed, ((origin, clone), source)) in
+            self.origins.iter().zip(clones).zip(sources).enumerate()
+        {
+            let known = origin.feed.uuid.and_then(|uuid| known(uuid, &clone.parts));
+            let table = clone.name(server, &id.snapshot(feed)).await?;
+            let uuid = identities(server, std::slice::from_ref(&table)).await?;
+            let uuid = uuid.first().map(|(_, uuid)| *uuid);
+            let made = match &origin.windowed {
+                Some(windowed) => self.cut_window(server, windowed, &table).await?,
+                None => cut(server, &table, &cut_options(self.options, origin, true)).await?,
+            };
+            cuts.push(Cut { digest: source.digest.clone(), ..made });
+            cloned.push(Some(Cloned { table, uuid, known }));
         }
-        Ok(())
+        Ok((cloned, cuts))
     }
 
     fn of_cuts<'a>(

@@ -1,8 +1,11 @@
 //! From a source to chunks: list once, decide the columns, pack, rehearse, write.
 
 mod aggregation;
+mod arrivals;
+mod clones;
 mod columns;
 mod cut;
+mod delta;
 mod errors;
 mod feeds;
 mod objects;
@@ -20,12 +23,13 @@ mod window_request;
 mod window_time;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
+pub(crate) use delta::{Since, plan_delta};
 pub(crate) use feeds::{FeedOptions, Origin, Snapshot, plan_tables};
 pub(crate) use objects::{ListingRequest, list};
 pub(crate) use pack::{PackLimits, pack};
 pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
-pub(crate) use remote::RemoteArgs;
+pub(crate) use remote::{RemoteArgs, Source as PlanSource};
 pub(crate) use replay::{Replay, notes, rows_of};
 pub(crate) use shadow::{Marks, PublishArgs, rehearse as rehearse_shadows};
 pub(crate) use target::{guarantee, target};

@@ -328,8 +328,8 @@ async fn feed(server: &Server, view: &GraphView, notes: &mut Vec<String>) -> Res
             target: view.target.clone(),
             passes: None,
         }),
-        window: None,
         known: None,
+        window: None,
     })
 }
 

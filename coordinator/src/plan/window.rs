@@ -1,6 +1,8 @@
 //! Cuts a table into time windows: one grouped query over its time column says how many rows are in
 //! each, so that no chunk is empty and each has an exact count.
 
+use std::fmt::Write;
+
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::sql::quote_identifier;
@@ -38,14 +40,15 @@ pub(crate) struct Windowed {
 
 #[derive(Deserialize, Row)]
 struct Cell {
-    cell: i64,
+    /// Its number from the beginning of the window.
+    at: i64,
     rows: u64,
     partitions: Vec<String>,
 }
 
 #[derive(Deserialize, Row)]
 struct Allowed {
-    cell: i64,
+    at: i64,
 }
 
 #[derive(Deserialize, Row)]
@@ -115,6 +118,10 @@ impl Windowed {
         for part in &parts {
             hash.update(format!("{}\n", part.hash));
         }
+        let mut digest = String::new();
+        for byte in hash.finalize() {
+            let _ = write!(digest, "{byte:02x}");
+        }
         Ok(Cut {
             key: vec![KeyColumn {
                 expression: quote_identifier(&self.time.name),
@@ -127,7 +134,7 @@ impl Windowed {
             bytes: slices.iter().map(|slice| slice.bytes).sum(),
             over_budget: slices.iter().filter(|slice| slice.bytes > budget).count(),
             slices,
-            digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest,
             needs_snapshot: false,
             is_bounded: false,
             notes: Vec::new(),
@@ -142,10 +149,12 @@ impl Windowed {
 
     async fn cells(&self, server: &Server, table: &TableName) -> Result<Vec<Cell>, Error> {
         let window = self.window();
+        // Names of our own inside: an alias hides a column of the same name.
         let text = format!(
-            "SELECT intDiv({ticks} - ({since}), {cell}) AS cell, count() AS rows, \
-             groupUniqArray(_partition_id) AS partitions FROM {table} WHERE {condition} \
-             GROUP BY cell ORDER BY cell",
+            "SELECT intDiv(longshore_ticks - ({since}), {cell}) AS at, count() AS rows, \
+             groupUniqArray(longshore_partition) AS partitions FROM \
+             (SELECT {ticks} AS longshore_ticks, _partition_id AS longshore_partition \
+             FROM {table} WHERE {condition}) GROUP BY at ORDER BY at",
             ticks = self.time.ticks(),
             since = self.since,
             cell = self.cell,
@@ -166,13 +175,13 @@ impl Windowed {
         let conditions: Vec<String> =
             self.borders.iter().map(|border| border.replace("{}", &moment)).collect();
         let text = format!(
-            "SELECT toInt64(number) AS cell FROM numbers({}) WHERE {} ORDER BY cell",
+            "SELECT toInt64(number) AS at FROM numbers({}) WHERE {} ORDER BY at",
             (self.until - self.since) / self.cell + 1,
             conditions.join(" AND ")
         );
         let call = || server.call_text("window_borders", text.clone());
         let found: Vec<Allowed> = read(|| call().fetch_all()).await?;
-        Ok(Some(found.into_iter().map(|border| border.cell).collect()))
+        Ok(Some(found.into_iter().map(|border| border.at).collect()))
     }
 }
 
@@ -197,9 +206,9 @@ fn pack(
     let mut units: Vec<Chunk> = Vec::new();
     for cell in cells {
         let (from, to) = match borders {
-            None => (cell.cell, cell.cell + 1),
+            None => (cell.at, cell.at + 1),
             Some(borders) => {
-                let after = borders.partition_point(|border| *border <= cell.cell);
+                let after = borders.partition_point(|border| *border <= cell.at);
                 let from = after.checked_sub(1).map_or(0, |before| borders[before]);
                 (from, borders.get(after).copied().unwrap_or(i64::MAX / 2))
             }
@@ -251,7 +260,7 @@ mod tests {
 
     fn cells(rows: &[(i64, u64)]) -> Vec<Cell> {
         rows.iter()
-            .map(|(cell, rows)| Cell { cell: *cell, rows: *rows, partitions: vec![] })
+            .map(|(cell, rows)| Cell { at: *cell, rows: *rows, partitions: vec![] })
             .collect()
     }
 

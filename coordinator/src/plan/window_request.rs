@@ -55,7 +55,11 @@ impl WindowRequest {
         }
         let range = if self.since.is_none() || self.until.is_none() {
             let query = time.range_query(table);
-            let call = || server.call_text("time_range", query.clone()).deadline(None);
+            let call = || {
+                // The column may be named like what is asked for.
+                let call = server.call_text("time_range", query.clone()).deadline(None);
+                call.setting("prefer_column_name_to_alias", 1)
+            };
             Some(read(|| call().fetch_one::<Range>()).await?)
         } else {
             None

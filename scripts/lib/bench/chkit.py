@@ -65,12 +65,13 @@ class Chkit:
 
     def copy_of(self, source, target):
         (self.home / "schema.py").write_text(SCHEMA.format(source=source, target=target))
-        self.target = target
+        self.source, self.target = source, target
 
     def command(self, *arguments):
         return [str(self.program), "plugin", "backfill", *map(str, arguments), "--json"]
 
     def call(self, *arguments):
+        # subprocess.run ends it when this program ends.
         done = subprocess.run(
             self.command(*arguments), cwd=self.home, env=dict(os.environ), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS_MAX,
@@ -82,12 +83,13 @@ class Chkit:
     def plan(self, budget):
         return self.call("plan", "--target", f"bench.{self.target}", "--max-chunk-bytes", budget)
 
-    def wheres(self, plan):
+    def chunks(self, plan):
+        """Table and condition of each."""
         done = subprocess.run(
             [self.python, "-c", WHERES, plan["planPath"]], cwd=self.home, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=sys.stderr, text=True, check=True, timeout=SECONDS_MAX,
         )
-        return json.loads(done.stdout)
+        return [(f"bench.{self.source}", where) for where in json.loads(done.stdout)]
 
     def progress(self, plan):
         """Chunks done by its own file of the run."""

@@ -30,11 +30,10 @@ def timed(planner, budget, *more):
     return plan, {"seconds": seconds, "server": server_work(planner.user, since, now_us())}
 
 
-def sizes(source, wheres, whole, budget):
+def sizes(chunks, whole, budget):
     """Fill of the chunks. The last one of a partition is what is left, so it is told apart too."""
-    chunks = [tables.sized(source, where) for where in wheres]
-    if sum(chunk["rows"] for chunk in chunks) != whole["rows"] or sum(chunk["hash"] for chunk in chunks) % WRAP != whole["hash"]:
-        raise Failed(f"the chunks of {source} are not the table: {sum(chunk['rows'] for chunk in chunks)} rows instead of {whole['rows']}")
+    chunks = [tables.sized(table, where) for table, where in chunks]
+    rows = sum(chunk["rows"] for chunk in chunks)
     later, full = set(), []
     for chunk in reversed(chunks):
         # Chunks stand in the order of partition and key: the one that ends a partition has no follower in it.
@@ -44,7 +43,7 @@ def sizes(source, wheres, whole, budget):
     fill = [chunk["bytes"] / budget for chunk in chunks if chunk["rows"]]
     return {
         "chunks": len(chunks), "empty": sum(1 for chunk in chunks if not chunk["rows"]),
-        "rows": sum(chunk["rows"] for chunk in chunks),
+        "rows_beside": rows - whole["rows"], "exact": rows == whole["rows"] and sum(chunk["hash"] for chunk in chunks) % WRAP == whole["hash"],
         "fill_mean": sum(fill) / len(fill), "fill_max": max(fill), "fill_min": min(fill),
         "fill_mean_without_last": mean([chunk["bytes"] / budget for chunk in full]),
         "over_budget": sum(1 for one in fill if one > 1),
@@ -75,7 +74,7 @@ def measure(planners, kind, budget, rounds, whole):
             found[name]["plan"] = plan
     for name, planner in planners.items():
         one = found[name]
-        one.update(sizes(kind, planner.wheres(one.pop("plan")), whole, limit))
+        one.update(sizes(planner.chunks(one.pop("plan")), whole, limit))
         one["seconds"] = middle([run["seconds"] for run in one["runs"]])
         one["server_span_seconds"] = middle([run["server"]["span_seconds"] for run in one["runs"]])
         one["statements"] = middle([run["server"]["statements"] for run in one["runs"]])
@@ -85,9 +84,13 @@ def measure(planners, kind, budget, rounds, whole):
         print(
             f"  {kind:8}{budget:>6}  {name:10}{one['seconds']:>8.3f} s ({one['server_span_seconds']:.3f} first to last statement, {one['statements']:.0f} statements)"
             f"{one['chunks']:>6} chunks  fill {one['fill_mean']:.3f} ({'-' if told is None else f'{told:.3f}'} without last)  max {one['fill_max']:.3f}"
-            f"  over {one['over_budget']}  empty {one['empty']}", flush=True,
+            f"  over {one['over_budget']}  empty {one['empty']}  {exactness(one)}", flush=True,
         )
     return found
+
+
+def exactness(one):
+    return "exact" if one["exact"] else f"NOT EXACT ({one['rows_beside']:+,} rows)"
 
 
 def fine(product, granules, rounds):
@@ -121,17 +124,19 @@ def run(arguments):
             if arguments.optimized:
                 tables.optimize(kind)
                 data[kind] = tables.facts(kind)
-            whole = tables.sized(kind)
+            whole = tables.sized(f"bench.{kind}")
             print(f"{kind}: {tables.KINDS[kind]['told']}; {rows:,} rows, {data[kind]['bytes'] / 2**20:,.0f} MiB uncompressed, {data[kind]['parts']} parts, {data[kind]['granules']:,} granules", flush=True)
             found[kind] = {budget: measure(planners, kind, budget, rounds, whole) for budget in budgets}
             sql(f"DROP TABLE bench.{kind} SYNC")
         small = fine(planners["longshore"], QUICK_FINE_GRANULES if arguments.quick else FINE_GRANULES, rounds)
         show(found)
         write(arguments.json, document("plan", rounds, rows=rows, data=data, plans=found, fine=small))
+        if not all(planners["longshore"]["exact"] for budgets in found.values() for planners in budgets.values()):
+            raise Failed("Longshore's chunks are not the table")
 
 
 def show(found):
-    print(f"\n{'table':9}{'budget':>7}  {'planner':11}{'median':>10}{'chunks':>8}{'fill':>8}{'w/o last':>10}{'max':>8}{'over':>6}{'empty':>7}{'times faster':>14}")
+    print(f"\n{'table':9}{'budget':>7}  {'planner':11}{'median':>10}{'chunks':>8}{'fill':>8}{'w/o last':>10}{'max':>8}{'over':>6}{'empty':>7}{'times ours':>12}  rows")
     for kind, budgets in found.items():
         for budget, planners in budgets.items():
             base = planners["longshore"]["seconds"]
@@ -140,7 +145,7 @@ def show(found):
                 ratio = "" if name == "longshore" else f"{one['seconds'] / base:.0f}"
                 print(
                     f"{kind:9}{budget:>7}  {name:11}{one['seconds']:>8.3f} s{one['chunks']:>8}{one['fill_mean']:>8.3f}{'-' if told is None else f'{told:.3f}':>10}"
-                    f"{one['fill_max']:>8.3f}{one['over_budget']:>6}{one['empty']:>7}{ratio:>14}"
+                    f"{one['fill_max']:>8.3f}{one['over_budget']:>6}{one['empty']:>7}{ratio:>12}  {exactness(one)}"
                 )
 
 

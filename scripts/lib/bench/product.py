@@ -20,13 +20,14 @@ class Product:
         )
         return {**found, "chunkCount": found["chunks"]}
 
-    def wheres(self, plan):
+    def chunks(self, plan):
+        """Table and condition of each; the table is a snapshot where the plan made one."""
         shown = longshore("plan", "show", plan["plan_id"], "--chunks", plan["chunks"])
-        return [chunk["slice"]["where"] for chunk in shown["first_chunks"]]
+        return [(chunk["slice"]["from"], chunk["slice"]["where"]) for chunk in shown["first_chunks"]]
 
     def progress(self, plan):
         """Tasks done."""
-        return longshore("status", plan["plan_id"])["done"]
+        return longshore("status", plan["plan_id"])["tasks"]["done"]
 
     def start(self, verb, plan, options):
         """`run` also resumes: there is no other command for it."""

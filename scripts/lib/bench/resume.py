@@ -41,6 +41,8 @@ def descendants(pid):
 
 def kill(process):
     """The parent first, so that it starts nothing in place of what ends."""
+    if process.returncode is not None:
+        return
     for pid in descendants(process.pid):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -69,11 +71,16 @@ def trial(planner, kind, budget, options, settings, number, wanted):
     busy = os.getloadavg()[0]
     began = time.monotonic()
     process = planner.start("run", plan, options)
-    done = wait_for(planner, plan, process, (plan["chunkCount"] + 2) // 3)
-    kill(process)
+    try:
+        done = wait_for(planner, plan, process, (plan["chunkCount"] + 2) // 3)
+    finally:
+        kill(process)
     killed = time.monotonic()
     process = planner.start("resume", plan, options)
-    said, _ = process.communicate(timeout=SECONDS_MAX)
+    try:
+        said, _ = process.communicate(timeout=SECONDS_MAX)
+    finally:
+        kill(process)
     ended = time.monotonic()
     found = tables.contents(TARGET)
     rows, all_rows = int(found.split("\t")[0]), int(wanted.split("\t")[0])
@@ -88,7 +95,7 @@ def trial(planner, kind, budget, options, settings, number, wanted):
 def run(arguments):
     rows = arguments.rows or (QUICK_ROWS if arguments.quick else ROWS)
     rounds = arguments.rounds or (1 if arguments.quick else ROUNDS)
-    budget = arguments.budget or ("4M" if arguments.quick else "64M")
+    budget = arguments.budget or ("32M" if arguments.quick else "64M")
     kind = arguments.kind
     with bed() as work:
         ours = Product()

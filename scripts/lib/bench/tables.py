@@ -109,9 +109,9 @@ def facts(name):
     return dict(zip(["rows", "bytes", "compressed_bytes", "parts", "partitions", "granules"], map(int, answer)))
 
 
-def sized(name, where="1"):
+def sized(table, where="1"):
     """Rows, uncompressed bytes and a sum over all values of what a condition holds for, by reading it."""
-    answer = sql(f"SELECT count(), sum(byteSize(*)), sum(cityHash64(*)), groupUniqArray(_partition_id) FROM {DATABASE}.{name} WHERE {where} FORMAT JSONCompactEachRow")
+    answer = sql(f"SELECT count(), sum(byteSize(*)), sum(cityHash64(*)), groupUniqArray(_partition_id) FROM {table} WHERE {where} FORMAT JSONCompactEachRow")
     rows, size, total, found = json.loads(answer)
     return {"rows": int(rows), "bytes": int(size), "hash": int(total), "partitions": sorted(found)}
 

@@ -8,7 +8,7 @@ use longshore_shared::task::{JobSpec, Mode, Source, TableName};
 
 use super::common::{Document, JobArgs, parse_bytes};
 use super::copy::CutArgs;
-use super::window::{WINDOW_HEADING, WindowArgs};
+use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
@@ -86,6 +86,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     let mut options = args.cut.options(args.chunk_bytes, &args.job.again);
     options.marks = marks;
     let window = args.window.request(config, args.since.as_deref(), args.until.as_deref())?;
+    told.extend(window.as_ref().and_then(|_| outside_note(&args.job.publish)));
     let replay = Replay {
         server,
         graph: &chosen.graph,

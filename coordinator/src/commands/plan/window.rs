@@ -6,7 +6,7 @@ use clap::Args;
 use longshore_shared::config::Config;
 
 use crate::exit::{Error, Kind, Report};
-use crate::plan::WindowRequest;
+use crate::plan::{PublishArgs, WindowRequest};
 
 /// Where `--help` shows them.
 pub(crate) const WINDOW_HEADING: &str = "A time window";
@@ -72,6 +72,15 @@ impl WindowArgs {
             min_chunk,
         }))
     }
+}
+
+/// What becomes of rows of the target that are outside of the window.
+pub(crate) fn outside_note(publish: &PublishArgs) -> Option<String> {
+    (!publish.is_append()).then(|| {
+        "only the rows of the time window are loaded, and all others of what is replaced go: of the \
+         whole table with --publish exchange, of its partitions with replace"
+            .to_owned()
+    })
 }
 
 fn parse_hours(text: &str) -> Result<Duration, String> {

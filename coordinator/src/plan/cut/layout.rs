@@ -25,6 +25,8 @@ pub(crate) struct RawMark {
     pub(crate) part: u32,
     /// Rows of the granule that begins here; 0 for the mark behind the last row.
     pub(crate) rows: u32,
+    /// Its bytes; 0 when only its number of rows tells them.
+    pub(crate) bytes: u64,
     /// Bit n: column n of the key is not the default of its type.
     pub(crate) set: u8,
     /// Bit n: column n of the key can be written as a literal.
@@ -43,6 +45,8 @@ pub(crate) struct Mark {
     pub(crate) number: u32,
     /// Rows of the granule that begins here.
     pub(crate) rows: u32,
+    /// Its bytes; 0 when only its number of rows tells them.
+    bytes: u64,
     /// Leading key columns that are the same as those of the mark before it.
     pub(crate) shared: u8,
     /// Leading key columns that are known and can be written as literals.
@@ -113,6 +117,7 @@ impl Layout {
                 part: mark.part,
                 number: numbers[part],
                 rows: mark.rows,
+                bytes: mark.bytes,
                 shared,
                 fit,
             });
@@ -126,8 +131,11 @@ impl Layout {
         is_whole.then_some(Self { parts, known, groups, columns })
     }
 
-    /// Bytes of a granule, rounded up: its share of its part.
+    /// Bytes of a granule: as its marks tell, else its share of its part, rounded up.
     pub(crate) fn bytes(&self, mark: &Mark) -> u64 {
+        if mark.bytes > 0 {
+            return mark.bytes;
+        }
         let part = &self.parts[mark.part as usize];
         let bytes = u128::from(part.bytes) * u128::from(mark.rows);
         u64::try_from(bytes.div_ceil(u128::from(part.rows.max(1)))).unwrap_or(u64::MAX)

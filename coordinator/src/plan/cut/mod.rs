@@ -13,10 +13,11 @@ mod key;
 mod layout;
 mod line;
 mod read;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
 use longshore_shared::clickhouse::{Failure, Server};
@@ -24,10 +25,11 @@ use longshore_shared::task::{KeyColumn, PartRange, Piece, RowBounds, Slice, Tabl
 use sha2::{Digest, Sha256};
 
 use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
-use key::IndexColumn;
 use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
-use read::ListedPart;
+use read::Index;
+#[allow(unused_imports, reason = "the tests of the cut alone need less")]
+pub(crate) use read::{Blocks, ListedPart, parts as list_parts};
 
 /// How often the parts may change under the reader's eyes before it gives up.
 const READS_MAX: usize = 20;
@@ -80,7 +82,7 @@ pub(crate) struct Cut {
     pub(crate) rows: Option<u64>,
     /// Bytes of all parts, in the unit of the budget.
     pub(crate) bytes: u64,
-    /// Identity of what the parts hold.
+    /// Identity of the state of the table.
     pub(crate) digest: String,
     /// How many slices may be over the budget, because no key splits them.
     pub(crate) over_budget: usize,
@@ -124,9 +126,9 @@ pub(crate) async fn cut(
     if !facts.engine.ends_with("MergeTree") {
         return Err(CutError::Engine { table: table.clone(), engine: facts.engine });
     }
-    let key = read::key(server, table, &facts).await?;
+    let index = read::index(server, table, &facts).await?;
     for _ in 0..READS_MAX {
-        if let Some(cut) = try_cut(server, table, &key, options).await? {
+        if let Some(cut) = try_cut(server, table, &index, options).await? {
             return Ok(cut);
         }
     }
@@ -137,9 +139,10 @@ pub(crate) async fn cut(
 async fn try_cut(
     server: &Server,
     table: &TableName,
-    key: &[IndexColumn],
+    index: &Index,
     options: &CutOptions,
 ) -> Result<Option<Cut>, CutError> {
+    let key = &index.key;
     let mut listed = read::parts(server, table).await?;
     let digest = digest(&listed);
     // A lightweight UPDATE or DELETE may wait in a part of its own.
@@ -149,14 +152,18 @@ async fn try_cut(
     if let Some(wanted) = &options.partitions {
         listed.retain(|part| wanted.contains(&part.partition_id));
     }
-    let raw = if listed.is_empty() {
-        Vec::new()
-    } else {
-        read::marks(server, table, key, &listed).await?
-    };
     let mut parts: Vec<Part> = listed.iter().map(|part| read::part(part, options.unit)).collect();
     for part in &mut parts {
         part.has_deletes |= has_deletes;
+    }
+    let mut raw = Vec::new();
+    if !listed.is_empty() {
+        let (streams, extents) = read::streams(server, table, index, &listed).await?;
+        let offsets;
+        (raw, offsets) = read::marks(server, table, key, &listed, &streams).await?;
+        if !streams.is_empty() {
+            sizes::measure(&parts, &extents, &streams, &mut raw, &offsets);
+        }
     }
     let Some(layout) = Layout::new(parts, &raw, key.len(), options.is_across_partitions()) else {
         return Ok(None);
@@ -322,15 +329,37 @@ fn is_unbounded(piece: &Piece) -> bool {
     piece.from.is_empty() && piece.to.is_empty() && piece.parts.is_empty()
 }
 
-/// Independent of names and of the order of parts, which a merge of equal rows may not keep.
-fn digest(parts: &[ListedPart]) -> String {
+/// Identity of a state of a table. A merge changes nothing in it: it goes by the blocks and rows of
+/// each partition, not by their parts. (An engine that folds rows in a merge gets another one.)
+pub(crate) fn digest(parts: &[ListedPart]) -> String {
+    let mut partitions: BTreeMap<&str, (u64, i64, i64, i64)> = BTreeMap::new();
+    for part in parts {
+        let blocks = Blocks::of(&part.name);
+        let of = partitions.entry(&part.partition_id).or_insert((0, i64::MAX, i64::MIN, 0));
+        of.0 += part.rows;
+        of.1 = of.1.min(blocks.map_or(0, |blocks| blocks.first));
+        of.2 = of.2.max(blocks.map_or(0, |blocks| blocks.last));
+        of.3 = of.3.max(blocks.and_then(|blocks| blocks.mutation).unwrap_or(0));
+    }
+    let line = |(id, (rows, first, last, mutation)): (&str, (u64, i64, i64, i64))| {
+        format!("{id} {rows} {first} {last} {mutation}\n")
+    };
+    hex(partitions.into_iter().map(line).collect::<String>().as_bytes())
+}
+
+/// Identity of what parts hold, whatever their names: a clone has the same as its source.
+pub(crate) fn content(parts: &[ListedPart]) -> String {
     let mut lines: Vec<String> = parts
         .iter()
         .map(|part| format!("{} {} {}\n", part.partition_id, part.hash, part.rows))
         .collect();
     lines.sort_unstable();
+    hex(lines.concat().as_bytes())
+}
+
+fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
-    for byte in Sha256::digest(lines.concat().as_bytes()) {
+    for byte in Sha256::digest(bytes) {
         let _ = write!(text, "{byte:02x}");
     }
     text

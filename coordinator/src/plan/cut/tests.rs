@@ -35,7 +35,7 @@ fn layout(parts: &[(u8, Rows)], granule: usize, skips: bool) -> (Layout, Vec<(u8
             prefixes[0] = u32::from(*first);
             prefixes[1] = u32::from(*first) << 8 | u32::from(*second);
             let set = u8::from(*first != 0) | u8::from(*second != 0) << 1;
-            RawMark { part: *part, rows: *rows, set, fit: 3, prefixes }
+            RawMark { part: *part, rows: *rows, bytes: 0, set, fit: 3, prefixes }
         })
         .collect();
     let listed = parts.iter().enumerate().map(|(at, (partition, rows))| Part {
@@ -152,7 +152,8 @@ proptest! {
 fn marks_of_other_parts_are_noticed() {
     let part =
         Part { name: "p".into(), partition: "all".into(), rows: 5, bytes: 50, has_deletes: false };
-    let mark = RawMark { part: 0, rows: 4, set: 1, fit: 1, prefixes: [0; KEY_COLUMNS_MAX] };
+    let mark =
+        RawMark { part: 0, rows: 4, bytes: 0, set: 1, fit: 1, prefixes: [0; KEY_COLUMNS_MAX] };
     assert!(Layout::new(vec![part.clone()], &[mark], 1, false).is_none());
     let whole = RawMark { rows: 5, ..mark };
     assert!(Layout::new(vec![part], &[whole], 1, false).is_some());
