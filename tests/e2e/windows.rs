@@ -137,6 +137,54 @@ fn days_have_windows_too() {
 }
 
 #[test]
+fn an_expression_named_like_the_key_does_not_change_which_rows_a_chunk_has() {
+    let scene = scene("DateTime('UTC')");
+    let select = "k, id, toStartOfDay(at) AS at, value";
+    for more in [
+        &["--since", "2024-10-02 06:30:00", "--until", "2024-10-05 07:10:00", "--chunk-hours", "5"]
+            [..],
+        &[
+            "--chunk-bytes",
+            "16K",
+            "--where",
+            "at >= '2024-10-02 06:30:00' AND at < '2024-10-05 07:10:00'",
+        ],
+    ] {
+        scene.admin.run(&format!("TRUNCATE TABLE {}.copy", scene.db));
+        copy(&scene, &[more, &["--select", select]].concat());
+        let [found, expected] = ["copy", "source"].map(|table| {
+            let within = "at >= '2024-10-02 06:30:00' AND at < '2024-10-05 07:10:00'";
+            let within = if table == "copy" { "1" } else { within };
+            scene.admin.rows(&format!(
+                "SELECT count(), uniqExact(id), sum(cityHash64(k, id, toStartOfDay(at), value)) \
+                 FROM {}.{table} WHERE {within}",
+                scene.db
+            ))
+        });
+        assert_eq!(found, expected, "{more:?}");
+    }
+}
+
+#[test]
+fn columns_named_like_ours_are_theirs() {
+    let scene = Scene::new();
+    scene.create(
+        "CREATE TABLE {db}.source (rows UInt64, at UInt64, first DateTime, partitions DateTime) ENGINE = MergeTree ORDER BY (rows, at) SETTINGS index_granularity = 64;
+         INSERT INTO {db}.source SELECT number, number, toDateTime('2024-01-01', 'UTC') + number * 60, toDateTime('2024-01-01', 'UTC') + number * 60 FROM numbers(3000);
+         CREATE TABLE {db}.copy AS {db}.source;",
+    );
+    for more in [
+        &["--chunk-bytes", "16K"][..],
+        &["--time-column", "first", "--chunk-hours", "8"],
+        &["--time-column", "partitions", "--chunk-hours", "8"],
+    ] {
+        scene.admin.run(&format!("TRUNCATE TABLE {}.copy", scene.db));
+        copy(&scene, more);
+        assert_within(&scene, "1");
+    }
+}
+
+#[test]
 fn limits_must_be_forced() {
     let scene = scene("DateTime('UTC')");
     let refused = |more: &[&str], words: &str| {

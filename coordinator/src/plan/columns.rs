@@ -125,7 +125,7 @@ pub(crate) async fn decide(
             structure_of(plain.map(|c| (c.name.as_str(), c.r#type.as_str())))
         }
         None => {
-            let found = describe(server, &from(None))
+            let found = describe(server, &from(None), false)
                 .await
                 .map_err(|failure| unreadable(failure, format))?;
             let typed = TYPED.contains(&format);
@@ -181,7 +181,9 @@ async fn choose(
     let filter =
         if choice.filter.is_empty() { String::new() } else { format!(" WHERE {}", choice.filter) };
     let query = format!("(SELECT {given} FROM {from}{filter})");
-    let read = describe(server, &query).await.map_err(Problem::Unreadable)?;
+    // As a load reads a table. The query of a view is read as the view does.
+    let prefers_columns = what == "source" && !from.starts_with('(');
+    let read = describe(server, &query, prefers_columns).await.map_err(Problem::Unreadable)?;
     let mut names: Vec<String> = read.iter().map(|column| column.name.clone()).collect();
     if choice.select.is_none() {
         names.retain(|name| !is_virtual(name));
@@ -222,11 +224,16 @@ fn structure_of<'a>(columns: impl Iterator<Item = (&'a str, &'a str)>) -> String
         .join(", ")
 }
 
-async fn describe(server: &Server, what: &str) -> Result<Vec<Described>, Failure> {
+async fn describe(
+    server: &Server,
+    what: &str,
+    prefers_columns: bool,
+) -> Result<Vec<Described>, Failure> {
     read(|| {
         server
             .call_text("describe_source", format!("DESCRIBE TABLE {what}"))
             .setting("describe_include_subcolumns", 0)
+            .setting("prefer_column_name_to_alias", u8::from(prefers_columns))
             .fetch_all()
     })
     .await

@@ -61,7 +61,10 @@ impl Reading {
         match &feed.view {
             None => {
                 let condition = all_of(piece.iter().map(String::as_str).chain([filter]));
-                Self { from: table_clause(feed), condition, settings: Vec::new() }
+                // `f(key) AS key` of the user would otherwise take the key's place in the condition,
+                // and the chunk would be other rows.
+                let settings = vec![("prefer_column_name_to_alias", "1".to_owned())];
+                Self { from: table_clause(feed), condition, settings }
             }
             // Inside the query of a view the table may stand in many places: each reads the piece.
             Some(view) => {
@@ -188,6 +191,8 @@ mod tests {
         let reading = Reading::slice(&feed, &slice(), "");
         assert_eq!(reading.select("x"), "SELECT x FROM (SELECT 1)");
         insta::assert_snapshot!(reading.settings[0].1, @r"{'db.odd name': '_partition_id = \'202401\''}");
-        assert_eq!(Reading::rows_of(&feed, &piece(Piece::default())).settings, []);
+        assert!(reading.settings.iter().all(|(name, _)| *name == "additional_table_filters"));
+        let plain = Reading::rows_of(&feed, &piece(Piece::default()));
+        assert_eq!(plain.settings, [("prefer_column_name_to_alias", "1".to_owned())]);
     }
 }

@@ -58,12 +58,13 @@ pub const RECENT_SETTINGS: [&str; 5] = [
 ];
 
 /// Settings that Longshore itself chooses for each load or statement.
-const OWN_SETTINGS: [&str; 8] = [
+const OWN_SETTINGS: [&str; 9] = [
     "query_id",
     "log_comment",
     "wait_end_of_query",
     "send_progress_in_http_headers",
     "additional_table_filters",
+    "prefer_column_name_to_alias",
     "max_query_size",
     "insert_deduplication_token",
     "session_id",
