@@ -50,6 +50,20 @@ fn an_error_at_a_named_point_is_survived() {
 }
 
 #[test]
+fn a_worker_that_dies_at_a_named_point_of_a_copy_loses_and_doubles_nothing() {
+    at_each_point(|point| {
+        let scene = Scene::with_source(2, 300);
+        let job = scene.submit_copy(&["--snapshot", "--chunk-bytes", "20K"]);
+        // Others go on in the source: the snapshot is what is copied.
+        scene.put_into("source", "later.parquet", 50);
+        let dead = scene.worker(&job).args(["--slots", "1"]).faults(format!("{}=exit", point.0));
+        let dead = dead.run();
+        assert!(dead.was_killed(), "the worker never passed {}\n{dead}", point.0);
+        settle(&scene, &job, point.0);
+    });
+}
+
+#[test]
 fn workers_killed_at_random_times_lose_and_double_nothing() {
     let seed = std::env::var("FAULT_SEED")
         .map_or_else(|_| rand::random(), |text| text.parse().expect("FAULT_SEED is a number"));

@@ -91,6 +91,25 @@ fn only_what_is_over_goes_and_only_when_told_so() {
 }
 
 #[test]
+fn a_snapshot_goes_with_its_job_and_not_before() {
+    let scene = Scene::with_source(2, 100);
+    let young = ["--older-than", "0s", "--yes", "--unknown-jobs"];
+    let job = scene.plan_copy(&["--snapshot"]);
+    let snapshot = format!("{job}_snapshot_0");
+    assert_eq!(listed(&gc(&scene, &young)), Vec::<String>::new(), "a plan may be submitted yet");
+    scene.longshore(["submit", &job]).run().ok();
+    assert_eq!(listed(&gc(&scene, &young)), Vec::<String>::new(), "a job reads it");
+    scene.finish(&job);
+    scene.assert_exact();
+    assert_eq!(scene.staged(), Vec::<String>::new(), "the last worker has dropped it");
+    for name in [&snapshot, "0123456789abcdef_snapshot_0", "rehearsal_0123456789ab_snapshot"] {
+        copy(&scene, name);
+    }
+    assert_eq!(gc(&scene, &young).json()["staging"].as_array().expect("a list").len(), 3);
+    assert_eq!(scene.staged(), Vec::<String>::new());
+}
+
+#[test]
 fn the_row_of_a_worker_that_died_long_ago_goes_and_that_of_a_live_one_stays() {
     let scene = Scene::with_events(1, 10);
     let mut dead = scene.endless_worker().spawn();

@@ -105,6 +105,12 @@ async fn remove(session: &Session, left: &Leftover) -> Stored<bool> {
             return Ok(false);
         }
     }
+    if let Owner::Snapshot(job) = &left.owner {
+        let now = session.store.job(job).await?.map(|job| job.state);
+        if leftovers::snapshot_why(now) != Some(left.why) {
+            return Ok(false);
+        }
+    }
     let is_view = left.staged.engine == "MaterializedView";
     let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
     let server = &session.server;

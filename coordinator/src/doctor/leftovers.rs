@@ -10,7 +10,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskBrief, TaskStore, WorkerRecord};
-use longshore_shared::task::{Epoch, Job, JobId, StateName, TaskId};
+use longshore_shared::task::{Epoch, Job, JobId, JobState, StateName, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::session::Session;
@@ -34,6 +34,8 @@ pub(crate) struct Staged {
 pub(crate) enum Owner {
     /// A task's attempt.
     Task(TaskId, Epoch),
+    /// A job reads it instead of its source.
+    Snapshot(JobId),
     /// A plan that was being made.
     Rehearsal,
     /// Not ours: never touched.
@@ -44,6 +46,9 @@ pub(crate) enum Owner {
 pub(crate) fn owner(name: &str) -> Owner {
     if let Some((task, epoch)) = TaskId::of_staging(name) {
         return Owner::Task(task, epoch);
+    }
+    if let Some(job) = JobId::of_snapshot(name) {
+        return Owner::Snapshot(job);
     }
     let mark = name.strip_prefix(REHEARSAL).and_then(|rest| rest.split_once('_'));
     let is_mark = mark.is_some_and(|(mark, _)| {
@@ -66,6 +71,8 @@ pub(crate) enum Why {
     UnknownJob,
     /// A plan that was being made, long ago.
     Rehearsal,
+    /// The job that read it is over.
+    JobOver,
 }
 
 impl Why {
@@ -76,6 +83,7 @@ impl Why {
             Self::Over => "an attempt that is over",
             Self::NoTask => "the job has no such task",
             Self::UnknownJob => "no job of these control tables",
+            Self::JobOver => "the job that read it is over",
             Self::Rehearsal => "a plan that was given up",
         }
     }
@@ -91,6 +99,15 @@ pub(crate) fn why(task: Option<(StateName, Epoch)>, epoch: Epoch) -> Option<Why>
         Some((StateName::Pending, _)) => Some(Why::Over),
         // A worker acts on it, or a person must: evidence.
         Some((StateName::Claimed | StateName::Publishing | StateName::Quarantined, _)) => None,
+    }
+}
+
+/// Is a snapshot left over? That of a job that failed stays: its tasks may be tried again.
+pub(crate) fn snapshot_why(job: Option<JobState>) -> Option<Why> {
+    match job {
+        None => Some(Why::UnknownJob),
+        Some(JobState::Completed | JobState::Cancelled) => Some(Why::JobOver),
+        Some(_) => None,
     }
 }
 
@@ -119,6 +136,7 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
             .await?;
     let mut found = Found { leftovers: Vec::new(), foreign: Vec::new() };
     let mut of_tasks: Vec<(Staged, TaskId, Epoch)> = Vec::new();
+    let mut of_jobs: Vec<(Staged, JobId)> = Vec::new();
     let is_old = |staged: &Staged| staged.age_secs >= age.as_secs();
     for staged in all {
         match owner(&staged.name) {
@@ -128,10 +146,11 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
                 found.leftovers.push(Leftover { staged, owner, why });
             }
             Owner::Rehearsal => {}
+            Owner::Snapshot(job) => of_jobs.push((staged, job)),
             Owner::Task(task, epoch) => of_tasks.push((staged, task, epoch)),
         }
     }
-    if of_tasks.is_empty() {
+    if of_tasks.is_empty() && of_jobs.is_empty() {
         return Ok(found);
     }
     // Tasks are read after the list: whatever has ended by then was over when it was listed.
@@ -147,6 +166,12 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
         };
         if let Some(why) = why {
             found.leftovers.push(Leftover { staged, owner: Owner::Task(task, epoch), why });
+        }
+    }
+    for (staged, job) in of_jobs {
+        let why = snapshot_why(jobs.get(&job).map(|job| job.state));
+        if let Some(why) = why.filter(|why| *why != Why::UnknownJob || is_old(&staged)) {
+            found.leftovers.push(Leftover { staged, owner: Owner::Snapshot(job), why });
         }
     }
     Ok(found)
@@ -281,6 +306,9 @@ mod tests {
     #[test]
     fn names_of_others_are_never_ours() {
         assert_eq!(owner("rehearsal_0123456789ab_0_events"), Owner::Rehearsal);
+        assert_eq!(owner("rehearsal_0123456789ab_snapshot"), Owner::Rehearsal);
+        let job = "0123456789abcdef".parse().unwrap();
+        assert_eq!(owner("0123456789abcdef_snapshot_0"), Owner::Snapshot(job));
         for foreign in ["rehearsal_of_my_band", "rehearsal_0123456789ab", "events", "0123_0_e1_0_x"]
         {
             assert_eq!(owner(foreign), Owner::Foreign, "{foreign}");
