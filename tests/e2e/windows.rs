@@ -114,6 +114,26 @@ fn empty_hours_give_no_chunk_and_a_budget_fills_chunks() {
 }
 
 #[test]
+fn a_window_of_a_snapshot_is_as_of_the_plan_and_one_without_rows_is_told() {
+    let scene = scene("DateTime('UTC')");
+    let window = ["--since", "2024-10-02", "--until", "2024-10-04", "--chunk-hours", "6"];
+    let plan = [&window[..], &["--snapshot"]].concat();
+    let plan = scene.copy_program("source", "copy", &plan).run().ok().json();
+    assert_eq!((&plan["rows"], &plan["chunks"]), (&288.into(), &8.into()), "{plan}");
+    scene.admin.run(&format!(
+        "INSERT INTO {}.source SELECT 'late', number, '2024-10-02 12:00:00', 1 FROM numbers(9)",
+        scene.db
+    ));
+    run(&scene, &plan);
+    let late = "at >= '2024-10-02' AND at < '2024-10-04' AND k != 'late'";
+    assert_within(&scene, late);
+
+    let nothing = ["--since", "2023-01-01", "--until", "2023-01-03"];
+    let told = scene.copy_program("source", "copy", &nothing).run().exits_with(2);
+    told.says(&["no rows in this time window"]);
+}
+
+#[test]
 fn days_have_windows_too() {
     let scene = Scene::new();
     scene.create(

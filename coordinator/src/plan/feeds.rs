@@ -91,6 +91,12 @@ pub(crate) async fn plan_tables(
 ) -> Result<TablesPlan, Error> {
     let plan = Plan { session, origins, options };
     let mut cuts = plan.cut_all().await?;
+    let windowed = origins.iter().find_map(|origin| origin.windowed.as_ref());
+    if let (Some(windowed), true) = (windowed, cuts.iter().all(|cut| cut.slices.is_empty())) {
+        let help = format!("its times are those of {} (--time-column)", windowed.time.name);
+        let message = "there are no rows in this time window";
+        return Err(Report::new(Kind::Usage, message).help(help).into());
+    }
     let mut id = plan.identity(&spec, &cuts);
     if let Some(job) = session.store.job(&id).await? {
         return Ok(TablesPlan {
@@ -345,7 +351,8 @@ impl Plan<'_> {
                 text::bytes(self.options.chunk_bytes)
             ));
         }
-        if over == 0 && !cuts.iter().all(|cut| cut.is_bounded) {
+        let mut by_key = self.of_cuts(cuts, |origin| origin.windowed.is_none());
+        if over == 0 && by_key.any(|cut| !cut.is_bounded) {
             notes.push(
                 "the sizes of chunks are estimates: the granules of many parts overlap; a larger \
                  --chunk-bytes or --snapshot makes them exact"
