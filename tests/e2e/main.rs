@@ -33,5 +33,6 @@ mod swaps;
 mod take_over;
 mod tls;
 mod views;
+mod windows;
 mod wire;
 mod zombies;

@@ -1,7 +1,7 @@
 //! `plan replay`: the target of a view again, through the view's own query.
 
 use longshore_shared::faults;
-use longshore_tests::Scene;
+use longshore_tests::{Bed, Scene};
 
 /// What rows are, whatever order they are in.
 const ROWS: &str = "SELECT count(), sum(cityHash64(*)) FROM {t}";
@@ -21,7 +21,10 @@ fn scene(rows: u64) -> Scene {
 
 /// A scene whose source has small granules and no views yet; those of `ddl` come after its rows.
 fn source(rows: u64, ddl: &str) -> Scene {
-    let scene = Scene::new();
+    source_in(Scene::new(), rows, ddl)
+}
+
+fn source_in(scene: Scene, rows: u64, ddl: &str) -> Scene {
     scene.create(
         "CREATE TABLE {db}.source (file String, n UInt64, day Date, kind LowCardinality(String), \
          value UInt64, checksum UInt64) ENGINE = MergeTree PARTITION BY toYYYYMM(day) \
@@ -161,7 +164,7 @@ fn states_are_merged_whatever_the_cut() {
 fn a_worker_that_dies_in_a_replay_loses_and_doubles_nothing() {
     for point in [faults::LOAD_AFTER, faults::MOVE_AFTER, faults::RECEIPT_BEFORE] {
         let scene = source(1_500, CHAIN);
-        let more = ["--cascade", "--chunk-bytes", "16K"];
+        let more = ["--cascade", "--chunk-bytes", "48K"];
         let plan = scene.replay_program(&["days_mv"], &more).run().ok().json();
         let id = plan["plan_id"].as_str().expect("a plan id");
         scene.longshore(["submit", id]).run().ok();
@@ -212,4 +215,25 @@ fn a_snapshot_is_read_in_the_place_of_the_source() {
     scene.longshore(["run", id, "--workers", "2"]).run().ok();
     assert_eq!(count(&scene, "loud"), 2_000, "the rows of the moment of the plan");
     scene.assert_clean(id);
+}
+
+#[test]
+fn the_old_rows_are_there_until_the_replay_takes_their_place() {
+    for how in ["exchange", "replace"] {
+        let scene = source_in(Scene::for_swaps(&Bed::from_env()), 1_000, FAN_IN);
+        scene.put_into("source", "third", 500);
+        let target = format!("{}.totals", scene.db);
+        scene.admin.run(&format!(
+            "ALTER TABLE {target} UPDATE value = 7 WHERE 1 SETTINGS mutations_sync = 2"
+        ));
+        let gone = ["--publish", how];
+        let refused = scene.replay_program(&["a_mv", "b_mv"], &gone).run().exits_with(2);
+        refused.says(&["c_mv writes to", "would be gone"]);
+
+        scene.replay(&[], &["--target", &target, "--publish", how, "--chunk-bytes", "16K"]);
+        scene.assert_replayed(&["a_mv", "b_mv", "c_mv"], "totals", MERGED);
+        // The views go on writing into the table that is there now.
+        scene.put_into("source", "fourth", 500);
+        scene.assert_replayed(&["a_mv", "b_mv", "c_mv"], "totals", MERGED);
+    }
 }

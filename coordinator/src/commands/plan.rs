@@ -5,6 +5,7 @@ mod copy;
 mod files;
 mod replay;
 mod show;
+mod window;
 
 use clap::Subcommand;
 use longshore_shared::config::Config;

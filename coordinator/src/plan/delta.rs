@@ -126,21 +126,21 @@ pub(crate) async fn plan_delta(
     let known = known(since.known.uuid, &clone.parts);
     let named = TableName { database: clone.table.database.clone(), table: id.snapshot(0) };
     clone.name(server, &named.table).await?;
-    let made = cut(server, &named, &cut_options(options, origin, true)).await?;
+    let chopped = cut(server, &named, &cut_options(options, origin, true)).await?;
     let uuid = identities(server, std::slice::from_ref(&named)).await?;
     let feed = Feed {
         uuid: uuid.first().map(|(_, uuid)| *uuid),
         table: named,
         is_snapshot: true,
-        key: made.key.clone(),
+        key: chopped.key.clone(),
         known,
         ..origin.feed.clone()
     };
-    let source = source(feed, made.rows);
-    let chunks: Vec<Chunk> = made.slices.into_iter().map(Chunk::Slice).collect();
+    let source = source(feed, chopped.rows);
+    let chunks: Vec<Chunk> = chopped.slices.into_iter().map(Chunk::Slice).collect();
     let (job, created) =
         publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
-    Ok(TablesPlan { job, created, bytes: made.bytes, notes })
+    Ok(TablesPlan { job, created, bytes: chopped.bytes, notes })
 }
 
 #[derive(Deserialize, Row)]

@@ -1,5 +1,6 @@
 //! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
 
+use longshore_shared::clickhouse::Server;
 use longshore_shared::schema::{identities, rewrite_source};
 use longshore_shared::store::TaskStore;
 use longshore_shared::task::{
@@ -14,6 +15,7 @@ use super::publish::{identity, publish_as};
 use super::remote::Source;
 use super::shadow::Marks;
 use super::snapshot;
+use super::window::Windowed;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 use crate::text;
@@ -55,6 +57,8 @@ pub(crate) struct Origin {
     pub(crate) source: Source,
     /// Rows that must stay together, if any.
     pub(crate) align: Option<Align>,
+    /// Only this time window, cut by time.
+    pub(crate) windowed: Option<Windowed>,
 }
 
 /// Where a table may be cut so that rows that belong together stay in one chunk.
@@ -87,6 +91,12 @@ pub(crate) async fn plan_tables(
 ) -> Result<TablesPlan, Error> {
     let plan = Plan { session, origins, options };
     let mut cuts = plan.cut_all().await?;
+    let windowed = origins.iter().find_map(|origin| origin.windowed.as_ref());
+    if let (Some(windowed), true) = (windowed, cuts.iter().all(|cut| cut.slices.is_empty())) {
+        let help = format!("its times are those of {} (--time-column)", windowed.time.name);
+        let message = "there are no rows in this time window";
+        return Err(Report::new(Kind::Usage, message).help(help).into());
+    }
     let mut id = plan.identity(&spec, &cuts);
     if let Some(job) = session.store.job(&id).await? {
         return Ok(TablesPlan {
@@ -185,6 +195,14 @@ impl Plan<'_> {
     async fn cut_all(&self) -> Result<Vec<Cut>, Error> {
         let mut cuts = Vec::with_capacity(self.origins.len());
         for origin in self.origins {
+            if let Some(windowed) = &origin.windowed {
+                let server = match &origin.source {
+                    Source::Remote(server) => server,
+                    _ => &self.session.server,
+                };
+                cuts.push(self.cut_window(server, windowed, &origin.feed.origin).await?);
+                continue;
+            }
             cuts.push(match &origin.source {
                 Source::Local => {
                     let options = cut_options(self.options, origin, false);
@@ -206,6 +224,16 @@ impl Plan<'_> {
             });
         }
         Ok(cuts)
+    }
+
+    async fn cut_window(
+        &self,
+        server: &Server,
+        windowed: &Windowed,
+        table: &TableName,
+    ) -> Result<Cut, Error> {
+        let is_compressed = self.options.unit == BudgetUnit::Compressed;
+        windowed.cut(server, table, self.options.chunk_bytes, is_compressed).await
     }
 
     /// Identity of the plan: the same tables in the same state, cut the same way, into the same target.
@@ -258,7 +286,7 @@ impl Plan<'_> {
         sources: &[Cut],
     ) -> Result<(Vec<Option<Cloned>>, Vec<Cut>), Error> {
         let server = &self.session.server;
-        let (mut cloned, mut cuts) = (Vec::new(), Vec::new());
+        let (mut snapshots, mut cuts) = (Vec::new(), Vec::new());
         for (feed, ((origin, clone), source)) in
             self.origins.iter().zip(clones).zip(sources).enumerate()
         {
@@ -266,11 +294,14 @@ impl Plan<'_> {
             let table = clone.name(server, &id.snapshot(feed)).await?;
             let uuid = identities(server, std::slice::from_ref(&table)).await?;
             let uuid = uuid.first().map(|(_, uuid)| *uuid);
-            let made = cut(server, &table, &cut_options(self.options, origin, true)).await?;
+            let made = match &origin.windowed {
+                Some(windowed) => self.cut_window(server, windowed, &table).await?,
+                None => cut(server, &table, &cut_options(self.options, origin, true)).await?,
+            };
             cuts.push(Cut { digest: source.digest.clone(), ..made });
-            cloned.push(Some(Cloned { table, uuid, known }));
+            snapshots.push(Some(Cloned { table, uuid, known }));
         }
-        Ok((cloned, cuts))
+        Ok((snapshots, cuts))
     }
 
     fn of_cuts<'a>(
@@ -284,8 +315,20 @@ impl Plan<'_> {
 
     fn notes(&self, cuts: &[Cut], is_snapshot: bool) -> Vec<String> {
         let mut notes: Vec<String> = cuts.iter().flat_map(|cut| cut.notes.clone()).collect();
-        let aligned: usize =
-            self.of_cuts(cuts, |origin| origin.align.is_some()).map(|cut| cut.over_budget).sum();
+        let long: usize =
+            self.of_cuts(cuts, |origin| origin.windowed.is_some()).map(|cut| cut.over_budget).sum();
+        if long > 0 {
+            notes.push(format!(
+                "{} of time may be larger than {}: shorter ones with a smaller --min-chunk, where \
+                 no group of a view is divided",
+                text::plural(long as u64, "chunk"),
+                text::bytes(self.options.chunk_bytes)
+            ));
+        }
+        let aligned: usize = self
+            .of_cuts(cuts, |origin| origin.windowed.is_none() && origin.align.is_some())
+            .map(|cut| cut.over_budget)
+            .sum();
         if aligned > 0 {
             notes.push(format!(
                 "{} may be larger than {}: groups of the view are kept in one piece",
@@ -293,8 +336,10 @@ impl Plan<'_> {
                 text::bytes(self.options.chunk_bytes)
             ));
         }
-        let over: usize =
-            self.of_cuts(cuts, |origin| origin.align.is_none()).map(|cut| cut.over_budget).sum();
+        let over: usize = self
+            .of_cuts(cuts, |origin| origin.windowed.is_none() && origin.align.is_none())
+            .map(|cut| cut.over_budget)
+            .sum();
         let tables: Vec<String> =
             self.origins.iter().map(|origin| origin.feed.origin.to_string()).collect();
         let tables = tables.join(", ");
@@ -306,7 +351,8 @@ impl Plan<'_> {
                 text::bytes(self.options.chunk_bytes)
             ));
         }
-        if over == 0 && !cuts.iter().all(|cut| cut.is_bounded) {
+        let mut by_key = self.of_cuts(cuts, |origin| origin.windowed.is_none());
+        if over == 0 && by_key.any(|cut| !cut.is_bounded) {
             notes.push(
                 "the sizes of chunks are estimates: the granules of many parts overlap; a larger \
                  --chunk-bytes or --snapshot makes them exact"

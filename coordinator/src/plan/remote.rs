@@ -32,6 +32,21 @@ pub(crate) enum Source {
     Unseen,
 }
 
+impl Source {
+    /// Can its index and rows be asked for?
+    pub(crate) fn is_seen(&self) -> bool {
+        !matches!(self, Self::Unseen)
+    }
+
+    /// The other server, when it is one.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        match self {
+            Self::Remote(server) => Some(server),
+            Self::Local | Self::Unseen => None,
+        }
+    }
+}
+
 /// Flags of a table on another server.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "A table of another server")]

@@ -1,17 +1,20 @@
 //! A view of a replay as a feed of the job: its query, its columns, and where its source may be cut.
 
 use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::config::Config;
 use longshore_shared::schema::{
     ChoiceError, Chosen, Graph, GraphView, columns, firing_select, identities,
 };
 use longshore_shared::source::{ProbeError, check_filter};
-use longshore_shared::task::{Feed, FeedView, Publish, TableName};
+use longshore_shared::task::{BudgetUnit, Feed, FeedView, Publish, TableName};
 
 use super::aggregation::{Cutting, Shape, Together, cutting, query_shape};
 use super::cut::{CutOptions, Unit, cut};
 use super::feeds::{Align, FeedOptions, Origin};
 use super::remote::Source;
 use super::replay_detours::refuse_detours;
+use super::window::{NO_BORDER, Windowed};
+use super::window_request::WindowRequest;
 use super::{ColumnChoice, decide_table};
 use crate::exit::{Error, Kind, Report};
 use crate::text;
@@ -29,7 +32,7 @@ impl From<ProbeError> for Error {
     fn from(error: ProbeError) -> Self {
         match error {
             ProbeError::Failure(failure) => failure.into(),
-            other => Report::new(Kind::Usage, other.to_string())
+            ignored @ ProbeError::Ignored { .. } => Report::new(Kind::Usage, ignored.to_string())
                 .help("INSERT … SELECT the view's query by hand")
                 .into(),
         }
@@ -41,6 +44,9 @@ pub(crate) struct Replay<'a> {
     pub(crate) server: &'a Server,
     pub(crate) graph: &'a Graph,
     pub(crate) options: &'a FeedOptions,
+    pub(crate) config: &'a Config,
+    /// Only a time window of the sources.
+    pub(crate) window: Option<&'a WindowRequest>,
     /// Each chunk is to the views what an inserted block is, whatever they make of several rows.
     pub(crate) as_blocks: bool,
 }
@@ -66,16 +72,24 @@ impl Replay<'_> {
         feed_view.passes = is_alone.then_some(shape.ways as u64);
         check_filter(self.server, &feed).await?;
         notes.extend(read_besides(view, &shape));
-        let align = self.align(view, &shape, notes).await?;
-        Ok(Origin { feed, source: Source::Local, align })
+        let (align, windowed) = self.align(view, &shape, notes).await?;
+        feed.window = windowed.as_ref().map(Windowed::window);
+        Ok(Origin { feed, source: Source::Local, align, windowed })
     }
 
+    /// Where the source of a view may be cut: by its key, by time, or not at all.
     async fn align(
         &self,
         view: &GraphView,
         shape: &Shape,
         notes: &mut Vec<String>,
-    ) -> Result<Option<Align>, Error> {
+    ) -> Result<(Option<Align>, Option<Windowed>), Error> {
+        let mut windowed = None;
+        if let Some(request) = self.window {
+            let (found, told) = request.of_table(self.server, self.config, &view.source).await?;
+            notes.extend(told);
+            windowed = Some(found);
+        }
         let Some(target) = self.graph.tables.iter().find(|table| table.name == view.target) else {
             return Err(unreadable(view));
         };
@@ -85,39 +99,32 @@ impl Replay<'_> {
                 if grouped {
                     notes.extend(self.readers_of_pieces(view));
                 }
-                return Ok(None);
+                return Ok((None, windowed));
             }
             _ if self.as_blocks => {
                 notes.push(format!(
                     "{name} sees one chunk at a time, as it sees one inserted block (--as-blocks): \
                      its result depends on where the chunks end"
                 ));
-                return Ok(None);
+                return Ok((None, windowed));
             }
             Cutting::Aligned { why, together } => (why, Some(together)),
             Cutting::Whole { why } => (why, None),
         };
-        if let Some(align) = self.aligned(view, together.as_ref()).await? {
-            if let Some(together) = &together {
-                notes.push(format!(
-                    "rows of {} that {name} groups by {} stay in one chunk",
-                    view.source,
-                    together.words()
-                ));
+        if let Some(windowed) = windowed {
+            let windowed = with_borders(windowed, together.as_ref());
+            if !windowed.is_whole() || self.fits(&windowed, &view.source).await? {
+                return Ok((None, Some(windowed)));
             }
-            return Ok(Some(align));
+        } else if let Some(found) = self.unwindowed(view, together.as_ref(), notes).await? {
+            return Ok(found);
         }
-        // All in one chunk, if it fits.
-        let whole = Align { columns: 0, partitions_apart: false };
-        let cut = cut(self.server, &view.source, &self.cut_options(whole)).await?;
-        if cut.bytes <= self.options.chunk_bytes {
-            return Ok(Some(whole));
-        }
+        let cut = cut(self.server, &view.source, &self.cut_options(WHOLE)).await?;
         let groups = together.map_or_else(String::new, |together| {
             format!("; it groups by {}, by which {} is not sorted", together.words(), view.source)
         });
         let message = format!(
-            "{name} cannot be replayed in pieces: {why}{groups}, and all of {} ({}) is more than \
+            "{name} cannot be replayed in pieces: {why}{groups}, and {} ({} in all) is more than \
              one chunk",
             view.source,
             text::bytes(cut.bytes)
@@ -125,6 +132,64 @@ impl Replay<'_> {
         let help = "give a --chunk-bytes that holds it, a window that does (--since, --until), or \
                     --as-blocks to take each chunk as one inserted block";
         Err(Report::new(Kind::Usage, message).help(help).into())
+    }
+
+    /// Without a window: by key and partition, by a time that rows are grouped by, or in one chunk.
+    async fn unwindowed(
+        &self,
+        view: &GraphView,
+        together: Option<&Together>,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(Option<Align>, Option<Windowed>)>, Error> {
+        if let (Some(align), Some(together)) = (self.aligned(view, together).await?, together) {
+            notes.push(format!(
+                "rows of {} that {} groups by {} stay in one chunk",
+                view.source,
+                view.name,
+                together.words()
+            ));
+            return Ok(Some((Some(align), None)));
+        }
+        // All in one chunk, if it fits.
+        let whole = cut(self.server, &view.source, &self.cut_options(WHOLE)).await?;
+        if whole.bytes <= self.options.chunk_bytes {
+            return Ok(Some((Some(WHOLE), None)));
+        }
+        let Some(together) = together else { return Ok(None) };
+        for column in together.columns() {
+            let request = WindowRequest {
+                column: Some(column),
+                min_chunk: self.config.window.min_chunk,
+                ..WindowRequest::default()
+            };
+            let found = request.of_table(self.server, self.config, &view.source).await;
+            let (windowed, told) = match found {
+                Ok(found) => found,
+                // A column that is no time.
+                Err(Error::Report(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            // A row without a time would be in no chunk.
+            let windowed = with_borders(windowed, Some(together));
+            if windowed.is_whole() || windowed.time.is_nullable {
+                continue;
+            }
+            notes.extend(told);
+            notes.push(format!(
+                "{} is cut by time, where no group of {} is divided",
+                view.source, view.name
+            ));
+            return Ok(Some((None, Some(windowed))));
+        }
+        Ok(None)
+    }
+
+    /// Is the window one chunk within the budget?
+    async fn fits(&self, windowed: &Windowed, source: &TableName) -> Result<bool, Error> {
+        let budget = self.options.chunk_bytes;
+        let is_compressed = self.options.unit == BudgetUnit::Compressed;
+        let cut = windowed.cut(self.server, source, budget, is_compressed).await?;
+        Ok(cut.over_budget == 0)
     }
 
     /// Borders that keep groups in one piece: leading key columns that all their rows share, and
@@ -148,8 +213,8 @@ impl Replay<'_> {
         CutOptions {
             budget_bytes: self.options.chunk_bytes,
             unit: match self.options.unit {
-                longshore_shared::task::BudgetUnit::Uncompressed => Unit::Uncompressed,
-                longshore_shared::task::BudgetUnit::Compressed => Unit::Compressed,
+                BudgetUnit::Uncompressed => Unit::Uncompressed,
+                BudgetUnit::Compressed => Unit::Compressed,
             },
             partitions_max: usize::MAX,
             has_snapshot: false,
@@ -172,6 +237,17 @@ impl Replay<'_> {
             })
             .collect()
     }
+}
+
+/// No border at all.
+const WHOLE: Align = Align { columns: 0, partitions_apart: false };
+
+/// Only borders that divide no group.
+fn with_borders(mut windowed: Windowed, together: Option<&Together>) -> Windowed {
+    let (name, zone) = (&windowed.time.name, &windowed.time.zone);
+    let found = together.and_then(|together| together.borders(name, zone, windowed.time.is_day()));
+    windowed.borders = found.unwrap_or_else(|| vec![NO_BORDER.to_owned()]);
+    windowed
 }
 
 fn unreadable(view: &GraphView) -> Error {

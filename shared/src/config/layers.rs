@@ -13,12 +13,13 @@ use serde::Deserialize;
 
 use super::{
     CommonArgs, Config, ConfigError, DEFAULTS, Environment, FILE_NAME, LEASE_MIN, LogConfig,
-    POLL_MIN, SLOTS_MAX, WorkerArgs, address, password,
+    POLL_MIN, SLOTS_MAX, TableConfig, WINDOW_CHUNK_MIN, WindowConfig, WorkerArgs, address,
+    password,
 };
 use crate::clickhouse::{Connection, authorities};
 
 /// Every setting that a file can hold.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 16] = [
     "server.url",
     "server.user",
     "server.password_file",
@@ -28,6 +29,11 @@ pub(super) const KEYS: [&str; 11] = [
     "worker.lease",
     "worker.slots",
     "worker.poll_max",
+    "window.time_column",
+    "window.chunk",
+    "window.max",
+    "window.min_chunk",
+    "window.required",
     "log.format",
     "log.level",
 ];
@@ -80,6 +86,9 @@ struct Raw {
     server: RawServer,
     control: RawControl,
     worker: RawWorker,
+    window: WindowConfig,
+    #[serde(default)]
+    tables: BTreeMap<String, TableConfig>,
     log: LogConfig,
 }
 
@@ -187,7 +196,9 @@ fn origins(figment: &Figment) -> BTreeMap<&'static str, String> {
 /// Refuses a key that no setting has: a misspelt one would silently do nothing.
 fn check_keys(path: &Path, values: &Dict) -> Result<(), ConfigError> {
     for key in leaves("", values) {
-        if KEYS.contains(&key.as_str()) {
+        // A section for each table, under its name.
+        let of_table = key.starts_with("tables.") && key.ends_with(".time_column");
+        if KEYS.contains(&key.as_str()) || of_table {
             continue;
         }
         let likeness = |known: &str| {
@@ -224,8 +235,11 @@ fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> Confi
     let origin =
         origin.or_else(|| origins.get(key).cloned()).unwrap_or_else(|| "default".to_owned());
     let wanted = match key {
-        "worker.lease" | "worker.poll_max" => "a duration such as `15s` or `2m`",
+        "worker.lease" | "worker.poll_max" | "window.chunk" | "window.max" | "window.min_chunk" => {
+            "a duration such as `15s` or `2m`"
+        }
         "worker.slots" => "a whole number",
+        "window.required" => "true or false",
         "log.format" => "`text` or `json`",
         _ => "text in quotes",
     };
@@ -278,6 +292,9 @@ fn check(
     if !(1..=SLOTS_MAX).contains(&raw.worker.slots) {
         return Err(wrong("worker.slots", format!("is not between 1 and {SLOTS_MAX}"), None));
     }
+    if raw.window.min_chunk < WINDOW_CHUNK_MIN {
+        return Err(wrong("window.min_chunk", "is shorter than 1s".to_owned(), None));
+    }
     let ca_file = raw.server.ca_file;
     if let Some(path) = &ca_file {
         authorities(path).map_err(|message| wrong("server.ca_file", message, None))?;
@@ -306,6 +323,8 @@ fn check(
         lease: raw.worker.lease,
         slots: raw.worker.slots,
         poll_max: raw.worker.poll_max,
+        window: raw.window,
+        tables: raw.tables,
         log: raw.log,
         file,
         origins,

@@ -31,6 +31,8 @@ pub const FILE_NAME: &str = "longshore.toml";
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const POLL_MIN: Duration = Duration::from_millis(50);
 const SLOTS_MAX: u32 = 256;
+/// Windows are counted in seconds.
+const WINDOW_CHUNK_MIN: Duration = Duration::from_secs(1);
 
 /// All settings, checked.
 #[derive(Debug, Clone)]
@@ -43,6 +45,10 @@ pub struct Config {
     pub slots: u32,
     /// Longest pause of an idle worker between two looks for work.
     pub poll_max: Duration,
+    /// Time windows of plans.
+    pub window: WindowConfig,
+    /// What the file says of tables, by name.
+    pub tables: BTreeMap<String, TableConfig>,
     /// Form and level of the messages.
     pub log: LogConfig,
     /// The configuration file that was read.
@@ -51,6 +57,33 @@ pub struct Config {
     pub origins: BTreeMap<&'static str, String>,
     /// What was found odd and passed over; for the log, once it is open.
     pub warnings: Vec<String>,
+}
+
+/// Limits and defaults of time windows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowConfig {
+    /// Time column of tables that have none of their own.
+    pub time_column: Option<String>,
+    /// Length of a chunk; without it a chunk is as long as its budget allows.
+    #[serde(default, with = "humantime_serde")]
+    pub chunk: Option<Duration>,
+    /// A longer window must be forced.
+    #[serde(with = "humantime_serde")]
+    pub max: Duration,
+    /// No chunk is shorter.
+    #[serde(with = "humantime_serde")]
+    pub min_chunk: Duration,
+    /// A copy or replay without a window is refused.
+    pub required: bool,
+}
+
+/// What the file says of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableConfig {
+    /// Its time column.
+    pub time_column: Option<String>,
 }
 
 /// How messages are written.

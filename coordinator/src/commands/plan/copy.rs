@@ -1,18 +1,19 @@
 //! `longshore plan copy`: a table into another, cut into chunks by its index.
 
 use clap::Args;
+use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
 use longshore_shared::schema::columns;
 use longshore_shared::source::table_clause;
-use longshore_shared::task::{BudgetUnit, JobSpec, Source, TableName};
+use longshore_shared::task::{BudgetUnit, Feed, JobSpec, Source, TableName};
 
 use super::common::{Document, LoadArgs};
+use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
-use crate::plan::plan_delta;
 use crate::plan::{
-    FeedOptions, Marks, Origin, RemoteArgs, Since, Snapshot, check_syntax, decide_table,
-    plan_tables, target,
+    FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_syntax,
+    decide_table, plan_delta, plan_tables, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -41,6 +42,15 @@ pub(crate) struct CopyArgs {
     cut: CutArgs,
     #[command(flatten)]
     remote: RemoteArgs,
+    /// First moment of the time window to copy, such as 2024-01-01 or 2024-01-01T06:00:00Z; without
+    /// a zone in that of the time column
+    #[arg(long, value_name = "TIME", help_heading = WINDOW_HEADING)]
+    since: Option<String>,
+    /// First moment after the window
+    #[arg(long, value_name = "TIME", help_heading = WINDOW_HEADING)]
+    until: Option<String>,
+    #[command(flatten)]
+    window: WindowArgs,
 }
 
 /// How a table is cut into chunks.
@@ -138,7 +148,9 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         limits: limits.clone(),
         publish: publishing,
     };
-    let origin = Origin { feed, source, align: None };
+    let windowed = args.windowed(server, config, &source, &mut notes).await?;
+    let feed = Feed { window: windowed.as_ref().map(Windowed::window), ..feed };
+    let origin = Origin { feed, source, align: None, windowed };
     let plan = match &args.delta {
         Some(job) => {
             let since = Since::of(&session, job, &args.from).await?;
@@ -153,6 +165,40 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let words = format!("{rows} of {from} ({bytes} {})", options.unit.as_str());
     output.show(&Document::of(&plan.job, plan.created, words, notes), Document::words)?;
     Ok(Exit::Done)
+}
+
+impl CopyArgs {
+    /// The time window, if one is asked for.
+    async fn windowed(
+        &self,
+        server: &Server,
+        config: &Config,
+        source: &PlanSource,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Windowed>, Error> {
+        let (since, until) = (self.since.as_deref(), self.until.as_deref());
+        let Some(request) = self.window.request(config, since, until)? else { return Ok(None) };
+        let refused = |message: &str, help: &str| {
+            Err(Report::new(Kind::Usage, message).help(help.to_owned()).into())
+        };
+        if self.delta.is_some() {
+            return refused("--delta is of a whole table", "leave the time window out");
+        }
+        if self.is_in_place() {
+            let message = "a table that takes its own place is copied whole: rows outside of a time \
+                           window would be gone";
+            return refused(message, "leave the time window out");
+        }
+        if !source.is_seen() {
+            let message = "the rows of a time window are counted on the other server";
+            return refused(message, "give --remote-url");
+        }
+        notes.extend(outside_note(&self.load.job.publish));
+        let there = source.server().unwrap_or(server);
+        let (windowed, told) = request.of_table(there, config, &self.from).await?;
+        notes.extend(told);
+        Ok(Some(windowed))
+    }
 }
 
 fn refuse(args: &CopyArgs) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use longshore_shared::task::{JobSpec, Mode, Source, TableName};
 
 use super::common::{Document, JobArgs, parse_bytes};
 use super::copy::CutArgs;
+use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
@@ -42,6 +43,15 @@ pub(crate) struct ReplayArgs {
     chunk_bytes: u64,
     #[command(flatten)]
     cut: CutArgs,
+    /// First moment of the time window of the source to replay, such as 2024-01-01 or
+    /// 2024-01-01T06:00:00Z; without a zone in that of the time column
+    #[arg(long, visible_alias = "from", value_name = "TIME", help_heading = WINDOW_HEADING)]
+    since: Option<String>,
+    /// First moment after the window
+    #[arg(long, visible_alias = "to", value_name = "TIME", help_heading = WINDOW_HEADING)]
+    until: Option<String>,
+    #[command(flatten)]
+    window: WindowArgs,
 }
 
 pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -75,8 +85,16 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     let mut told = notes(server, &chosen, publishing).await?;
     let mut options = args.cut.options(args.chunk_bytes, &args.job.again);
     options.marks = marks;
-    let replay =
-        Replay { server, graph: &chosen.graph, options: &options, as_blocks: args.as_blocks };
+    let window = args.window.request(config, args.since.as_deref(), args.until.as_deref())?;
+    told.extend(window.as_ref().and_then(|_| outside_note(&args.job.publish)));
+    let replay = Replay {
+        server,
+        graph: &chosen.graph,
+        options: &options,
+        config,
+        window: window.as_ref(),
+        as_blocks: args.as_blocks,
+    };
     let mut origins = Vec::with_capacity(chosen.feeds.len());
     for view in &chosen.feeds {
         origins.push(replay.origin(view, &mut told).await?);

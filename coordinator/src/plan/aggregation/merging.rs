@@ -36,12 +36,11 @@ pub(crate) fn obstacle(
         };
         let is_key = column.is_in_sorting_key + column.is_in_partition_key > 0;
         let problem = match (output, is_key) {
-            (Output::Key, true) => None,
             (Output::Key, false) if family == "SummingMergeTree" => {
                 is_summed(column, listed.as_deref())
                     .then(|| "is a key of the group, but the target adds it up".to_owned())
             }
-            (Output::Key, false) => None,
+            (Output::Key, _) => None,
             (_, true) => Some("is in the key of the target, but not a key of the group".to_owned()),
             (Output::Mixed, false) => Some("is not one aggregate function that adds up".to_owned()),
             (Output::Aggregate(function), false) => {

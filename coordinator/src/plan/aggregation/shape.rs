@@ -268,7 +268,14 @@ fn resolve(node: &Node, inner: &[Step<'_>], table: &str) -> Expression {
             let found = place.and_then(|at| query.list("PROJECTION").get(at));
             found.map_or_else(other, |expression| resolve(expression, deeper, table))
         }
-        "CONSTANT" => Expression::Constant(node.value("constant_value").unwrap_or("").to_owned()),
+        "CONSTANT" => {
+            let value = node.value("constant_value").unwrap_or_default();
+            let unit = node.value("constant_value_type").and_then(|t| t.strip_prefix("Interval"));
+            Expression::Constant(unit.map_or_else(
+                || value.to_owned(),
+                |unit| format!("INTERVAL {} {}", constant(value), unit.to_uppercase()),
+            ))
+        }
         "FUNCTION" if node.value("function_type") == Some("ordinary") => {
             let name = node.value("function_name").unwrap_or_default().to_owned();
             let arguments = node.list("ARGUMENTS").iter();
