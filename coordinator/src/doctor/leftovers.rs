@@ -147,14 +147,13 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
         match owner(&staged.name) {
             // They are found in all databases at once.
             Owner::Foreign if ShadowName::parse(&staged.name).is_some() => {}
-            Owner::Shadow(_) => {}
             Owner::Foreign => found.foreign.push(staged.name),
             Owner::Rehearsal if is_old(&staged) => {
                 let (owner, why) = (Owner::Rehearsal, Why::Rehearsal);
                 let database = server.staging().to_owned();
                 found.leftovers.push(Leftover { database, staged, owner, why });
             }
-            Owner::Rehearsal => {}
+            Owner::Rehearsal | Owner::Shadow(_) => {}
             Owner::Snapshot(job) => of_jobs.push((staged, job)),
             Owner::Task(task, epoch) => of_tasks.push((staged, task, epoch)),
         }
