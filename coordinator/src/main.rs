@@ -7,6 +7,7 @@ mod doctor;
 mod exit;
 #[cfg(test)]
 mod fixture;
+mod gone;
 mod history;
 mod logs;
 mod output;

@@ -8,6 +8,7 @@ pub mod clickhouse;
 pub mod config;
 pub mod faults;
 pub mod ledger;
+pub mod machine;
 pub mod planted;
 pub mod redact;
 pub mod schema;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::faults::{self, Point};
+use longshore_shared::machine::host_name;
 use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{KeeperMapStore, WorkerRecord};
 use longshore_shared::task::{JobId, Owner, TaskId, WorkerId};
@@ -123,13 +124,4 @@ impl Worker {
     pub(crate) fn acts_on(&self, task: &TaskId) -> bool {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).contains(task)
     }
-}
-
-/// Name of this machine.
-pub(crate) fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .ok()
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "worker".to_owned())
 }

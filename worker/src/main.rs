@@ -70,7 +70,7 @@ fn start(arguments: Arguments) -> Result<(), trouble::StartError> {
     let options = context::Options {
         job: arguments.job,
         exit_when_idle: arguments.exit_when_idle,
-        name: arguments.name.unwrap_or_else(context::host_name),
+        name: arguments.name.unwrap_or_else(longshore_shared::machine::host_name),
         keys_file: arguments.source_keys_file,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

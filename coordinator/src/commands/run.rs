@@ -15,6 +15,7 @@ use super::status::{self, JobStatus};
 use super::submit::{Submitted, submit};
 use super::tasks::TaskLine;
 use crate::exit::{Error, Exit, Kind, Report};
+use crate::gone;
 use crate::output::Output;
 use crate::progress::{LOOK_PAUSE, Progress, look};
 use crate::session::Session;
@@ -154,6 +155,10 @@ async fn watch(
         }
         for news in crew.tend()? {
             progress.note(&news);
+        }
+        // What is in the way of that goes the usual way: the lease lapses.
+        for worker in gone::sign_off(&session.store).await.unwrap_or_default() {
+            progress.note(&format!("worker {} is gone; its task is taken over", worker.id));
         }
         tokio::select! {
             signal = signals.next() => return Ok(End::Signal(signal)),

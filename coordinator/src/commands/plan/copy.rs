@@ -114,18 +114,25 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let settings = args.load.job.settings()?;
     let session = Session::open(config).await?;
     let server = &session.server;
-    check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
-    let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
     let mode = args.load.mode.into();
     let in_place = args.is_in_place();
     let publishing = args.load.job.publish.chosen(in_place);
     let ignored = &args.load.job.ignore_view;
-    let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
-    // Before the table is read: what arrives from here on is not in this plan.
-    let marks = Marks::of(server, &graph, publishing).await?;
     let choice = args.load.choice(None);
-    let target_columns = columns(server, &args.target).await?;
-    let schema = decide_table(server, &target_columns, &choice, &table_clause(&feed)).await?;
+    let reads = async {
+        check_syntax(server, choice.select.as_deref(), &choice.filter).await?;
+        let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
+        let target_columns = columns(server, &args.target).await?;
+        let from = table_clause(&feed);
+        let schema = decide_table(server, &target_columns, &choice, &from).await?;
+        Ok::<_, Error>((feed, source, schema))
+    };
+    let fills = target(server, &args.target, mode, publishing, ignored);
+    // Both to their ends: the one that tries the staging tables takes them away again.
+    let (reads, fills) = tokio::join!(reads, fills);
+    let ((feed, source, schema), (graph, mut notes)) = (reads?, fills?);
+    // Before the table is cut: what arrives from here on is not in this plan.
+    let marks = Marks::of(server, &graph, publishing).await?;
     notes.extend(schema.notes);
     let from = args.from.to_string();
     let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
