@@ -170,6 +170,8 @@ fn help_of_doctor() {
           --target <DB.TABLE>        Also look at this table: its views, what cannot be staged, its
                                      parts
           --named-collection <NAME>  Also try this named collection
+          --publish <HOW>            With --target: how jobs will publish there, append, replace or
+                                     exchange [default: append]
           --grants                   Print the GRANT statements instead, and check nothing
           --role <ROLE>              Only the grants of this role [possible values: planner, worker,
                                      reader]

@@ -2,9 +2,10 @@
 
 use longshore_shared::source::Reading;
 use longshore_shared::store::StoreError;
-use longshore_shared::task::{Chunk, JobSpec, Slice, SourceFile, Task};
+use longshore_shared::task::{Chunk, Job, JobSpec, Slice, SourceFile, Task};
 use serde::Serialize;
 
+use crate::commands::last;
 use crate::output::{Side, table};
 use crate::text;
 
@@ -49,19 +50,26 @@ pub(crate) struct Contents {
     /// The piece of a table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) slice: Option<SliceLine>,
+    /// What the last task of a job does instead of loading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) publishes: Option<String>,
 }
 
 impl Contents {
     /// Of a task.
-    pub(crate) fn of(spec: &JobSpec, task: &Task) -> Result<Self, StoreError> {
+    pub(crate) fn of(job: &Job, task: &Task) -> Result<Self, StoreError> {
         let chunk = Chunk::decode(&task.chunk)?;
         let files = chunk.files().iter().map(FileLine::from).collect();
-        let slice = chunk.as_slice().and_then(|slice| slice_line(spec, slice));
-        Ok(Self { files, slice })
+        let slice = chunk.as_slice().and_then(|slice| slice_line(&job.spec, slice));
+        let publishes = last::is_last(job, task).then(|| last::words(job));
+        Ok(Self { files, slice, publishes })
     }
 
     /// One line: where the chunk begins.
     pub(crate) fn first(&self) -> String {
+        if let Some(words) = &self.publishes {
+            return words.clone();
+        }
         match (&self.slice, self.files.first()) {
             (Some(slice), _) => slice.condition.clone(),
             (None, Some(file)) => file.path.clone(),
@@ -71,9 +79,10 @@ impl Contents {
 
     /// As text.
     pub(crate) fn text(&self) -> String {
-        match &self.slice {
-            Some(slice) => slice_text(slice),
-            None => files_text(&self.files),
+        match (&self.publishes, &self.slice) {
+            (Some(words), _) => format!("Loads nothing: when all others are done it {words}"),
+            (None, Some(slice)) => slice_text(slice),
+            (None, None) => files_text(&self.files),
         }
     }
 }

@@ -75,6 +75,7 @@ catalogue! {
     LIST_RECEIPTS = "list_receipts",
     LIST_REFRESHABLE = "list_refreshable",
     LIST_SOURCE_PARTS = "list_source_parts",
+    LIST_SHADOWS = "list_shadows",
     LIST_STAGING = "list_staging",
     LIST_STREAMS = "list_streams",
     LIST_TASKS = "list_tasks",

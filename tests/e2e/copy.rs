@@ -130,6 +130,25 @@ fn columns_go_by_name_and_expressions_may_be_given() {
 }
 
 #[test]
+fn an_expression_with_the_name_of_a_key_column_does_not_move_the_bounds() {
+    let scene = Scene::new();
+    scene.create(
+        "CREATE TABLE {db}.old (id UInt64, v UInt64) ENGINE = MergeTree ORDER BY id SETTINGS index_granularity = 128;
+         CREATE TABLE {db}.new (id UInt64, v UInt64) ENGINE = MergeTree ORDER BY id;
+         INSERT INTO {db}.old SELECT number, number * 10 FROM numbers(10000);",
+    );
+    let more = ["--chunk-bytes", "32K", "--select", "id + 100000 AS id, v", "--where", "id != 7"];
+    let planned = scene.copy_program("old", "new", &more).run().ok().json();
+    assert!(planned["chunks"].as_u64().expect("chunks") > 3, "{planned}");
+    scene.longshore(["run", planned["plan_id"].as_str().expect("an id")]).run().ok();
+    let found = scene.admin.rows(&format!(
+        "SELECT count(), uniqExact(id), min(id), max(id), sum(v) FROM {}.new",
+        scene.db
+    ));
+    assert_eq!(found, [["9999", "9999", "100000", "109999", "499949930"]]);
+}
+
+#[test]
 fn what_cannot_be_copied_is_refused_with_the_way_out() {
     let scene = Scene::with_source(1, 10);
     scene.create("CREATE VIEW {db}.seen AS SELECT * FROM {db}.source;");

@@ -28,6 +28,7 @@ mod replay;
 mod replay_shapes;
 mod secrets;
 mod swap_crashes;
+mod swap_grants;
 mod swaps;
 mod take_over;
 mod tls;

@@ -135,13 +135,13 @@ impl Late {
     /// Holds the first statement with these words.
     fn of(scene: &Scene, job: &str, words: &'static str) -> Self {
         let (arrive, may_arrive) = mpsc::channel::<()>();
-        let (hold, is_held) = mpsc::channel::<()>();
-        let held = Mutex::new(Some((hold, may_arrive)));
+        let (tell, is_held) = mpsc::channel::<()>();
+        let held = Mutex::new(Some((tell, may_arrive)));
         let proxy = Proxy::start(&scene.bed.clickhouse_url, move |request| {
             if request.contains(words) && !request.contains("SELECT") {
                 let first = held.lock().expect("nobody panicked").take();
-                if let Some((hold, may_arrive)) = first {
-                    hold.send(()).ok();
+                if let Some((tell, may_arrive)) = first {
+                    tell.send(()).ok();
                     may_arrive.recv().ok();
                 }
             }

@@ -106,3 +106,92 @@ fn rows_that_came_after_the_plan_are_never_lost_silently() {
     let shown = scene.longshore(["task", &last]).run().ok();
     assert!(shown.stdout.contains("only in"), "{shown}");
 }
+
+#[test]
+fn what_cannot_be_published_so_is_refused_with_the_way_out() {
+    let scene = scene(1, 50);
+    scene.create("CREATE TABLE {db}.nothing AS {db}.daily ENGINE = Null;\n");
+    let inner = scene.admin.run(&format!(
+        "SELECT name FROM system.tables WHERE database = '{}' AND startsWith(name, '.inner')",
+        scene.db
+    ));
+    let refused = |table: &str, flags: &[&str]| {
+        let said = scene.plan_program(table, "*", flags).run();
+        assert_eq!(said.code(), Some(2), "{table} {flags:?}\n{said}");
+        said.stderr + &said.stdout
+    };
+    let said = refused(&format!("`{inner}`"), &["--publish", "exchange", "--columns", "file,n"]);
+    assert!(said.contains("belongs to its view") && said.contains("--publish replace"), "{said}");
+    let said = refused("nothing", &["--publish", "replace", "--columns", "day,kind,value"]);
+    assert!(said.contains("keeps no rows"), "{said}");
+    let said = refused("events", &["--publish", "exchange", "--mode", "direct"]);
+    assert!(said.contains("it can only append"), "{said}");
+    let said = refused("events", &["--publish", "swap"]);
+    assert!(said.contains("append, replace, exchange"), "{said}");
+    assert_eq!(scene.shadows(), Vec::<String>::new(), "a refused plan leaves nothing");
+}
+
+#[test]
+fn a_shadow_that_is_not_the_plans_stops_the_job() {
+    for (mode, change, words) in [
+        ("exchange", "DROP TABLE {shadow} SYNC", "is gone"),
+        ("replace", "ALTER TABLE {shadow} ADD COLUMN x UInt8", "was altered"),
+        (
+            "exchange",
+            "INSERT INTO {shadow} (file, n) VALUES ('a stranger', 1)",
+            "somebody else wrote",
+        ),
+    ] {
+        let scene = scene(2, 100);
+        let job = scene.submit(&["--publish", mode]);
+        let shadow = scene.shadows().swap_remove(0);
+        scene.admin.run(&change.replace("{shadow}", &shadow));
+        scene.worker(&job).run();
+        let said = format!("{} {:?}", scene.status(&job), scene.tasks());
+        assert!(said.contains(words), "{change}: {said}");
+        scene.assert_untouched();
+    }
+}
+
+#[test]
+fn planning_again_finds_the_same_plan_and_makes_no_second_shadow() {
+    let scene = scene(2, 100);
+    let flags = ["--publish", "exchange"];
+    // A plan that was cut before its last row, and is made again.
+    let cut = scene.plan_program("events", "*", &flags).faults("plan.cursor=exit").run();
+    assert!(cut.was_killed(), "{cut}");
+    assert_eq!(scene.shadows().len(), 1);
+    let job = scene.plan(&flags);
+    assert_eq!(scene.plan(&flags), job);
+    assert_eq!(scene.shadows().len(), 1, "{:?}", scene.shadows());
+    scene.longshore(["submit", &job]).run().ok();
+    scene.settle_swap(&job, "exchange", "a plan that was made twice");
+    assert_eq!(scene.plan(&flags), job, "done is done");
+    assert_eq!(scene.shadows(), Vec::<String>::new());
+}
+
+#[test]
+fn gc_takes_shadows_of_jobs_that_are_over_and_no_others() {
+    let scene = scene(2, 100);
+    let gc = |flags: &[&str]| {
+        scene.longshore(["gc", "--json", "--yes", "--older-than", "0s"]).args(flags).run().ok();
+        scene.shadows()
+    };
+    let planned = scene.plan(&["--publish", "exchange", "--again", "planned"]);
+    let failed = scene.submit(&["--publish", "exchange", "--again", "failed"]);
+    // Its files change, so that its task fails.
+    scene.put_bytes("events-000.parquet", b"changed");
+    let limits = scene.worker(&failed).run();
+    assert_eq!(scene.status(&failed)["state"], "failed", "{limits}");
+    assert_eq!(scene.shadows().len(), 2);
+    let dropped_job = scene.shadows().iter().find(|name| name.contains(&planned)).cloned();
+    // A plan that nobody knows, as after the control tables were made again.
+    let unknown = format!("{}.events_shadow_0123456789abcdef_0_e0", scene.db);
+    scene.admin.run(&format!("CREATE TABLE {unknown} AS {}.events", scene.db));
+    let left = gc(&[]);
+    assert_eq!(left.len(), 2, "the failed job's is gone: {left:?}");
+    assert!(!left.iter().any(|name| name.contains(&failed)), "{left:?}");
+    let left = gc(&["--unknown-jobs"]);
+    assert_eq!(left, Vec::from_iter(dropped_job), "a plan that may be submitted keeps its shadow");
+    scene.assert_untouched();
+}

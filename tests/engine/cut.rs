@@ -40,9 +40,13 @@ impl Yard {
     }
 
     pub(crate) fn cut(&self, table: &str, options: &CutOptions) -> (Cut, Worth) {
+        self.cut_about(table, options, 1.0)
+    }
+
+    pub(crate) fn cut_about(&self, table: &str, options: &CutOptions, slack: f64) -> (Cut, Worth) {
         let table = self.table(table);
         let made = self.runtime.block_on(cut(&self.server, &table, options)).expect("a cut");
-        let worth = check(&self.admin, &table, &made, options);
+        let worth = check(&self.admin, &table, &made, options, slack);
         (made, worth)
     }
 }
@@ -158,7 +162,7 @@ fn a_key_that_no_bound_splits_needs_a_snapshot() {
     assert_eq!(parts(&clone), linked, "nothing merges in it");
     let options = CutOptions { has_snapshot: true, ..options(90_000) };
     let made = yard.runtime.block_on(cut(&yard.server, &clone, &options)).expect("a cut");
-    let worth = check(&yard.admin, &clone, &made, &options);
+    let worth = check(&yard.admin, &clone, &made, &options, 1.0);
     assert!(made.is_bounded && made.over_budget == 0 && !made.needs_snapshot);
     assert_eq!((worth.rows, made.rows), (150_000, Some(150_000)));
     assert!(made.slices.iter().all(|slice| slice.rows.min == slice.rows.max), "rows are known");

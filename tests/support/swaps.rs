@@ -68,10 +68,10 @@ impl Scene {
             self.finish(job);
             let state = self.status(job)["state"].clone();
             // What has ended badly will not get better.
-            (state == "completed" || state == "failed").then_some(state)
+            (state == "completed" || state == "failed" || state == "paused").then_some(state)
         });
         let state = completed.unwrap_or_default();
-        assert_eq!(state, "completed", "{what}: {:?}", self.tasks());
+        assert_eq!(state, "completed", "{what}: {} {:?}", self.status(job)["reason"], self.tasks());
         assert!(self.tasks().all("done"), "{what}: {:?}", self.tasks());
         self.assert_swapped(job, mode, what);
         self.assert_clean(job);

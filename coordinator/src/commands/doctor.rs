@@ -6,7 +6,7 @@ use clap::Args;
 use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
 use longshore_shared::schema::GraphTable;
-use longshore_shared::task::{Mode, TableName};
+use longshore_shared::task::{Mode, PublishMode, TableName};
 use serde::Serialize;
 
 use crate::doctor::grants::{Grant, Role, Scope, grants};
@@ -18,7 +18,7 @@ use crate::doctor::{
 };
 use crate::exit::{Error, Exit};
 use crate::output::Output;
-use crate::plan::guarantee;
+use crate::plan::{guarantee, parse_publish};
 use crate::session::Session;
 
 /// A worker that has been silent for so long is dead, and a plan being made for so long given up.
@@ -40,6 +40,10 @@ pub(crate) struct DoctorArgs {
     /// Also try this named collection
     #[arg(long, value_name = "NAME", conflicts_with = "job")]
     named_collection: Option<String>,
+
+    /// With --target: how jobs will publish there, append, replace or exchange
+    #[arg(long, value_name = "HOW", default_value = "append", value_parser = parse_publish, requires = "target")]
+    publish: PublishMode,
 
     /// Print the GRANT statements instead, and check nothing
     #[arg(long)]
@@ -134,7 +138,7 @@ async fn check_all(args: &DoctorArgs, config: &Config, out: &mut Document) -> Re
             let parts = capacity::parts(&server, graph.base()).await;
             out.checks.extend(or_unseen("parts", config, parts));
             out.graph = Some(tree(&graph));
-            scope = scope.with_graph(&graph, read);
+            scope = scope.with_graph(&graph, read).with_publish(args.publish);
         }
     }
     let found = privileges::check(&server, &scope, args.role).await;
@@ -205,12 +209,13 @@ async fn print_grants(args: DoctorArgs, config: &Config, output: Output) -> Resu
         let session = Session::open(config).await?;
         let spec = session.job(job).await?.spec;
         let read = also_read(&session.server, &spec.graph).await?;
-        scope = scope.with_graph(&spec.graph, read).with_source(&spec.source);
+        let publish = spec.publish.mode;
+        scope = scope.with_graph(&spec.graph, read).with_source(&spec.source).with_publish(publish);
     } else if let Some(target) = &args.target {
         let server = Server::new(config.connection.clone())?;
         let graph = longshore_shared::schema::discover(&server, target, &[]).await?;
         let read = also_read(&server, &graph).await?;
-        scope = scope.with_graph(&graph, read);
+        scope = scope.with_graph(&graph, read).with_publish(args.publish);
     }
     let user = args.to.unwrap_or_else(|| config.connection.user.clone());
     let line = |grant: Grant| GrantLine { statement: grant.statement(&user), why: grant.why };

@@ -14,6 +14,7 @@ use longshore_shared::task::{Epoch, StateName};
 use serde::Serialize;
 
 use crate::doctor::leftovers::{self, Leftover, Owner, Why};
+use crate::doctor::shadows;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};
 use crate::session::Session;
@@ -36,7 +37,8 @@ pub(crate) struct GcArgs {
 
     /// Also staging tables of jobs that these control tables do not know
     ///
-    /// Only where no other Longshore installation uses the same staging database.
+    /// Only where no other Longshore installation uses the same staging database, or publishes into
+    /// tables of the same databases at the end of its jobs.
     #[arg(long)]
     unknown_jobs: bool,
 }
@@ -79,7 +81,7 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
         removed: args.yes,
         staging: Vec::new(),
         workers: Vec::new(),
-        unknown_jobs: unknown.into_iter().map(|left| left.staged.name).collect(),
+        unknown_jobs: unknown.iter().map(table_of).collect(),
     };
     for left in left {
         if !args.yes || remove(&session, &left).await? {
@@ -105,6 +107,11 @@ async fn remove(session: &Session, left: &Leftover) -> Stored<bool> {
             return Ok(false);
         }
     }
+    if let Owner::Shadow(shadow) = &left.owner
+        && !shadows::is_still(session, shadow, left.why).await?
+    {
+        return Ok(false);
+    }
     if let Owner::Snapshot(job) = &left.owner {
         let now = session.store.job(job).await?.map(|job| job.state);
         if leftovers::snapshot_why(now) != Some(left.why) {
@@ -117,7 +124,7 @@ async fn remove(session: &Session, left: &Leftover) -> Stored<bool> {
     read(|| {
         server
             .call(statement)
-            .name("database", server.staging())
+            .name("database", &left.database)
             .name("table", &left.staged.name)
             .execute()
     })
@@ -146,8 +153,16 @@ async fn sign_off(session: &Session, worker: &WorkerRecord, age: Duration) -> St
 
 fn line(left: Leftover) -> StagingLine {
     let kind = if left.staged.engine == "MaterializedView" { "view" } else { "table" };
-    let Leftover { staged, why, .. } = left;
-    StagingLine { table: staged.name, kind, why, age_secs: staged.age_secs }
+    let table = table_of(&left);
+    StagingLine { table, kind, why: left.why, age_secs: left.staged.age_secs }
+}
+
+/// Shadows may be in any database.
+fn table_of(left: &Leftover) -> String {
+    match left.owner {
+        Owner::Shadow(_) => format!("{}.{}", left.database, left.staged.name),
+        _ => left.staged.name.clone(),
+    }
 }
 
 fn worker_line(worker: WorkerRecord) -> WorkerLine {

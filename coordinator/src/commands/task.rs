@@ -6,6 +6,7 @@ use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobState, Manifest, StateName, Task, TaskId, TaskState};
 use serde::Serialize;
 
+use crate::commands::last;
 use crate::contents::Contents;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::history::{self, AttemptLine, ReceiptLine};
@@ -60,8 +61,9 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
         Some(owner) => session.store.worker(&owner.worker).await?,
         None => None,
     };
-    let next = next(&job, &task, brief.as_ref(), worker.as_ref());
-    let contents = Contents::of(&job.spec, &task)?;
+    let next = last::next(&job, &task)
+        .unwrap_or_else(|| next(&job, &task, brief.as_ref(), worker.as_ref()));
+    let contents = Contents::of(&job, &task)?;
     let receipts = history::receipts(&session.server, &id).await?;
     let history = history::attempts(&session.server, &id).await?;
     output.show(&document(task, contents, next, receipts, history), task_text)?;
@@ -227,7 +229,15 @@ fn manifest_text(manifest: &Manifest) -> String {
             ]
         })
     });
-    table(&columns, rows.collect())
+    let handovers = manifest.handovers.iter().map(|handover| {
+        vec![
+            handover.target.to_string(),
+            format!("{} ({})", handover.mode.as_str(), handover.partitions.len()),
+            String::new(),
+            text::count(handover.rows),
+        ]
+    });
+    table(&columns, rows.chain(handovers).collect())
 }
 
 fn receipts_text(receipts: &[ReceiptLine]) -> String {

@@ -91,7 +91,7 @@ fn what_comes_next_in_each_state() {
 fn a_task_that_is_being_published() {
     let state = TaskState::Publishing { owner: owner(), manifest: manifest() };
     let task = fixture::task(state);
-    let contents = Contents::of(&fixture::job(JobState::Running).spec, &task).unwrap();
+    let contents = Contents::of(&fixture::job(JobState::Running), &task).unwrap();
     let next = next(&fixture::job(JobState::Running), &task, None, Some(&worker(100)));
     let history = vec![AttemptLine {
         epoch: 2,

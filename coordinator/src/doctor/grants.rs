@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use clap::ValueEnum;
 use longshore_shared::schema::Graph;
 use longshore_shared::sql::quote_identifier;
-use longshore_shared::task::{Source, SourceFunction, TableName};
+use longshore_shared::task::{PublishMode, Source, SourceFunction, TableName};
 use serde::Serialize;
 
 /// Why a definition must be visible.
@@ -56,6 +56,8 @@ pub(crate) struct Scope {
     pub(crate) source: Option<SourceFunction>,
     /// Named collection on the server.
     pub(crate) collection: Option<String>,
+    /// How rows become visible.
+    pub(crate) publish: PublishMode,
     /// Tables that are copied or replayed.
     pub(crate) copied: Vec<TableName>,
     /// Some of them are on another server.
@@ -88,6 +90,13 @@ impl Scope {
                 self.copied = local.map(|feed| feed.origin.clone()).collect();
             }
         }
+        self
+    }
+
+    /// Adds what publishing asks for.
+    #[must_use]
+    pub(crate) fn with_publish(mut self, mode: PublishMode) -> Self {
+        self.publish = mode;
         self
     }
 
@@ -179,6 +188,10 @@ fn planner(list: &mut List, scope: &Scope) {
     see_views(list, scope);
     read_others(list, scope);
     list.source(scope);
+    if scope.publish.has_last_task() {
+        shadows(list, scope);
+        list.system("parts", "where the target stands: what comes later is told");
+    }
     list.system("view_refreshes", "views that run by the clock cannot be staged");
 }
 
@@ -207,6 +220,12 @@ fn worker(list: &mut List, scope: &Scope) {
     see_views(list, scope);
     read_others(list, scope);
     list.source(scope);
+    shadows(list, scope);
+    if scope.publish == PublishMode::Replace {
+        for (table, _) in &scope.tables {
+            list.add("ALTER DELETE", table.to_string(), "old partitions are replaced");
+        }
+    }
     list.system("parts", "what is staged, and what is in the target already");
     list.system("processes", "the fence: nothing of an older attempt runs any more");
     list.system("query_log", "how a statement ended whose answer was lost");
@@ -229,6 +248,22 @@ fn reader(list: &mut List, scope: &Scope) {
         "view_refreshes",
     ] {
         list.system(table, "doctor");
+    }
+}
+
+/// An exchange makes, fills and renames tables beside its target.
+fn shadows(list: &mut List, scope: &Scope) {
+    if scope.publish != PublishMode::Exchange {
+        return;
+    }
+    let databases: BTreeSet<&str> =
+        scope.tables.iter().map(|(table, _)| table.database.as_str()).collect();
+    for database in databases {
+        list.add(
+            "CREATE TABLE, DROP TABLE, SELECT, INSERT",
+            all_of(database),
+            "the shadow of the target, its exchange, and the old table that is kept",
+        );
     }
 }
 

@@ -10,9 +10,10 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskBrief, TaskStore, WorkerRecord};
-use longshore_shared::task::{Epoch, Job, JobId, JobState, StateName, TaskId};
+use longshore_shared::task::{Epoch, Job, JobId, JobState, ShadowName, StateName, TaskId};
 use serde::{Deserialize, Serialize};
 
+use super::shadows::{self, Shadow};
 use crate::session::Session;
 
 /// Marks of a rehearsal's staging set: `rehearsal_<12 hex digits>_…`.
@@ -38,6 +39,8 @@ pub(crate) enum Owner {
     Snapshot(JobId),
     /// A plan that was being made.
     Rehearsal,
+    /// A job that publishes at its end.
+    Shadow(Shadow),
     /// Not ours: never touched.
     Foreign,
 }
@@ -71,7 +74,7 @@ pub(crate) enum Why {
     UnknownJob,
     /// A plan that was being made, long ago.
     Rehearsal,
-    /// The job that read it is over.
+    /// The job that read or filled it is over.
     JobOver,
 }
 
@@ -83,8 +86,8 @@ impl Why {
             Self::Over => "an attempt that is over",
             Self::NoTask => "the job has no such task",
             Self::UnknownJob => "no job of these control tables",
-            Self::JobOver => "the job that read it is over",
             Self::Rehearsal => "a plan that was given up",
+            Self::JobOver => "its job is over",
         }
     }
 }
@@ -114,6 +117,8 @@ pub(crate) fn snapshot_why(job: Option<JobState>) -> Option<Why> {
 /// A staging table or view clone that nobody needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Leftover {
+    /// The database that it is in.
+    pub(crate) database: String,
     pub(crate) staged: Staged,
     pub(crate) owner: Owner,
     pub(crate) why: Why,
@@ -134,16 +139,20 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
     let all: Vec<Staged> =
         read(|| server.call(sql::LIST_LEFTOVERS).param("staging", server.staging()).fetch_all())
             .await?;
-    let mut found = Found { leftovers: Vec::new(), foreign: Vec::new() };
+    let mut found = Found { leftovers: shadows::find(session, age).await?, foreign: Vec::new() };
     let mut of_tasks: Vec<(Staged, TaskId, Epoch)> = Vec::new();
     let mut of_jobs: Vec<(Staged, JobId)> = Vec::new();
     let is_old = |staged: &Staged| staged.age_secs >= age.as_secs();
     for staged in all {
         match owner(&staged.name) {
+            // They are found in all databases at once.
+            Owner::Foreign if ShadowName::parse(&staged.name).is_some() => {}
+            Owner::Shadow(_) => {}
             Owner::Foreign => found.foreign.push(staged.name),
             Owner::Rehearsal if is_old(&staged) => {
                 let (owner, why) = (Owner::Rehearsal, Why::Rehearsal);
-                found.leftovers.push(Leftover { staged, owner, why });
+                let database = server.staging().to_owned();
+                found.leftovers.push(Leftover { database, staged, owner, why });
             }
             Owner::Rehearsal => {}
             Owner::Snapshot(job) => of_jobs.push((staged, job)),
@@ -165,13 +174,15 @@ pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
             Some(_) => why(tasks.get(&task).map(|b| (b.state, Epoch(b.epoch))), epoch),
         };
         if let Some(why) = why {
-            found.leftovers.push(Leftover { staged, owner: Owner::Task(task, epoch), why });
+            let (database, owner) = (server.staging().to_owned(), Owner::Task(task, epoch));
+            found.leftovers.push(Leftover { database, staged, owner, why });
         }
     }
     for (staged, job) in of_jobs {
         let why = snapshot_why(jobs.get(&job).map(|job| job.state));
         if let Some(why) = why.filter(|why| *why != Why::UnknownJob || is_old(&staged)) {
-            found.leftovers.push(Leftover { staged, owner: Owner::Snapshot(job), why });
+            let (database, owner) = (server.staging().to_owned(), Owner::Snapshot(job));
+            found.leftovers.push(Leftover { database, staged, owner, why });
         }
     }
     Ok(found)

@@ -10,6 +10,7 @@ pub(crate) mod leftovers;
 pub(crate) mod orphans;
 pub(crate) mod privileges;
 pub(crate) mod render;
+pub(crate) mod shadows;
 pub(crate) mod source;
 pub(crate) mod versions;
 pub(crate) mod views;

@@ -31,7 +31,7 @@ pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
 pub(crate) use remote::{RemoteArgs, Source as PlanSource};
 pub(crate) use replay::{Replay, notes, rows_of};
-pub(crate) use shadow::{Marks, PublishArgs, rehearse as rehearse_shadows};
+pub(crate) use shadow::{Marks, PublishArgs, parse_publish, rehearse as rehearse_shadows};
 pub(crate) use target::{guarantee, target};
 pub(crate) use window::Windowed;
 pub(crate) use window_request::WindowRequest;

@@ -3,7 +3,7 @@
 use longshore_shared::faults;
 use longshore_shared::store::{SEGMENT_TASKS, TaskStore};
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Progress, Stamp, Task, TaskId,
+    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Progress, PublishMode, Stamp, Task, TaskId,
 };
 use sha2::{Digest, Sha256};
 
@@ -17,7 +17,12 @@ const TASKS_AT_ONCE: usize = 5_000;
 /// Identity of a plan: what it loads, from where, into what, in which environment.
 pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(spec).expect("a spec is plain JSON"));
+    let mut spec = spec.clone();
+    // An exchange gives the target another UUID, and is the same plan before and after.
+    if spec.publish.mode == PublishMode::Exchange {
+        spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
+    }
+    hash.update(serde_json::to_vec(&spec).expect("a spec is plain JSON"));
     hash.update(again.as_bytes());
     for chunk in chunks {
         hash.update([0]);

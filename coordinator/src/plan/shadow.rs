@@ -23,7 +23,7 @@ pub(crate) struct PublishArgs {
     /// then the last one replaces the partitions that it holds. exchange: the last one exchanges
     /// the shadow with the target, and the old table is kept as TARGET_before_JOB. With replace and
     /// exchange nothing is visible before everything is loaded, and views of the target are not fed.
-    #[arg(long, value_name = "HOW", default_value = "append", value_parser = parse_mode)]
+    #[arg(long, value_name = "HOW", default_value = "append", value_parser = parse_publish)]
     publish: PublishMode,
     /// When the target got rows after the plan was made: refuse to publish, or tell how many there are
     /// [default: refuse when the table is its own source, else tell]
@@ -63,7 +63,8 @@ impl PublishArgs {
     }
 }
 
-fn parse_mode(text: &str) -> Result<PublishMode, String> {
+/// `append`, `replace` or `exchange`.
+pub(crate) fn parse_publish(text: &str) -> Result<PublishMode, String> {
     let found = PublishMode::ALL.into_iter().find(|mode| mode.as_str() == text);
     found.ok_or_else(|| "one of: append, replace, exchange".to_owned())
 }
@@ -141,14 +142,13 @@ async fn database_engine(server: &Server, database: &str) -> Result<String, Erro
     Ok(found.map(|found| found.engine).unwrap_or_default())
 }
 
-/// Makes two empty tables with names as long as the real ones, exchanges them, and drops them.
+/// Makes two empty tables beside the target, exchanges them, gives one the name of a kept table for
+/// a moment, and drops both.
 async fn rehearse_exchange(server: &Server, target: &TableName) -> Result<(), Error> {
     // Such an id belongs to no plan, so `gc` knows what a crash leaves of this.
     let mark = JobId::from_digest(Uuid::new_v4().as_bytes());
-    let names = [
-        beside(target, ShadowName::full(&mark, 0, &target.table, Epoch(0))),
-        beside(target, ShadowName::full(&mark, 1, &kept_name(target, &mark).table, Epoch(0))),
-    ];
+    let names = [0, 1]
+        .map(|position| beside(target, ShadowName::full(&mark, position, &target.table, Epoch(0))));
     let tried = async {
         for name in &names {
             create_like(server, name, target).await?;

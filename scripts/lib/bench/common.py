@@ -101,7 +101,7 @@ def server_work(user, since, until, where="1"):
         "dateDiff('microsecond', min(query_start_time_microseconds), max(event_time_microseconds)) / 1e6, "
         "sum(ProfileEvents['OSCPUVirtualTimeMicroseconds']) / 1e6 FROM system.query_log "
         f"WHERE type = 'QueryFinish' AND user LIKE '{user}' AND NOT startsWith(query, 'SYSTEM FLUSH') AND ({where}) "
-        f"AND query_start_time_microseconds >= fromUnixTimestamp64Micro({since}) AND event_time_microseconds <= fromUnixTimestamp64Micro({until}) FORMAT TSV"
+        f"AND query_start_time_microseconds >= fromUnixTimestamp64Micro({since}) AND query_start_time_microseconds <= fromUnixTimestamp64Micro({until}) FORMAT TSV"
     ).split("\t")
     return {
         "statements": int(row[0]), "seconds": float(row[1]), "read_rows": int(row[2]), "read_bytes": int(row[3]),

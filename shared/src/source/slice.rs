@@ -40,19 +40,32 @@ fn piece_where(key: &[KeyColumn], piece: &Piece) -> String {
 }
 
 fn parts_where(parts: &[PartRange]) -> String {
-    let range = |range: &PartRange| {
-        let part = quote_literal(&range.part);
-        let (from, to) = (range.from, range.to);
-        format!("_part = {part} AND _part_offset >= {from} AND _part_offset < {to}")
-    };
+    // One list of names first: the server looks for no other parts.
+    let names: Vec<&String> = parts.iter().map(|range| &range.part).collect();
+    let listed = one_of("_part", &names);
+    let is_whole = |range: &&PartRange| range.from == 0 && range.to.is_none();
     match parts {
-        [only] => range(only),
+        [only] if is_whole(&only) => listed,
+        [only] => format!("{listed} AND {}", offsets_where(only)),
+        several if several.iter().all(|range| is_whole(&range)) => listed,
         several => {
-            let names: Vec<&String> = several.iter().map(|range| &range.part).collect();
-            let ranges: Vec<String> = several.iter().map(|r| format!("({})", range(r))).collect();
-            format!("{} AND ({})", one_of("_part", &names), ranges.join(" OR "))
+            let whole: Vec<&String> =
+                several.iter().filter(is_whole).map(|range| &range.part).collect();
+            let whole = (!whole.is_empty()).then(|| one_of("_part", &whole));
+            let cut = several.iter().filter(|range| !is_whole(range)).map(|range| {
+                format!("_part = {} AND {}", quote_literal(&range.part), offsets_where(range))
+            });
+            let any: Vec<String> =
+                whole.into_iter().chain(cut).map(|text| format!("({text})")).collect();
+            format!("{listed} AND ({})", any.join(" OR "))
         }
     }
+}
+
+fn offsets_where(range: &PartRange) -> String {
+    let from = (range.from > 0).then(|| format!("_part_offset >= {}", range.from));
+    let to = range.to.map(|to| format!("_part_offset < {to}"));
+    from.into_iter().chain(to).collect::<Vec<_>>().join(" AND ")
 }
 
 fn one_of<S: AsRef<str>>(name: &str, values: &[S]) -> String {
@@ -211,13 +224,16 @@ mod tests {
     #[test]
     fn partitions_and_parts_come_first() {
         let range = |part: &str, from, to| PartRange { part: part.to_owned(), from, to };
+        let of = |parts| text(&[], vec![Piece { parts, ..Piece::default() }]);
+        insta::assert_snapshot!(of(vec![range("a", 0, None), range("b", 0, None)]), @"_part IN ('a', 'b')");
+        insta::assert_snapshot!(of(vec![range("a", 5, None)]), @"_part = 'a' AND _part_offset >= 5");
         let several = Piece {
             partitions: vec!["a'b".to_owned()],
-            parts: vec![range("p_1_1_0", 0, 10), range("p_2_2_0", 5, 20)],
+            parts: vec![range("p1", 5, None), range("p2", 0, None), range("p3", 0, Some(20))],
             ..Piece::default()
         };
         let whole = Piece { partitions: vec!["x".into(), "y".into()], ..Piece::default() };
         insta::assert_snapshot!(text(&[], vec![several, whole]),
-            @r"(_partition_id = 'a\'b' AND _part IN ('p_1_1_0', 'p_2_2_0') AND ((_part = 'p_1_1_0' AND _part_offset >= 0 AND _part_offset < 10) OR (_part = 'p_2_2_0' AND _part_offset >= 5 AND _part_offset < 20))) OR (_partition_id IN ('x', 'y'))");
+            @r"(_partition_id = 'a\'b' AND _part IN ('p1', 'p2', 'p3') AND ((_part = 'p2') OR (_part = 'p1' AND _part_offset >= 5) OR (_part = 'p3' AND _part_offset < 20))) OR (_partition_id IN ('x', 'y'))");
     }
 }

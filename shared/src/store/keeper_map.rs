@@ -362,7 +362,8 @@ impl TaskStore for KeeperMapStore {
     }
 
     async fn remove_worker(&self, id: &WorkerId) -> Stored<()> {
-        self.write(sql::DELETE_WORKER).param("worker", id).execute().await?;
+        // A heartbeat that is on its way changes the row between the look and the removal.
+        read(|| self.write(sql::DELETE_WORKER).param("worker", id).execute()).await?;
         Ok(())
     }
 }

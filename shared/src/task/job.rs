@@ -131,6 +131,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Tasks that load something: all but the one that publishes at the end of some jobs.
+    pub fn chunks(&self) -> u32 {
+        self.tasks - u32::from(self.spec.publish.mode.has_last_task() && self.tasks > 0)
+    }
+
     /// Number of segments of the cursor.
     pub fn segments(&self) -> u32 {
         self.tasks.div_ceil(self.segment_tasks.max(1))

@@ -72,9 +72,9 @@ pub struct PartRange {
     /// First `_part_offset`.
     #[serde(rename = "a")]
     pub from: u64,
-    /// The `_part_offset` after the last.
-    #[serde(rename = "z")]
-    pub to: u64,
+    /// The `_part_offset` after the last; none for the part's end.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
 }
 
 /// Bounds of a number of rows, both inclusive; equal when the number is known.

@@ -132,7 +132,7 @@ impl Document {
         let graph = &job.spec.graph;
         Self {
             plan_id: job.id.to_string(),
-            chunks: job.tasks,
+            chunks: job.chunks(),
             files: job.files,
             rows: job.spec.source.as_tables().and_then(|tables| tables.rows),
             bytes: job.bytes,

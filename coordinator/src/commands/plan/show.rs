@@ -7,6 +7,7 @@ use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Job, JobState, Source, TaskId};
 use serde::Serialize;
 
+use crate::commands::last;
 use crate::contents::Contents;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};
@@ -40,6 +41,12 @@ struct PlanDocument {
     settings: std::collections::BTreeMap<String, String>,
     tables: Vec<TableLine>,
     views: Vec<ViewLine>,
+    /// How the last task publishes; nothing when each task does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish: Option<&'static str>,
+    /// The same in words.
+    #[serde(skip)]
+    publishes: Option<String>,
     first_chunks: Vec<ChunkLine>,
 }
 
@@ -73,10 +80,10 @@ pub(crate) async fn run(args: ShowArgs, config: &Config, output: Output) -> Resu
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
     let mut first_chunks = Vec::new();
-    for ordinal in 0..args.chunks.min(job.tasks) {
+    for ordinal in 0..args.chunks.min(job.chunks()) {
         let id = TaskId { job: job.id.clone(), ordinal };
         if let Some(task) = session.store.task(&id).await? {
-            let contents = Contents::of(&job.spec, &task)?;
+            let contents = Contents::of(&job, &task)?;
             first_chunks.push(ChunkLine { task_id: id.to_string(), bytes: task.bytes, contents });
         }
     }
@@ -85,6 +92,9 @@ pub(crate) async fn run(args: ShowArgs, config: &Config, output: Output) -> Resu
 }
 
 fn document(job: Job, first_chunks: Vec<ChunkLine>) -> PlanDocument {
+    let publish = (!job.spec.publish.is_append()).then(|| job.spec.publish.mode.as_str());
+    let publishes = publish.map(|_| last::words(&job));
+    let chunks = job.chunks();
     let spec = job.spec;
     let views: Vec<ViewLine> = spec
         .graph
@@ -111,7 +121,9 @@ fn document(job: Job, first_chunks: Vec<ChunkLine>) -> PlanDocument {
         plan_id: job.id.to_string(),
         state: job.state,
         target: spec.target.to_string(),
-        chunks: job.tasks,
+        chunks,
+        publish,
+        publishes,
         files: job.files,
         bytes: job.bytes,
         created_at: text::time(job.created_ms),
@@ -142,6 +154,7 @@ fn plan_text(plan: &PlanDocument) -> String {
             plan.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         lines.push(format!("settings  {}", pairs.join(", ")));
     }
+    lines.extend(plan.publishes.iter().map(|words| format!("at last   {words}")));
     lines.extend(plan.created_at.iter().map(|at| format!("planned   {at}")));
     lines.push(format!("\n{}", tables_text(&plan.tables)));
     if !plan.first_chunks.is_empty() {

@@ -7,7 +7,7 @@ use crate::fixture;
 
 fn first_chunk() -> ChunkLine {
     let task = fixture::task(TaskState::Done { rows: 0 });
-    let contents = Contents::of(&fixture::job(JobState::Planned).spec, &task).unwrap();
+    let contents = Contents::of(&fixture::job(JobState::Planned), &task).unwrap();
     ChunkLine { task_id: "0123456789abcdef-0000000".into(), bytes: task.bytes, contents }
 }
 

@@ -8,6 +8,8 @@ const FILL_WANTED: f64 = 0.9;
 const FILL_GAIN: f64 = 0.05;
 /// Room below this share of the budget is not worth the beginning of another partition.
 const ROOM_MIN: f64 = 0.05;
+/// Stretches of a chunk: its record must stay small.
+const STRETCHES_MAX: usize = 400;
 /// Halvings of the search for the smallest budget that needs as many chunks.
 const EVEN_STEPS: u32 = 12;
 
@@ -20,12 +22,13 @@ pub(crate) enum Promise {
     Careful,
 }
 
-/// Which partitions may share a chunk.
+/// Which lines may share a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     /// Whole ones.
     Whole,
-    /// Also the end of one and the beginning of the next.
+    /// Also the end of one and the beginning of the next. A server that reads two ranges of rows
+    /// with one condition reads both in both parts, so this costs some reading.
     Any,
 }
 
@@ -34,8 +37,8 @@ enum Sharing {
 pub(crate) struct Limits {
     /// Bytes.
     pub(crate) bytes: u64,
-    /// Lines, each a partition.
-    pub(crate) lines: usize,
+    /// Groups of marks, each a partition.
+    pub(crate) groups: usize,
 }
 
 /// A stretch of a line.
@@ -143,22 +146,25 @@ fn greedy(lines: &[Line], limits: Limits, (promise, sharing): (Promise, Sharing)
         let mut from = 0;
         while from < line.end() {
             let rest = cost(line, promise, from, line.end());
-            if rest <= open.room() {
-                open.add(Stretch { line: number, from, to: line.end() }, rest);
+            let room = open.room(line.group);
+            if rest <= room {
+                open.add(line.group, Stretch { line: number, from, to: line.end() }, rest);
                 break;
             }
-            let may_share = sharing == Sharing::Any && open.is_roomy();
+            let may_share = sharing == Sharing::Any && open.is_roomy(room);
             if !open.chunk.stretches.is_empty() && !may_share {
                 open.close();
                 continue;
             }
-            let to = reach(line, promise, from, open.room());
+            let to = reach(line, promise, from, room);
             if to > from {
-                open.add(Stretch { line: number, from, to }, cost(line, promise, from, to));
+                let bytes = cost(line, promise, from, to);
+                open.add(line.group, Stretch { line: number, from, to }, bytes);
                 from = to;
             } else if open.chunk.stretches.is_empty() {
                 open.chunk.is_over = true;
-                open.add(Stretch { line: number, from, to: from + 1 }, limits.bytes);
+                let stretch = Stretch { line: number, from, to: from + 1 };
+                open.add(line.group, stretch, limits.bytes);
                 from += 1;
             }
             open.close();
@@ -181,25 +187,33 @@ fn from_was_cut(open: &Open, line: usize) -> bool {
 struct Open {
     limits: Limits,
     chunk: Chunk,
+    groups: Vec<usize>,
     bytes: u64,
     chunks: Vec<Chunk>,
 }
 
 impl Open {
-    fn room(&self) -> u64 {
-        if self.chunk.stretches.len() >= self.limits.lines.max(1) {
+    /// Bytes that a line of this group may add.
+    fn room(&self, group: usize) -> u64 {
+        let is_new = self.groups.last() != Some(&group);
+        if self.chunk.stretches.len() >= STRETCHES_MAX
+            || (is_new && self.groups.len() >= self.limits.groups.max(1))
+        {
             return 0;
         }
         self.limits.bytes.saturating_sub(self.bytes)
     }
 
-    fn is_roomy(&self) -> bool {
-        self.room() as f64 >= self.limits.bytes as f64 * ROOM_MIN
+    fn is_roomy(&self, room: u64) -> bool {
+        room as f64 >= self.limits.bytes as f64 * ROOM_MIN
     }
 
-    fn add(&mut self, stretch: Stretch, bytes: u64) {
+    fn add(&mut self, group: usize, stretch: Stretch, bytes: u64) {
         self.chunk.stretches.push(stretch);
         self.bytes += bytes;
+        if self.groups.last() != Some(&group) {
+            self.groups.push(group);
+        }
     }
 
     fn close(&mut self) {
@@ -207,6 +221,7 @@ impl Open {
             self.chunks.push(std::mem::take(&mut self.chunk));
         }
         self.bytes = 0;
+        self.groups.clear();
     }
 }
 

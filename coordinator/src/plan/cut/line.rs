@@ -4,6 +4,8 @@
 //! other rows are between those two. So a cut by key goes through the granules that span it, and
 //! their rows are counted on both sides of it: what is said here about bytes is never too little.
 
+use std::collections::BTreeMap;
+
 use super::layout::{Layout, Mark};
 
 /// Where a cut is made.
@@ -18,10 +20,8 @@ pub(crate) enum Border {
         /// Leading key columns that make the bound.
         columns: u8,
     },
-    /// Before a row of a part.
+    /// Before a row of the line's part.
     Row {
-        /// Position of the part.
-        part: u32,
         /// `_part_offset`.
         offset: u64,
     },
@@ -30,6 +30,10 @@ pub(crate) enum Border {
 /// Prefix sums between the places of a line. Place 0 is its beginning, the last its end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line {
+    /// Position of its group.
+    pub(crate) group: usize,
+    /// It is one part of the group; else all of them.
+    pub(crate) part: Option<u32>,
     /// The places between beginning and end: `borders[n]` is place n + 1.
     pub(crate) borders: Vec<Border>,
     /// Bytes of the granules that begin before a place.
@@ -81,29 +85,32 @@ impl Line {
         for before in open.into_iter().flatten() {
             close(Some(before), places - 1, spans.first(before));
         }
-        Self::new(borders, &granules, has_deletes(layout, marks))
+        let line = Self::new(borders, &granules, has_deletes(layout, marks));
+        Self { group, ..line }
     }
 
-    /// The places between all granules of a group, part by part. Exact, and only for a snapshot:
-    /// another table's parts do not stay.
-    pub(crate) fn by_rows(layout: &Layout, group: usize) -> Self {
-        let marks = &layout.groups[group].marks;
-        let mut order: Vec<&Mark> = marks.iter().filter(|mark| mark.rows > 0).collect();
-        order.sort_by_key(|mark| (mark.part, mark.number));
-        let (mut granules, mut borders) = (Vec::with_capacity(order.len()), Vec::new());
-        let mut place = (u32::MAX, 0);
-        for (at, mark) in order.into_iter().enumerate() {
-            if place.0 != mark.part {
-                place = (mark.part, 0);
-            }
-            if at > 0 {
-                borders.push(Border::Row { part: mark.part, offset: place.1 });
-            }
-            let rows = u64::from(mark.rows);
-            place.1 += rows;
-            granules.push(Granule { first: at, last: at, rows, bytes: layout.bytes(mark) });
+    /// The places between all granules of a group, a line for each part. Exact, and only for a
+    /// snapshot: another table's parts do not stay.
+    pub(crate) fn by_rows(layout: &Layout, group: usize) -> Vec<Self> {
+        let mut parts: BTreeMap<u32, Vec<&Mark>> = BTreeMap::new();
+        for mark in layout.groups[group].marks.iter().filter(|mark| mark.rows > 0) {
+            parts.entry(mark.part).or_default().push(mark);
         }
-        Self::new(borders, &granules, has_deletes(layout, marks))
+        let line = |(part, marks): (u32, Vec<&Mark>)| {
+            let (mut granules, mut borders) = (Vec::with_capacity(marks.len()), Vec::new());
+            let mut offset = 0;
+            for (at, mark) in marks.into_iter().enumerate() {
+                if at > 0 {
+                    borders.push(Border::Row { offset });
+                }
+                let rows = u64::from(mark.rows);
+                offset += rows;
+                granules.push(Granule { first: at, last: at, rows, bytes: layout.bytes(mark) });
+            }
+            let has_deletes = layout.parts[part as usize].has_deletes;
+            Self { group, part: Some(part), ..Self::new(borders, &granules, has_deletes) }
+        };
+        parts.into_iter().map(line).collect()
     }
 
     fn new(borders: Vec<Border>, granules: &[Granule], has_deletes: bool) -> Self {
@@ -140,7 +147,19 @@ impl Line {
             likely[place] = likely[place - 1] + jump[place] + steps;
         }
         let granule = granules.iter().map(|granule| granule.bytes).max().unwrap_or(0);
-        Self { borders, begun, ended, rows_begun, rows_ended, likely, granule, has_deletes }
+        let (group, part) = (0, None);
+        Self {
+            group,
+            part,
+            borders,
+            begun,
+            ended,
+            rows_begun,
+            rows_ended,
+            likely,
+            granule,
+            has_deletes,
+        }
     }
 
     /// The place at the end.

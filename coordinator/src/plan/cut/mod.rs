@@ -88,7 +88,7 @@ pub(crate) struct Cut {
     pub(crate) over_budget: usize,
     /// Row ranges of a snapshot would keep every slice within the budget.
     pub(crate) needs_snapshot: bool,
-    /// No slice has more bytes than the budget, by the sizes of granules in their parts.
+    /// No slice has more bytes than the budget, by the sizes of granules as the index tells them.
     pub(crate) is_bounded: bool,
     /// What a person should know.
     pub(crate) notes: Vec<String>,
@@ -200,7 +200,7 @@ struct Planned {
 
 impl Planned {
     fn new(layout: &Layout, options: &CutOptions) -> Self {
-        let limits = Limits { bytes: options.budget_bytes.max(1), lines: options.partitions_max };
+        let limits = Limits { bytes: options.budget_bytes.max(1), groups: options.partitions_max };
         let columns = options
             .align
             .map_or(layout.columns, |align| layout.columns.min(align.min(KEY_COLUMNS_MAX) as u8));
@@ -213,14 +213,19 @@ impl Planned {
                 .chunks
                 .iter()
                 .filter(|chunk| chunk.is_over)
-                .flat_map(|chunk| chunk.stretches.iter().map(|stretch| stretch.line))
+                .flat_map(|chunk| chunk.stretches.iter().map(|stretch| lines[stretch.line].group))
                 .collect();
             let is_poor = filled.promise != Promise::Sure
                 || mean_fill(&lines, limits, filled.chunks.len()) < FILL_WANTED;
             if is_poor || !over.is_empty() {
-                for group in groups.filter(|group| is_poor || over.contains(group)) {
-                    lines[group] = Line::by_rows(layout, group);
-                }
+                let by_rows = |group| {
+                    if is_poor || over.contains(&group) {
+                        Line::by_rows(layout, group)
+                    } else {
+                        vec![lines[group].clone()]
+                    }
+                };
+                lines = groups.flat_map(by_rows).collect();
                 filled = fill(&lines, limits);
             }
         }
@@ -260,13 +265,21 @@ impl Planned {
             slice.bytes += line.bytes_likely(stretch.from, stretch.to);
             let piece = self.piece(layout, keys, stretch);
             match slice.pieces.last_mut() {
-                // Whole partitions are one condition.
-                Some(last) if is_unbounded(last) && is_unbounded(&piece) => {
-                    last.partitions.extend(piece.partitions);
+                Some(last) if !last.parts.is_empty() && last.partitions == piece.partitions => {
+                    last.parts.extend(piece.parts);
                 }
                 _ => slice.pieces.push(piece),
             }
         }
+        slice.pieces.iter_mut().for_each(|piece| forget_whole_parts(layout, piece));
+        slice.pieces.dedup_by(|next, piece| {
+            // Whole partitions are one condition.
+            let is_joined = is_unbounded(piece) && is_unbounded(next);
+            if is_joined {
+                piece.partitions.append(&mut next.partitions);
+            }
+            is_joined
+        });
         slice
     }
 
@@ -276,53 +289,42 @@ impl Planned {
         keys: &HashMap<(u32, u32), Vec<String>>,
         stretch: &Stretch,
     ) -> Piece {
+        let line = &self.lines[stretch.line];
+        let (from, to) = (stretch.border_from(&self.lines), stretch.border_to(&self.lines));
         let bound = |border: Option<Border>| match border {
             Some(Border::Key { part, mark, columns }) => {
                 keys[&(part, mark)][..usize::from(columns)].to_vec()
             }
             _ => Vec::new(),
         };
-        let (from, to) = (stretch.border_from(&self.lines), stretch.border_to(&self.lines));
+        let row = |border: Option<Border>| match border {
+            Some(Border::Row { offset }) => Some(offset),
+            _ => None,
+        };
+        let range = line.part.map(|part| PartRange {
+            part: layout.parts[part as usize].name.clone(),
+            from: row(from).unwrap_or(0),
+            to: row(to),
+        });
         Piece {
-            partitions: layout.groups[stretch.line].partitions.clone(),
+            partitions: layout.groups[line.group].partitions.clone(),
             from: bound(from),
             to: bound(to),
-            parts: part_ranges(layout, stretch.line, from, to),
+            parts: range.into_iter().collect(),
         }
     }
 }
 
-/// The rows between two borders, part by part; none for borders that are keys.
-fn part_ranges(
-    layout: &Layout,
-    line: usize,
-    from: Option<Border>,
-    to: Option<Border>,
-) -> Vec<PartRange> {
-    let row = |border| match border {
-        Some(Border::Row { part, offset }) => Some((part, offset)),
-        _ => None,
-    };
-    let (from, to) = (row(from), row(to));
-    if from.is_none() && to.is_none() {
-        return Vec::new();
+/// All parts of a partition are the partition.
+fn forget_whole_parts(layout: &Layout, piece: &mut Piece) {
+    let is_whole = |range: &PartRange| range.from == 0 && range.to.is_none();
+    let in_partition = |part: &&Part| piece.partitions.contains(&part.partition);
+    if !piece.parts.is_empty()
+        && piece.parts.iter().all(is_whole)
+        && piece.parts.len() == layout.parts.iter().filter(in_partition).count()
+    {
+        piece.parts.clear();
     }
-    let in_group: BTreeSet<u32> = layout.groups[line].marks.iter().map(|mark| mark.part).collect();
-    let range = |at: u32| {
-        let part = &layout.parts[at as usize];
-        let start = from.map_or(0, |(first, offset)| match at.cmp(&first) {
-            std::cmp::Ordering::Less => part.rows,
-            std::cmp::Ordering::Equal => offset,
-            std::cmp::Ordering::Greater => 0,
-        });
-        let end = to.map_or(part.rows, |(last, offset)| match at.cmp(&last) {
-            std::cmp::Ordering::Less => part.rows,
-            std::cmp::Ordering::Equal => offset,
-            std::cmp::Ordering::Greater => 0,
-        });
-        (start < end).then(|| PartRange { part: part.name.clone(), from: start, to: end })
-    };
-    in_group.into_iter().filter_map(range).collect()
 }
 
 fn is_unbounded(piece: &Piece) -> bool {

@@ -86,7 +86,7 @@ proptest! {
         let (layout, parts) = layout(&parts, granule, skips);
         let lines: Vec<Line> =
             (0..layout.groups.len()).map(|group| Line::by_key(&layout, group, layout.columns)).collect();
-        let limits = Limits { bytes: budget, lines: lines_max };
+        let limits = Limits { bytes: budget, groups: lines_max };
         let filled = fill(&lines, limits);
         let mut total = 0;
         for chunk in &filled.chunks {
@@ -125,8 +125,8 @@ proptest! {
     ) {
         let (layout, parts) = layout(&parts, granule, false);
         let lines: Vec<Line> =
-            (0..layout.groups.len()).map(|group| Line::by_rows(&layout, group)).collect();
-        let limits = Limits { bytes: budget, lines: 3 };
+            (0..layout.groups.len()).flat_map(|group| Line::by_rows(&layout, group)).collect();
+        let limits = Limits { bytes: budget, groups: 3 };
         let filled = fill(&lines, limits);
         let mut total = 0;
         for chunk in &filled.chunks {

@@ -1,0 +1,91 @@
+//! Shadows that nobody needs: of jobs that have ended, and of no known job.
+//!
+//! A shadow of a job that goes on, or whose last task is quarantined, is never left over, and
+//! neither is an old table that an exchange has just put under the shadow's name.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::read;
+use longshore_shared::sql;
+use longshore_shared::store::{Stored, TaskStore};
+use longshore_shared::task::{Job, JobId, ShadowName, StateName, TaskId};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::leftovers::{Leftover, Owner, Staged, Why, jobs};
+use crate::session::Session;
+
+#[derive(Deserialize, Row)]
+struct Listed {
+    database: String,
+    name: String,
+    engine: String,
+    uuid: String,
+    age_secs: u64,
+}
+
+/// A table under a shadow's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shadow {
+    name: ShadowName,
+    uuid: Uuid,
+}
+
+/// All that are left over. One of an unknown job counts when it is older than `age`.
+pub(crate) async fn find(session: &Session, age: Duration) -> Stored<Vec<Leftover>> {
+    let server = &session.server;
+    let all: Vec<Listed> = read(|| server.call(sql::LIST_SHADOWS).fetch_all()).await?;
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jobs = jobs(session).await?;
+    // Of unknown jobs only those where jobs of ours work too: others may be another installation's.
+    let tables = jobs.values().flat_map(|job| &job.spec.graph.tables);
+    let mut ours: HashSet<&str> = tables.map(|table| table.name.database.as_str()).collect();
+    ours.insert(server.staging());
+    let mut found = Vec::new();
+    for listed in all {
+        let Some(name) = ShadowName::parse(&listed.name) else { continue };
+        let shadow = Shadow { name, uuid: Uuid::parse_str(&listed.uuid).unwrap_or_default() };
+        let why = match why(session, &jobs, &shadow).await? {
+            Some(Why::UnknownJob)
+                if listed.age_secs < age.as_secs() || !ours.contains(&*listed.database) =>
+            {
+                None
+            }
+            why => why,
+        };
+        let Listed { database, name, engine, age_secs, .. } = listed;
+        let staged = Staged { name, engine, age_secs };
+        let owner = Owner::Shadow(shadow);
+        found.extend(why.map(|why| Leftover { database, staged, owner, why }));
+    }
+    Ok(found)
+}
+
+/// Is it still left over, for the same reason?
+pub(crate) async fn is_still(session: &Session, shadow: &Shadow, was: Why) -> Stored<bool> {
+    let job = session.store.job(&shadow.name.job).await?;
+    let jobs = job.into_iter().map(|job| (job.id.clone(), job)).collect();
+    Ok(why(session, &jobs, shadow).await? == Some(was))
+}
+
+async fn why(
+    session: &Session,
+    jobs: &HashMap<JobId, Job>,
+    shadow: &Shadow,
+) -> Stored<Option<Why>> {
+    let Some(job) = jobs.get(&shadow.name.job) else { return Ok(Some(Why::UnknownJob)) };
+    let planned = job.spec.graph.tables.get(shadow.name.position);
+    let planned = planned.and_then(|table| table.shadow.as_ref());
+    if !job.state.is_terminal() || planned.is_none_or(|planned| planned.uuid != shadow.uuid) {
+        return Ok(None);
+    }
+    let last = TaskId { job: job.id.clone(), ordinal: job.tasks.saturating_sub(1) };
+    let state = session.store.briefs(std::slice::from_ref(&last)).await?;
+    let state = state.first().map(|brief| brief.state);
+    let is_over = matches!(state, Some(StateName::Done | StateName::Failed | StateName::Pending));
+    Ok(is_over.then_some(Why::JobOver))
+}
