@@ -5,6 +5,7 @@ mod cut_check;
 mod cut_random;
 mod grants;
 mod parts;
+mod probe;
 mod quoting;
 
 /// The planner belongs to a program, not to a library: its source is compiled into this suite, so

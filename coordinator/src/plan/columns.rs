@@ -182,8 +182,8 @@ async fn choose(
         if choice.filter.is_empty() { String::new() } else { format!(" WHERE {}", choice.filter) };
     let query = format!("(SELECT {given} FROM {from}{filter})");
     // As a load reads a table. The query of a view is read as the view does.
-    let prefers_columns = what == "source" && !from.starts_with('(');
-    let read = describe(server, &query, prefers_columns).await.map_err(Problem::Unreadable)?;
+    let is_table = what == "source" && !from.starts_with('(');
+    let read = describe(server, &query, is_table).await.map_err(Problem::Unreadable)?;
     let mut names: Vec<String> = read.iter().map(|column| column.name.clone()).collect();
     if choice.select.is_none() {
         names.retain(|name| !is_virtual(name));
@@ -224,16 +224,13 @@ fn structure_of<'a>(columns: impl Iterator<Item = (&'a str, &'a str)>) -> String
         .join(", ")
 }
 
-async fn describe(
-    server: &Server,
-    what: &str,
-    prefers_columns: bool,
-) -> Result<Vec<Described>, Failure> {
+/// `is_table`: the text stands in a load of a table, where a column wins over an alias of its name.
+async fn describe(server: &Server, what: &str, is_table: bool) -> Result<Vec<Described>, Failure> {
     read(|| {
         server
             .call_text("describe_source", format!("DESCRIBE TABLE {what}"))
             .setting("describe_include_subcolumns", 0)
-            .setting("prefer_column_name_to_alias", u8::from(prefers_columns))
+            .setting("prefer_column_name_to_alias", u8::from(is_table))
             .fetch_all()
     })
     .await

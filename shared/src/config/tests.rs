@@ -237,3 +237,26 @@ fn names_the_variable_or_flag_of_a_wrong_value() {
     let error = load(&args, &WorkerArgs::default(), &Environment::default()).unwrap_err();
     insta::assert_snapshot!(error, @"cannot read the configuration file /nowhere/longshore.toml");
 }
+
+#[test]
+fn a_table_has_a_section_of_its_own_for_its_time_column() {
+    let folder = Folder::new();
+    let text = "[window]\ntime_column = 'at'\nchunk = '6h'\n\
+                [tables.'shop.events']\ntime_column = 'event_time'\n\
+                [tables.'shop.`a b`']\ntime_column = 'x'";
+    let path = folder.write("longshore.toml", text);
+    let args = common(|args| args.config = Some(path));
+    let config = load(&args, &WorkerArgs::default(), &Environment::default()).unwrap();
+    let of = |table: &str| config.tables[table].time_column.as_deref();
+    assert_eq!((of("shop.events"), of("shop.`a b`")), (Some("event_time"), Some("x")));
+    assert_eq!(config.window.chunk, Some(Duration::from_hours(6)));
+    assert_eq!(config.window.max, Duration::from_hours(720));
+    for wrong in [
+        "[tables.'shop.events']\nretention = 3",
+        "[window]\nmin_chunk = '10ms'",
+        "[window]\nmax = 30",
+        "[window]\nrequired = 'yes'",
+    ] {
+        assert!(!refusal(wrong).is_empty(), "{wrong}");
+    }
+}
