@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{CLICKHOUSE, EVENTS, Format, KEEPER, OwnBed, S3, Scene, Wire, within};
+use longshore_tests::{
+    CLICKHOUSE, EVENTS, Format, KEEPER, OwnBed, S3, SOURCE, Scene, Wire, within,
+};
 
 use crate::crew::{Crew, Orders};
 use crate::people::People;
@@ -151,10 +153,17 @@ impl Lane<'_> {
         let files_max = shape.files_a_task.to_string();
         let more = ["--chunk-files-max", &files_max, "--attempts-max", "100"];
         let dies = schedule.plan_dies().map(Duration::from_millis);
-        if dies.is_some_and(|after| people.plan_dies(&more, after)) {
+        if !shape.copies && dies.is_some_and(|after| people.plan_dies(&more, after)) {
             campaign.record.fault(self.number, self.job, Kind::PlanKill, "longshore plan", "");
         }
-        let job = scene.submit(&more);
+        let job = if shape.copies {
+            let job =
+                scene.submit_copy(&["--snapshot", "--chunk-bytes", "60K", "--attempts-max", "100"]);
+            scene.put_into("source", "later.parquet", 100);
+            job
+        } else {
+            scene.submit(&more)
+        };
         let watch =
             Watch::start(&scene.bed.clickhouse_url, &scene.control, campaign.record.clone(), {
                 let servers = self.servers.clone();
@@ -306,12 +315,19 @@ fn prepare(scene: &Scene, shape: &Shape) {
     if shape.deep {
         scene.create(DEEPER);
     }
+    if shape.copies {
+        scene.create(SOURCE);
+    }
     for file in 0..shape.files {
         let rows = match file {
             0 => 0,
             1 => 1,
             _ => shape.rows,
         };
-        scene.put_rows(&format!("events-{file:03}.parquet"), rows, Format::Parquet);
+        let name = format!("events-{file:03}.parquet");
+        scene.put_rows(&name, rows, Format::Parquet);
+        if shape.copies {
+            scene.put_into("source", &name, rows);
+        }
     }
 }

@@ -89,6 +89,8 @@ pub(crate) struct Shape {
     pub(crate) deep: bool,
     /// Failpoints of every worker, which make the steps of a task longer.
     pub(crate) stretch: String,
+    /// The rows are in a table, which is copied from a snapshot while others write to it.
+    pub(crate) copies: bool,
 }
 
 /// Everything random about one job.
@@ -143,6 +145,7 @@ impl Schedule {
             files_a_task: rng.random_range(1..=3),
             deep: rng.random_bool(0.5),
             stretch: (*stretch.choose(rng).expect("not empty")).to_owned(),
+            copies: rng.random_bool(0.4),
         }
     }
 

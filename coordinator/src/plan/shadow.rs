@@ -5,6 +5,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::schema::{Graph, placed, table_now};
 use longshore_shared::sql;
+use longshore_shared::store::StoreError;
 use longshore_shared::task::{
     Epoch, JobId, JobSpec, LateRows, Mark, Publish, PublishMode, Shadow, ShadowName, TableName,
     kept_name,
@@ -76,6 +77,9 @@ fn parse_late_rows(text: &str) -> Result<LateRows, String> {
         _ => Err("one of: refuse, tell".to_owned()),
     }
 }
+
+/// NOT_ENOUGH_PRIVILEGES
+const ACCESS_DENIED: i32 = 497;
 
 #[derive(Deserialize, Row)]
 struct Engine {
@@ -171,7 +175,21 @@ async fn rehearse_exchange(server: &Server, target: &TableName) -> Result<(), Er
         let call = || server.call(sql::DROP_TABLE).name("database", &name.database);
         read(|| call().name("table", &name.table).execute()).await?;
     }
-    tried
+    // The names of the tables that were tried are no help to whoever grants.
+    tried.map_err(|error| match error {
+        Error::Store(StoreError::Failure(failure)) if failure.code() == Some(ACCESS_DENIED) => {
+            let message = format!(
+                "--publish exchange makes a table beside {target} and exchanges the two, which this user may not: {}",
+                failure.message
+            );
+            Report::new(Kind::Usage, message)
+                .help(format!(
+                    "longshore doctor --grants --publish exchange --target {target} prints the grants"
+                ))
+                .into()
+        }
+        error => error,
+    })
 }
 
 async fn move_table(server: &Server, from: &TableName, to: &TableName) -> Result<(), Error> {
