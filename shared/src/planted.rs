@@ -49,6 +49,10 @@ pub enum Bug {
     ReplaceOnce,
     /// What is loaded is published though some tasks failed.
     PublishPartly,
+    /// Bounds of a piece of a table compare expressions of the SELECT that have a column's name.
+    AliasesFirst,
+    /// A piece of a table includes the first key of the next one.
+    BoundsOverlap,
 }
 
 impl Bug {
@@ -75,6 +79,8 @@ impl Bug {
         (Self::ExchangeUnfenced, "exchange-unfenced"),
         (Self::ReplaceOnce, "replace-once"),
         (Self::PublishPartly, "publish-partly"),
+        (Self::AliasesFirst, "aliases-first"),
+        (Self::BoundsOverlap, "bounds-overlap"),
     ];
 }
 

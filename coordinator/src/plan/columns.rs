@@ -309,7 +309,7 @@ fn converted_note(insertable: &[&Column], read: &[Described], names: &[String]) 
     (!changed.is_empty()).then(|| {
         format!(
             "converted to another type: {}; the server may cut a value that does not fit without \
-             an error; --select 'accurateCast(column, \'Type\') AS column, …' fails instead",
+             an error; --select \"accurateCast(column, 'Type') AS column, …\" fails instead",
             changed.join(", ")
         )
     })

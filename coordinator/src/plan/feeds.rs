@@ -82,15 +82,24 @@ pub(crate) struct TablesPlan {
     pub(crate) notes: Vec<String>,
 }
 
-/// Cuts the tables and writes the plan. `spec` makes the whole spec from its source.
+/// Cuts the tables as they are, without changing anything.
+pub(crate) async fn cut_tables(
+    session: &Session,
+    origins: &[Origin],
+    options: &FeedOptions,
+) -> Result<Vec<Cut>, Error> {
+    Plan { session, origins, options }.cut_all().await
+}
+
+/// Writes the plan of tables that were cut. `spec` makes the whole spec from its source.
 pub(crate) async fn plan_tables(
     session: &Session,
     origins: &[Origin],
+    mut cuts: Vec<Cut>,
     options: &FeedOptions,
     spec: impl Fn(TablesSource) -> JobSpec,
 ) -> Result<TablesPlan, Error> {
     let plan = Plan { session, origins, options };
-    let mut cuts = plan.cut_all().await?;
     let windowed = origins.iter().find_map(|origin| origin.windowed.as_ref());
     if let (Some(windowed), true) = (windowed, cuts.iter().all(|cut| cut.slices.is_empty())) {
         let help = format!("its times are those of {} (--time-column)", windowed.time.name);

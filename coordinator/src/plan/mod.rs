@@ -24,7 +24,7 @@ mod window_time;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
 pub(crate) use delta::{Since, plan_delta};
-pub(crate) use feeds::{FeedOptions, Origin, Snapshot, plan_tables};
+pub(crate) use feeds::{FeedOptions, Origin, Snapshot, cut_tables, plan_tables};
 pub(crate) use objects::{ListingRequest, list};
 pub(crate) use pack::{PackLimits, pack};
 pub(crate) use publish::publish;

@@ -2,6 +2,7 @@
 //! for what is at fault.
 
 use super::{SourceKeys, from_clause, slice_where};
+use crate::planted::{Bug, planted};
 use crate::sql::{quote_identifier, quote_literal};
 use crate::task::{
     Chunk, Feed, FilesSource, JobSpec, Slice, Source, SourceFile, TableName, Window,
@@ -63,7 +64,8 @@ impl Reading {
                 let condition = all_of(piece.iter().map(String::as_str).chain([filter]));
                 // The bounds are over columns of the table. Left to itself the server takes an
                 // expression of the SELECT that has a column's name in its place.
-                let settings = vec![("prefer_column_name_to_alias", "1".to_owned())];
+                let value = if planted(Bug::AliasesFirst) { "0" } else { "1" };
+                let settings = vec![("prefer_column_name_to_alias", value.to_owned())];
                 Self { from: table_clause(feed), condition, settings }
             }
             // Inside the query of a view the table may stand in many places: each reads the piece.

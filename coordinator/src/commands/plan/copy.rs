@@ -5,7 +5,7 @@ use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
 use longshore_shared::schema::columns;
 use longshore_shared::source::table_clause;
-use longshore_shared::task::{BudgetUnit, Feed, JobSpec, Source, TableName};
+use longshore_shared::task::{BudgetUnit, JobSpec, Source, TableName};
 
 use super::common::{Document, LoadArgs};
 use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
@@ -13,7 +13,7 @@ use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
     FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_syntax,
-    decide_table, plan_delta, plan_tables, target,
+    cut_tables, decide_table, plan_delta, plan_tables, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -119,23 +119,34 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let publishing = args.load.job.publish.chosen(in_place);
     let ignored = &args.load.job.ignore_view;
     let choice = args.load.choice(None);
+    let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
+    let is_plain = publishing.is_append() && args.delta.is_none() && !args.has_window(config)?;
     let reads = async {
-        check_syntax(server, choice.select.as_deref(), &choice.filter).await?;
         let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
-        let target_columns = columns(server, &args.target).await?;
-        let from = table_clause(&feed);
-        let schema = decide_table(server, &target_columns, &choice, &from).await?;
-        Ok::<_, Error>((feed, source, schema))
+        let origin = Origin { feed, source, align: None, windowed: None };
+        let from = table_clause(&origin.feed);
+        let schema = async {
+            check_syntax(server, choice.select.as_deref(), &choice.filter).await?;
+            let target_columns = columns(server, &args.target).await?;
+            decide_table(server, &target_columns, &choice, &from).await
+        };
+        let cuts = async {
+            if !is_plain {
+                return Ok(None);
+            }
+            cut_tables(&session, std::slice::from_ref(&origin), &options).await.map(Some)
+        };
+        let (schema, cuts) = tokio::try_join!(schema, cuts)?;
+        Ok::<_, Error>((origin, schema, cuts))
     };
     let fills = target(server, &args.target, mode, publishing, ignored);
     // Both to their ends: the one that tries the staging tables takes them away again.
     let (reads, fills) = tokio::join!(reads, fills);
-    let ((feed, source, schema), (graph, mut notes)) = (reads?, fills?);
+    let ((mut origin, schema, cuts), (graph, mut notes)) = (reads?, fills?);
     // Before the table is cut: what arrives from here on is not in this plan.
     let marks = Marks::of(server, &graph, publishing).await?;
     notes.extend(schema.notes);
     let from = args.from.to_string();
-    let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
     options.marks = marks;
     if in_place {
         options.snapshot = Snapshot::Always;
@@ -155,15 +166,21 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         limits: limits.clone(),
         publish: publishing,
     };
-    let windowed = args.windowed(server, config, &source, &mut notes).await?;
-    let feed = Feed { window: windowed.as_ref().map(Windowed::window), ..feed };
-    let origin = Origin { feed, source, align: None, windowed };
+    origin.windowed = args.windowed(server, config, &origin.source, &mut notes).await?;
+    origin.feed.window = origin.windowed.as_ref().map(Windowed::window);
     let plan = match &args.delta {
         Some(job) => {
             let since = Since::of(&session, job, &args.from).await?;
             plan_delta(&session, &origin, &options, &since, spec).await?
         }
-        None => plan_tables(&session, &[origin], &options, spec).await?,
+        None => {
+            let origins = [origin];
+            let cuts = match cuts {
+                Some(cuts) => cuts,
+                None => cut_tables(&session, &origins, &options).await?,
+            };
+            plan_tables(&session, &origins, cuts, &options, spec).await?
+        }
     };
     notes.extend(plan.notes);
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
@@ -175,6 +192,12 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
 }
 
 impl CopyArgs {
+    /// Is a time window asked for, by a flag or a setting?
+    fn has_window(&self, config: &Config) -> Result<bool, Error> {
+        let (since, until) = (self.since.as_deref(), self.until.as_deref());
+        Ok(self.window.request(config, since, until)?.is_some())
+    }
+
     /// The time window, if one is asked for.
     async fn windowed(
         &self,

@@ -12,7 +12,7 @@ use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    FeedOptions, Marks, Replay, notes, plan_tables, rehearse, rehearse_shadows, rows_of,
+    FeedOptions, Marks, Replay, cut_tables, notes, plan_tables, rehearse, rehearse_shadows, rows_of,
 };
 use crate::session::Session;
 use crate::text;
@@ -120,7 +120,8 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         publish: publishing,
     };
     let options = FeedOptions { marks, ..options.clone() };
-    let plan = plan_tables(&session, &origins, &options, spec).await?;
+    let cuts = cut_tables(&session, &origins, &options).await?;
+    let plan = plan_tables(&session, &origins, cuts, &options, spec).await?;
     told.extend(plan.notes);
     let views: Vec<String> = chosen.feeds.iter().map(|view| view.name.to_string()).collect();
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
