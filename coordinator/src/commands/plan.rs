@@ -30,7 +30,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Error> {
     match command {
         PlanCommand::Files(args) => files::run(*args, config, output).await,
-        PlanCommand::Copy(args) => copy::run(*args, config, output).await,
+        PlanCommand::Copy(args) => Box::pin(copy::run(*args, config, output)).await,
         PlanCommand::Replay(args) => replay::run(*args, config, output).await,
         PlanCommand::Show(args) => show::run(args, config, output).await,
     }

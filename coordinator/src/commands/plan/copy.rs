@@ -168,19 +168,16 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     };
     origin.windowed = args.windowed(server, config, &origin.source, &mut notes).await?;
     origin.feed.window = origin.windowed.as_ref().map(Windowed::window);
-    let plan = match &args.delta {
-        Some(job) => {
-            let since = Since::of(&session, job, &args.from).await?;
-            plan_delta(&session, &origin, &options, &since, spec).await?
-        }
-        None => {
-            let origins = [origin];
-            let cuts = match cuts {
-                Some(cuts) => cuts,
-                None => cut_tables(&session, &origins, &options).await?,
-            };
-            plan_tables(&session, &origins, cuts, &options, spec).await?
-        }
+    let plan = if let Some(job) = &args.delta {
+        let since = Since::of(&session, job, &args.from).await?;
+        plan_delta(&session, &origin, &options, &since, spec).await?
+    } else {
+        let origins = [origin];
+        let cuts = match cuts {
+            Some(cuts) => cuts,
+            None => cut_tables(&session, &origins, &options).await?,
+        };
+        plan_tables(&session, &origins, cuts, &options, spec).await?
     };
     notes.extend(plan.notes);
     let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
