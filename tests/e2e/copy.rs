@@ -218,3 +218,19 @@ fn a_delta_that_cannot_tell_old_rows_from_new_ones_is_refused() {
     let said = scene.copy_program("source", "events", &["--delta", &live]).run().exits_with(2);
     said.says(&["is not known", "--snapshot"]);
 }
+
+#[test]
+fn a_plan_of_a_snapshot_that_dies_is_finished_by_planning_again() {
+    for point in ["plan.before", "plan.tasks", "plan.cursor", "plan.after"] {
+        let scene = Scene::with_source(2, 300);
+        let more = ["--snapshot", "--chunk-bytes", "20K"];
+        let dead = scene.copy_program("source", "events", &more);
+        let dead = dead.faults(format!("{point}=exit")).run();
+        assert!(dead.was_killed(), "{point}: {dead}");
+        // A merge in between is no other state of the table.
+        scene.admin.run(&format!("OPTIMIZE TABLE {}.source FINAL", scene.db));
+        let id = scene.submit_copy(&more);
+        assert_eq!(scene.staged(), [format!("{id}_snapshot_0")], "{point}");
+        scene.settle(&id, point);
+    }
+}
