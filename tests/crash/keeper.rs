@@ -62,7 +62,7 @@ fn outage(away: impl Fn(&OwnBed)) {
     let scenes: Vec<_> = places
         .map(|(moment, lease)| {
             let scene = Scene::on(&bed.bed).and_events(4, 300);
-            let job = scene.submit(&["--chunk-files-max", "2"]);
+            let job = scene.submit(&["--chunk-files-max", "2", "--attempts-max", "50"]);
             (moment, lease, scene, job)
         })
         .collect();
