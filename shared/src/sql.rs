@@ -53,6 +53,7 @@ catalogue! {
     EXCHANGE_TABLES = "exchange_tables",
     FIND_PARTS = "find_parts",
     FIND_QUERY = "find_query",
+    FIND_RECEIPT = "find_receipt",
     FIND_TABLES = "find_tables",
     GET_CURSOR = "get_cursor",
     GET_JOB = "get_job",

@@ -21,6 +21,7 @@ mod load;
 mod names;
 mod network;
 mod object_store;
+mod operators;
 mod panics;
 mod refusals;
 mod remote;
