@@ -88,7 +88,8 @@ fn rows_of_tasks_were_deleted() {
 
 #[test]
 fn the_row_of_the_job_was_deleted() {
-    let midway = after(|midway| delete(&midway.scene, "jobs", "job_id", &[midway.job.clone()]));
+    let midway =
+        after(|midway| delete(&midway.scene, "jobs", "job_id", std::slice::from_ref(&midway.job)));
     midway.scene.longshore(["status", &midway.job]).run().exits_with(2).says(&["there is no job"]);
     midway.scene.longshore(["doctor"]).run().says(&["run the same `longshore plan` again"]);
     // Tasks that were in hand are ended, and nothing is claimed.
@@ -99,7 +100,9 @@ fn the_row_of_the_job_was_deleted() {
 
 #[test]
 fn the_cursor_was_deleted() {
-    let midway = after(|midway| delete(&midway.scene, "cursors", "job_id", &[midway.job.clone()]));
+    let midway = after(|midway| {
+        delete(&midway.scene, "cursors", "job_id", std::slice::from_ref(&midway.job))
+    });
     midway.assert_told("paused", &["the cursor of job"], &["made the plan again"]);
     plan_again(&midway);
     goes_on(&midway, "the cursor was deleted");
