@@ -7,11 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
 use longshore_shared::task::{
-    Cursor, Epoch, Job, JobId, JobState, Stamp, StateName, Task, TaskEvent, TaskId, WorkerId,
+    Cursor, Epoch, Job, JobId, JobState, Place, Stamp, StateName, Task, TaskEvent, TaskId, WorkerId,
 };
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
@@ -33,12 +34,17 @@ pub(crate) struct Board {
     jobs_read: Option<Instant>,
     /// Tasks that could be taken when their page was read, the next one last.
     candidates: HashMap<JobId, Vec<TaskId>>,
+    /// Jobs of other servers that were told of.
+    elsewhere: HashSet<JobId>,
 }
 
 /// A task that is ours, in one epoch.
 pub(crate) struct Claim {
     pub(crate) job: Arc<Job>,
     pub(crate) task: Task,
+    /// The server that holds the target of the task, and its staging tables.
+    pub(crate) server: Server,
+    pub(crate) facts: ServerFacts,
     pub(crate) began: Instant,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
@@ -132,7 +138,7 @@ impl Board {
             };
             let mut running: Vec<Arc<Job>> = jobs
                 .into_iter()
-                .filter(|job| job.state == JobState::Running)
+                .filter(|job| job.state == JobState::Running && self.is_ours(worker, job))
                 .map(Arc::new)
                 .collect();
             running.sort_by_key(|job| (job.submitted_ms, job.id.clone()));
@@ -140,6 +146,24 @@ impl Board {
             (self.jobs, self.jobs_read) = (running, Some(Instant::now()));
         }
         Ok(self.jobs.clone())
+    }
+
+    /// Is this worker on the server that the job is bound to? Told once when it is not.
+    fn is_ours(&mut self, worker: &Worker, job: &Job) -> bool {
+        let first = TaskId { job: job.id.clone(), ordinal: 0 };
+        let planned = match job.spec.place(&first, &worker.facts.server_uuid) {
+            Place::Home => return true,
+            Place::On(server) | Place::Elsewhere(server) => server,
+        };
+        if self.elsewhere.insert(job.id.clone()) {
+            tracing::warn!(
+                job = %job.id,
+                planned = %planned.url,
+                here = %worker.server.connection().url,
+                "left alone: the job was planned on another server; its tables are there"
+            );
+        }
+        false
     }
 
     async fn take_from(
@@ -277,6 +301,8 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
             Ok(Some(Claim {
                 job: Arc::clone(job),
                 task: next,
+                server: worker.server.clone(),
+                facts: worker.facts.clone(),
                 began,
                 loaded_here: false,
                 remarks: std::sync::Mutex::default(),

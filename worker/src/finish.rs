@@ -17,7 +17,7 @@ use crate::{staging, swap};
 pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(), Trouble> {
     worker.edge(faults::FINISH_BEFORE).await?;
     sweep(worker, job).await?;
-    swap::drop_shadows(worker, job).await?;
+    swap::drop_shadows(worker, &worker.server, job).await?;
     let tally = &cursor.tally;
     let unfinished = tally.unfinished();
     if unfinished > 0 {
@@ -38,9 +38,9 @@ pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(
 
 /// Every row is where it belongs: nobody reads the snapshots again. Those of a job that failed stay.
 async fn drop_snapshots(worker: &Worker, job: &Job) -> Result<(), Trouble> {
-    for snapshot in staging::list(worker, &job.id.snapshot_prefix()).await? {
+    for snapshot in staging::list(&worker.server, &job.id.snapshot_prefix()).await? {
         worker.lease.check()?;
-        staging::drop_one(worker, &snapshot).await?;
+        staging::drop_one(&worker.server, &snapshot).await?;
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ async fn change(
 /// Drops staging tables of this job whose task has ended.
 async fn sweep(worker: &Worker, job: &Job) -> Result<(), Trouble> {
     let prefix = format!("{}_", job.id);
-    let left = staging::list(worker, &prefix).await?;
+    let left = staging::list(&worker.server, &prefix).await?;
     if left.is_empty() {
         return Ok(());
     }
@@ -94,7 +94,7 @@ async fn sweep(worker: &Worker, job: &Job) -> Result<(), Trouble> {
     for staged in left {
         if owner(&staged.name).is_some_and(|task| ended.contains(&task)) {
             worker.lease.check()?;
-            staging::drop_one(worker, &staged).await?;
+            staging::drop_one(&worker.server, &staged).await?;
         }
     }
     Ok(())

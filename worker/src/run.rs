@@ -46,22 +46,22 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     let epoch = claim.epoch();
     claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
     worker.edge(faults::DONE_AFTER).await?;
-    staging::drop_set(worker, claim).await?;
+    staging::drop_set(claim).await?;
     if swap::is_last(claim) {
-        swap::drop_shadows(worker, &claim.job).await?;
+        swap::drop_shadows(worker, &claim.server, &claim.job).await?;
     }
     worker.edge(faults::DROP_AFTER).await
 }
 
 /// Loads into a fresh staging set and writes down what is in it.
 async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
-    verify::schema(worker, claim).await?;
+    verify::schema(claim).await?;
     let (set, ()) =
         tokio::try_join!(staging::create(worker, claim), source::unchanged(worker, claim))?;
     let loaded = load::chunk(worker, claim, &set).await?;
     source::unchanged(worker, claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
-    verify::schema(worker, claim).await?;
+    verify::schema(claim).await?;
     Ok(manifest)
 }
 
@@ -190,7 +190,7 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         ..Attempt::now(&claim.task.id, claim.epoch(), attempts, &worker.id, event)
     };
-    ledger::note(&worker.server, note).await;
+    ledger::note(&claim.server, note).await;
 }
 
 /// Gives a task back, or up, or lets it go. Returns what happened, for the history.
@@ -256,7 +256,7 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
         tracing::warn!(%error, "could not give the task back; it is taken over when needed");
         return "let go";
     }
-    if let Err(error) = staging::drop_set(worker, claim).await {
+    if let Err(error) = staging::drop_set(claim).await {
         tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
     }
     word
