@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Server, ServerFacts};
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Acting, Worker};
+use crate::endpoint::Endpoint;
 use crate::trouble::Trouble;
 use crate::{finish, swap};
 
@@ -47,6 +49,9 @@ pub(crate) struct Claim {
     /// The server that holds the target of the task, and its staging tables.
     pub(crate) server: Server,
     pub(crate) facts: ServerFacts,
+    pub(crate) endpoint: Endpoint,
+    /// The load was sent.
+    pub(crate) is_loading: AtomicBool,
     pub(crate) began: Instant,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
@@ -169,8 +174,8 @@ impl Board {
     fn is_ours(&mut self, worker: &Worker, job: &Job) -> bool {
         let first = TaskId { job: job.id.clone(), ordinal: 0 };
         let planned = match job.spec.place(&first, &worker.facts.server_uuid) {
-            Place::Home => return true,
-            Place::On(server) | Place::Elsewhere(server) => server,
+            Place::Home | Place::On(_) => return true,
+            Place::Elsewhere(server) => server,
         };
         if self.elsewhere.insert(job.id.clone()) {
             tracing::warn!(
@@ -253,6 +258,7 @@ async fn look(
             continue;
         }
         let mut candidates = orphans(worker, &page).await?;
+        candidates.retain(|id| worker.reaches(job, id));
         // What publishes the others' work waits until all of them have ended.
         let is_last_left =
             ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
@@ -261,6 +267,7 @@ async fn look(
             .iter()
             .filter(|brief| brief.state == StateName::Pending && brief.due)
             .filter(|brief| Some(&brief.id) != waits.as_ref())
+            .filter(|brief| worker.reaches(job, &brief.id))
             .map(|brief| brief.id.clone())
             .collect();
         pending.shuffle(&mut rand::rng());
@@ -311,6 +318,15 @@ async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Tro
     Ok(owned().filter(orphan).map(|brief| brief.id.clone()).collect())
 }
 
+/// The job as a task of one of its servers sees it.
+fn on_its_server(job: Arc<Job>, task: &TaskId) -> Arc<Job> {
+    if !job.spec.is_sharded() {
+        return job;
+    }
+    let spec = job.spec.on(job.spec.shard(task));
+    Arc::new(Job { spec, ..Job::clone(&job) })
+}
+
 /// Takes one task by compare-and-set; `None` when somebody else has it.
 async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Claim>, Trouble> {
     if worker.drain.is_cancelled() {
@@ -319,7 +335,9 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
     let Some(acting) = worker.begin(id) else { return Ok(None) };
     let began = Instant::now();
     let task = worker.store.task(id).await?.ok_or_else(|| Trouble::TaskMissing(id.clone()))?;
-    let by = worker.owner();
+    // While its server is away nobody can do anything for it.
+    let Some(endpoint) = worker.endpoint(job, &task) else { return Ok(None) };
+    let by = worker.owner(&endpoint.url);
     let event = match task.progress.state.owner() {
         None => TaskEvent::Claimed { by },
         Some(owner) => {
@@ -344,10 +362,12 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
             let job = worker.store.job(&job.id).await?.map_or_else(|| Arc::clone(job), Arc::new);
             Ok(Some(Claim {
                 stop: worker.stop_of(&job.id),
-                job,
+                job: on_its_server(job, &next.id),
                 task: next,
-                server: worker.server.clone(),
-                facts: worker.facts.clone(),
+                server: endpoint.server.clone(),
+                facts: endpoint.facts.clone(),
+                endpoint,
+                is_loading: AtomicBool::new(false),
                 began,
                 loaded_here: false,
                 remarks: std::sync::Mutex::default(),

@@ -1,5 +1,7 @@
 //! The load: one INSERT … SELECT over what the chunk names: explicit files, or a piece of a table.
 
+use std::sync::atomic::Ordering;
+
 use longshore_shared::clickhouse::{Failure, ServerFacts, Summary, settled};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
@@ -104,6 +106,7 @@ async fn insert(
         call = call.setting(name, value);
     }
     let id = claim.task.id.query(claim.epoch(), "load");
+    claim.is_loading.store(true, Ordering::Relaxed);
     if planted(Bug::ResendLoad) || planted(Bug::TrustLoad) {
         return call.id(&id).deadline(None).execute().await;
     }
