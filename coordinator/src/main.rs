@@ -11,6 +11,7 @@ mod gone;
 mod history;
 mod logs;
 mod output;
+mod overlap;
 mod plan;
 mod progress;
 mod report;
