@@ -1,5 +1,6 @@
 //! `longshore`: plans loads, hands them to workers and shows how they go.
 
+mod alter;
 mod cli;
 mod commands;
 mod contents;
@@ -9,11 +10,14 @@ mod exit;
 mod fixture;
 mod gone;
 mod history;
+mod in_flight;
 mod logs;
 mod output;
 mod overlap;
 mod plan;
 mod progress;
+mod reopen;
+mod replayable;
 mod report;
 mod session;
 mod signals;

@@ -73,7 +73,14 @@ pub(crate) fn manifest(task: u8, made: u8, parts: u8) -> Manifest {
         target_uuid: Uuid::nil(),
         lines,
     };
-    Manifest { taken_ms: 0, rows, rows_read: rows, tables: vec![table], handovers: Vec::new() }
+    Manifest {
+        taken_ms: 0,
+        rows,
+        rows_read: rows,
+        tables: vec![table],
+        handovers: Vec::new(),
+        doubted: false,
+    }
 }
 
 /// The epoch that made the table of a manifest.

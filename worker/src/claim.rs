@@ -11,10 +11,12 @@ use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
 use longshore_shared::task::{
-    Cursor, Epoch, Job, JobId, JobState, Stamp, StateName, Task, TaskEvent, TaskId, WorkerId,
+    Cursor, Epoch, Job, JobId, JobState, Stamp, StateName, Task, TaskEvent, TaskId, TaskState,
+    WorkerId,
 };
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::context::{Acting, Worker};
 use crate::trouble::Trouble;
@@ -44,6 +46,8 @@ pub(crate) struct Claim {
     pub(crate) loaded_here: bool,
     /// What a person should know of an attempt that went well.
     remarks: std::sync::Mutex<Vec<String>>,
+    /// Ends when the worker drains, or when loads of the job in flight are to be given back.
+    pub(crate) stop: CancellationToken,
     /// No other slot of this process takes it meanwhile.
     _acting: Acting,
 }
@@ -52,6 +56,19 @@ impl Claim {
     /// The epoch we act in.
     pub(crate) fn epoch(&self) -> Epoch {
         self.task.progress.epoch
+    }
+
+    /// It was in quarantine before.
+    pub(crate) fn is_doubted(&self) -> bool {
+        matches!(&self.task.progress.state, TaskState::Publishing { manifest, .. } if manifest.doubted)
+    }
+
+    /// Nothing is published yet: may it still be? Not when somebody cancelled or paused the job.
+    pub(crate) fn goes_on(&self) -> Result<(), Trouble> {
+        if self.job.state != JobState::Running {
+            return Err(Trouble::JobStopped(self.job.state));
+        }
+        if self.stop.is_cancelled() { Err(Trouble::Draining) } else { Ok(()) }
     }
 
     /// Notes what a person should know, whatever the end.
@@ -130,11 +147,8 @@ impl Board {
                 Some(id) => worker.store.job(id).await?.into_iter().collect(),
                 None => worker.store.jobs().await?,
             };
-            let mut running: Vec<Arc<Job>> = jobs
-                .into_iter()
-                .filter(|job| job.state == JobState::Running)
-                .map(Arc::new)
-                .collect();
+            let mut running: Vec<Arc<Job>> =
+                jobs.into_iter().filter(|job| job.state.is_worked_on()).map(Arc::new).collect();
             running.sort_by_key(|job| (job.submitted_ms, job.id.clone()));
             self.candidates.retain(|id, _| running.iter().any(|job| job.id == *id));
             (self.jobs, self.jobs_read) = (running, Some(Instant::now()));
@@ -147,6 +161,11 @@ impl Board {
         worker: &Worker,
         job: &Arc<Job>,
     ) -> Result<Option<Claim>, Trouble> {
+        if job.state == JobState::Cancelling {
+            let found = wind_down(worker, job).await?;
+            self.jobs_read = self.jobs_read.filter(|_| found.is_some());
+            return Ok(found);
+        }
         // What is found and not taken is found again: after some rounds the slot rests first.
         for _ in 0..ROUNDS_MAX {
             // Nothing is taken then, so the same tasks would be found again for ever.
@@ -227,6 +246,26 @@ async fn look(
     Ok((Vec::new(), cursor))
 }
 
+/// Of a cancelled job: takes what dead workers left in flight, and closes the job when nothing is.
+async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Trouble> {
+    let open = worker.store.cursor(&job.id).await?.map(|cursor| cursor.open_segments());
+    let mut in_flight = false;
+    for segment in open.unwrap_or_default() {
+        let page = worker.store.briefs(&segment_tasks(job, segment)).await?;
+        for id in orphans(worker, &page).await? {
+            if let Some(claim) = take(worker, job, &id).await? {
+                return Ok(Some(claim));
+            }
+        }
+        in_flight |= page.iter().any(|brief| brief.state.is_owned());
+    }
+    // Whoever claims a task after this look reads the job after its claim, and gives it back.
+    if !in_flight && !worker.drain.is_cancelled() {
+        finish::cancelled(worker, job).await?;
+    }
+    Ok(None)
+}
+
 /// Tasks whose owner has lapsed or left, or which we own without knowing it.
 async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Trouble> {
     let owned = || page.iter().filter(|brief| brief.state.is_owned());
@@ -274,8 +313,11 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
         Swap::Lost(_) => Ok(None),
         Swap::Won => {
             worker.edge(faults::CLAIM_AFTER).await?;
+            // What was known of the job is older than the claim: it may be cancelled by now.
+            let job = worker.store.job(&job.id).await?.map_or_else(|| Arc::clone(job), Arc::new);
             Ok(Some(Claim {
-                job: Arc::clone(job),
+                stop: worker.stop_of(&job.id),
+                job,
                 task: next,
                 began,
                 loaded_here: false,

@@ -16,8 +16,8 @@ use crate::{staging, swap};
 /// quarantined tasks, which are evidence.
 pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(), Trouble> {
     worker.edge(faults::FINISH_BEFORE).await?;
-    sweep(worker, job).await?;
-    swap::drop_shadows(worker, job).await?;
+    sweep(worker, job, |state| matches!(state, StateName::Done | StateName::Failed)).await?;
+    swap::drop_shadows(worker, job, |state| state == StateName::Done).await?;
     let tally = &cursor.tally;
     let unfinished = tally.unfinished();
     if unfinished > 0 {
@@ -34,6 +34,18 @@ pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(
     }
     drop_snapshots(worker, job).await?;
     change(worker, job, JobEvent::Finished { unfinished: 0 }, String::new()).await
+}
+
+/// Closes a cancelled job of which nothing is in flight: what was published stays, nothing else does
+/// but the evidence of quarantined tasks.
+pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+    worker.edge(faults::CANCEL_BEFORE).await?;
+    let is_over = |state| !matches!(state, StateName::Quarantined) && !StateName::is_owned(state);
+    sweep(worker, job, is_over).await?;
+    swap::drop_shadows(worker, job, is_over).await?;
+    drop_snapshots(worker, job).await?;
+    worker.edge(faults::CANCEL_SWEPT).await?;
+    change(worker, job, JobEvent::WoundDown, job.reason.clone()).await
 }
 
 /// Every row is where it belongs: nobody reads the snapshots again. Those of a job that failed stay.
@@ -70,8 +82,12 @@ async fn change(
     Ok(())
 }
 
-/// Drops staging tables of this job whose task has ended.
-async fn sweep(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+/// Drops staging tables of this job whose task is over.
+async fn sweep(
+    worker: &Worker,
+    job: &Job,
+    is_over: impl Fn(StateName) -> bool,
+) -> Result<(), Trouble> {
     let prefix = format!("{}_", job.id);
     let left = staging::list(worker, &prefix).await?;
     if left.is_empty() {
@@ -88,7 +104,7 @@ async fn sweep(worker: &Worker, job: &Job) -> Result<(), Trouble> {
         .briefs(&tasks)
         .await?
         .into_iter()
-        .filter(|brief| matches!(brief.state, StateName::Done | StateName::Failed))
+        .filter(|brief| is_over(brief.state))
         .map(|brief| brief.id)
         .collect();
     for staged in left {

@@ -63,7 +63,7 @@ pub(crate) async fn chunk(
     };
     let summary = tokio::select! {
         answer = Box::pin(run) => answer?,
-        () = worker.drain.cancelled() => return Err(Trouble::Draining),
+        () = claim.stop.cancelled() => return Err(Trouble::Draining),
     };
     worker.edge(faults::LOAD_AFTER).await?;
     if let Some(piece) = replayed {
@@ -142,7 +142,7 @@ pub(crate) async fn blame(worker: &Worker, claim: &Claim, trouble: &Trouble) -> 
     }
     let spec = &claim.job.spec;
     for file in files.iter().take(BLAME_FILES_MAX) {
-        if worker.lease.check().is_err() || worker.drain.is_cancelled() {
+        if worker.lease.check().is_err() || claim.stop.is_cancelled() {
             break;
         }
         let one = std::slice::from_ref(file);

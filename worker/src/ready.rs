@@ -56,7 +56,14 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
             partitions: partitions(&filled, &there),
         });
     }
-    Ok(Manifest { taken_ms: clock.now_ms, rows: 0, rows_read: 0, tables: Vec::new(), handovers })
+    Ok(Manifest {
+        taken_ms: clock.now_ms,
+        rows: 0,
+        rows_read: 0,
+        tables: Vec::new(),
+        handovers,
+        doubted: false,
+    })
 }
 
 /// What the other tasks brought. All of them must be done.

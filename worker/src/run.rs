@@ -30,10 +30,15 @@ const POLL_MIN: Duration = Duration::from_millis(50);
 async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     recover::fence(worker, claim).await?;
     if claim.task.progress.state.name() == StateName::Claimed {
+        claim.goes_on()?;
         recover::check_deaths(worker, claim).await?;
         faults::task(&claim.task.id).await?;
         let manifest = match claim.job.spec.mode {
-            _ if swap::is_last(claim) => ready::manifest(worker, claim).await?,
+            _ if swap::is_last(claim) => {
+                let manifest = ready::manifest(worker, claim).await?;
+                claim.goes_on()?;
+                manifest
+            }
             Mode::Staged => stage_and_load(worker, claim).await?,
             Mode::Direct => direct::load(worker, claim).await?,
         };
@@ -48,7 +53,7 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     worker.edge(faults::DONE_AFTER).await?;
     staging::drop_set(worker, claim).await?;
     if swap::is_last(claim) {
-        swap::drop_shadows(worker, &claim.job).await?;
+        swap::drop_shadows(worker, &claim.job, |state| state == StateName::Done).await?;
     }
     worker.edge(faults::DROP_AFTER).await
 }
@@ -62,6 +67,7 @@ async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trou
     source::unchanged(worker, claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
     verify::schema(worker, claim).await?;
+    claim.goes_on()?;
     Ok(manifest)
 }
 
@@ -111,6 +117,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     worker.lease.renewed(asked);
     tracing::info!(worker = %worker.id, slots = worker.slots, "at work");
     let heart = tokio::spawn(lease::keep(Arc::clone(&worker)));
+    let watch = tokio::spawn(watch(Arc::clone(&worker)));
     let mut slots = tokio::task::JoinSet::new();
     for _ in 0..worker.slots {
         slots.spawn(slot(Arc::clone(&worker)));
@@ -124,6 +131,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
         }
     }
     heart.abort();
+    watch.abort();
     if worker.lease.is_lost() {
         tracing::warn!(worker = %worker.id, "the lease is lost; its tasks are left to others");
         return Ok(ControlFlow::Continue(()));
@@ -133,6 +141,16 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     }
     tracing::info!(worker = %worker.id, "leaves");
     Ok(ControlFlow::Break(()))
+}
+
+/// Looks whether jobs in hand were cancelled or halted meanwhile.
+async fn watch(worker: Arc<Worker>) {
+    loop {
+        tokio::time::sleep(worker.poll_max).await;
+        if let Err(trouble) = worker.look_after_jobs().await {
+            tracing::debug!(%trouble, "looking after the jobs in hand failed");
+        }
+    }
 }
 
 /// One slot: one task after the other.

@@ -256,11 +256,16 @@ async fn send_exchange(
     Err(Trouble::Unsettled)
 }
 
-/// Drops the shadows of a job that is published: after a replacement they hold copies.
-pub(crate) async fn drop_shadows(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+/// Drops the shadows when the last task is over: after a replacement they hold copies, and those of
+/// a cancelled job are of no use. A failed job keeps them, so that it can be retried.
+pub(crate) async fn drop_shadows(
+    worker: &Worker,
+    job: &Job,
+    is_over: impl Fn(StateName) -> bool,
+) -> Result<(), Trouble> {
     let Some(last) = last_of(job) else { return Ok(()) };
     let task = worker.store.task(&last).await?;
-    let Some(task) = task.filter(|task| task.progress.state.name() == StateName::Done) else {
+    let Some(task) = task.filter(|task| is_over(task.progress.state.name())) else {
         return Ok(());
     };
     for (position, table) in job.spec.graph.tables.iter().enumerate() {

@@ -88,7 +88,14 @@ pub(crate) async fn manifest(
         _ => loaded.read_rows,
     };
     let rows = base_rows.unwrap_or(rows_read);
-    Ok(Manifest { taken_ms: clock.now_ms, rows, rows_read, tables, handovers: Vec::new() })
+    Ok(Manifest {
+        taken_ms: clock.now_ms,
+        rows,
+        rows_read,
+        tables,
+        handovers: Vec::new(),
+        doubted: false,
+    })
 }
 
 async fn lines(worker: &Worker, twin: &TableName) -> Result<Vec<Line>, Trouble> {

@@ -120,10 +120,19 @@ pub(crate) async fn submit(
 fn settled(job: Job) -> Result<(Job, Submitted), Error> {
     match job.state {
         JobState::Completed | JobState::Failed => Ok((job, Submitted::Ended)),
-        JobState::Cancelled => {
-            Err(Report::new(Kind::Conflict, format!("job {} was cancelled", job.id)).into())
+        JobState::Cancelling | JobState::Cancelled => {
+            let message = format!("job {} was cancelled", job.id);
+            let help = format!("to let it go on all the same: longshore resume {}", job.id);
+            Err(Report::new(Kind::Conflict, message).help(help).into())
         }
-        JobState::Planned | JobState::Running | JobState::Paused => Ok((job, Submitted::Before)),
+        JobState::Reopening => {
+            let message = format!("tasks of job {} are being opened again", job.id);
+            let help = format!("if that was interrupted: longshore resume {}", job.id);
+            Err(Report::new(Kind::Conflict, message).help(help).into())
+        }
+        JobState::Planned | JobState::Running | JobState::Paused | JobState::Halted => {
+            Ok((job, Submitted::Before))
+        }
     }
 }
 

@@ -195,10 +195,12 @@ impl TaskStore for KeeperMapStore {
         let mark = match (was.state, next.state) {
             (JobState::Planned, JobState::Running) => "submitted",
             (was, next) if was != next && next.is_terminal() => "ended",
+            (was, JobState::Reopening) if was.is_terminal() => "reopened",
             _ => "",
         };
         let send = || {
             self.write(sql::SWAP_JOB)
+                .param("format", next.format())
                 .param("state", next.state.as_str())
                 .param("epoch", next.epoch)
                 .param("stamp", &next.stamp.0)
@@ -253,6 +255,7 @@ impl TaskStore for KeeperMapStore {
         let id = was.id.to_string();
         let send = || {
             self.write(sql::SWAP_TASK)
+                .param("format", next.format())
                 .param("state", fields.state)
                 .param("epoch", next.progress.epoch)
                 .param("stamp", &next.stamp.0)

@@ -32,5 +32,9 @@ pub use tables::{
     BudgetUnit, Feed, FeedView, Known, Remote, RemoteFunction, Span, TablesSource, Window,
 };
 
-/// Version of the records in the control tables. A newer one is refused, never guessed at.
-pub const FORMAT: u8 = 1;
+/// Newest version of the records in the control tables that this program knows. A newer one is
+/// refused, never guessed at. A record carries the lowest version that understands it, so that an
+/// older program goes on with everything it knows.
+pub const FORMAT: u8 = 2;
+/// The version of every record that needs nothing new.
+pub const FORMAT_FIRST: u8 = 1;
