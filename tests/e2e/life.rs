@@ -118,9 +118,9 @@ fn a_cancelled_job_keeps_what_is_done_and_nothing_else() {
 
 #[test]
 fn a_cancelled_job_whose_workers_are_dead_is_wound_down_by_one_of_its_own() {
-    for point in
-        [faults::STAGE_AFTER, faults::MANIFEST_BEFORE, faults::MANIFEST_AFTER, faults::MOVE_AFTER]
-    {
+    let points =
+        [faults::STAGE_AFTER, faults::MANIFEST_BEFORE, faults::MANIFEST_AFTER, faults::MOVE_AFTER];
+    at_once(points, |point| {
         let scene = Scene::with_events(4, 200);
         let job = scene.submit(&["--chunk-files-max", "1"]);
         let dead = scene.worker(&job).faults(format!("{}=exit", point.0)).run();
@@ -156,9 +156,13 @@ fn a_worker_that_dies_while_it_winds_a_job_down_is_followed_by_another() {
 
 #[test]
 fn a_worker_that_sleeps_through_a_cancel_changes_nothing_when_it_wakes() {
-    for point in
-        [faults::CLAIM_BEFORE, faults::CLAIM_AFTER, faults::MANIFEST_BEFORE, faults::MANIFEST_AFTER]
-    {
+    let points = [
+        faults::CLAIM_BEFORE,
+        faults::CLAIM_AFTER,
+        faults::MANIFEST_BEFORE,
+        faults::MANIFEST_AFTER,
+    ];
+    at_once(points, |point| {
         let scene = Scene::with_events(2, 100);
         let job = scene.submit(&["--chunk-files-max", "1"]);
         let sleeper = scene.worker(&job).faults(format!("{}=1*sleep(5000)", point.0)).spawn();
