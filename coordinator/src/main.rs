@@ -5,6 +5,7 @@ mod commands;
 mod contents;
 mod doctor;
 mod exit;
+mod filter;
 #[cfg(test)]
 mod fixture;
 mod gone;
