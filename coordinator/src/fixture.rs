@@ -62,6 +62,7 @@ pub(crate) fn job(state: JobState) -> Job {
             environment: "e1".into(),
             limits: Limits::default(),
             publish: longshore_shared::task::Publish::default(),
+            made: longshore_shared::task::Made::default(),
         },
         tasks: 40,
         segment_tasks: 64,

@@ -37,6 +37,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             environment: "e".into(),
             limits: Limits::default(),
             publish: crate::task::Publish::default(),
+            made: crate::task::Made::default(),
         },
         tasks,
         segment_tasks,

@@ -75,6 +75,7 @@ pub fn job(tasks: u32) -> Job {
         environment: "e".into(),
         limits: Limits::default(),
         publish: crate::task::Publish::default(),
+        made: crate::task::Made::default(),
     };
     Job {
         id,

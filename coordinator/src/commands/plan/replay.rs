@@ -4,7 +4,7 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::schema::choose_views;
 use longshore_shared::sql::quote_list;
-use longshore_shared::task::{JobSpec, Mode, Source, TableName};
+use longshore_shared::task::{JobSpec, Made, Mode, Source, TableName};
 
 use super::common::{Document, JobArgs};
 use super::copy::CutArgs;
@@ -118,6 +118,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         environment: environment.clone(),
         limits: args.job.limits(),
         publish: publishing,
+        made: Made { again: args.job.again.clone(), ..Made::default() },
     };
     let options = FeedOptions { marks, ..options.clone() };
     let cuts = cut_tables(&session, &origins, &options).await?;
