@@ -227,8 +227,9 @@ fn help_of_submit() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --json  Print the result, and an error, as JSON
-      -h, --help  Print help (see more with '--help')
+          --force-overlap  Let it run although another job loads into the same table
+          --json           Print the result, and an error, as JSON
+      -h, --help           Print help (see more with '--help')
     ");
 }
 
@@ -246,6 +247,7 @@ fn help_of_run() {
           --workers <N>    Worker processes [default: 2]
           --slots <K>      Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
           --log-dir <DIR>  Folder for the workers' logs, instead of a temporary one
+          --force-overlap  Let it run although another job loads into the same table
           --json           Print the result, and an error, as JSON
       -h, --help           Print help (see more with '--help')
     ");
@@ -270,7 +272,7 @@ fn help_of_status() {
 
 #[test]
 fn help_of_tasks() {
-    insta::assert_snapshot!(said("longshore tasks -h"), @"
+    insta::assert_snapshot!(said("longshore tasks -h"), @r#"
     List tasks of a job
 
     Usage: longshore tasks [OPTIONS] <JOB>
@@ -279,12 +281,14 @@ fn help_of_tasks() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --state <STATE>  Only tasks in these states [possible values: pending, claimed, publishing,
-                           done, failed, quarantined]
-          --limit <N>      Tasks shown at most [default: 50]
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
-    ");
+          --state <STATE>      Only tasks in these states [possible values: pending, claimed,
+                               publishing, done, failed, quarantined]
+          --where <CONDITION>  Only tasks that meet this condition, as "error~'timed out' and
+                               attempts>3"
+          --limit <N>          Tasks shown at most [default: 50]
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
+    "#);
 }
 
 #[test]

@@ -1,18 +1,24 @@
 //! `longshore`: plans loads, hands them to workers and shows how they go.
 
+mod alter;
 mod cli;
 mod commands;
 mod contents;
 mod doctor;
 mod exit;
+mod filter;
 #[cfg(test)]
 mod fixture;
 mod gone;
 mod history;
+mod in_flight;
 mod logs;
 mod output;
+mod overlap;
 mod plan;
 mod progress;
+mod reopen;
+mod replayable;
 mod report;
 mod session;
 mod signals;

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use longshore_shared::faults;
 use longshore_shared::store::{REQUEST_ROWS_MAX, SEGMENT_TASKS, TaskStore};
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Progress, PublishMode, Stamp, Task, TaskId,
+    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Made, Progress, PublishMode, Stamp, Task,
+    TaskId,
 };
 use sha2::{Digest, Sha256};
 
 use super::shadow::{self, Marks};
-use crate::exit::Error;
+use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 
 /// Tasks handed to the store at a time; it cuts them into requests by bytes.
@@ -20,9 +21,16 @@ const TASKS_AT_ONCE: usize = 5_000;
 pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     let mut hash = Sha256::new();
     let mut spec = spec.clone();
+    spec.made = Made::default();
     // An exchange gives the target another UUID, and is the same plan before and after.
     if spec.publish.mode == PublishMode::Exchange {
         spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
+    }
+    // One server is known by the UUIDs of its tables; its address may be spelled in many ways.
+    if spec.is_sharded() {
+        spec.servers.iter_mut().for_each(|server| server.url.clear());
+    } else {
+        spec.servers.clear();
     }
     hash.update(serde_json::to_vec(&spec).expect("a spec is plain JSON"));
     hash.update(again.as_bytes());
@@ -50,10 +58,24 @@ pub(crate) async fn publish(
     spec: JobSpec,
     chunks: &[Chunk],
     marks: Marks,
-    again: &str,
 ) -> Result<(Job, bool), Error> {
-    let id = identity(&spec, chunks, again);
+    let id = identity(&spec, chunks, &spec.made.again);
     publish_as(session, id, spec, chunks, marks).await
+}
+
+/// An exchange of the same tables may have been planned on another server of this environment.
+fn refuse_other_server(job: &Job, spec: &JobSpec) -> Result<(), Error> {
+    match (job.spec.servers.as_slice(), spec.servers.as_slice()) {
+        ([there], [here]) if there.uuid != here.uuid && !spec.graph.is_replicated() => {
+            let message = format!(
+                "plan {} was made on another server of this environment: {}",
+                job.id, there.url
+            );
+            let help = "give --again TEXT for a plan of this server";
+            Err(Report::new(Kind::Usage, message).help(help).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The tasks of these chunks as they are planned.
@@ -111,6 +133,7 @@ pub(crate) async fn publish_as(
     let store = &session.store;
     let tasks = tasks(&id, spec.publish.mode, chunks);
     if let Some(job) = store.job(&id).await? {
+        refuse_other_server(&job, &spec)?;
         if job.state == JobState::Paused {
             write_missing(store, &id, &tasks).await?;
         }
