@@ -7,7 +7,7 @@ use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::{faults, telemetry};
 
 use crate::commands::{
-    cancel, doctor, gc, init, pause, plan, resume, retry, run, status, submit, task, tasks,
+    cancel, doctor, gc, init, pause, plan, restore, resume, retry, run, status, submit, task, tasks,
 };
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
@@ -65,6 +65,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Retry(retry::RetryArgs),
     Cancel(cancel::CancelArgs),
+    Restore(restore::RestoreArgs),
     Gc(gc::GcArgs),
 }
 
@@ -105,6 +106,7 @@ impl Command {
             Self::Resume(args) => resume::run(args, config, output).await,
             Self::Retry(args) => retry::run(args, config, output).await,
             Self::Cancel(args) => cancel::run(args, config, output).await,
+            Self::Restore(args) => restore::run(args, config, output).await,
             Self::Gc(args) => gc::run(args, config, output).await,
         }
     }

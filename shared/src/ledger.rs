@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql::{self, quote_table};
-use crate::task::{Epoch, Receipt, TaskId, WorkerId};
+use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
+
+/// Tasks named in one statement.
+const VOID_AT_ONCE: usize = 1_000;
 
 /// Writes the receipts of one task. Writing them again replaces them.
 ///
@@ -39,6 +42,58 @@ pub async fn published(server: &Server, task: &TaskId) -> Result<Option<Publishe
             .fetch_optional()
     })
     .await
+}
+
+/// What the ledger says of one task, all its tables together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Row)]
+pub struct Ledger {
+    /// The task.
+    pub task_id: String,
+    /// Epoch in which it was published.
+    pub epoch: u64,
+    /// Rows that the load read.
+    pub rows_read: u64,
+    /// Each table with the rows that went into it.
+    pub targets: Vec<(String, u64)>,
+}
+
+/// The receipts of some tasks of a job; those without one are left out.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn list(server: &Server, job: &JobId, tasks: &[String]) -> Result<Vec<Ledger>, Failure> {
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    read(|| {
+        server
+            .call(sql::LIST_PUBLISHED)
+            .name("control", server.control())
+            .param("job", job)
+            .list("tasks", tasks)
+            .fetch_all()
+    })
+    .await
+}
+
+/// Makes the receipts of some tasks of a job void, so that the tasks can be loaded again. Doing it
+/// again changes nothing.
+///
+/// # Errors
+/// When the server did not do it.
+pub async fn void(server: &Server, job: &JobId, tasks: &[String]) -> Result<(), Failure> {
+    for page in tasks.chunks(VOID_AT_ONCE) {
+        read(|| {
+            server
+                .call(sql::VOID_RECEIPTS)
+                .name("control", server.control())
+                .param("job", job)
+                .list("tasks", page)
+                .execute()
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// How an attempt ended.

@@ -74,10 +74,12 @@ catalogue! {
     LIST_META = "list_meta",
     LIST_OWN_QUERIES = "list_own_queries",
     LIST_PARTS = "list_parts",
+    LIST_PUBLISHED = "list_published",
     LIST_RECEIPTS = "list_receipts",
     LIST_REFRESHABLE = "list_refreshable",
     LIST_SOURCE_PARTS = "list_source_parts",
     LIST_SHADOWS = "list_shadows",
+    LIST_STAGED_UUIDS = "list_staged_uuids",
     LIST_STAGING = "list_staging",
     LIST_STREAMS = "list_streams",
     LIST_TASKS = "list_tasks",
@@ -104,6 +106,7 @@ catalogue! {
     SWAP_TASK = "swap_task",
     TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
+    VOID_RECEIPTS = "void_receipts",
 }
 
 impl Statement {

@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args};
 use longshore_shared::config::Config;
+use longshore_shared::ledger;
 use longshore_shared::store::{TaskBrief, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobState, Mode, StateName, Task, TaskEvent, TaskId};
 use serde::Serialize;
@@ -200,6 +201,13 @@ pub(crate) async fn open(
                 .into());
         }
     };
+    // Before the tasks change: a task that has a receipt is not loaded.
+    let again: Vec<String> = chosen
+        .iter()
+        .filter(|(_, _, event)| *event == TaskEvent::Reset)
+        .map(|(id, ..)| id.to_string())
+        .collect();
+    ledger::void(&session.server, &job.id, &again).await?;
     let counts = reopen::reopen(store, &job, chosen).await?;
     let (altered, notes) = start(session, job, JobEvent::Reopened, force).await?;
     match altered {

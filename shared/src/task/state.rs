@@ -185,6 +185,11 @@ pub enum TaskEvent {
     Reset,
     /// An operator vouches for it that all of a quarantined task is in its targets.
     Accepted,
+    /// An operator believes the receipts of a task whose row has forgotten that it was done.
+    Restored {
+        /// Rows in the base table.
+        rows: u64,
+    },
 }
 
 /// Everything of a task that changes.
@@ -291,6 +296,7 @@ impl TaskEvent {
             Self::Reopened => "reopened",
             Self::Reset => "reset",
             Self::Accepted => "accepted",
+            Self::Restored { .. } => "restored",
         }
     }
 
@@ -300,7 +306,8 @@ impl TaskEvent {
             | Self::TakenOver { .. }
             | Self::Reopened
             | Self::Reset
-            | Self::Accepted => None,
+            | Self::Accepted
+            | Self::Restored { .. } => None,
             Self::Loaded { epoch, .. }
             | Self::Published { epoch, .. }
             | Self::Retried { epoch, .. }
@@ -373,6 +380,9 @@ impl Progress {
             }
             (State::Quarantined { manifest, .. }, Event::Accepted) => {
                 (State::Done { rows: manifest.rows }, 0, 0)
+            }
+            (State::Pending { .. }, Event::Restored { rows }) => {
+                (State::Done { rows: *rows }, 0, 0)
             }
             (state, event) => {
                 return Err(IllegalTransition::WrongState {
