@@ -15,6 +15,7 @@ mod logs;
 mod output;
 mod overlap;
 mod plan;
+mod policy;
 mod progress;
 mod reopen;
 mod replayable;

@@ -84,7 +84,9 @@ pub(crate) fn refused(job: &Job, overlap: &Overlap) -> Report {
     let message =
         format!("job {id} cannot run: job {} loads into {}", overlap.holder(), overlap.table);
     let end = match overlap.state {
-        Some(JobState::Paused) => format!("let it go on: longshore run {other}"),
+        Some(JobState::Paused | JobState::Halted | JobState::Reopening) => {
+            format!("let it go on: longshore resume {other}")
+        }
         _ => format!("wait for its end: longshore status {other} --watch"),
     };
     Report::new(Kind::Conflict, message).help(format!(
@@ -128,7 +130,7 @@ pub(crate) async fn overlaps<S: TaskStore + LockStore>(
     // Jobs that an older version started hold no lock.
     for other in store.jobs().await?.iter().filter(|other| other.id != job.id) {
         let shared = tables(other).into_iter().find(|table| own.contains(table));
-        if let Some(table) = shared.filter(|_| lives(other.state))
+        if let Some(table) = shared.filter(|_| other.state.is_live())
             && !found.iter().any(|overlap| overlap.job == other.id)
         {
             found.push(Overlap { table, job: other.id.clone(), state: Some(other.state) });
@@ -142,14 +144,6 @@ fn tables(job: &Job) -> BTreeSet<TableName> {
     job.spec.graph.tables.iter().map(|table| table.name.clone()).collect()
 }
 
-/// Does a job in this state keep others from its tables?
-fn lives(state: JobState) -> bool {
-    !matches!(
-        state,
-        JobState::Planned | JobState::Completed | JobState::Failed | JobState::Cancelled
-    )
-}
-
 /// A job that a lock names.
 enum Holder {
     /// It runs, or is under way to somewhere.
@@ -161,7 +155,7 @@ enum Holder {
 
 async fn holder<S: TaskStore>(store: &S, id: &JobId) -> Stored<Holder> {
     match store.job(id).await {
-        Ok(Some(job)) if lives(job.state) => Ok(Holder::Living(Some(job.state))),
+        Ok(Some(job)) if job.state.is_live() => Ok(Holder::Living(Some(job.state))),
         Ok(Some(job)) => Ok(Holder::Idle(Box::new(job))),
         Ok(None) => Ok(Holder::Gone),
         // Written by a newer version, which knows better.
@@ -240,7 +234,7 @@ async fn take<S: TaskStore + LockStore>(
 
 /// Makes sure that none of these starts unless it takes the lock again. False when one changed.
 async fn pass_over<S: TaskStore>(store: &S, idle: &[Box<Job>]) -> Stored<bool> {
-    for job in idle.iter().filter(|job| job.state != JobState::Cancelled) {
+    for job in idle {
         let next = Job { epoch: job.epoch.next(), stamp: Stamp::fresh(), ..Job::clone(job) };
         if !matches!(store.swap_job(job, &next).await?, Swap::Won) {
             return Ok(false);

@@ -11,6 +11,7 @@ use super::submit::submit;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::in_flight::{self, InFlight};
 use crate::output::Output;
+use crate::policy::ForceArgs;
 use crate::reopen::Counts;
 use crate::session::Session;
 use crate::text;
@@ -36,6 +37,9 @@ pub(crate) struct ResumeArgs {
 
     #[command(flatten)]
     crew: CrewArgs,
+
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 impl ResumeArgs {
@@ -54,6 +58,8 @@ struct Document {
     failed_retried: u64,
     done_replayed: u64,
     in_flight: Vec<InFlight>,
+    /// What was allowed and is worth knowing.
+    notes: Vec<String>,
 }
 
 pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -61,7 +67,10 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
     let job = session.job(&args.job).await?;
     let was = job.state;
     let in_flight = in_flight::read_all(&session, &job).await?;
-    let (job, counts) = go_on(&session, job, args.replay_done).await?;
+    let (job, counts, notes) = go_on(&session, job, &args).await?;
+    for note in &notes {
+        output.note(note);
+    }
     let document = Document {
         job_id: job.id.to_string(),
         was,
@@ -69,6 +78,7 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
         failed_retried: counts.failed,
         done_replayed: counts.done,
         in_flight,
+        notes,
     };
     if args.here && job.state == JobState::Running {
         let words = words(&document);
@@ -81,7 +91,12 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
 }
 
 /// Makes it run again, by whatever that takes.
-async fn go_on(session: &Session, job: Job, replay_done: bool) -> Result<(Job, Counts), Error> {
+async fn go_on(
+    session: &Session,
+    job: Job,
+    args: &ResumeArgs,
+) -> Result<(Job, Counts, Vec<String>), Error> {
+    let ResumeArgs { replay_done, force, .. } = *args;
     let wish = Wish { failed: true, done: replay_done, ..Wish::default() };
     match job.state {
         JobState::Cancelling => {
@@ -90,16 +105,16 @@ async fn go_on(session: &Session, job: Job, replay_done: bool) -> Result<(Job, C
                 format!("longshore cancel {} waits for its end; then it can be resumed", job.id);
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
-        JobState::Completed if !replay_done => Ok((job, Counts::default())),
+        JobState::Completed if !replay_done => Ok((job, Counts::default(), Vec::new())),
         JobState::Planned | JobState::Paused | JobState::Halted | JobState::Running
             if !replay_done =>
         {
-            let (job, _) = submit(session, job).await?;
-            Ok((job, Counts::default()))
+            let (job, _, notes) = submit(session, job, force).await?;
+            Ok((job, Counts::default(), notes))
         }
         _ => {
-            let Opened { job, counts } = retry::open(session, job, &wish).await?;
-            Ok((job, counts))
+            let Opened { job, counts, notes } = retry::open(session, job, &wish, force).await?;
+            Ok((job, counts, notes))
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::alter::{Altered, alter};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
+use crate::policy::{self, ForceArgs};
 use crate::reopen::{self, Chosen, Counts};
 use crate::replayable;
 use crate::session::Session;
@@ -45,6 +46,9 @@ pub(crate) struct RetryArgs {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Tasks by what they ended as.
@@ -95,6 +99,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Opened {
     pub(crate) job: Job,
     pub(crate) counts: Counts,
+    /// What was allowed and is worth knowing.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,6 +112,8 @@ struct Document {
     failed: u64,
     quarantined: u64,
     done: u64,
+    /// What was allowed and is worth knowing.
+    notes: Vec<String>,
 }
 
 impl RetryArgs {
@@ -136,13 +144,16 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         return Err(Report::new(Kind::Usage, message).into());
     }
     let wish = args.wish();
-    let (job, counts) = if args.dry_run {
+    let (job, counts, notes) = if args.dry_run {
         let chosen = choose(&session, &job, &wish).await?;
-        (job, counted(&chosen))
+        (job, counted(&chosen), Vec::new())
     } else {
-        let Opened { job, counts } = open(&session, job, &wish).await?;
-        (job, counts)
+        let Opened { job, counts, notes } = open(&session, job, &wish, args.force).await?;
+        (job, counts, notes)
     };
+    for note in &notes {
+        output.note(note);
+    }
     let document = Document {
         job_id: job.id.to_string(),
         state: job.state,
@@ -150,6 +161,7 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         failed: counts.failed,
         quarantined: counts.quarantined,
         done: counts.done,
+        notes,
     };
     output.show(&document, words)?;
     Ok(Exit::Done)
@@ -158,7 +170,12 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
 /// Opens the tasks again and lets the job run.
 ///
 /// Everything that can be refused is refused before the first change.
-pub(crate) async fn open(session: &Session, job: Job, wish: &Wish) -> Result<Opened, Error> {
+pub(crate) async fn open(
+    session: &Session,
+    job: Job,
+    wish: &Wish,
+    force: ForceArgs,
+) -> Result<Opened, Error> {
     let store = &session.store;
     refuse(&job)?;
     let chosen = choose(session, &job, wish).await?;
@@ -166,7 +183,9 @@ pub(crate) async fn open(session: &Session, job: Job, wish: &Wish) -> Result<Ope
     if chosen.is_empty() && !is_interrupted {
         return Err(nothing(session, &job).await?);
     }
-    let job = match alter(store, job, JobEvent::Reopening, "tasks are opened again").await? {
+    let words = "tasks are opened again";
+    let (altered, notes) = policy::start(session, job, JobEvent::Reopening, words, force).await?;
+    let job = match altered {
         Altered::Now(job) => job,
         Altered::Refused(job) if job.state == JobState::Reopening => job,
         Altered::Refused(job) => {
@@ -179,7 +198,7 @@ pub(crate) async fn open(session: &Session, job: Job, wish: &Wish) -> Result<Ope
     let counts = reopen::reopen(store, &job, chosen).await?;
     match alter(store, job, JobEvent::Reopened, "").await? {
         // Somebody else finished the same.
-        Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts }),
+        Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts, notes }),
     }
 }
 

@@ -12,11 +12,12 @@ use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
 
 use super::status::{self, JobStatus};
-use super::submit::{ForceArgs, Submitted, submit};
+use super::submit::{Submitted, submit};
 use super::tasks::TaskLine;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::gone;
 use crate::output::Output;
+use crate::policy::ForceArgs;
 use crate::progress::{LOOK_PAUSE, Progress, look};
 use crate::session::Session;
 use crate::signals::Signals;
@@ -42,6 +43,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     crew: CrewArgs,
+
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Local workers of a command.
@@ -58,9 +62,6 @@ pub(crate) struct CrewArgs {
     /// Folder for the workers' logs, instead of a temporary one
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
-
-    #[command(flatten)]
-    force: ForceArgs,
 }
 
 impl CrewArgs {
@@ -95,7 +96,7 @@ struct Summary {
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
-    let (job, submitted, notes) = submit(&session, job, &args.force).await?;
+    let (job, submitted, notes) = submit(&session, job, args.force).await?;
     for note in &notes {
         output.note(note);
     }
