@@ -62,6 +62,8 @@ pub(crate) fn job(state: JobState) -> Job {
             environment: "e1".into(),
             limits: Limits::default(),
             publish: longshore_shared::task::Publish::default(),
+            servers: Vec::new(),
+            shard_by: None,
         },
         tasks: 40,
         segment_tasks: 64,

@@ -5,20 +5,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
 use longshore_shared::task::{
-    Cursor, Epoch, Job, JobId, JobState, Stamp, StateName, Task, TaskEvent, TaskId, TaskState,
-    WorkerId,
+    Cursor, Epoch, Job, JobId, JobState, Place, Stamp, StateName, Task, TaskEvent, TaskId,
+    TaskState, WorkerId,
 };
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Acting, Worker};
+use crate::endpoint::Endpoint;
 use crate::trouble::Trouble;
 use crate::{finish, swap};
 
@@ -35,12 +38,20 @@ pub(crate) struct Board {
     jobs_read: Option<Instant>,
     /// Tasks that could be taken when their page was read, the next one last.
     candidates: HashMap<JobId, Vec<TaskId>>,
+    /// Jobs of other servers that were told of.
+    elsewhere: HashSet<JobId>,
 }
 
 /// A task that is ours, in one epoch.
 pub(crate) struct Claim {
     pub(crate) job: Arc<Job>,
     pub(crate) task: Task,
+    /// The server that holds the target of the task, and its staging tables.
+    pub(crate) server: Server,
+    pub(crate) facts: ServerFacts,
+    pub(crate) endpoint: Endpoint,
+    /// The load was sent.
+    pub(crate) is_loading: AtomicBool,
     pub(crate) began: Instant,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
@@ -147,13 +158,34 @@ impl Board {
                 Some(id) => worker.store.job(id).await?.into_iter().collect(),
                 None => worker.store.jobs().await?,
             };
-            let mut running: Vec<Arc<Job>> =
-                jobs.into_iter().filter(|job| job.state.is_worked_on()).map(Arc::new).collect();
+            let mut running: Vec<Arc<Job>> = jobs
+                .into_iter()
+                .filter(|job| job.state.is_worked_on() && self.is_ours(worker, job))
+                .map(Arc::new)
+                .collect();
             running.sort_by_key(|job| (job.submitted_ms, job.id.clone()));
             self.candidates.retain(|id, _| running.iter().any(|job| job.id == *id));
             (self.jobs, self.jobs_read) = (running, Some(Instant::now()));
         }
         Ok(self.jobs.clone())
+    }
+
+    /// Is this worker on the server that the job is bound to? Told once when it is not.
+    fn is_ours(&mut self, worker: &Worker, job: &Job) -> bool {
+        let first = TaskId { job: job.id.clone(), ordinal: 0 };
+        let planned = match job.spec.place(&first, &worker.facts.server_uuid) {
+            Place::Home | Place::On(_) => return true,
+            Place::Elsewhere(server) => server,
+        };
+        if self.elsewhere.insert(job.id.clone()) {
+            tracing::warn!(
+                job = %job.id,
+                planned = %planned.url,
+                here = %worker.server.connection().url,
+                "left alone: the job was planned on another server; its tables are there"
+            );
+        }
+        false
     }
 
     async fn take_from(
@@ -226,6 +258,7 @@ async fn look(
             continue;
         }
         let mut candidates = orphans(worker, &page).await?;
+        candidates.retain(|id| worker.reaches(job, id));
         // What publishes the others' work waits until all of them have ended.
         let is_last_left =
             ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
@@ -234,6 +267,7 @@ async fn look(
             .iter()
             .filter(|brief| brief.state == StateName::Pending && brief.due)
             .filter(|brief| Some(&brief.id) != waits.as_ref())
+            .filter(|brief| worker.reaches(job, &brief.id))
             .map(|brief| brief.id.clone())
             .collect();
         pending.shuffle(&mut rand::rng());
@@ -284,6 +318,15 @@ async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Tro
     Ok(owned().filter(orphan).map(|brief| brief.id.clone()).collect())
 }
 
+/// The job as a task of one of its servers sees it.
+fn on_its_server(job: Arc<Job>, task: &TaskId) -> Arc<Job> {
+    if !job.spec.is_sharded() {
+        return job;
+    }
+    let spec = job.spec.on(job.spec.shard(task));
+    Arc::new(Job { spec, ..Job::clone(&job) })
+}
+
 /// Takes one task by compare-and-set; `None` when somebody else has it.
 async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Claim>, Trouble> {
     if worker.drain.is_cancelled() {
@@ -292,7 +335,9 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
     let Some(acting) = worker.begin(id) else { return Ok(None) };
     let began = Instant::now();
     let task = worker.store.task(id).await?.ok_or_else(|| Trouble::TaskMissing(id.clone()))?;
-    let by = worker.owner();
+    // While its server is away nobody can do anything for it.
+    let Some(endpoint) = worker.endpoint(job, &task) else { return Ok(None) };
+    let by = worker.owner(&endpoint.url);
     let event = match task.progress.state.owner() {
         None => TaskEvent::Claimed { by },
         Some(owner) => {
@@ -317,8 +362,12 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
             let job = worker.store.job(&job.id).await?.map_or_else(|| Arc::clone(job), Arc::new);
             Ok(Some(Claim {
                 stop: worker.stop_of(&job.id),
-                job,
+                job: on_its_server(job, &next.id),
                 task: next,
+                server: endpoint.server.clone(),
+                facts: endpoint.facts.clone(),
+                endpoint,
+                is_loading: AtomicBool::new(false),
                 began,
                 loaded_here: false,
                 remarks: std::sync::Mutex::default(),

@@ -14,6 +14,7 @@ use longshore_shared::task::{JobId, Owner, TaskId, WorkerId};
 use tokio_util::sync::CancellationToken;
 
 use crate::claim::Board;
+use crate::endpoint::Endpoints;
 use crate::lease::Lease;
 use crate::trouble::Trouble;
 
@@ -35,6 +36,7 @@ pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) server: Server,
     pub(crate) facts: ServerFacts,
+    pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) store: KeeperMapStore,
     pub(crate) keys: SourceKeys,
     pub(crate) lease: Lease,
@@ -73,12 +75,14 @@ impl Worker {
         poll_max: Duration,
         options: Options,
         drain: CancellationToken,
+        endpoints: Arc<Endpoints>,
     ) -> Self {
         Self {
             id: WorkerId::fresh(&options.name),
             store: KeeperMapStore::new(server.clone()),
             server,
             facts,
+            endpoints,
             keys,
             lease: Lease::new(lease),
             drain,
@@ -105,9 +109,9 @@ impl Worker {
         }
     }
 
-    /// As the owner of a task.
-    pub(crate) fn owner(&self) -> Owner {
-        Owner { worker: self.id.clone(), endpoint: self.server.connection().url.clone() }
+    /// As the owner of a task whose staging tables are on this server.
+    pub(crate) fn owner(&self, url: &str) -> Owner {
+        Owner { worker: self.id.clone(), endpoint: url.to_owned() }
     }
 
     /// Passes an edge of the protocol: the lease must still be trusted there.

@@ -25,9 +25,9 @@ const EPOCHS_SEEN: u64 = 3;
 
 /// Loads the chunk into the target. The manifest names no parts: there is nothing left to move.
 pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
-    verify::schema(worker, claim).await?;
+    verify::schema(claim).await?;
     source::unchanged(worker, claim).await?;
-    let clock = proof::clock(worker).await?;
+    let clock = proof::clock(&claim.server).await?;
     let earlier = earlier(worker, claim).await?;
     let is_first = earlier.is_none() && claim.epoch() == Epoch(1);
     let loaded = match earlier {
@@ -76,7 +76,7 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
     for epoch in (1..current).rev().take(usize::try_from(EPOCHS_SEEN).unwrap_or(usize::MAX)) {
         worker.lease.check()?;
         let id = claim.task.id.query(Epoch(epoch), "load");
-        if let Ending::Finished(summary) = settle(&worker.server, &id).await? {
+        if let Ending::Finished(summary) = settle(&claim.server, &id).await? {
             tracing::info!(query_id = %id, "an insert of an older epoch had finished");
             return Ok(Some(summary));
         }
@@ -87,20 +87,15 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
 async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let reading = Reading::of(&claim.job.spec, &chunk, &worker.keys)?;
-    match send(worker, claim, &reading, &[]).await {
+    match send(claim, &reading, &[]).await {
         Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
-            Ok(send(worker, claim, &reading, &RECENT_SETTINGS).await?)
+            Ok(send(claim, &reading, &RECENT_SETTINGS).await?)
         }
         answer => Ok(answer?),
     }
 }
 
-async fn send(
-    worker: &Worker,
-    claim: &Claim,
-    reading: &Reading,
-    without: &[&str],
-) -> Result<Summary, Failure> {
+async fn send(claim: &Claim, reading: &Reading, without: &[&str]) -> Result<Summary, Failure> {
     let spec = &claim.job.spec;
     let text = format!(
         "INSERT INTO {} ({}) {} ORDER BY ALL",
@@ -108,7 +103,7 @@ async fn send(
         quote_list(&spec.columns),
         reading.select(&spec.select),
     );
-    let mut call = worker.server.call_text("load", text);
+    let mut call = claim.server.call_text("load", text);
     let own = |name: &str| DIRECT_SETTINGS.iter().any(|(direct, _)| *direct == name);
     let usual = LOAD_SETTINGS.iter().filter(|(name, _)| !own(name));
     for (name, value) in usual.chain(&DIRECT_SETTINGS).filter(|(name, _)| !without.contains(name)) {
@@ -124,5 +119,5 @@ async fn send(
     call = call
         .setting("max_query_size", crate::load::QUERY_BYTES_MAX)
         .setting("insert_deduplication_token", &token);
-    settled(&worker.server, call, &claim.task.id.query(claim.epoch(), "load")).await
+    settled(&claim.server, call, &claim.task.id.query(claim.epoch(), "load")).await
 }

@@ -1,6 +1,8 @@
 //! The load: one INSERT … SELECT over what the chunk names: explicit files, or a piece of a table.
 
-use longshore_shared::clickhouse::{Failure, Summary, settled};
+use std::sync::atomic::Ordering;
+
+use longshore_shared::clickhouse::{Failure, ServerFacts, Summary, settled};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::source::{ForeignChunk, LOAD_SETTINGS, RECENT_SETTINGS, Reading};
@@ -44,16 +46,16 @@ pub(crate) async fn chunk(
     let into = (&chunk, spec.graph.position(spec.load(&chunk).target).ok_or(ForeignChunk)?);
     let replayed = replay::of(spec, &chunk);
     let bound = match replayed {
-        Some(piece) => replay::bound(worker, spec, piece).await?,
+        Some(piece) => replay::bound(&claim.server, spec, piece).await?,
         None => None,
     };
     let run = async {
-        match insert(worker, claim, set, into, &reading, &[]).await {
+        match insert(claim, set, into, &reading, &[]).await {
             Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
-                insert(worker, claim, set, into, &reading, &RECENT_SETTINGS).await
+                insert(claim, set, into, &reading, &RECENT_SETTINGS).await
             }
             Err(failure) if failure.is_unknown() && planted(Bug::ResendLoad) => {
-                insert(worker, claim, set, into, &reading, &[]).await
+                insert(claim, set, into, &reading, &[]).await
             }
             Err(failure) if failure.is_unknown() && planted(Bug::TrustLoad) => {
                 Ok(Summary::default())
@@ -67,13 +69,12 @@ pub(crate) async fn chunk(
     };
     worker.edge(faults::LOAD_AFTER).await?;
     if let Some(piece) = replayed {
-        replay::check_read(worker, spec, piece, bound, summary).await?;
+        replay::check_read(&claim.server, spec, piece, bound, summary).await?;
     }
     Ok(summary)
 }
 
 async fn insert(
-    worker: &Worker,
     claim: &Claim,
     set: &StagingSet,
     (chunk, position): (&Chunk, usize),
@@ -86,13 +87,13 @@ async fn insert(
     let columns = quote_list(load.columns);
     let select = load.select.unwrap_or(&columns);
     let text = format!("INSERT INTO {twin} ({columns}) {}", reading.select(select));
-    let mut call = worker.server.call_text("load", text);
+    let mut call = claim.server.call_text("load", text);
     for (name, value) in LOAD_SETTINGS.iter().filter(|(name, _)| !without.contains(name)) {
         call = call.setting(name, value);
     }
     let is_table = spec.source.as_tables().is_some();
     let block_rows = if is_table { TABLE_BLOCK_ROWS } else { BLOCK_ROWS };
-    let (threads, block_bytes) = fit(worker, claim.task.progress.attempts);
+    let (threads, block_bytes) = fit(&claim.facts, claim.task.progress.attempts);
     call = call
         .setting("max_insert_threads", threads)
         .setting("min_insert_block_size_rows", block_rows)
@@ -105,18 +106,19 @@ async fn insert(
         call = call.setting(name, value);
     }
     let id = claim.task.id.query(claim.epoch(), "load");
+    claim.is_loading.store(true, Ordering::Relaxed);
     if planted(Bug::ResendLoad) || planted(Bug::TrustLoad) {
         return call.id(&id).deadline(None).execute().await;
     }
-    settled(&worker.server, call, &id).await
+    settled(&claim.server, call, &id).await
 }
 
 /// Insert threads and block bytes: large blocks make few parts, but must fit the server's memory.
 /// Each further attempt is lighter, in case the last one was too much for it.
-fn fit(worker: &Worker, attempts: u32) -> (u64, u64) {
+fn fit(facts: &ServerFacts, attempts: u32) -> (u64, u64) {
     let again = u64::from(attempts.saturating_sub(1).min(8));
-    let threads = (worker.facts.threads >> again).max(1);
-    let memory = worker.facts.memory_bytes;
+    let threads = (facts.threads >> again).max(1);
+    let memory = facts.memory_bytes;
     let share = if memory == 0 {
         BLOCK_BYTES_MAX / 4
     } else {
@@ -149,7 +151,7 @@ pub(crate) async fn blame(worker: &Worker, claim: &Claim, trouble: &Trouble) -> 
         let reading = Reading::files(source, one, &spec.filter, &worker.keys);
         // Every column is read: a count alone would only look at a file's footer.
         let text = format!("SELECT sum(cityHash64(*)) FROM ({})", reading.select(&spec.select));
-        let read = worker.server.call_text("blame", text).deadline(None).execute().await;
+        let read = claim.server.call_text("blame", text).deadline(None).execute().await;
         if let Err(failure) = read
             && failure.code().is_some()
         {

@@ -26,6 +26,14 @@ pub(crate) enum Trouble {
     /// The job was cancelled or paused before the task was begun.
     #[error("the job is {}", .0.as_str())]
     JobStopped(JobState),
+    /// The server that holds the target of the task does not answer.
+    #[error("{url} does not answer; the task waits for it")]
+    Away {
+        /// Its address.
+        url: String,
+        /// The load was sent: it may be what took the server down.
+        is_loading: bool,
+    },
     /// A table of the job is not what it was at plan time.
     #[error("{0}; plan again, so that rows go where they belong")]
     Drift(#[from] Drift),
@@ -103,8 +111,12 @@ impl Trouble {
             | Self::Chunk(_)
             | Self::NotPublished(_) => Remedy::Fail,
             Self::LateRows(_) => Remedy::PauseJob,
-            Self::Count(_) | Self::Injected(_) => Remedy::Retry,
-            Self::Draining | Self::JobStopped(_) => Remedy::HandBack,
+            Self::Count(_) | Self::Injected(_) | Self::Away { is_loading: true, .. } => {
+                Remedy::Retry
+            }
+            Self::Away { is_loading: false, .. } | Self::Draining | Self::JobStopped(_) => {
+                Remedy::HandBack
+            }
             Self::Drift(_) | Self::View(..) | Self::Store(_) | Self::TaskMissing(_) => {
                 Remedy::PauseJob
             }

@@ -79,6 +79,8 @@ pub fn job(tasks: u32) -> Job {
         environment: "e".into(),
         limits: Limits::default(),
         publish: crate::task::Publish::default(),
+        servers: Vec::new(),
+        shard_by: None,
     };
     Job {
         id,

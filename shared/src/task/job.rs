@@ -191,6 +191,8 @@ impl Job {
     pub fn format(&self) -> u8 {
         match self.state {
             JobState::Halted | JobState::Cancelling | JobState::Reopening => FORMAT,
+            // An older worker would load everything into its own server.
+            _ if self.spec.is_sharded() => FORMAT,
             _ => FORMAT_FIRST,
         }
     }

@@ -9,6 +9,7 @@ mod manifest;
 mod parse;
 mod publish;
 mod receipt;
+mod servers;
 mod slice;
 mod spec;
 mod state;
@@ -25,6 +26,7 @@ pub use publish::{
     kept_name,
 };
 pub use receipt::Receipt;
+pub use servers::{JobServer, Place};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{FilesSource, JobSpec, Limits, Load, Mode, Source, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};

@@ -153,6 +153,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     }
     let limits = args.load.job.limits();
     let environment = &session.environment;
+    let home = session.home().await?;
     let spec = |source| JobSpec {
         source: Source::Tables(source),
         mode,
@@ -165,6 +166,8 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         environment: environment.clone(),
         limits: limits.clone(),
         publish: publishing,
+        servers: vec![home.clone()],
+        shard_by: None,
     };
     origin.windowed = args.windowed(server, config, &origin.source, &mut notes).await?;
     origin.feed.window = origin.windowed.as_ref().map(Windowed::window);

@@ -123,6 +123,8 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         environment: session.environment.clone(),
         limits: args.load.job.limits(),
         publish: publishing,
+        servers: vec![session.home().await?],
+        shard_by: None,
     };
     notes.extend(schema.notes);
     let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);

@@ -109,6 +109,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     let columns: Vec<String> =
         chosen.feeds[0].columns.iter().map(|column| column.name.clone()).collect();
     let environment = &session.environment;
+    let home = session.home().await?;
     let spec = |source| JobSpec {
         source: Source::Tables(source),
         mode: Mode::Staged,
@@ -121,6 +122,8 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         environment: environment.clone(),
         limits: args.job.limits(),
         publish: publishing,
+        servers: vec![home.clone()],
+        shard_by: None,
     };
     let options = FeedOptions { marks, ..options.clone() };
     let cuts = cut_tables(&session, &origins, &options).await?;
