@@ -31,6 +31,10 @@ fn help() {
       status  Show all jobs, or how one of them stands
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
+      pause   Stop a job from being worked on, until it is resumed
+      resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry   Let tasks that ended badly be done again
+      cancel  End a job: loads in flight are given back, what is being published is finished
       gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -75,6 +79,10 @@ fn long_help() {
       status  Show all jobs, or how one of them stands
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
+      pause   Stop a job from being worked on, until it is resumed
+      resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry   Let tasks that ended badly be done again
+      cancel  End a job: loads in flight are given back, what is being published is finished
       gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -227,9 +235,11 @@ fn help_of_submit() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -244,12 +254,14 @@ fn help_of_run() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --workers <N>    Worker processes [default: 2]
-          --slots <K>      Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
-          --log-dir <DIR>  Folder for the workers' logs, instead of a temporary one
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --workers <N>        Worker processes [default: 2]
+          --slots <K>          Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
+          --log-dir <DIR>      Folder for the workers' logs, instead of a temporary one
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -310,7 +322,7 @@ fn what_the_command_line_refuses() {
     insta::assert_snapshot!(said("longshore stauts"), @"
     error: unrecognized subcommand 'stauts'
 
-      tip: some similar subcommands exist: 'tasks', 'status'
+      tip: some similar subcommands exist: 'pause', 'tasks', 'status'
 
     Usage: longshore [OPTIONS] <COMMAND>
 
