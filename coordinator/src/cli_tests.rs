@@ -35,6 +35,7 @@ fn help() {
       resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry   Let tasks that ended badly be done again
       cancel  End a job: loads in flight are given back, what is being published is finished
+      check   Fail when a plan is not loaded, or a job waits for a person
       gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -55,7 +56,7 @@ fn help() {
       3 the job ended, or was paused, with tasks that are not done
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem
+      8 `doctor`, `check` or a dry run found a problem
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -83,6 +84,7 @@ fn long_help() {
       resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry   Let tasks that ended badly be done again
       cancel  End a job: loads in flight are given back, what is being published is finished
+      check   Fail when a plan is not loaded, or a job waits for a person
       gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -146,7 +148,7 @@ fn long_help() {
       3 the job ended, or was paused, with tasks that are not done
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem
+      8 `doctor`, `check` or a dry run found a problem
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -235,6 +237,7 @@ fn help_of_submit() {
       <JOB>  Job id, or the first digits of it
 
     Options:
+          --dry-run            Check everything and say what would happen, but change nothing
           --force-overlap      Let it run although another job loads into the same table
           --force-environment  Let it run although the plan was made for another environment; it is
                                bound to this one
@@ -257,6 +260,7 @@ fn help_of_run() {
           --workers <N>        Worker processes [default: 2]
           --slots <K>          Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
           --log-dir <DIR>      Folder for the workers' logs, instead of a temporary one
+          --dry-run            Check everything and say what would happen, but change nothing
           --force-overlap      Let it run although another job loads into the same table
           --force-environment  Let it run although the plan was made for another environment; it is
                                bound to this one

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod contents;
 mod doctor;
+mod dry_run;
 mod exit;
 #[cfg(test)]
 mod fixture;

@@ -5,7 +5,7 @@
 use clap::Args;
 use longshore_shared::faults;
 use longshore_shared::store::{LockStore, Swap, TaskStore};
-use longshore_shared::task::{Job, JobEvent, JobState, Stamp};
+use longshore_shared::task::{Job, JobEvent, JobServer, JobState, Place, Stamp, TaskId};
 
 use crate::alter::Altered;
 use crate::exit::{Error, Kind, Report};
@@ -50,12 +50,11 @@ pub(crate) async fn start(
             ..job.clone()
         };
         let mut notes = Vec::new();
-        if !is_bound_here(session, &job) {
-            if !force.force_environment {
-                return Err(elsewhere(session, &job).into());
-            }
-            notes.push(format!("job {} is bound to this environment from now on", job.id));
-            next.spec.environment.clone_from(&session.environment);
+        if !is_bound_here(session, &job) && !force.force_environment {
+            return Err(elsewhere(session, &job).into());
+        }
+        if force.force_environment {
+            notes.extend(rebind(session, &mut next, job.state).await?);
         }
         if job.state == JobState::Planned && !has_dry_run(session, &job).await? {
             return Err(no_dry_run(&job).into());
@@ -82,6 +81,27 @@ pub(crate) fn is_bound_here(session: &Session, job: &Job) -> bool {
     job.spec.environment == session.environment
 }
 
+/// Binds the job to this environment and, while nothing of it was loaded, to this server.
+async fn rebind(session: &Session, job: &mut Job, was: JobState) -> Result<Option<String>, Error> {
+    let home = session.home().await?;
+    let was_bound = job.spec.clone();
+    match was {
+        JobState::Planned => job.spec.rebind(&session.environment, &home.url, &home.uuid),
+        _ => job.spec.environment.clone_from(&session.environment),
+    }
+    let is_new = job.spec != was_bound;
+    Ok(is_new.then(|| format!("job {} is bound to this environment from now on", job.id)))
+}
+
+/// The server that the plan was made on, when workers that are at home here leave it alone.
+pub(crate) fn other_server<'a>(job: &'a Job, home_uuid: &str) -> Option<&'a JobServer> {
+    let first = TaskId { job: job.id.clone(), ordinal: 0 };
+    match job.spec.place(&first, home_uuid) {
+        Place::Elsewhere(server) => Some(server),
+        Place::Home | Place::On(_) => None,
+    }
+}
+
 /// The error of a plan that was made for another environment.
 pub(crate) fn elsewhere(session: &Session, job: &Job) -> Report {
     let message = format!(
@@ -96,8 +116,12 @@ pub(crate) fn elsewhere(session: &Session, job: &Job) -> Report {
 
 /// Has the dry run that a policy asks for been done?
 async fn has_dry_run(session: &Session, job: &Job) -> Result<bool, Error> {
-    let is_asked = session.config.rules(&job.spec.target).require_dry_run;
-    Ok(!is_asked || session.store.had_dry_run(&job.id).await?)
+    Ok(!asks_for_dry_run(session, job) || session.store.had_dry_run(&job.id).await?)
+}
+
+/// Must a dry run be done before this job is submitted?
+pub(crate) fn asks_for_dry_run(session: &Session, job: &Job) -> bool {
+    session.config.rules(&job.spec.target).require_dry_run
 }
 
 fn no_dry_run(job: &Job) -> Report {

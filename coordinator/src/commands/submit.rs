@@ -7,6 +7,7 @@ use longshore_shared::task::{Job, JobEvent, JobState};
 use serde::Serialize;
 
 use crate::alter::Altered;
+use crate::dry_run;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::policy::{self, ForceArgs};
@@ -20,6 +21,12 @@ use crate::text;
 pub(crate) struct SubmitArgs {
     /// Job id, or the first digits of it
     job: String,
+
+    /// Check everything and say what would happen, but change nothing
+    ///
+    /// The exit code is 8 when something is in the way.
+    #[arg(long)]
+    dry_run: bool,
 
     #[command(flatten)]
     force: ForceArgs,
@@ -51,6 +58,9 @@ struct Document<'a> {
 pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
+    if args.dry_run {
+        return dry_run::run(&session, &job, args.force, output).await;
+    }
     let (job, submitted, notes) = submit(&session, job, args.force).await?;
     for note in &notes {
         output.note(note);
