@@ -7,7 +7,7 @@ use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::{faults, telemetry};
 
 use crate::commands::{
-    cancel, doctor, gc, init, pause, plan, resume, retry, run, status, submit, task, tasks,
+    cancel, check, doctor, gc, init, pause, plan, resume, retry, run, status, submit, task, tasks,
 };
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
@@ -29,7 +29,7 @@ Exit codes:
   3 the job ended, or was paused, with tasks that are not done
   5 the server, or its Keeper, cannot be reached
   6 the state of the job or of the control tables does not admit it
-  8 `doctor` found a problem
+  8 `doctor`, `check` or a dry run found a problem
   129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM";
 
 /// Load and re-load very large amounts of data into ClickHouse, exactly once
@@ -65,6 +65,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Retry(retry::RetryArgs),
     Cancel(cancel::CancelArgs),
+    Check(check::CheckArgs),
     Gc(gc::GcArgs),
 }
 
@@ -105,6 +106,7 @@ impl Command {
             Self::Resume(args) => resume::run(args, config, output).await,
             Self::Retry(args) => retry::run(args, config, output).await,
             Self::Cancel(args) => cancel::run(args, config, output).await,
+            Self::Check(args) => check::run(args, config, output).await,
             Self::Gc(args) => gc::run(args, config, output).await,
         }
     }

@@ -31,6 +31,11 @@ fn help() {
       status  Show all jobs, or how one of them stands
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
+      pause   Stop a job from being worked on, until it is resumed
+      resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry   Let tasks that ended badly be done again
+      cancel  End a job: loads in flight are given back, what is being published is finished
+      check   Fail when a plan is not loaded, or a job waits for a person
       gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -51,7 +56,7 @@ fn help() {
       3 the job ended, or was paused, with tasks that are not done
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem
+      8 `doctor`, `check` or a dry run found a problem
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -75,6 +80,11 @@ fn long_help() {
       status  Show all jobs, or how one of them stands
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
+      pause   Stop a job from being worked on, until it is resumed
+      resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry   Let tasks that ended badly be done again
+      cancel  End a job: loads in flight are given back, what is being published is finished
+      check   Fail when a plan is not loaded, or a job waits for a person
       gc      Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -138,7 +148,7 @@ fn long_help() {
       3 the job ended, or was paused, with tasks that are not done
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem
+      8 `doctor`, `check` or a dry run found a problem
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -227,9 +237,12 @@ fn help_of_submit() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --dry-run            Check everything and say what would happen, but change nothing
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -244,12 +257,15 @@ fn help_of_run() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --workers <N>    Worker processes [default: 2]
-          --slots <K>      Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
-          --log-dir <DIR>  Folder for the workers' logs, instead of a temporary one
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --workers <N>        Worker processes [default: 2]
+          --slots <K>          Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
+          --log-dir <DIR>      Folder for the workers' logs, instead of a temporary one
+          --dry-run            Check everything and say what would happen, but change nothing
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -312,7 +328,7 @@ fn what_the_command_line_refuses() {
     insta::assert_snapshot!(said("longshore stauts"), @"
     error: unrecognized subcommand 'stauts'
 
-      tip: some similar subcommands exist: 'tasks', 'status'
+      tip: some similar subcommands exist: 'pause', 'tasks', 'status'
 
     Usage: longshore [OPTIONS] <COMMAND>
 

@@ -18,7 +18,7 @@ use crate::output::Output;
 /// Width of an error on a terminal.
 const WIDTH: usize = 100;
 
-/// Exit code of `doctor` when it found a problem.
+/// Exit code of `doctor`, `check` and dry runs that found a problem.
 const PROBLEM: u8 = 8;
 
 /// What went wrong, for the exit code.
@@ -57,7 +57,7 @@ pub(crate) enum Exit {
     Done,
     /// The job is not, or not wholly, done.
     Unfinished,
-    /// `doctor` found a problem.
+    /// `doctor`, `check` or a dry run found a problem.
     Problem,
     /// A signal ended the command.
     Signal(u8),

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod contents;
 mod doctor;
+mod dry_run;
 mod exit;
 mod filter;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod logs;
 mod output;
 mod overlap;
 mod plan;
+mod policy;
 mod progress;
 mod reopen;
 mod replayable;

@@ -22,6 +22,7 @@ mod load;
 mod names;
 mod network;
 mod object_store;
+mod overlap;
 mod panics;
 mod refusals;
 mod remote;
