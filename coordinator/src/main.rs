@@ -13,6 +13,7 @@ mod history;
 mod logs;
 mod output;
 mod plan;
+mod plan_file;
 mod progress;
 mod report;
 mod session;

@@ -22,6 +22,8 @@ mod names;
 mod network;
 mod object_store;
 mod panics;
+mod plan_delete;
+mod plan_files;
 mod refusals;
 mod remote;
 mod replay;

@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod gc;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod last;
 pub(crate) mod plan;
 pub(crate) mod run;

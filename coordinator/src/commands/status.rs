@@ -6,6 +6,7 @@ use longshore_shared::store::{Census, Stored, TaskStore, WorkerRecord, census};
 use longshore_shared::task::{Job, JobState};
 use serde::Serialize;
 
+use crate::commands::jobs::JobFilter;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};
 use crate::progress::{LOOK_PAUSE, Look, Progress, look};
@@ -63,8 +64,9 @@ pub(crate) struct WorkerLine {
     tasks: u64,
 }
 
+/// What `status` without a job prints, and `jobs list`.
 #[derive(Debug, Serialize)]
-struct JobList {
+pub(crate) struct JobList {
     jobs: Vec<JobLine>,
 }
 
@@ -85,7 +87,8 @@ struct JobLine {
 pub(crate) async fn run(args: StatusArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let Some(job) = args.job else {
-        output.show(&list(&session).await?, list_text)?;
+        let jobs = JobFilter::default().jobs(&session).await?;
+        output.show(&list(&session, jobs).await?, list_text)?;
         return Ok(Exit::Done);
     };
     let job = session.job(&job).await?;
@@ -250,9 +253,8 @@ fn next(status: &JobStatus) -> Option<String> {
     }
 }
 
-async fn list(session: &Session) -> Result<JobList, Error> {
-    let mut jobs = session.store.jobs().await?;
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.created_ms));
+/// Some jobs, and how far they are.
+pub(crate) async fn list(session: &Session, jobs: Vec<Job>) -> Result<JobList, Error> {
     let mut lines = Vec::with_capacity(jobs.len());
     for job in jobs {
         let tasks = census(&session.store, &job).await?;
@@ -272,7 +274,8 @@ async fn list(session: &Session) -> Result<JobList, Error> {
     Ok(JobList { jobs: lines })
 }
 
-fn list_text(list: &JobList) -> String {
+/// As text.
+pub(crate) fn list_text(list: &JobList) -> String {
     if list.jobs.is_empty() {
         return "There are no jobs yet.\n\n\
                 Next: longshore plan files --target DATABASE.TABLE --url URL"

@@ -17,6 +17,13 @@ use uuid::Uuid;
 use super::leftovers::{Leftover, Owner, Staged, Why, jobs};
 use crate::session::Session;
 
+impl Shadow {
+    /// Does it belong to this job?
+    pub(crate) fn is_of(&self, job: &JobId) -> bool {
+        self.name.job == *job
+    }
+}
+
 #[derive(Deserialize, Row)]
 struct Listed {
     database: String,

@@ -7,6 +7,7 @@ use clickhouse::{Row, RowWrite};
 
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow};
 use super::rows::{CursorRow, WorkerRow, to_hex};
+use super::whole;
 use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
     TaskStore, WorkerRecord,
@@ -34,11 +35,11 @@ impl KeeperMapStore {
         Self { server }
     }
 
-    fn call(&self, statement: sql::Statement) -> Call<'_> {
+    pub(super) fn call(&self, statement: sql::Statement) -> Call<'_> {
         self.server.call(statement).name("control", self.server.control())
     }
 
-    fn write(&self, statement: sql::Statement) -> Call<'_> {
+    pub(super) fn write(&self, statement: sql::Statement) -> Call<'_> {
         self.call(statement)
             .setting("keeper_map_strict_mode", 1)
             .setting("insert_keeper_max_retries", KEEPER_RETRIES)
@@ -226,6 +227,18 @@ impl TaskStore for KeeperMapStore {
             batch_bytes += weight;
         }
         self.insert_missing(batch).await
+    }
+
+    async fn chunks(&self, ids: &[TaskId]) -> Stored<Vec<(TaskId, Vec<u8>)>> {
+        whole::chunks(self, ids).await
+    }
+
+    async fn remove_tasks(&self, job: &Job, ids: &[TaskId]) -> Stored<bool> {
+        whole::remove_tasks(self, job, ids).await
+    }
+
+    async fn remove_job(&self, job: &Job) -> Stored<bool> {
+        whole::remove_job(self, job).await
     }
 
     async fn task(&self, id: &TaskId) -> Stored<Option<Task>> {

@@ -68,6 +68,10 @@ impl JobState {
             (Self::Planned | Self::Running | Self::Paused, JobEvent::Cancelled) => {
                 Ok(Self::Cancelled)
             }
+            (
+                Self::Planned | Self::Completed | Self::Failed | Self::Cancelled,
+                JobEvent::Deleted,
+            ) => Ok(Self::Cancelled),
             (state, event) => Err(IllegalJobEvent { state, event }),
         }
     }
@@ -87,6 +91,8 @@ pub enum JobEvent {
     },
     /// An operator ends it.
     Cancelled,
+    /// An operator deletes it: it only has to be gone.
+    Deleted,
 }
 
 /// A change of a job that the protocol does not know.
@@ -154,6 +160,7 @@ mod tests {
             JobEvent::Finished { unfinished: 0 },
             JobEvent::Finished { unfinished: 1 },
             JobEvent::Cancelled,
+            JobEvent::Deleted,
         ];
         let table: String = JobState::ALL
             .iter()
@@ -166,12 +173,16 @@ mod tests {
         insta::assert_snapshot!(table, @r"
         planned + Submitted -> running
         planned + Cancelled -> cancelled
+        planned + Deleted -> cancelled
         running + Paused -> paused
         running + Finished { unfinished: 0 } -> completed
         running + Finished { unfinished: 1 } -> failed
         running + Cancelled -> cancelled
         paused + Submitted -> running
         paused + Cancelled -> cancelled
+        completed + Deleted -> cancelled
+        failed + Deleted -> cancelled
+        cancelled + Deleted -> cancelled
         ");
     }
 }
