@@ -1,7 +1,7 @@
 -- Compare-and-set of a task. Strict mode compares the Keeper version too.
 -- Answers OK when nothing matched, and may answer an error although it was applied: read the row back.
 ALTER TABLE {control:Identifier}.tasks
-UPDATE state = {state:String}, epoch = {epoch:UInt64}, stamp = {stamp:String},
+UPDATE format = {format:UInt8}, state = {state:String}, epoch = {epoch:UInt64}, stamp = {stamp:String},
        worker = {worker:String}, endpoint = {endpoint:String},
        attempts = {attempts:UInt32}, deaths = {deaths:UInt32},
        not_before = now64(3) + toIntervalMillisecond({delay_ms:UInt64}),

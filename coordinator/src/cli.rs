@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::{faults, telemetry};
 
-use crate::commands::{doctor, gc, init, jobs, plan, run, status, submit, task, tasks};
+use crate::commands::{
+    cancel, doctor, gc, init, jobs, pause, plan, resume, retry, run, status, submit, task, tasks,
+};
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
 
@@ -62,6 +64,10 @@ enum Command {
     Jobs(jobs::JobsCommand),
     Tasks(tasks::TasksArgs),
     Task(task::TaskArgs),
+    Pause(pause::PauseArgs),
+    Resume(resume::ResumeArgs),
+    Retry(retry::RetryArgs),
+    Cancel(cancel::CancelArgs),
     Gc(gc::GcArgs),
 }
 
@@ -99,6 +105,10 @@ impl Command {
             Self::Status(args) => status::run(args, config, output).await,
             Self::Tasks(args) => tasks::run(args, config, output).await,
             Self::Task(args) => task::run(args, config, output).await,
+            Self::Pause(args) => pause::run(args, config, output).await,
+            Self::Resume(args) => resume::run(args, config, output).await,
+            Self::Retry(args) => retry::run(args, config, output).await,
+            Self::Cancel(args) => cancel::run(args, config, output).await,
             Self::Gc(args) => gc::run(args, config, output).await,
         }
     }
@@ -107,6 +117,7 @@ impl Command {
     fn worker_args(&self) -> WorkerArgs {
         match self {
             Self::Run(args) => args.worker_args(),
+            Self::Resume(args) => args.worker_args(),
             _ => WorkerArgs::default(),
         }
     }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use longshore_shared::schema::{Graph, GraphTable, GraphView};
-use longshore_shared::store::Census;
+use longshore_shared::store::{Census, TaskBrief};
 use longshore_shared::task::{
     Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Mode, Progress, Source, SourceFile,
-    SourceFunction, Stamp, TableName, Task, TaskId, TaskState,
+    SourceFunction, Stamp, StateName, TableName, Task, TaskId, TaskState, WorkerId,
 };
 
 const NOON_MS: i64 = 1_787_313_600_000;
@@ -62,6 +62,8 @@ pub(crate) fn job(state: JobState) -> Job {
             environment: "e1".into(),
             limits: Limits::default(),
             publish: longshore_shared::task::Publish::default(),
+            servers: Vec::new(),
+            shard_by: None,
             made: longshore_shared::task::Made::default(),
         },
         tasks: 40,
@@ -93,6 +95,24 @@ pub(crate) fn census() -> Census {
         rows: 12_345_678,
         bytes: 1_395_864_371,
         ..Census::default()
+    }
+}
+
+/// A task that nobody has begun, in a list.
+pub(crate) fn brief() -> TaskBrief {
+    TaskBrief {
+        id: TaskId { job: job(JobState::Running).id, ordinal: 7 },
+        state: StateName::Pending,
+        epoch: 3,
+        worker: WorkerId::default(),
+        attempts: 2,
+        deaths: 0,
+        files: 2,
+        bytes: 2_001_000,
+        rows: 0,
+        error: String::new(),
+        due: true,
+        changed_ms: NOON_MS,
     }
 }
 

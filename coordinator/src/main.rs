@@ -1,5 +1,6 @@
 //! `longshore`: plans loads, hands them to workers and shows how they go.
 
+mod alter;
 mod cli;
 mod commands;
 mod contents;
@@ -10,11 +11,15 @@ mod filter;
 mod fixture;
 mod gone;
 mod history;
+mod in_flight;
 mod logs;
 mod output;
+mod overlap;
 mod plan;
 mod plan_file;
 mod progress;
+mod reopen;
+mod replayable;
 mod report;
 mod session;
 mod signals;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
 use longshore_shared::store::{KeeperMapStore, TaskStore, environment};
-use longshore_shared::task::{Job, JobId};
+use longshore_shared::task::{Job, JobId, JobServer};
 
 use crate::exit::{Error, Kind, Report};
 use crate::report;
@@ -33,6 +33,13 @@ impl Session {
             bounded(config, &server, FIRST_ANSWER_MAX, environment(&server)).await??;
         let store = KeeperMapStore::new(server.clone());
         Ok(Self { server, store, environment })
+    }
+
+    /// This server, as a plan names it.
+    pub(crate) async fn home(&self) -> Result<JobServer, Error> {
+        let facts = self.server.facts().await?;
+        let url = self.server.connection().url.clone();
+        Ok(JobServer { url, uuid: facts.server_uuid, graph: None })
     }
 
     /// A job by its id, or by a beginning of it that fits no other.

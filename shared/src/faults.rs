@@ -80,6 +80,24 @@ pub const REPLACE_BEFORE: Point = Point("replace.before");
 /// One partition is replaced.
 pub const REPLACE_AFTER: Point = Point("replace.after");
 
+/// Points that a worker passes when it closes a cancelled job.
+pub const CANCEL: &[Point] = &[CANCEL_BEFORE, CANCEL_SWEPT];
+/// Nothing of the cancelled job is in flight; nothing is swept.
+pub const CANCEL_BEFORE: Point = Point("cancel.before");
+/// Staging, shadows and snapshots are gone; the job is still being cancelled.
+pub const CANCEL_SWEPT: Point = Point("cancel.swept");
+
+/// Points of a command that lets ended tasks be done again.
+pub const REOPEN: &[Point] = &[REOPEN_BEGUN, REOPEN_SEGMENT, REOPEN_TASK, REOPEN_DONE];
+/// The job is marked; no task is changed.
+pub const REOPEN_BEGUN: Point = Point("reopen.begun");
+/// A segment of the cursor is open again; its tasks are not changed.
+pub const REOPEN_SEGMENT: Point = Point("reopen.segment");
+/// A task is changed.
+pub const REOPEN_TASK: Point = Point("reopen.task");
+/// All tasks are changed; the job does not run yet.
+pub const REOPEN_DONE: Point = Point("reopen.done");
+
 /// Points of the coordinator.
 pub const COORDINATOR: &[Point] = &[
     PLAN_BEFORE,

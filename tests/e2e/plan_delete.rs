@@ -48,11 +48,12 @@ fn a_deletion_that_dies_goes_on_and_the_plan_can_be_made_again() {
         assert!(dead.was_killed(), "{}\n{dead}", point.0);
         let left = counts(&scene);
         assert_eq!((left[1], left[2]), (1, 1), "{}: {left:?}", point.0);
-        assert_eq!(scene.status(&id)["state"], "cancelled", "{}", point.0);
+        assert_eq!(scene.status(&id)["state"], "deleting", "{}", point.0);
+        scene.longshore(["retry", &id, "--failed"]).run().exits_with(6);
         // Half a plan is never loaded, and never taken for a whole one.
         scene.longshore(["submit", &id]).run().exits_with(6);
         let again = scene.plan_program("events", "*", &MORE).run().ok().json();
-        assert_eq!((&again["created"], &again["state"]), (&false.into(), &"cancelled".into()));
+        assert_eq!((&again["created"], &again["state"]), (&false.into(), &"deleting".into()));
         scene.longshore(delete).run().ok();
         assert_eq!(counts(&scene), [0, 0, 0], "{}", point.0);
         scene.longshore(delete).run().exits_with(2);

@@ -100,6 +100,7 @@ impl Event {
             rows_read: rows,
             tables: Vec::new(),
             handovers: Vec::new(),
+            doubted: false,
         };
         match self {
             Self::Claim => TaskEvent::Claimed { by },

@@ -5,18 +5,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
 use longshore_shared::task::{
-    Cursor, Epoch, Job, JobId, JobState, Stamp, StateName, Task, TaskEvent, TaskId, WorkerId,
+    Cursor, Epoch, Job, JobId, JobState, Place, Stamp, StateName, Task, TaskEvent, TaskId,
+    TaskState, WorkerId,
 };
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::context::{Acting, Worker};
+use crate::endpoint::Endpoint;
 use crate::trouble::Trouble;
 use crate::{finish, swap};
 
@@ -33,17 +38,27 @@ pub(crate) struct Board {
     jobs_read: Option<Instant>,
     /// Tasks that could be taken when their page was read, the next one last.
     candidates: HashMap<JobId, Vec<TaskId>>,
+    /// Jobs of other servers that were told of.
+    elsewhere: HashSet<JobId>,
 }
 
 /// A task that is ours, in one epoch.
 pub(crate) struct Claim {
     pub(crate) job: Arc<Job>,
     pub(crate) task: Task,
+    /// The server that holds the target of the task, and its staging tables.
+    pub(crate) server: Server,
+    pub(crate) facts: ServerFacts,
+    pub(crate) endpoint: Endpoint,
+    /// The load was sent.
+    pub(crate) is_loading: AtomicBool,
     pub(crate) began: Instant,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
     /// What a person should know of an attempt that went well.
     remarks: std::sync::Mutex<Vec<String>>,
+    /// Ends when the worker drains, or when loads of the job in flight are to be given back.
+    pub(crate) stop: CancellationToken,
     /// No other slot of this process takes it meanwhile.
     _acting: Acting,
 }
@@ -52,6 +67,19 @@ impl Claim {
     /// The epoch we act in.
     pub(crate) fn epoch(&self) -> Epoch {
         self.task.progress.epoch
+    }
+
+    /// It was in quarantine before.
+    pub(crate) fn is_doubted(&self) -> bool {
+        matches!(&self.task.progress.state, TaskState::Publishing { manifest, .. } if manifest.doubted)
+    }
+
+    /// Nothing is published yet: may it still be? Not when somebody cancelled or paused the job.
+    pub(crate) fn goes_on(&self) -> Result<(), Trouble> {
+        if self.job.state != JobState::Running {
+            return Err(Trouble::JobStopped(self.job.state));
+        }
+        if self.stop.is_cancelled() { Err(Trouble::Draining) } else { Ok(()) }
     }
 
     /// Notes what a person should know, whatever the end.
@@ -132,7 +160,7 @@ impl Board {
             };
             let mut running: Vec<Arc<Job>> = jobs
                 .into_iter()
-                .filter(|job| job.state == JobState::Running)
+                .filter(|job| job.state.is_worked_on() && self.is_ours(worker, job))
                 .map(Arc::new)
                 .collect();
             running.sort_by_key(|job| (job.submitted_ms, job.id.clone()));
@@ -142,11 +170,34 @@ impl Board {
         Ok(self.jobs.clone())
     }
 
+    /// Is this worker on the server that the job is bound to? Told once when it is not.
+    fn is_ours(&mut self, worker: &Worker, job: &Job) -> bool {
+        let first = TaskId { job: job.id.clone(), ordinal: 0 };
+        let planned = match job.spec.place(&first, &worker.facts.server_uuid) {
+            Place::Home | Place::On(_) => return true,
+            Place::Elsewhere(server) => server,
+        };
+        if self.elsewhere.insert(job.id.clone()) {
+            tracing::warn!(
+                job = %job.id,
+                planned = %planned.url,
+                here = %worker.server.connection().url,
+                "left alone: the job was planned on another server; its tables are there"
+            );
+        }
+        false
+    }
+
     async fn take_from(
         &mut self,
         worker: &Worker,
         job: &Arc<Job>,
     ) -> Result<Option<Claim>, Trouble> {
+        if job.state == JobState::Cancelling {
+            let found = wind_down(worker, job).await?;
+            self.jobs_read = self.jobs_read.filter(|_| found.is_some());
+            return Ok(found);
+        }
         // What is found and not taken is found again: after some rounds the slot rests first.
         for _ in 0..ROUNDS_MAX {
             // Nothing is taken then, so the same tasks would be found again for ever.
@@ -207,6 +258,7 @@ async fn look(
             continue;
         }
         let mut candidates = orphans(worker, &page).await?;
+        candidates.retain(|id| worker.reaches(job, id));
         // What publishes the others' work waits until all of them have ended.
         let is_last_left =
             ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
@@ -215,6 +267,7 @@ async fn look(
             .iter()
             .filter(|brief| brief.state == StateName::Pending && brief.due)
             .filter(|brief| Some(&brief.id) != waits.as_ref())
+            .filter(|brief| worker.reaches(job, &brief.id))
             .map(|brief| brief.id.clone())
             .collect();
         pending.shuffle(&mut rand::rng());
@@ -225,6 +278,26 @@ async fn look(
         }
     }
     Ok((Vec::new(), cursor))
+}
+
+/// Of a cancelled job: takes what dead workers left in flight, and closes the job when nothing is.
+async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Trouble> {
+    let open = worker.store.cursor(&job.id).await?.map(|cursor| cursor.open_segments());
+    let mut in_flight = false;
+    for segment in open.unwrap_or_default() {
+        let page = worker.store.briefs(&segment_tasks(job, segment)).await?;
+        for id in orphans(worker, &page).await? {
+            if let Some(claim) = take(worker, job, &id).await? {
+                return Ok(Some(claim));
+            }
+        }
+        in_flight |= page.iter().any(|brief| brief.state.is_owned());
+    }
+    // Whoever claims a task after this look reads the job after its claim, and gives it back.
+    if !in_flight && !worker.drain.is_cancelled() {
+        finish::cancelled(worker, job).await?;
+    }
+    Ok(None)
 }
 
 /// Tasks whose owner has lapsed or left, or which we own without knowing it.
@@ -245,6 +318,15 @@ async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Tro
     Ok(owned().filter(orphan).map(|brief| brief.id.clone()).collect())
 }
 
+/// The job as a task of one of its servers sees it.
+fn on_its_server(job: Arc<Job>, task: &TaskId) -> Arc<Job> {
+    if !job.spec.is_sharded() {
+        return job;
+    }
+    let spec = job.spec.on(job.spec.shard(task));
+    Arc::new(Job { spec, ..Job::clone(&job) })
+}
+
 /// Takes one task by compare-and-set; `None` when somebody else has it.
 async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Claim>, Trouble> {
     if worker.drain.is_cancelled() {
@@ -253,7 +335,9 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
     let Some(acting) = worker.begin(id) else { return Ok(None) };
     let began = Instant::now();
     let task = worker.store.task(id).await?.ok_or_else(|| Trouble::TaskMissing(id.clone()))?;
-    let by = worker.owner();
+    // While its server is away nobody can do anything for it.
+    let Some(endpoint) = worker.endpoint(job, &task) else { return Ok(None) };
+    let by = worker.owner(&endpoint.url);
     let event = match task.progress.state.owner() {
         None => TaskEvent::Claimed { by },
         Some(owner) => {
@@ -274,9 +358,16 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
         Swap::Lost(_) => Ok(None),
         Swap::Won => {
             worker.edge(faults::CLAIM_AFTER).await?;
+            // What was known of the job is older than the claim: it may be cancelled by now.
+            let job = worker.store.job(&job.id).await?.map_or_else(|| Arc::clone(job), Arc::new);
             Ok(Some(Claim {
-                job: Arc::clone(job),
+                stop: worker.stop_of(&job.id),
+                job: on_its_server(job, &next.id),
                 task: next,
+                server: endpoint.server.clone(),
+                facts: endpoint.facts.clone(),
+                endpoint,
+                is_loading: AtomicBool::new(false),
                 began,
                 loaded_here: false,
                 remarks: std::sync::Mutex::default(),

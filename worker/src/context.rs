@@ -1,6 +1,6 @@
 //! What every step of a worker works with.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,11 +9,12 @@ use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::faults::{self, Point};
 use longshore_shared::machine::host_name;
 use longshore_shared::source::SourceKeys;
-use longshore_shared::store::{KeeperMapStore, WorkerRecord};
+use longshore_shared::store::{KeeperMapStore, TaskStore, WorkerRecord};
 use longshore_shared::task::{JobId, Owner, TaskId, WorkerId};
 use tokio_util::sync::CancellationToken;
 
 use crate::claim::Board;
+use crate::endpoint::Endpoints;
 use crate::lease::Lease;
 use crate::trouble::Trouble;
 
@@ -35,6 +36,7 @@ pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) server: Server,
     pub(crate) facts: ServerFacts,
+    pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) store: KeeperMapStore,
     pub(crate) keys: SourceKeys,
     pub(crate) lease: Lease,
@@ -46,6 +48,8 @@ pub(crate) struct Worker {
     /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
     /// here was claimed by a write whose answer we gave up on: it is free to take over.
     active: Arc<Mutex<HashSet<TaskId>>>,
+    /// What ends the loads in flight of a job.
+    stops: Mutex<HashMap<JobId, CancellationToken>>,
 }
 
 /// A slot acts on a task for as long as this lives; a panic drops it too.
@@ -71,12 +75,14 @@ impl Worker {
         poll_max: Duration,
         options: Options,
         drain: CancellationToken,
+        endpoints: Arc<Endpoints>,
     ) -> Self {
         Self {
             id: WorkerId::fresh(&options.name),
             store: KeeperMapStore::new(server.clone()),
             server,
             facts,
+            endpoints,
             keys,
             lease: Lease::new(lease),
             drain,
@@ -85,6 +91,7 @@ impl Worker {
             poll_max,
             board: tokio::sync::Mutex::default(),
             active: Arc::default(),
+            stops: Mutex::default(),
         }
     }
 
@@ -102,9 +109,9 @@ impl Worker {
         }
     }
 
-    /// As the owner of a task.
-    pub(crate) fn owner(&self) -> Owner {
-        Owner { worker: self.id.clone(), endpoint: self.server.connection().url.clone() }
+    /// As the owner of a task whose staging tables are on this server.
+    pub(crate) fn owner(&self, url: &str) -> Owner {
+        Owner { worker: self.id.clone(), endpoint: url.to_owned() }
     }
 
     /// Passes an edge of the protocol: the lease must still be trusted there.
@@ -123,5 +130,33 @@ impl Worker {
     /// Does a slot of this process act on it?
     pub(crate) fn acts_on(&self, task: &TaskId) -> bool {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).contains(task)
+    }
+
+    /// Ends when this worker drains, or when loads of the job in flight are to be given back.
+    pub(crate) fn stop_of(&self, job: &JobId) -> CancellationToken {
+        let mut stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was used up belongs to a job that goes on again.
+        let stop = stops.get(job).filter(|stop| !stop.is_cancelled()).cloned();
+        let stop = stop.unwrap_or_else(|| self.drain.child_token());
+        stops.insert(job.clone(), stop.clone());
+        stop
+    }
+
+    /// Gives back the loads in flight of jobs that were cancelled or halted.
+    pub(crate) async fn look_after_jobs(&self) -> Result<(), Trouble> {
+        let in_hand: HashSet<JobId> = {
+            let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+            active.iter().map(|task| task.job.clone()).collect()
+        };
+        self.stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|job, _| in_hand.contains(job));
+        for id in in_hand {
+            if self.store.job(&id).await?.is_some_and(|job| job.state.gives_back()) {
+                self.stop_of(&id).cancel();
+            }
+        }
+        Ok(())
     }
 }

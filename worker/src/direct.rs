@@ -24,9 +24,9 @@ const EPOCHS_SEEN: u64 = 3;
 
 /// Loads the chunk into the target. The manifest names no parts: there is nothing left to move.
 pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
-    verify::schema(worker, claim).await?;
+    verify::schema(claim).await?;
     source::unchanged(worker, claim).await?;
-    let clock = proof::clock(worker).await?;
+    let clock = proof::clock(&claim.server).await?;
     let earlier = earlier(worker, claim).await?;
     let is_first = earlier.is_none() && claim.epoch() == Epoch(1);
     let loaded = match earlier {
@@ -56,6 +56,7 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
         rows_read,
         tables: Vec::new(),
         handovers: Vec::new(),
+        doubted: false,
     })
 }
 
@@ -74,7 +75,7 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
     for epoch in (1..current).rev().take(usize::try_from(EPOCHS_SEEN).unwrap_or(usize::MAX)) {
         worker.lease.check()?;
         let id = claim.task.id.query(Epoch(epoch), "load");
-        if let Ending::Finished(summary) = settle(&worker.server, &id).await? {
+        if let Ending::Finished(summary) = settle(&claim.server, &id).await? {
             tracing::info!(query_id = %id, "an insert of an older epoch had finished");
             return Ok(Some(summary));
         }
@@ -85,21 +86,16 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
 async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let reading = Reading::of(&claim.job.spec, &chunk, &worker.keys)?;
-    match send(worker, claim, &reading, &[]).await {
+    match send(claim, &reading, &[]).await {
         Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
-            Ok(send(worker, claim, &reading, &RECENT_SETTINGS).await?)
+            Ok(send(claim, &reading, &RECENT_SETTINGS).await?)
         }
         answer => Ok(answer?),
     }
 }
 
-async fn send(
-    worker: &Worker,
-    claim: &Claim,
-    reading: &Reading,
-    without: &[&str],
-) -> Result<Summary, Failure> {
+async fn send(claim: &Claim, reading: &Reading, without: &[&str]) -> Result<Summary, Failure> {
     let statement = LoadStatement::direct(&claim.job.spec, reading, &claim.task.id);
-    let call = statement.without(without).call(&worker.server);
-    settled(&worker.server, call, &claim.task.id.query(claim.epoch(), "load")).await
+    let call = statement.without(without).call(&claim.server);
+    settled(&claim.server, call, &claim.task.id.query(claim.epoch(), "load")).await
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use longshore_shared::clickhouse::Server;
 use longshore_shared::faults;
 use longshore_shared::store::{StoreError, Swap, TaskStore};
 use longshore_shared::task::{Cursor, Job, JobEvent, Stamp, StateName, TaskId};
@@ -16,8 +17,11 @@ use crate::{staging, swap};
 /// quarantined tasks, which are evidence.
 pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(), Trouble> {
     worker.edge(faults::FINISH_BEFORE).await?;
-    sweep(worker, job).await?;
-    swap::drop_shadows(worker, job).await?;
+    let is_over = |state| matches!(state, StateName::Done | StateName::Failed);
+    if !sweep_all(worker, job, is_over).await? {
+        return Ok(());
+    }
+    swap::drop_shadows(worker, &worker.server, job, |state| state == StateName::Done).await?;
     let tally = &cursor.tally;
     let unfinished = tally.unfinished();
     if unfinished > 0 {
@@ -36,11 +40,25 @@ pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(
     change(worker, job, JobEvent::Finished { unfinished: 0 }, String::new()).await
 }
 
+/// Closes a cancelled job of which nothing is in flight: what was published stays, nothing else does
+/// but the evidence of quarantined tasks.
+pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+    worker.edge(faults::CANCEL_BEFORE).await?;
+    let is_over = |state| !matches!(state, StateName::Quarantined) && !StateName::is_owned(state);
+    if !sweep_all(worker, job, is_over).await? {
+        return Ok(());
+    }
+    swap::drop_shadows(worker, &worker.server, job, is_over).await?;
+    drop_snapshots(worker, job).await?;
+    worker.edge(faults::CANCEL_SWEPT).await?;
+    change(worker, job, JobEvent::WoundDown, job.reason.clone()).await
+}
+
 /// Every row is where it belongs: nobody reads the snapshots again. Those of a job that failed stay.
 async fn drop_snapshots(worker: &Worker, job: &Job) -> Result<(), Trouble> {
-    for snapshot in staging::list(worker, &job.id.snapshot_prefix()).await? {
+    for snapshot in staging::list(&worker.server, &job.id.snapshot_prefix()).await? {
         worker.lease.check()?;
-        staging::drop_one(worker, &snapshot).await?;
+        staging::drop_one(&worker.server, &snapshot).await?;
     }
     Ok(())
 }
@@ -70,10 +88,37 @@ async fn change(
     Ok(())
 }
 
-/// Drops staging tables of this job whose task has ended.
-async fn sweep(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+/// Drops staging tables of this job whose task is over, on each of its servers. False while one of
+/// several is away: the job waits for it, other jobs do not.
+async fn sweep_all(
+    worker: &Worker,
+    job: &Job,
+    is_over: impl Fn(StateName) -> bool,
+) -> Result<bool, Trouble> {
+    let Some(servers) = worker.all_servers(job) else {
+        tracing::info!(job = %job.id, "not closed yet: a server of the job is away");
+        return Ok(false);
+    };
+    for server in servers {
+        match sweep(worker, &server, job, &is_over).await {
+            Err(error @ Trouble::Failure(_)) if job.spec.is_sharded() => {
+                tracing::warn!(job = %job.id, %error, "not closed yet");
+                return Ok(false);
+            }
+            swept => swept?,
+        }
+    }
+    Ok(true)
+}
+
+async fn sweep(
+    worker: &Worker,
+    server: &Server,
+    job: &Job,
+    is_over: impl Fn(StateName) -> bool,
+) -> Result<(), Trouble> {
     let prefix = format!("{}_", job.id);
-    let left = staging::list(worker, &prefix).await?;
+    let left = staging::list(server, &prefix).await?;
     if left.is_empty() {
         return Ok(());
     }
@@ -88,13 +133,13 @@ async fn sweep(worker: &Worker, job: &Job) -> Result<(), Trouble> {
         .briefs(&tasks)
         .await?
         .into_iter()
-        .filter(|brief| matches!(brief.state, StateName::Done | StateName::Failed))
+        .filter(|brief| is_over(brief.state))
         .map(|brief| brief.id)
         .collect();
     for staged in left {
         if owner(&staged.name).is_some_and(|task| ended.contains(&task)) {
             worker.lease.check()?;
-            staging::drop_one(worker, &staged).await?;
+            staging::drop_one(server, &staged).await?;
         }
     }
     Ok(())

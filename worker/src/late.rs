@@ -4,7 +4,6 @@ use longshore_shared::schema::{Placed, placed};
 use longshore_shared::task::{Handover, Mark, PublishMode, TableName};
 
 use crate::claim::Claim;
-use crate::context::Worker;
 use crate::trouble::Trouble;
 
 /// What came, or was changed, after some marks.
@@ -72,7 +71,6 @@ pub(crate) fn refusal(late: Late, table: &TableName, mode: PublishMode) -> Troub
 
 /// After an exchange: what is in the old table only.
 pub(crate) async fn after(
-    worker: &Worker,
     claim: &Claim,
     handover: &Handover,
     old: Option<&TableName>,
@@ -80,7 +78,7 @@ pub(crate) async fn after(
     let Some(old) = old else { return Ok(()) };
     let shadow = claim.job.spec.graph.tables[handover.position].shadow.as_ref();
     let marks = shadow.map(|shadow| shadow.marks.clone()).unwrap_or_default();
-    let late = since(&marks, &placed(&worker.server, old).await?);
+    let late = since(&marks, &placed(&claim.server, old).await?);
     if late.is_some() {
         let parts = late.parts;
         claim.remark(format!(

@@ -1,5 +1,7 @@
 //! The load: one INSERT … SELECT over what the chunk names: explicit files, or a piece of a table.
 
+use std::sync::atomic::Ordering;
+
 use longshore_shared::clickhouse::{Failure, Summary, settled};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
@@ -30,16 +32,16 @@ pub(crate) async fn chunk(
     let into = (&chunk, spec.graph.position(spec.load(&chunk).target).ok_or(ForeignChunk)?);
     let replayed = replay::of(spec, &chunk);
     let bound = match replayed {
-        Some(piece) => replay::bound(worker, spec, piece).await?,
+        Some(piece) => replay::bound(&claim.server, spec, piece).await?,
         None => None,
     };
     let run = async {
-        match insert(worker, claim, set, into, &reading, &[]).await {
+        match insert(claim, set, into, &reading, &[]).await {
             Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
-                insert(worker, claim, set, into, &reading, &RECENT_SETTINGS).await
+                insert(claim, set, into, &reading, &RECENT_SETTINGS).await
             }
             Err(failure) if failure.is_unknown() && planted(Bug::ResendLoad) => {
-                insert(worker, claim, set, into, &reading, &[]).await
+                insert(claim, set, into, &reading, &[]).await
             }
             Err(failure) if failure.is_unknown() && planted(Bug::TrustLoad) => {
                 Ok(Summary::default())
@@ -49,17 +51,16 @@ pub(crate) async fn chunk(
     };
     let summary = tokio::select! {
         answer = Box::pin(run) => answer?,
-        () = worker.drain.cancelled() => return Err(Trouble::Draining),
+        () = claim.stop.cancelled() => return Err(Trouble::Draining),
     };
     worker.edge(faults::LOAD_AFTER).await?;
     if let Some(piece) = replayed {
-        replay::check_read(worker, spec, piece, bound, summary).await?;
+        replay::check_read(&claim.server, spec, piece, bound, summary).await?;
     }
     Ok(summary)
 }
 
 async fn insert(
-    worker: &Worker,
     claim: &Claim,
     set: &StagingSet,
     (chunk, position): (&Chunk, usize),
@@ -68,14 +69,15 @@ async fn insert(
 ) -> Result<Summary, Failure> {
     let spec = &claim.job.spec;
     let twin = set.names.table(&spec.graph, position);
-    let fit = Fit::of(&worker.facts, claim.task.progress.attempts);
+    let fit = Fit::of(&claim.facts, claim.task.progress.attempts);
     let statement = LoadStatement::staged(spec, chunk, reading, &twin, fit).without(without);
-    let call = statement.call(&worker.server);
+    let call = statement.call(&claim.server);
     let id = claim.task.id.query(claim.epoch(), "load");
+    claim.is_loading.store(true, Ordering::Relaxed);
     if planted(Bug::ResendLoad) || planted(Bug::TrustLoad) {
         return call.id(&id).deadline(None).execute().await;
     }
-    settled(&worker.server, call, &id).await
+    settled(&claim.server, call, &id).await
 }
 
 /// The cause of a failure with the file it belongs to, found by reading the files one by one.
@@ -95,14 +97,14 @@ pub(crate) async fn blame(worker: &Worker, claim: &Claim, trouble: &Trouble) -> 
     }
     let spec = &claim.job.spec;
     for file in files.iter().take(BLAME_FILES_MAX) {
-        if worker.lease.check().is_err() || worker.drain.is_cancelled() {
+        if worker.lease.check().is_err() || claim.stop.is_cancelled() {
             break;
         }
         let one = std::slice::from_ref(file);
         let reading = Reading::files(source, one, &spec.filter, &worker.keys);
         // Every column is read: a count alone would only look at a file's footer.
         let text = format!("SELECT sum(cityHash64(*)) FROM ({})", reading.select(&spec.select));
-        let read = worker.server.call_text("blame", text).deadline(None).execute().await;
+        let read = claim.server.call_text("blame", text).deadline(None).execute().await;
         if let Err(failure) = read
             && failure.code().is_some()
         {

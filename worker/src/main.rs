@@ -3,6 +3,7 @@
 mod claim;
 mod context;
 mod direct;
+mod endpoint;
 mod finish;
 mod late;
 mod lease;

@@ -8,14 +8,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
 use serde::Deserialize;
 
 use crate::claim::Claim;
-use crate::context::Worker;
 use crate::trouble::Trouble;
 
 /// Part identities asked for in one statement.
@@ -46,24 +45,23 @@ pub(crate) struct Clock {
 }
 
 /// Asks the server for its clock.
-pub(crate) async fn clock(worker: &Worker) -> Result<Clock, Trouble> {
-    Ok(read(|| worker.server.call(sql::SERVER_CLOCK).fetch_one()).await?)
+pub(crate) async fn clock(server: &Server) -> Result<Clock, Trouble> {
+    Ok(read(|| server.call(sql::SERVER_CLOCK).fetch_one()).await?)
 }
 
 /// Which of these identities the target lists.
 pub(crate) async fn find(
-    worker: &Worker,
+    server: &Server,
     target: &TableName,
     uuids: &[String],
 ) -> Result<Seen, Trouble> {
     if planted(Bug::HashesAsSet) {
-        return find_by_hash(worker, target, uuids).await;
+        return find_by_hash(server, target, uuids).await;
     }
     let mut seen = Seen::default();
     for page in uuids.chunks(IDENTITIES_MAX) {
         let rows: Vec<Identity> = read(|| {
-            worker
-                .server
+            server
                 .call(sql::FIND_PARTS)
                 .param("database", &target.database)
                 .param("table", &target.table)
@@ -87,13 +85,13 @@ pub(crate) fn hash_as_identity(hash: &str) -> String {
 
 /// Takes equal content for the same part: [`Bug::HashesAsSet`].
 async fn find_by_hash(
-    worker: &Worker,
+    server: &Server,
     target: &TableName,
     hashes: &[String],
 ) -> Result<Seen, Trouble> {
     let text = "SELECT toString(toUUID(hash_of_all_files)) AS identity, toUInt8(1) AS is_published FROM system.parts \
                 WHERE database = {database:String} AND table = {table:String} AND rows > 0";
-    let call = worker.server.call_text("find_by_hash", text.to_owned());
+    let call = server.call_text("find_by_hash", text.to_owned());
     let call = call.param("database", &target.database).param("table", &target.table);
     let rows: Vec<Identity> = call.fetch_all().await?;
     let published = rows.into_iter().map(|row| row.identity).filter(|text| hashes.contains(text));
@@ -105,13 +103,14 @@ async fn find_by_hash(
 /// Parts leave a staging table only by a MOVE, or by us after they were seen in the target. But a
 /// person can empty it too, so each identity is asked for while the server must still know it.
 pub(crate) async fn emptied(
-    worker: &Worker,
     claim: &Claim,
     table: &StagedTable,
     taken_ms: i64,
 ) -> Result<(), Trouble> {
-    match everything(worker, table, "its staging table is empty").await {
-        Err(Trouble::Unprovable(_)) if !lifespan(worker, claim, table, taken_ms).await?.lasts() => {
+    match everything(&claim.server, table, "its staging table is empty").await {
+        Err(Trouble::Unprovable(_))
+            if !claim.is_doubted() && !lifespan(claim, table, taken_ms).await?.lasts() =>
+        {
             Ok(())
         }
         proved => proved,
@@ -120,7 +119,7 @@ pub(crate) async fn emptied(
 
 /// Every part of the manifest is found in the target; nothing else is taken for a proof.
 pub(crate) async fn everything(
-    worker: &Worker,
+    server: &Server,
     table: &StagedTable,
     why: &str,
 ) -> Result<(), Trouble> {
@@ -128,7 +127,7 @@ pub(crate) async fn everything(
         return Ok(());
     }
     let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
-    let seen = find(worker, &table.target, &uuids).await?;
+    let seen = find(server, &table.target, &uuids).await?;
     let missing = uuids.iter().filter(|uuid| !seen.published.contains(*uuid)).count();
     if missing == 0 {
         return Ok(());
@@ -143,12 +142,11 @@ pub(crate) async fn everything(
 /// Refuses to move what an earlier MOVE may have moved already: an identity that is not in the
 /// target proves that only while the server would still list it.
 pub(crate) async fn refuse_late(
-    worker: &Worker,
     claim: &Claim,
     table: &StagedTable,
     taken_ms: i64,
 ) -> Result<(), Trouble> {
-    let lifespan = lifespan(worker, claim, table, taken_ms).await?;
+    let lifespan = lifespan(claim, table, taken_ms).await?;
     if lifespan.lasts() {
         return Ok(());
     }
@@ -178,13 +176,8 @@ impl Lifespan {
     }
 }
 
-async fn lifespan(
-    worker: &Worker,
-    claim: &Claim,
-    table: &StagedTable,
-    taken_ms: i64,
-) -> Result<Lifespan, Trouble> {
-    let clock = clock(worker).await?;
+async fn lifespan(claim: &Claim, table: &StagedTable, taken_ms: i64) -> Result<Lifespan, Trouble> {
+    let clock = clock(&claim.server).await?;
     let graph = &claim.job.spec.graph;
     let tables = &graph.tables;
     let planned = tables.iter().find(|planned| *planned.destination() == table.target);

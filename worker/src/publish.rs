@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use longshore_shared::clickhouse::{Failure, Policy, policy, read, task_delay};
+use longshore_shared::clickhouse::{Failure, Policy, Server, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
@@ -54,7 +54,7 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
     }
     worker.edge(faults::RECEIPT_BEFORE).await?;
     let receipts = receipts(worker, claim, manifest);
-    read(|| ledger::append(&worker.server, &receipts)).await?;
+    read(|| ledger::append(&claim.server, &receipts)).await?;
     worker.edge(faults::RECEIPT_AFTER).await?;
     Ok(manifest.rows)
 }
@@ -65,9 +65,9 @@ async fn publish(
     manifest: &Manifest,
     is_first: bool,
 ) -> Result<(), Trouble> {
-    let server = &worker.server;
+    let server = &claim.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
-    let there = staging::list(worker, names.prefix()).await?;
+    let there = staging::list(server, names.prefix()).await?;
     let mut step = 0;
     let targets: Vec<TableName> = manifest.tables.iter().map(|t| t.target.clone()).collect();
     let identities = identities(server, &targets).await?;
@@ -77,7 +77,7 @@ async fn publish(
         let twin = names.named(&table.suffix);
         if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
             // Without the twin only the identities in the target can prove the moves.
-            proof::everything(worker, table, "its staging table is gone").await?;
+            proof::everything(server, table, "its staging table is gone").await?;
             continue;
         }
         let mut staged = Staged { table, twin, taken_ms: manifest.taken_ms, in_doubt: !is_first };
@@ -120,23 +120,24 @@ async fn move_table(
     step: &mut usize,
 ) -> Result<(), Trouble> {
     loop {
-        let parts = staging::parts(worker, &staged.twin).await?;
+        let parts = staging::parts(&claim.server, &staged.twin).await?;
         if parts.is_empty() {
-            return proof::emptied(worker, claim, staged.table, staged.taken_ms).await;
+            return proof::emptied(claim, staged.table, staged.taken_ms).await;
         }
         refuse_foreign(staged.table, &parts, &staged.twin)?;
         if staged.in_doubt && !planted(Bug::MoveBlindly) {
             let uuids: Vec<String> = parts.iter().map(|part| part.uuid.clone()).collect();
-            let seen = proof::find(worker, &staged.table.target, &uuids).await?;
+            let seen = proof::find(&claim.server, &staged.table.target, &uuids).await?;
             if !seen.published.is_empty() {
-                drop_published(worker, &staged.twin, &parts, &seen.published).await?;
+                drop_published(worker, &claim.server, &staged.twin, &parts, &seen.published)
+                    .await?;
                 continue;
             }
             if !seen.rolled_back.is_empty() {
-                wait_for_cleanup(worker, staged, &seen.rolled_back).await?;
+                wait_for_cleanup(worker, claim, staged, &seen.rolled_back).await?;
                 continue;
             }
-            proof::refuse_late(worker, claim, staged.table, staged.taken_ms).await?;
+            proof::refuse_late(claim, staged.table, staged.taken_ms).await?;
         }
         let partitions: BTreeSet<&str> =
             parts.iter().map(|part| part.partition_id.as_str()).collect();
@@ -163,7 +164,7 @@ async fn move_partition(
 ) -> Result<bool, Trouble> {
     let id = claim.task.id.query(claim.epoch(), format_args!("move-{step}"));
     let (twin, target) = (&staged.twin, &staged.table.target);
-    let answer = worker
+    let answer = claim
         .server
         .call(sql::MOVE_PARTITION)
         .name("staging", &twin.database)
@@ -181,7 +182,7 @@ async fn move_partition(
         return Err(Trouble::Unsettled);
     }
     if planted(Bug::DropOnFailure) {
-        let call = worker.server.call(sql::DROP_TABLE);
+        let call = claim.server.call(sql::DROP_TABLE);
         call.name("database", &twin.database).name("table", &twin.table).execute().await?;
     }
     wait_or_stop(worker, &failure).await?;
@@ -194,13 +195,14 @@ async fn move_partition(
 /// disk, moving the same rows again could publish them twice.
 async fn wait_for_cleanup(
     worker: &Worker,
+    claim: &Claim,
     staged: &Staged<'_>,
     remains: &HashSet<String>,
 ) -> Result<(), Trouble> {
     let (table, parts) = (&staged.table.target, remains.len());
     tracing::warn!(%table, parts, "a move was rolled back: waits until the server has cleared its parts");
     let remains: Vec<String> = remains.iter().cloned().collect();
-    while !proof::find(worker, table, &remains).await?.rolled_back.is_empty() {
+    while !proof::find(&claim.server, table, &remains).await?.rolled_back.is_empty() {
         worker.lease.check()?;
         tokio::time::sleep(CLEANUP_PAUSE).await;
     }
@@ -210,6 +212,7 @@ async fn wait_for_cleanup(
 /// Drops the staged twins of parts that are in the target already: a server was killed in a MOVE.
 async fn drop_published(
     worker: &Worker,
+    server: &Server,
     twin: &TableName,
     staged: &[StagedPart],
     published: &HashSet<String>,
@@ -218,8 +221,7 @@ async fn drop_published(
     for part in staged.iter().filter(|part| all || published.contains(&part.uuid)) {
         tracing::warn!(part = part.name, "already in the target: its staged twin is dropped");
         worker.lease.check()?;
-        worker
-            .server
+        server
             .call(sql::DROP_PART)
             .name("staging", &twin.database)
             .name("table", &twin.table)

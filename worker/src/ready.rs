@@ -16,13 +16,13 @@ use crate::{late, proof, verify};
 /// Checks that everything is loaded and the targets are those of the plan; the manifest of swaps.
 pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
     let tally = others(worker, claim).await?;
-    verify::schema(worker, claim).await?;
-    let clock = proof::clock(worker).await?;
+    verify::schema(claim).await?;
+    let clock = proof::clock(&claim.server).await?;
     let job = &claim.job;
     let mut handovers = Vec::new();
     for (position, table) in job.spec.graph.tables.iter().enumerate() {
         let Some(shadow) = &table.shadow else { continue };
-        let filled = placed(&worker.server, &shadow.name).await?;
+        let filled = placed(&claim.server, &shadow.name).await?;
         let rows: u64 = filled.iter().map(|block| block.rows).sum();
         if position == 0 {
             check_rows(&table.engine, &table.definition, rows, &tally, &shadow.name)?;
@@ -35,9 +35,9 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
             )));
         }
         if mode == PublishMode::Exchange {
-            refuse_kept(worker, claim, &table.name).await?;
+            refuse_kept(claim, &table.name).await?;
         }
-        let there = placed(&worker.server, &table.name).await?;
+        let there = placed(&claim.server, &table.name).await?;
         let late = late::since(&shadow.marks, &there);
         if late.is_some() && job.spec.publish.late_rows == LateRows::Refuse {
             return Err(late::refusal(late, &table.name, mode));
@@ -56,7 +56,14 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
             partitions: partitions(&filled, &there),
         });
     }
-    Ok(Manifest { taken_ms: clock.now_ms, rows: 0, rows_read: 0, tables: Vec::new(), handovers })
+    Ok(Manifest {
+        taken_ms: clock.now_ms,
+        rows: 0,
+        rows_read: 0,
+        tables: Vec::new(),
+        handovers,
+        doubted: false,
+    })
 }
 
 /// What the other tasks brought. All of them must be done.
@@ -112,9 +119,9 @@ fn check_rows(
     )))
 }
 
-async fn refuse_kept(worker: &Worker, claim: &Claim, target: &TableName) -> Result<(), Trouble> {
+async fn refuse_kept(claim: &Claim, target: &TableName) -> Result<(), Trouble> {
     let kept = kept_name(target, &claim.job.id);
-    match table_now(&worker.server, &kept).await? {
+    match table_now(&claim.server, &kept).await? {
         None => Ok(()),
         Some(_) => Err(Trouble::NotPublished(format!(
             "the old table would be kept as {kept}, which is there already. Nothing is published"

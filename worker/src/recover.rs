@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::Failure;
+use longshore_shared::clickhouse::{Failure, Server};
 use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
 use longshore_shared::planted::{Bug, planted};
@@ -55,7 +55,7 @@ pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble>
         let task = &claim.task;
         let attempts = task.progress.attempts;
         let note = Attempt::now(&task.id, claim.epoch(), attempts, &worker.id, "taken over");
-        ledger::note(&worker.server, note).await;
+        ledger::note(&claim.server, note).await;
     }
     worker.edge(faults::FENCE_AFTER).await
 }
@@ -79,19 +79,19 @@ pub(crate) async fn kill_own(worker: &Worker, claim: &Claim) -> Result<(), Troub
         return Ok(());
     }
     let prefix = claim.task.id.epoch_prefix(claim.epoch());
-    kill(worker, &prefix, claim.epoch().next()).await
+    kill(worker, &claim.server, &prefix, claim.epoch().next()).await
 }
 
 async fn stop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
     let prefix = claim.task.id.query_prefix();
-    kill(worker, &prefix, claim.epoch()).await
+    kill(worker, &claim.server, &prefix, claim.epoch()).await
 }
 
 /// Kills and waits: a MOVE cannot be killed, it ends by itself.
-async fn kill(worker: &Worker, prefix: &str, below: Epoch) -> Result<(), Trouble> {
+async fn kill(worker: &Worker, server: &Server, prefix: &str, below: Epoch) -> Result<(), Trouble> {
     loop {
         worker.lease.check()?;
-        let call = || worker.server.call(sql::COUNT_QUERIES);
+        let call = || server.call(sql::COUNT_QUERIES);
         let running: Running = longshore_shared::clickhouse::read(|| {
             call().param("prefix", prefix).param("below", below).fetch_one()
         })
@@ -99,8 +99,7 @@ async fn kill(worker: &Worker, prefix: &str, below: Epoch) -> Result<(), Trouble
         if running.running == 0 {
             return Ok(());
         }
-        worker
-            .server
+        server
             .call(sql::KILL_QUERIES)
             .param("prefix", prefix)
             .param("below", below)
@@ -130,15 +129,15 @@ async fn rename_older(
     claim: &Claim,
     manifest: &Manifest,
 ) -> Result<Result<(), Failure>, Trouble> {
-    let server = &worker.server;
+    let server = &claim.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
-    for found in staging::list(worker, &claim.task.id.staging_prefix()).await? {
+    for found in staging::list(server, &claim.task.id.staging_prefix()).await? {
         if claim.task.id.staging_epoch(&found.name).is_none_or(|epoch| epoch >= claim.epoch()) {
             continue;
         }
         worker.lease.check()?;
         if found.engine == "MaterializedView" {
-            staging::drop_one(worker, &found).await?;
+            staging::drop_one(server, &found).await?;
             continue;
         }
         let Some(table) = manifest.tables.iter().find(|table| table.uuid == found.uuid) else {

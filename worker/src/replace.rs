@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Policy, policy, read, task_delay};
+use longshore_shared::clickhouse::{Policy, Server, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Placed, placed};
@@ -39,7 +39,7 @@ pub(crate) async fn partitions(
         let mut is_doubtful = !is_first;
         loop {
             worker.lease.check()?;
-            let staged = contents(worker, &shadow, &partition.id).await?;
+            let staged = contents(&claim.server, &shadow, &partition.id).await?;
             if !staged.iter().any(|part| part.is_active == 1) {
                 // An older server would take the target's rows away without a word.
                 return Err(Trouble::Unprovable(format!(
@@ -47,12 +47,12 @@ pub(crate) async fn partitions(
                     partition.id
                 )));
             }
-            if is_doubtful && is_replaced(worker, handover, partition, &staged).await? {
+            if is_doubtful && is_replaced(&claim.server, handover, partition, &staged).await? {
                 break;
             }
             worker.edge(faults::REPLACE_BEFORE).await?;
             *step += 1;
-            if replace(worker, claim, handover, &shadow, &partition.id, *step).await? {
+            if replace(claim, handover, &shadow, &partition.id, *step).await? {
                 worker.edge(faults::REPLACE_AFTER).await?;
                 break;
             }
@@ -65,18 +65,18 @@ pub(crate) async fn partitions(
 /// Is it certain that this partition was replaced? The old parts are gone, and those of the shadow
 /// were there.
 async fn is_replaced(
-    worker: &Worker,
+    server: &Server,
     handover: &Handover,
     partition: &HandoverPartition,
     staged: &[Content],
 ) -> Result<bool, Trouble> {
-    let there = contents(worker, &handover.target, &partition.id).await?;
+    let there = contents(server, &handover.target, &partition.id).await?;
     let Some(block) = partition.block else {
         // Nothing was there to be taken away: every part of the shadow must be seen.
         let active: HashSet<&str> = active(&there);
         return Ok(self::active(staged).is_subset(&active));
     };
-    let blocks = placed(&worker.server, &handover.target).await?;
+    let blocks = placed(server, &handover.target).await?;
     let is_old = |b: &Placed| b.partition == partition.id && b.first_block <= block;
     if blocks.iter().any(is_old) && !planted(Bug::ReplaceOnce) {
         return Ok(false);
@@ -89,18 +89,17 @@ fn active(parts: &[Content]) -> HashSet<&str> {
 }
 
 async fn contents(
-    worker: &Worker,
+    server: &Server,
     table: &TableName,
     partition: &str,
 ) -> Result<Vec<Content>, Trouble> {
-    let call = || worker.server.call(sql::LIST_HASHES).param("database", &table.database);
+    let call = || server.call(sql::LIST_HASHES).param("database", &table.database);
     let call = || call().param("table", &table.table).param("partition", partition);
     Ok(read(|| call().fetch_all()).await?)
 }
 
 /// Sends one REPLACE. False when it gave an error: then everything is looked at again.
 async fn replace(
-    worker: &Worker,
     claim: &Claim,
     handover: &Handover,
     shadow: &TableName,
@@ -108,7 +107,7 @@ async fn replace(
     step: usize,
 ) -> Result<bool, Trouble> {
     let id = claim.task.id.query(claim.epoch(), format_args!("replace-{step}"));
-    let answer = worker
+    let answer = claim
         .server
         .call(sql::REPLACE_PARTITION)
         .name("database", &handover.target.database)

@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
+use crate::endpoint::Endpoints;
 use crate::trouble::{Remedy, StartError, Trouble};
 use crate::{direct, finish, lease, load, publish, ready, recover, source, staging, swap, verify};
 
@@ -30,10 +31,15 @@ const POLL_MIN: Duration = Duration::from_millis(50);
 async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     recover::fence(worker, claim).await?;
     if claim.task.progress.state.name() == StateName::Claimed {
+        claim.goes_on()?;
         recover::check_deaths(worker, claim).await?;
         faults::task(&claim.task.id).await?;
         let manifest = match claim.job.spec.mode {
-            _ if swap::is_last(claim) => ready::manifest(worker, claim).await?,
+            _ if swap::is_last(claim) => {
+                let manifest = ready::manifest(worker, claim).await?;
+                claim.goes_on()?;
+                manifest
+            }
             Mode::Staged => stage_and_load(worker, claim).await?,
             Mode::Direct => direct::load(worker, claim).await?,
         };
@@ -46,22 +52,24 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     let epoch = claim.epoch();
     claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
     worker.edge(faults::DONE_AFTER).await?;
-    staging::drop_set(worker, claim).await?;
+    staging::drop_set(claim).await?;
     if swap::is_last(claim) {
-        swap::drop_shadows(worker, &claim.job).await?;
+        swap::drop_shadows(worker, &claim.server, &claim.job, |state| state == StateName::Done)
+            .await?;
     }
     worker.edge(faults::DROP_AFTER).await
 }
 
 /// Loads into a fresh staging set and writes down what is in it.
 async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
-    verify::schema(worker, claim).await?;
+    verify::schema(claim).await?;
     let (set, ()) =
         tokio::try_join!(staging::create(worker, claim), source::unchanged(worker, claim))?;
     let loaded = load::chunk(worker, claim, &set).await?;
     source::unchanged(worker, claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
-    verify::schema(worker, claim).await?;
+    verify::schema(claim).await?;
+    claim.goes_on()?;
     Ok(manifest)
 }
 
@@ -75,6 +83,7 @@ pub(crate) async fn worker(
     let server = Server::new(config.connection.clone())?;
     let facts = server.facts().await?;
     environment(&server).await?;
+    let endpoints = Endpoints::new(config.connection.clone(), config.lease);
     loop {
         let life = Arc::new(Worker::new(
             server.clone(),
@@ -85,6 +94,7 @@ pub(crate) async fn worker(
             config.poll_max,
             options.clone(),
             drain.clone(),
+            Arc::clone(&endpoints),
         ));
         match live(life).await {
             Ok(ControlFlow::Break(())) => return Ok(()),
@@ -111,6 +121,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     worker.lease.renewed(asked);
     tracing::info!(worker = %worker.id, slots = worker.slots, "at work");
     let heart = tokio::spawn(lease::keep(Arc::clone(&worker)));
+    let watch = tokio::spawn(watch(Arc::clone(&worker)));
     let mut slots = tokio::task::JoinSet::new();
     for _ in 0..worker.slots {
         slots.spawn(slot(Arc::clone(&worker)));
@@ -124,6 +135,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
         }
     }
     heart.abort();
+    watch.abort();
     if worker.lease.is_lost() {
         tracing::warn!(worker = %worker.id, "the lease is lost; its tasks are left to others");
         return Ok(ControlFlow::Continue(()));
@@ -133,6 +145,16 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     }
     tracing::info!(worker = %worker.id, "leaves");
     Ok(ControlFlow::Break(()))
+}
+
+/// Looks whether jobs in hand were cancelled or halted meanwhile.
+async fn watch(worker: Arc<Worker>) {
+    loop {
+        tokio::time::sleep(worker.poll_max).await;
+        if let Err(trouble) = worker.look_after_jobs().await {
+            tracing::debug!(%trouble, "looking after the jobs in hand failed");
+        }
+    }
 }
 
 /// One slot: one task after the other.
@@ -173,14 +195,19 @@ async fn work(worker: &Worker, mut claim: Claim) {
 
 /// Runs the attempt, ends it, and notes it in the history.
 async fn finish_work(worker: &Worker, claim: &mut Claim) {
+    let claim_gone = claim.endpoint.gone.clone();
     let outcome = tokio::select! {
         outcome = Box::pin(attempt(worker, claim)) => outcome,
         // Dropping the attempt sends nothing: whoever takes over fences what it left.
         () = worker.lease.lost() => Err(Trouble::NotOurs),
+        () = claim_gone.cancelled() => Err(claim.away()),
     };
     let (event, message) = match outcome {
         Ok(()) => ("done", claim.remarks()),
-        Err(trouble) => (end_badly(worker, claim, &trouble).await, trouble.to_string()),
+        Err(trouble) => {
+            let trouble = claim.judged(worker, trouble).await;
+            (end_badly(worker, claim, &trouble).await, trouble.to_string())
+        }
     };
     let attempts = claim.task.progress.attempts;
     let elapsed = claim.began.elapsed();
@@ -190,7 +217,17 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         ..Attempt::now(&claim.task.id, claim.epoch(), attempts, &worker.id, event)
     };
-    ledger::note(&worker.server, note).await;
+    // What happened to a task is written on its server, while there is one.
+    if claim.endpoint.gone.is_cancelled() {
+        return ledger::note(&worker.server, note).await;
+    }
+    let noted = async {
+        ledger::note(&claim.server, note).await;
+        Ok(())
+    };
+    if let Err(away) = claim.while_there(noted).await {
+        tracing::warn!(%away, "the history of attempts has a gap");
+    }
 }
 
 /// Gives a task back, or up, or lets it go. Returns what happened, for the history.
@@ -220,8 +257,14 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
     let limits = &claim.job.spec.limits;
     let attempts = claim.task.progress.attempts;
     let used_up = attempts >= limits.attempts_max;
+    let is_away = matches!(trouble, Trouble::Away { .. });
     let (event, word) = match remedy {
-        Remedy::LetGo => return "let go",
+        Remedy::LetGo => {
+            if is_away {
+                claim.release(worker).await;
+            }
+            return "let go";
+        }
         Remedy::HandBack => (TaskEvent::HandedBack { epoch }, "handed back"),
         Remedy::PauseJob => {
             if let Err(error) = finish::pause(worker, &claim.job, trouble).await {
@@ -237,18 +280,22 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
             let error = trouble.to_string();
             (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
         }
+        // Nobody can stop what may run there: whoever takes it over does.
+        Remedy::Retry if is_away => return "let go",
         Remedy::Retry | Remedy::Fail => {
             let error = if swap::is_last(claim) {
                 trouble.to_string()
             } else {
-                load::blame(worker, claim, trouble).await
+                let blame = async { Ok(load::blame(worker, claim, trouble).await) };
+                claim.while_there(blame).await.unwrap_or_else(|_| trouble.to_string())
             };
             (TaskEvent::GaveUp { epoch, error }, "failed")
         }
     };
     // First nothing may write into the staging set, then the task changes, then the set goes:
     // a crash in between leaves a set that the next owner drops.
-    if let Err(error) = recover::kill_own(worker, claim).await {
+    // On a server that is away the next owner does both, before anything else.
+    if !is_away && let Err(error) = claim.while_there(recover::kill_own(worker, claim)).await {
         tracing::warn!(%error, "could not stop what runs of this attempt");
         return "let go";
     }
@@ -256,7 +303,7 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
         tracing::warn!(%error, "could not give the task back; it is taken over when needed");
         return "let go";
     }
-    if let Err(error) = staging::drop_set(worker, claim).await {
+    if !is_away && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
         tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
     }
     word

@@ -1,7 +1,7 @@
 //! The source of a chunk: is it what it was at plan time, and how many rows does it hold?
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::identities;
 use longshore_shared::source::{ForeignChunk, Reading, pin_query};
@@ -45,21 +45,21 @@ pub(crate) async fn unchanged(worker: &Worker, claim: &Claim) -> Result<(), Trou
     let chunk = Chunk::decode(&claim.task.chunk)?;
     match (&claim.job.spec.source, &chunk) {
         (Source::Files(source), Chunk::Files { files: planned }) => {
-            files(worker, source, planned).await
+            files(worker, &claim.server, source, planned).await
         }
         (Source::Tables(source), Chunk::Slice(slice)) => {
-            table(worker, source.feeds.get(slice.feed).ok_or(ForeignChunk)?).await
+            table(&claim.server, source.feeds.get(slice.feed).ok_or(ForeignChunk)?).await
         }
         _ => Err(ForeignChunk.into()),
     }
 }
 
 /// The table is the one that was planned. One on another server is known by its rows alone.
-async fn table(worker: &Worker, feed: &Feed) -> Result<(), Trouble> {
+async fn table(server: &Server, feed: &Feed) -> Result<(), Trouble> {
     if feed.remote.is_some() {
         return Ok(());
     }
-    let found = identities(&worker.server, std::slice::from_ref(&feed.table)).await?;
+    let found = identities(server, std::slice::from_ref(&feed.table)).await?;
     match found.first() {
         Some((_, uuid)) if Some(*uuid) == feed.uuid => Ok(()),
         Some(_) => Err(Trouble::Source(format!(
@@ -76,6 +76,7 @@ async fn table(worker: &Worker, feed: &Feed) -> Result<(), Trouble> {
 /// Every file of the chunk is there with the size and etag of the plan.
 async fn files(
     worker: &Worker,
+    server: &Server,
     source: &FilesSource,
     planned: &[SourceFile],
 ) -> Result<(), Trouble> {
@@ -85,7 +86,7 @@ async fn files(
     let text = pin_query(source, planned, &worker.keys);
     let call = || {
         let text = text.clone();
-        worker.server.call_text("pin", text).setting("max_query_size", 64 * 1024 * 1024)
+        server.call_text("pin", text).setting("max_query_size", 64 * 1024 * 1024)
     };
     let found: Vec<Listed> = read(|| call().deadline(None).fetch_all()).await?;
     compare(planned, &found)
@@ -124,11 +125,11 @@ pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Troubl
                 return Ok(Held::Unknown);
             }
             let reading = Reading::files(source, files, "", &worker.keys);
-            Ok(Held::Exactly(rows_of(worker, &reading).await?))
+            Ok(Held::Exactly(rows_of(&claim.server, &reading).await?))
         }
         (Source::Tables(source), Chunk::Slice(slice)) => {
             let feed = source.feeds.get(slice.feed).ok_or(ForeignChunk)?;
-            let rows = rows_of(worker, &Reading::rows_of(feed, slice)).await?;
+            let rows = rows_of(&claim.server, &Reading::rows_of(feed, slice)).await?;
             judge(feed, slice, rows)?;
             Ok(match (is_plain, feed.is_snapshot) {
                 (true, true) => Held::Exactly(rows),
@@ -164,11 +165,10 @@ fn judge(feed: &Feed, slice: &Slice, rows: u64) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn rows_of(worker: &Worker, reading: &Reading) -> Result<u64, Trouble> {
+async fn rows_of(server: &Server, reading: &Reading) -> Result<u64, Trouble> {
     let text = reading.select("count() AS rows");
     let count: Count = read(|| {
-        let mut call = worker
-            .server
+        let mut call = server
             .call_text("count_source", text.clone())
             .setting("max_query_size", 64 * 1024 * 1024)
             // The count must come from the source as it is, not from an earlier query.

@@ -1,7 +1,7 @@
 //! The staging set of one attempt: fresh tables that nobody else ever wrote to.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, create_statements, dependents};
@@ -45,7 +45,7 @@ struct Parts {
 
 /// Makes the twins and clones of this attempt.
 pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet, Trouble> {
-    let (server, graph) = (&worker.server, &claim.job.spec.graph);
+    let (server, graph) = (&claim.server, &claim.job.spec.graph);
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     let statements =
         create_statements(graph, &names).map_err(|(view, error)| Trouble::View(view, error))?;
@@ -64,17 +64,16 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
         }
     }
     if was_there {
-        check_empty(worker, &names).await?;
+        check_empty(server, &names).await?;
     }
-    check(worker, claim, &names).await?;
+    check(claim, &names).await?;
     worker.edge(faults::STAGE_AFTER).await?;
     Ok(StagingSet { names })
 }
 
 /// A table that was there should be our own, made by a statement whose answer was lost. One with
 /// rows is not: the control tables were made again, for one, and the same plan was loaded before.
-async fn check_empty(worker: &Worker, names: &StagingNames) -> Result<(), Trouble> {
-    let server = &worker.server;
+async fn check_empty(server: &Server, names: &StagingNames) -> Result<(), Trouble> {
     let call = || server.call(sql::COUNT_STAGED_PARTS).param("staging", server.staging());
     let found: Parts = read(|| call().param("prefix", names.prefix()).fetch_one()).await?;
     if found.parts == 0 {
@@ -84,13 +83,13 @@ async fn check_empty(worker: &Worker, names: &StagingNames) -> Result<(), Troubl
 }
 
 /// Every clone fires on its twin, and nothing else does.
-async fn check(worker: &Worker, claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
+async fn check(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
     let graph = &claim.job.spec.graph;
     if graph.views.is_empty() || planted(Bug::SkipViews) {
         return Ok(());
     }
     let twins: Vec<_> = (0..graph.tables.len()).map(|at| names.table(graph, at)).collect();
-    let found = dependents(&worker.server, &twins).await?;
+    let found = dependents(&claim.server, &twins).await?;
     for (position, table) in graph.tables.iter().enumerate() {
         let mut expected: Vec<_> = graph
             .views
@@ -112,8 +111,7 @@ async fn check(worker: &Worker, claim: &Claim, names: &StagingNames) -> Result<(
 }
 
 /// What is in the staging database under names that begin so, views first.
-pub(crate) async fn list(worker: &Worker, prefix: &str) -> Result<Vec<Staged>, Trouble> {
-    let server = &worker.server;
+pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, Trouble> {
     let rows: Vec<StagedRow> = read(|| {
         server
             .call(sql::LIST_STAGING)
@@ -141,10 +139,9 @@ pub(crate) struct StagedPart {
 }
 
 /// The parts of a staging table, by partition.
-pub(crate) async fn parts(worker: &Worker, twin: &TableName) -> Result<Vec<StagedPart>, Trouble> {
+pub(crate) async fn parts(server: &Server, twin: &TableName) -> Result<Vec<StagedPart>, Trouble> {
     let rows = read(|| {
-        worker
-            .server
+        server
             .call(sql::LIST_PARTS)
             .param("database", &twin.database)
             .param("table", &twin.table)
@@ -160,10 +157,9 @@ pub(crate) async fn parts(worker: &Worker, twin: &TableName) -> Result<Vec<Stage
 }
 
 /// Drops one table or clone and waits until it is gone.
-pub(crate) async fn drop_one(worker: &Worker, staged: &Staged) -> Result<(), Trouble> {
+pub(crate) async fn drop_one(server: &Server, staged: &Staged) -> Result<(), Trouble> {
     let is_view = staged.engine == "MaterializedView";
     let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
-    let server = &worker.server;
     read(|| {
         server
             .call(statement)
@@ -176,25 +172,25 @@ pub(crate) async fn drop_one(worker: &Worker, staged: &Staged) -> Result<(), Tro
 }
 
 /// Drops the set of this epoch. Only for a task that has ended or was given back.
-pub(crate) async fn drop_set(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn drop_set(claim: &Claim) -> Result<(), Trouble> {
     debug_assert!(!matches!(
         claim.task.progress.state.name(),
         StateName::Publishing | StateName::Quarantined
     ));
-    for staged in list(worker, &claim.task.id.staging_set(claim.epoch())).await? {
-        drop_one(worker, &staged).await?;
+    for staged in list(&claim.server, &claim.task.id.staging_set(claim.epoch())).await? {
+        drop_one(&claim.server, &staged).await?;
     }
     Ok(())
 }
 
 /// Drops the sets of older epochs of a task that is not publishing.
 pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
-    for staged in list(worker, &claim.task.id.staging_prefix()).await? {
+    for staged in list(&claim.server, &claim.task.id.staging_prefix()).await? {
         // Never a newer set: we may be fenced off ourselves and not know it yet.
         let older = claim.task.id.staging_epoch(&staged.name).is_some_and(|e| e < claim.epoch());
         if older {
             worker.lease.check()?;
-            drop_one(worker, &staged).await?;
+            drop_one(&claim.server, &staged).await?;
         }
     }
     Ok(())

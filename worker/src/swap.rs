@@ -5,7 +5,7 @@
 //! matter what was answered, or how often this was begun.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Policy, policy, read, task_delay};
+use longshore_shared::clickhouse::{Policy, Server, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::table_now;
@@ -79,7 +79,7 @@ async fn rename_older(
     handover: &Handover,
 ) -> Result<bool, Trouble> {
     let (job, epoch) = (&claim.job.id, claim.epoch());
-    for found in find(worker, handover).await? {
+    for found in find(&claim.server, handover).await? {
         let shadow = ShadowName::parse(&found.table);
         let is_older = found.database == handover.database
             && shadow.is_some_and(|name| {
@@ -90,7 +90,7 @@ async fn rename_older(
         }
         worker.lease.check()?;
         let name = handover.shadow(job, epoch);
-        match rename(worker, claim, &found, &name, "rename").await {
+        match rename(claim, &found, &name, "rename").await {
             Err(Trouble::Failure(failure)) if failure.code() == Some(UNKNOWN_TABLE) => {
                 return Ok(false);
             }
@@ -101,10 +101,10 @@ async fn rename_older(
 }
 
 /// The names of the two tables of a handover, with their UUIDs.
-async fn find(worker: &Worker, handover: &Handover) -> Result<Vec<Found>, Trouble> {
+async fn find(server: &Server, handover: &Handover) -> Result<Vec<Found>, Trouble> {
     let databases = [&handover.target.database, &handover.database];
     let uuids = [handover.target_uuid.to_string(), handover.shadow_uuid.to_string()];
-    let call = || worker.server.call(sql::FIND_TABLES).list("databases", &databases);
+    let call = || server.call(sql::FIND_TABLES).list("databases", &databases);
     let rows: Vec<Named> = read(|| call().list("uuids", &uuids).fetch_all()).await?;
     Ok(rows
         .into_iter()
@@ -129,14 +129,13 @@ impl std::ops::Deref for Found {
 }
 
 async fn rename(
-    worker: &Worker,
     claim: &Claim,
     from: &TableName,
     to: &TableName,
     step: &str,
 ) -> Result<(), Trouble> {
     let id = claim.task.id.query(claim.epoch(), step);
-    let answer = worker
+    let answer = claim
         .server
         .call(sql::MOVE_TABLE)
         .name("database", &from.database)
@@ -179,14 +178,14 @@ async fn exchange(
     loop {
         worker.lease.check()?;
         *step += 1;
-        let found = find(worker, handover).await?;
+        let found = find(&claim.server, handover).await?;
         let new = found.iter().find(|found| found.is_shadow).map(|found| &found.name);
         let old = found.iter().find(|found| !found.is_shadow).map(|found| &found.name);
         if new == Some(&handover.target) {
             match old {
                 Some(name) if *name == shadow => {
                     worker.edge(faults::KEEP_BEFORE).await?;
-                    rename(worker, claim, &shadow, &kept, &format!("keep-{step}")).await?;
+                    rename(claim, &shadow, &kept, &format!("keep-{step}")).await?;
                     worker.edge(faults::KEEP_AFTER).await?;
                     continue;
                 }
@@ -194,13 +193,13 @@ async fn exchange(
                 Some(_) => {}
                 None => claim.remark("the old table was dropped by somebody".to_owned()),
             }
-            return late::after(worker, claim, handover, old).await;
+            return late::after(claim, handover, old).await;
         }
         if old != Some(&handover.target) {
             return Err(Trouble::Unprovable(format!(
                 "{} {} after the plan was made",
                 handover.target,
-                if table_now(&worker.server, &handover.target).await?.is_some() {
+                if table_now(&claim.server, &handover.target).await?.is_some() {
                     "was replaced by another table"
                 } else {
                     "is gone"
@@ -210,12 +209,12 @@ async fn exchange(
         match new {
             Some(name) if *name == shadow => {
                 worker.edge(faults::EXCHANGE_BEFORE).await?;
-                send_exchange(worker, claim, handover, &shadow, *step).await?;
+                send_exchange(claim, handover, &shadow, *step).await?;
                 worker.edge(faults::EXCHANGE_AFTER).await?;
             }
             // A power cut took back the exchange and not the rename that followed.
             Some(name) if *name == kept => {
-                rename(worker, claim, &kept, &shadow, &format!("back-{step}")).await?;
+                rename(claim, &kept, &shadow, &format!("back-{step}")).await?;
             }
             _ => {
                 return Err(Trouble::Unprovable(format!(
@@ -230,14 +229,13 @@ async fn exchange(
 /// Sends one EXCHANGE. Whatever else than OK it answers: it may act later, and a second one would
 /// swap back, so the task goes on in a new epoch, behind a rename of the shadow.
 async fn send_exchange(
-    worker: &Worker,
     claim: &Claim,
     handover: &Handover,
     shadow: &TableName,
     step: usize,
 ) -> Result<(), Trouble> {
     let id = claim.task.id.query(claim.epoch(), format_args!("exchange-{step}"));
-    let answer = worker
+    let answer = claim
         .server
         .call(sql::EXCHANGE_TABLES)
         .name("database", &handover.target.database)
@@ -256,11 +254,17 @@ async fn send_exchange(
     Err(Trouble::Unsettled)
 }
 
-/// Drops the shadows of a job that is published: after a replacement they hold copies.
-pub(crate) async fn drop_shadows(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+/// Drops the shadows when the last task is over: after a replacement they hold copies, and those of
+/// a cancelled job are of no use. A failed job keeps them, so that it can be retried.
+pub(crate) async fn drop_shadows(
+    worker: &Worker,
+    server: &Server,
+    job: &Job,
+    is_over: impl Fn(StateName) -> bool,
+) -> Result<(), Trouble> {
     let Some(last) = last_of(job) else { return Ok(()) };
     let task = worker.store.task(&last).await?;
-    let Some(task) = task.filter(|task| task.progress.state.name() == StateName::Done) else {
+    let Some(task) = task.filter(|task| is_over(task.progress.state.name())) else {
         return Ok(());
     };
     for (position, table) in job.spec.graph.tables.iter().enumerate() {
@@ -269,9 +273,9 @@ pub(crate) async fn drop_shadows(worker: &Worker, job: &Job) -> Result<(), Troub
         for epoch in [task.progress.epoch, Epoch(0)] {
             let name = ShadowName::full(&job.id, position, &table.name.table, epoch);
             let name = TableName { database: shadow.name.database.clone(), table: name };
-            let found = table_now(&worker.server, &name).await?;
+            let found = table_now(server, &name).await?;
             if found.is_some_and(|found| found.destination_uuid() == shadow.uuid) {
-                let call = || worker.server.call(sql::DROP_TABLE).name("database", &name.database);
+                let call = || server.call(sql::DROP_TABLE).name("database", &name.database);
                 read(|| call().name("table", &name.table).execute()).await?;
             }
         }

@@ -6,7 +6,7 @@ use longshore_shared::faults::Injected;
 use longshore_shared::schema::{Drift, RewriteError};
 use longshore_shared::source::{ForeignChunk, KeysError};
 use longshore_shared::store::StoreError;
-use longshore_shared::task::{IllegalTransition, TableName, TaskId};
+use longshore_shared::task::{IllegalTransition, JobState, TableName, TaskId};
 
 /// Why an attempt did not reach its end.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +20,20 @@ pub(crate) enum Trouble {
     /// Another worker has taken the task over, or our lease cannot be trusted any more.
     #[error("the task is not ours any more")]
     NotOurs,
-    /// The worker was asked to stop before the manifest was written.
-    #[error("the worker drains")]
+    /// The worker was asked to stop before the manifest was written, or the load is to be given back.
+    #[error("the load was stopped and given back")]
     Draining,
+    /// The job was cancelled or paused before the task was begun.
+    #[error("the job is {}", .0.as_str())]
+    JobStopped(JobState),
+    /// The server that holds the target of the task does not answer.
+    #[error("{url} does not answer; the task waits for it")]
+    Away {
+        /// Its address.
+        url: String,
+        /// The load was sent: it may be what took the server down.
+        is_loading: bool,
+    },
     /// A table of the job is not what it was at plan time.
     #[error("{0}; plan again, so that rows go where they belong")]
     Drift(#[from] Drift),
@@ -100,8 +111,12 @@ impl Trouble {
             | Self::Chunk(_)
             | Self::NotPublished(_) => Remedy::Fail,
             Self::LateRows(_) => Remedy::PauseJob,
-            Self::Count(_) | Self::Injected(_) => Remedy::Retry,
-            Self::Draining => Remedy::HandBack,
+            Self::Count(_) | Self::Injected(_) | Self::Away { is_loading: true, .. } => {
+                Remedy::Retry
+            }
+            Self::Away { is_loading: false, .. } | Self::Draining | Self::JobStopped(_) => {
+                Remedy::HandBack
+            }
             Self::Drift(_) | Self::View(..) | Self::Store(_) | Self::TaskMissing(_) => {
                 Remedy::PauseJob
             }

@@ -1,7 +1,7 @@
 //! What must be true before anything is published: the schema and the counts. The source is
 //! looked at in [`crate::source`].
 
-use longshore_shared::clickhouse::Summary;
+use longshore_shared::clickhouse::{Server, Summary};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, check_drift};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
@@ -16,15 +16,15 @@ use crate::staging::{self, StagingSet};
 use crate::trouble::Trouble;
 
 /// The tables and views are what they were at plan time.
-pub(crate) async fn schema(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn schema(claim: &Claim) -> Result<(), Trouble> {
     if planted(Bug::SkipDrift) {
         return Ok(());
     }
     let chunk = Chunk::decode(&claim.task.chunk)?;
     if let Some((feed, _)) = replay::of(&claim.job.spec, &chunk) {
-        replay::unchanged(worker, feed).await?;
+        replay::unchanged(&claim.server, feed).await?;
     }
-    match check_drift(&worker.server, &claim.job.spec.graph).await? {
+    match check_drift(&claim.server, &claim.job.spec.graph).await? {
         None => Ok(()),
         Some(drift) => Err(drift.into()),
     }
@@ -38,8 +38,8 @@ pub(crate) async fn manifest(
     loaded: Summary,
 ) -> Result<Manifest, Trouble> {
     let graph = &claim.job.spec.graph;
-    let clock = proof::clock(worker).await?;
-    let twins = staging::list(worker, set.names.prefix()).await?;
+    let clock = proof::clock(&claim.server).await?;
+    let twins = staging::list(&claim.server, set.names.prefix()).await?;
     let mut tables = Vec::with_capacity(graph.tables.len());
     for (position, target) in graph.tables.iter().enumerate().filter(|(_, t)| t.keeps_rows()) {
         let twin = set.names.table(graph, position);
@@ -55,7 +55,7 @@ pub(crate) async fn manifest(
             uuid,
             target: target.destination().clone(),
             target_uuid: target.destination_uuid(),
-            lines: lines(worker, &twin).await?,
+            lines: lines(&claim.server, &twin).await?,
         });
     }
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
@@ -88,12 +88,19 @@ pub(crate) async fn manifest(
         _ => loaded.read_rows,
     };
     let rows = base_rows.unwrap_or(rows_read);
-    Ok(Manifest { taken_ms: clock.now_ms, rows, rows_read, tables, handovers: Vec::new() })
+    Ok(Manifest {
+        taken_ms: clock.now_ms,
+        rows,
+        rows_read,
+        tables,
+        handovers: Vec::new(),
+        doubted: false,
+    })
 }
 
-async fn lines(worker: &Worker, twin: &TableName) -> Result<Vec<Line>, Trouble> {
+async fn lines(server: &Server, twin: &TableName) -> Result<Vec<Line>, Trouble> {
     let mut lines: Vec<Line> = Vec::new();
-    for row in staging::parts(worker, twin).await? {
+    for row in staging::parts(server, twin).await? {
         let uuid = Uuid::parse_str(&row.uuid).unwrap_or_default();
         if uuid.is_nil() {
             return Err(Trouble::Count(format!("a part of {twin} has no identity")));

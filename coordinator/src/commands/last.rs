@@ -49,8 +49,9 @@ pub(crate) fn next(job: &Job, task: &Task) -> Option<String> {
             words(job)
         )),
         TaskState::Failed { .. } => Some(format!(
-            "nothing by itself; nothing is published, {target} is as it was. What was loaded stays in its shadow \
-             until `longshore gc`. Mend the cause, then plan again with --again TEXT."
+            "nothing by itself; nothing is published, {target} is as it was. What was loaded stays \
+             in its shadow. Once the cause is gone: longshore resume {0}. To give the job up: longshore cancel {0}",
+            job.id
         )),
         TaskState::Quarantined { .. } => Some(format!(
             "a person has to decide: a table of the manifest is not what it was. Look which of its UUIDs stand under \

@@ -1,11 +1,15 @@
 //! One file a command: its arguments, and `run`.
 
+pub(crate) mod cancel;
 pub(crate) mod doctor;
 pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod jobs;
 pub(crate) mod last;
+pub(crate) mod pause;
 pub(crate) mod plan;
+pub(crate) mod resume;
+pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod submit;

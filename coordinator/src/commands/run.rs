@@ -12,7 +12,7 @@ use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
 
 use super::status::{self, JobStatus};
-use super::submit::{Submitted, submit};
+use super::submit::{ForceArgs, Submitted, submit};
 use super::tasks::TaskLine;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::gone;
@@ -40,9 +40,19 @@ pub(crate) struct RunArgs {
     /// Job id, or the first digits of it
     job: String,
 
+    #[command(flatten)]
+    crew: CrewArgs,
+
+    #[command(flatten)]
+    force: ForceArgs,
+}
+
+/// Local workers of a command.
+#[derive(Debug, Args)]
+pub(crate) struct CrewArgs {
     /// Worker processes
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
-    workers: u64,
+    pub(crate) workers: u64,
 
     /// Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
     #[arg(long, value_name = "K")]
@@ -53,10 +63,17 @@ pub(crate) struct RunArgs {
     log_dir: Option<PathBuf>,
 }
 
-impl RunArgs {
+impl CrewArgs {
     /// Settings of the workers.
     pub(crate) fn worker_args(&self) -> WorkerArgs {
         WorkerArgs { slots: self.slots, ..WorkerArgs::default() }
+    }
+}
+
+impl RunArgs {
+    /// Settings of the workers.
+    pub(crate) fn worker_args(&self) -> WorkerArgs {
+        self.crew.worker_args()
     }
 }
 
@@ -78,32 +95,47 @@ struct Summary {
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
-    let (job, submitted) = submit(&session, job).await?;
+    let (job, submitted, notes) = submit(&session, job, &args.force).await?;
+    for note in &notes {
+        output.note(note);
+    }
     let id = job.id;
     if submitted == Submitted::Ended {
         output.note(&format!("Job {id} has ended before; nothing is left to do."));
         return summary(&session, &id, output).await;
     }
+    let (tasks, target) = (job.tasks, job.spec.target);
+    let words = format!("Job {id}: {} for {target}", text::plural(tasks.into(), "task"));
+    work(&session, &id, &words, &args.crew, config, output).await
+}
+
+/// Works on a running job with local workers until it ends, or a signal ends that.
+pub(crate) async fn work(
+    session: &Session,
+    id: &JobId,
+    words: &str,
+    args: &CrewArgs,
+    config: &Config,
+    output: Output,
+) -> Result<Exit, Error> {
     let mut signals = Signals::listen()?;
     let count = usize::try_from(args.workers).unwrap_or(1);
-    let mut crew = Crew::start(&id, count, config, args.log_dir.as_deref())?;
+    let mut crew = Crew::start(id, count, config, args.log_dir.as_deref())?;
     faults::pass(faults::RUN_STARTED).await?;
     output.note(&format!(
-        "Job {id}: {} for {}, {}. Their logs are in {}.",
-        text::plural(job.tasks.into(), "task"),
-        job.spec.target,
+        "{words}, {}. Their logs are in {}.",
         text::plural(args.workers, "worker"),
         crew.logs().display()
     ));
     let mut progress = Progress::new(output);
-    let end = watch(&session, &id, &mut crew, &mut signals, &mut progress).await;
+    let end = watch(session, id, &mut crew, &mut signals, &mut progress).await;
     progress.finish();
     match end {
         Ok(End::Settled) => {
             faults::pass(faults::RUN_SETTLED).await?;
             crew.leave(config.lease, &mut signals).await;
             crew.tidy();
-            summary(&session, &id, output).await
+            summary(session, id, output).await
         }
         Ok(End::Signal(signal)) => {
             output.note(

@@ -243,12 +243,19 @@ fn next(status: &JobStatus) -> Option<String> {
     let is_alone = status.workers.iter().all(|worker| worker.lapsed);
     match status.state {
         JobState::Planned => Some(format!("longshore run {id} --workers 4")),
-        JobState::Paused => Some(format!("once the cause is gone: longshore submit {id}")),
+        JobState::Paused | JobState::Halted => {
+            Some(format!("once the cause is gone: longshore resume {id}"))
+        }
+        JobState::Reopening => Some(format!("a retry was interrupted: longshore resume {id}")),
+        JobState::Cancelling => Some(format!("longshore cancel {id} waits for its end")),
+        JobState::Deleting => Some(format!("longshore plan delete {id} --yes goes on with it")),
         JobState::Running if is_alone => {
             Some(format!("no worker is alive; start some: longshore run {id} --workers 4"))
         }
         JobState::Running => Some(format!("longshore status {id} --watch")),
-        JobState::Failed => Some(format!("longshore tasks {id} --state failed,quarantined")),
+        JobState::Failed => Some(format!(
+            "longshore tasks {id} --state failed,quarantined; once the cause is gone: longshore resume {id}"
+        )),
         JobState::Completed | JobState::Cancelled => None,
     }
 }

@@ -145,14 +145,16 @@ fn next(
         },
         TaskState::Done { .. } => "nothing; every row is in its target, and proved.".to_owned(),
         TaskState::Failed { .. } => format!(
-            "nothing by itself; its files are not in the target. Mend the cause, then plan these files \
-             as a job of their own: longshore plan files --files LIST (names: longshore task {} --json).",
+            "nothing by itself; nothing of it is in any target. Once the cause is gone: \
+             longshore retry {id} --task {}",
             task.id
         ),
         TaskState::Quarantined { .. } => format!(
             "a person has to decide, because it could not be proved whether a move happened. The manifest names \
-             the parts, the error what was found, and the staging tables are kept. Look for the parts in \
-             the targets (system.parts by uuid) before anything is loaded again. Job {id} goes on without it."
+             the parts, the error what was found, and the staging tables are kept. To prove it once more: \
+             longshore retry {id} --task {0}. If its rows are in the targets: the same with --accept. If they are not: \
+             with --reload. Job {id} goes on without it.",
+            task.id
         ),
     }
 }
@@ -161,13 +163,22 @@ fn next_of_pending(job: &Job, is_due: bool) -> String {
     let id = &job.id;
     match job.state {
         JobState::Planned => format!("it waits until the job is submitted: longshore submit {id}"),
-        JobState::Paused => format!("the job is paused; to let it go on: longshore submit {id}"),
+        JobState::Paused | JobState::Halted => {
+            format!("the job is {}; to let it go on: longshore resume {id}", job.state.as_str())
+        }
+        JobState::Reopening => {
+            format!("a retry was interrupted; to let it go on: longshore resume {id}")
+        }
         JobState::Running if is_due => "the next free worker takes it.".to_owned(),
         JobState::Running => {
             "it waits a moment after its last attempt, then the next free worker takes it."
                 .to_owned()
         }
-        JobState::Completed | JobState::Failed | JobState::Cancelled => {
+        JobState::Completed
+        | JobState::Failed
+        | JobState::Cancelling
+        | JobState::Cancelled
+        | JobState::Deleting => {
             format!("nothing; the job is {}.", job.state.as_str())
         }
     }

@@ -25,6 +25,7 @@ fn manifest() -> Manifest {
         rows_read: 1_000,
         tables: vec![staged],
         handovers: Vec::new(),
+        doubted: false,
     }
 }
 

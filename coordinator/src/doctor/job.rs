@@ -138,23 +138,44 @@ impl Look {
             ),
             JobState::Running => Finding::ok(JOB, format!("it runs: {done}")),
             JobState::Completed => Finding::ok(JOB, format!("it is completed: {done}")),
-            JobState::Paused => {
-                let message = format!("it is paused ({done}): {}", self.reason());
+            JobState::Paused | JobState::Halted => {
+                let message = format!("it is {} ({done}): {}", state.as_str(), self.reason());
                 let mut remedy = cure(&self.job.reason).unwrap_or("mend the cause").to_owned();
                 if let Some(grant) = crate::report::missing_grant(&self.job.reason) {
                     let user = grantee(&self.job.reason).unwrap_or("USER");
                     remedy = format!("GRANT {grant} TO {};", super::grants::name(user));
                 }
-                Finding::problem(JOB, message, format!("{remedy}\nlongshore submit {id}"))
+                Finding::problem(JOB, message, format!("{remedy}\nlongshore resume {id}"))
             }
+            JobState::Reopening => Finding::problem(
+                JOB,
+                format!("a retry was interrupted ({done}), so no worker touches it"),
+                format!("longshore resume {id}"),
+            ),
+            JobState::Cancelling => Finding::warning(
+                JOB,
+                format!("it is being cancelled ({done})"),
+                format!("longshore cancel {id}"),
+            ),
             JobState::Failed => {
                 let message = format!("it has ended with {done}, and {}", self.bad_counts());
-                let remedy = format!("longshore tasks {id} --state failed,quarantined");
+                let remedy = format!(
+                    "longshore tasks {id} --state failed,quarantined\nonce the cause is gone: longshore resume {id}"
+                );
                 Finding::problem(JOB, message, remedy)
             }
+            JobState::Deleting => Finding::warning(
+                JOB,
+                "it is being deleted: parts of it may be gone".to_owned(),
+                format!("longshore plan delete {id} --yes"),
+            ),
             JobState::Cancelled => {
                 let message = format!("it was cancelled with {done}");
-                Finding::warning(JOB, message, "plan the files again to load what is missing")
+                Finding::warning(
+                    JOB,
+                    message,
+                    format!("to load what is missing: longshore resume {id}"),
+                )
             }
         }
     }

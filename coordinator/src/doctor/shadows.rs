@@ -10,7 +10,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::read;
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskStore};
-use longshore_shared::task::{Job, JobId, ShadowName, StateName, TaskId};
+use longshore_shared::task::{Job, JobId, JobState, ShadowName, StateName, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -87,7 +87,10 @@ async fn why(
     let Some(job) = jobs.get(&shadow.name.job) else { return Ok(Some(Why::UnknownJob)) };
     let planned = job.spec.graph.tables.get(shadow.name.position);
     let planned = planned.and_then(|table| table.shadow.as_ref());
-    if !job.state.is_terminal() || planned.is_none_or(|planned| planned.uuid != shadow.uuid) {
+    // A failed job keeps them: it can be retried, or given up with `cancel`.
+    let is_over =
+        matches!(job.state, JobState::Completed | JobState::Cancelled | JobState::Deleting);
+    if !is_over || planned.is_none_or(|planned| planned.uuid != shadow.uuid) {
         return Ok(None);
     }
     let last = TaskId { job: job.id.clone(), ordinal: job.tasks.saturating_sub(1) };

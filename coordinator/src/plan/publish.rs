@@ -9,7 +9,7 @@ use longshore_shared::task::{
 use sha2::{Digest, Sha256};
 
 use super::shadow::{self, Marks};
-use crate::exit::Error;
+use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 
 /// Tasks handed to the store at a time; it cuts them into requests by bytes.
@@ -23,6 +23,12 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     // An exchange gives the target another UUID, and is the same plan before and after.
     if spec.publish.mode == PublishMode::Exchange {
         spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
+    }
+    // One server is known by the UUIDs of its tables; its address may be spelled in many ways.
+    if spec.is_sharded() {
+        spec.servers.iter_mut().for_each(|server| server.url.clear());
+    } else {
+        spec.servers.clear();
     }
     hash.update(serde_json::to_vec(&spec).expect("a spec is plain JSON"));
     hash.update(again.as_bytes());
@@ -55,6 +61,21 @@ pub(crate) async fn publish(
     publish_as(session, id, spec, chunks, marks).await
 }
 
+/// An exchange of the same tables may have been planned on another server of this environment.
+fn refuse_other_server(job: &Job, spec: &JobSpec) -> Result<(), Error> {
+    match (job.spec.servers.as_slice(), spec.servers.as_slice()) {
+        ([there], [here]) if there.uuid != here.uuid && !spec.graph.is_replicated() => {
+            let message = format!(
+                "plan {} was made on another server of this environment: {}",
+                job.id, there.url
+            );
+            let help = "give --again TEXT for a plan of this server";
+            Err(Report::new(Kind::Usage, message).help(help).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
 /// claimed, and planning again goes on where it stopped.
 pub(crate) async fn publish_as(
@@ -66,6 +87,7 @@ pub(crate) async fn publish_as(
 ) -> Result<(Job, bool), Error> {
     let store = &session.store;
     if let Some(job) = store.job(&id).await? {
+        refuse_other_server(&job, &spec)?;
         return Ok((job, false));
     }
     shadow::make(&session.server, &id, &mut spec, marks).await?;

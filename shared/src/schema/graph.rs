@@ -99,6 +99,14 @@ impl Graph {
         &self.tables[0]
     }
 
+    /// Is every table replicated? Then any replica may fill it, and each holds all rows.
+    pub fn is_replicated(&self) -> bool {
+        let is = |table: &GraphTable| {
+            table.engine.starts_with("Replicated") || table.engine.starts_with("Shared")
+        };
+        !self.tables.is_empty() && self.tables.iter().all(is)
+    }
+
     /// Position of a table.
     pub fn position(&self, name: &TableName) -> Option<usize> {
         self.tables.iter().position(|table| table.name == *name)

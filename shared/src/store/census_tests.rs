@@ -37,6 +37,8 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             environment: "e".into(),
             limits: Limits::default(),
             publish: crate::task::Publish::default(),
+            servers: Vec::new(),
+            shard_by: None,
             made: crate::task::Made::default(),
         },
         tasks,

@@ -21,7 +21,7 @@ use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 const KEEPER_RETRIES: u32 = 3;
 
 /// A row being read back after a write.
-type ReadBack<'a, T> = Pin<Box<dyn Future<Output = Stored<Option<T>>> + Send + 'a>>;
+pub(super) type ReadBack<'a, T> = Pin<Box<dyn Future<Output = Stored<Option<T>>> + Send + 'a>>;
 
 /// The store on one server. Servers that share a Keeper ensemble show the same rows.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl KeeperMapStore {
     /// `stamp_of` finds the stamp of the row now in force. Our own stamp there is proof of success,
     /// whatever the answer said. A row that is still exactly what we expected means that nothing
     /// was applied, so the same conditional write may be sent again.
-    async fn settle_swap<'a, T>(
+    pub(super) async fn settle_swap<'a, T>(
         &'a self,
         was_stamp: &str,
         own_stamp: &str,
@@ -196,10 +196,12 @@ impl TaskStore for KeeperMapStore {
         let mark = match (was.state, next.state) {
             (JobState::Planned, JobState::Running) => "submitted",
             (was, next) if was != next && next.is_terminal() => "ended",
+            (was, JobState::Reopening) if was.is_terminal() => "reopened",
             _ => "",
         };
         let send = || {
             self.write(sql::SWAP_JOB)
+                .param("format", next.format())
                 .param("state", next.state.as_str())
                 .param("epoch", next.epoch)
                 .param("stamp", &next.stamp.0)
@@ -266,6 +268,7 @@ impl TaskStore for KeeperMapStore {
         let id = was.id.to_string();
         let send = || {
             self.write(sql::SWAP_TASK)
+                .param("format", next.format())
                 .param("state", fields.state)
                 .param("epoch", next.progress.epoch)
                 .param("stamp", &next.stamp.0)

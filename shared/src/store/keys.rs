@@ -2,21 +2,21 @@
 //!
 //! | table   | key             | value                                            |
 //! |---------|-----------------|--------------------------------------------------|
-//! | meta    | fact name       | text                                             |
+//! | meta    | fact name       | text; of `target/…` a lock, see `locks`          |
 //! | jobs    | job id          | state, epoch, stamp, spec (JSON), sums           |
 //! | tasks   | job id-ordinal  | state, epoch, stamp, owner, chunk, manifest, …   |
 //! | cursors | job id          | epoch, stamp, frontier, finished bits (hex), sums|
 //! | workers | worker id       | heartbeat (server clock), lease, slots, …        |
 //!
-//! Rows carry the version of their layout ([`FORMAT`]); an unknown one is refused.
+//! Rows carry the lowest version of their layout that understands them; one beyond [`FORMAT`] is refused.
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Stored, TaskBrief, pack, unpack};
 use crate::task::{
-    Epoch, FORMAT, Job, JobState, Manifest, Owner, Progress, Stamp, StateName, Task, TaskId,
-    TaskState, WorkerId,
+    Epoch, FORMAT, FORMAT_FIRST, Job, JobState, Manifest, Owner, Progress, Stamp, StateName, Task,
+    TaskId, TaskState, WorkerId,
 };
 
 pub(super) fn bad(what: impl std::fmt::Display) -> StoreError {
@@ -24,7 +24,8 @@ pub(super) fn bad(what: impl std::fmt::Display) -> StoreError {
 }
 
 pub(super) fn check_format(format: u8) -> Stored<()> {
-    if format == FORMAT { Ok(()) } else { Err(bad(format!("layout version {format}"))) }
+    let is_known = (FORMAT_FIRST..=FORMAT).contains(&format);
+    if is_known { Ok(()) } else { Err(bad(format!("layout version {format}"))) }
 }
 
 /// A job as selected.
@@ -94,7 +95,7 @@ impl From<&Job> for NewJobRow {
     fn from(job: &Job) -> Self {
         Self {
             job_id: job.id.to_string(),
-            format: FORMAT,
+            format: job.format(),
             state: job.state.as_str().to_owned(),
             epoch: job.epoch.0,
             stamp: job.stamp.0.clone(),
@@ -246,7 +247,7 @@ impl From<&Task> for NewTaskRow {
         let fields = TaskFields::from(&task.progress.state);
         Self {
             task_id: task.id.to_string(),
-            format: FORMAT,
+            format: FORMAT_FIRST,
             state: fields.state.to_owned(),
             epoch: task.progress.epoch.0,
             stamp: task.stamp.0.clone(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::{bad, check_format};
 use super::{StoreError, Stored, WorkerRecord};
 use crate::planted::{Bug, planted};
-use crate::task::{Cursor, Epoch, FORMAT, Stamp, Tally, WorkerId};
+use crate::task::{Cursor, Epoch, FORMAT_FIRST, Stamp, Tally, WorkerId};
 
 /// A cursor, selected and inserted alike.
 #[derive(Debug, Serialize, Deserialize, Row)]
@@ -28,7 +28,7 @@ impl From<&Cursor> for CursorRow {
     fn from(cursor: &Cursor) -> Self {
         Self {
             job_id: cursor.job.to_string(),
-            format: FORMAT,
+            format: FORMAT_FIRST,
             epoch: cursor.epoch.0,
             stamp: cursor.stamp.0.clone(),
             frontier: cursor.frontier,

@@ -134,17 +134,30 @@ impl Cursor {
     /// have been applied and covered by another's.
     #[must_use]
     pub fn finishing(&self, segment: Segment, tally: Tally) -> Self {
-        let mut next = self.changed();
+        let next = self.changed();
         if self.is_finished(segment) {
             return next;
         }
+        let tally = next.tally.plus(tally);
+        Self { tally, ..next.marking(segment) }
+    }
+
+    /// This cursor with exactly these segments finished, which held `tally`: after ended tasks were
+    /// opened again. Whoever looked before cannot finish a segment any more.
+    #[must_use]
+    pub fn rebuilt(&self, finished: &[Segment], tally: Tally) -> Self {
+        let cleared = Self { finished: Vec::new(), tally: Tally::default(), ..self.changed() };
+        let next = finished.iter().fold(cleared, |next, segment| next.marking(*segment));
+        Self { tally, ..next }
+    }
+
+    fn marking(mut self, segment: Segment) -> Self {
         let byte = segment as usize / 8;
-        if next.finished.len() <= byte {
-            next.finished.resize(byte + 1, 0);
+        if self.finished.len() <= byte {
+            self.finished.resize(byte + 1, 0);
         }
-        next.finished[byte] |= 1 << (segment % 8);
-        next.tally = next.tally.plus(tally);
-        next
+        self.finished[byte] |= 1 << (segment % 8);
+        self
     }
 
     fn changed(&self) -> Self {
@@ -171,5 +184,10 @@ mod tests {
         assert_eq!(cursor.finishing(17, tally).tally, cursor.tally, "counted once");
         assert!(cursor.is_finished(17) && !cursor.is_finished(16) && !cursor.is_finished(900));
         assert_eq!(cursor.epoch, Epoch(22));
+        let again = cursor.rebuilt(&[0], tally);
+        assert!(again.is_finished(0) && !again.is_finished(17));
+        assert_eq!((again.tally.done, again.tally.rows, again.epoch), (64, 10, Epoch(23)));
+        assert_eq!(again.frontier, cursor.frontier);
+        assert_eq!(again.finishing(17, tally).tally, cursor.tally);
     }
 }

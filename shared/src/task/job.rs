@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, JobId, JobSpec, Stamp};
+use super::{Epoch, FORMAT, FORMAT_FIRST, JobId, JobSpec, Stamp};
 
 /// Where a job stands. The stored texts never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -12,25 +12,37 @@ pub enum JobState {
     Planned,
     /// Workers claim its tasks.
     Running,
-    /// No new claims; loads in flight are handed back or finished.
+    /// No new claims; what is in flight goes on to its end.
     Paused,
+    /// Paused at once: loads in flight are given back, what is publishing is finished.
+    Halted,
     /// Every task is done.
     Completed,
     /// Every task has ended, and some failed or are quarantined.
     Failed,
-    /// Ended by an operator.
+    /// Ended by an operator: loads in flight are given back, what is publishing is finished.
+    Cancelling,
+    /// Ended by an operator; nothing of it is in flight.
     Cancelled,
+    /// An operator lets ended tasks be loaded again, and they are being changed. Nothing is claimed.
+    Reopening,
+    /// An operator deletes the plan: tables and tasks of it are gone, or go. It comes back no more.
+    Deleting,
 }
 
 impl JobState {
     /// All states.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Planned,
         Self::Running,
         Self::Paused,
+        Self::Halted,
         Self::Completed,
         Self::Failed,
+        Self::Cancelling,
         Self::Cancelled,
+        Self::Reopening,
+        Self::Deleting,
     ];
 
     /// As stored.
@@ -39,9 +51,13 @@ impl JobState {
             Self::Planned => "planned",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Halted => "halted",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Cancelling => "cancelling",
             Self::Cancelled => "cancelled",
+            Self::Reopening => "reopening",
+            Self::Deleting => "deleting",
         }
     }
 
@@ -52,7 +68,25 @@ impl JobState {
 
     /// No worker will act on it any more.
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Deleting)
+    }
+
+    /// It was submitted and has not ended: it fills its tables, or may go on to do so.
+    pub fn is_live(self) -> bool {
+        matches!(
+            self,
+            Self::Running | Self::Paused | Self::Halted | Self::Cancelling | Self::Reopening
+        )
+    }
+
+    /// Workers look at its tasks: to load them, or to wind them down.
+    pub fn is_worked_on(self) -> bool {
+        matches!(self, Self::Running | Self::Cancelling)
+    }
+
+    /// Loads in flight are to be given back.
+    pub fn gives_back(self) -> bool {
+        matches!(self, Self::Halted | Self::Cancelling | Self::Cancelled)
     }
 
     /// What the event makes of this state.
@@ -61,17 +95,35 @@ impl JobState {
     /// [`IllegalJobEvent`] when the event does not belong here.
     pub fn next(self, event: JobEvent) -> Result<Self, IllegalJobEvent> {
         match (self, event) {
-            (Self::Planned | Self::Paused, JobEvent::Submitted) => Ok(Self::Running),
+            (Self::Planned | Self::Paused | Self::Halted, JobEvent::Submitted)
+            | (Self::Reopening, JobEvent::Reopened) => Ok(Self::Running),
             (Self::Running, JobEvent::Paused) => Ok(Self::Paused),
+            (Self::Running | Self::Paused, JobEvent::Halted) => Ok(Self::Halted),
             (Self::Running, JobEvent::Finished { unfinished: 0 }) => Ok(Self::Completed),
             (Self::Running, JobEvent::Finished { .. }) => Ok(Self::Failed),
-            (Self::Planned | Self::Running | Self::Paused, JobEvent::Cancelled) => {
-                Ok(Self::Cancelled)
-            }
             (
-                Self::Planned | Self::Completed | Self::Failed | Self::Cancelled,
+                Self::Planned
+                | Self::Running
+                | Self::Paused
+                | Self::Halted
+                | Self::Failed
+                | Self::Reopening,
+                JobEvent::Cancelled,
+            ) => Ok(Self::Cancelling),
+            (Self::Cancelling, JobEvent::WoundDown) => Ok(Self::Cancelled),
+            (
+                Self::Running
+                | Self::Paused
+                | Self::Halted
+                | Self::Completed
+                | Self::Failed
+                | Self::Cancelled,
+                JobEvent::Reopening,
+            ) => Ok(Self::Reopening),
+            (
+                Self::Planned | Self::Completed | Self::Failed | Self::Cancelled | Self::Deleting,
                 JobEvent::Deleted,
-            ) => Ok(Self::Cancelled),
+            ) => Ok(Self::Deleting),
             (state, event) => Err(IllegalJobEvent { state, event }),
         }
     }
@@ -84,6 +136,8 @@ pub enum JobEvent {
     Submitted,
     /// An operator or a worker that met a fault of the whole job stops new claims.
     Paused,
+    /// An operator stops new claims, and loads in flight too.
+    Halted,
     /// The last task has ended.
     Finished {
         /// Tasks that are failed or quarantined.
@@ -91,8 +145,14 @@ pub enum JobEvent {
     },
     /// An operator ends it.
     Cancelled,
-    /// An operator deletes it: it only has to be gone.
+    /// An operator deletes it, or goes on to do so.
     Deleted,
+    /// Nothing of a cancelled job is in flight any more.
+    WoundDown,
+    /// An operator begins to change ended tasks back.
+    Reopening,
+    /// All of them are changed, and the cursor is right again.
+    Reopened,
 }
 
 /// A change of a job that the protocol does not know.
@@ -137,6 +197,18 @@ pub struct Job {
 }
 
 impl Job {
+    /// Lowest version of the records that understands this one.
+    pub fn format(&self) -> u8 {
+        match self.state {
+            JobState::Halted | JobState::Cancelling | JobState::Reopening | JobState::Deleting => {
+                FORMAT
+            }
+            // An older worker would load everything into its own server.
+            _ if self.spec.is_sharded() => FORMAT,
+            _ => FORMAT_FIRST,
+        }
+    }
+
     /// Tasks that load something: all but the one that publishes at the end of some jobs.
     pub fn chunks(&self) -> u32 {
         self.tasks - u32::from(self.spec.publish.mode.has_last_task() && self.tasks > 0)
@@ -157,9 +229,13 @@ mod tests {
         let events = [
             JobEvent::Submitted,
             JobEvent::Paused,
+            JobEvent::Halted,
             JobEvent::Finished { unfinished: 0 },
             JobEvent::Finished { unfinished: 1 },
             JobEvent::Cancelled,
+            JobEvent::WoundDown,
+            JobEvent::Reopening,
+            JobEvent::Reopened,
             JobEvent::Deleted,
         ];
         let table: String = JobState::ALL
@@ -172,17 +248,32 @@ mod tests {
             .collect();
         insta::assert_snapshot!(table, @r"
         planned + Submitted -> running
-        planned + Cancelled -> cancelled
-        planned + Deleted -> cancelled
+        planned + Cancelled -> cancelling
+        planned + Deleted -> deleting
         running + Paused -> paused
+        running + Halted -> halted
         running + Finished { unfinished: 0 } -> completed
         running + Finished { unfinished: 1 } -> failed
-        running + Cancelled -> cancelled
+        running + Cancelled -> cancelling
+        running + Reopening -> reopening
         paused + Submitted -> running
-        paused + Cancelled -> cancelled
-        completed + Deleted -> cancelled
-        failed + Deleted -> cancelled
-        cancelled + Deleted -> cancelled
+        paused + Halted -> halted
+        paused + Cancelled -> cancelling
+        paused + Reopening -> reopening
+        halted + Submitted -> running
+        halted + Cancelled -> cancelling
+        halted + Reopening -> reopening
+        completed + Reopening -> reopening
+        completed + Deleted -> deleting
+        failed + Cancelled -> cancelling
+        failed + Reopening -> reopening
+        failed + Deleted -> deleting
+        cancelling + WoundDown -> cancelled
+        cancelled + Reopening -> reopening
+        cancelled + Deleted -> deleting
+        reopening + Cancelled -> cancelling
+        reopening + Reopened -> running
+        deleting + Deleted -> deleting
         ");
     }
 }

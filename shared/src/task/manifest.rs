@@ -74,6 +74,9 @@ pub struct Manifest {
     /// Shadows that take the place of their targets: of the last task of a job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handovers: Vec<Handover>,
+    /// It was in quarantine: nothing but the identities of all its parts proves it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubted: bool,
 }
 
 impl Manifest {

@@ -4,10 +4,12 @@ mod chunk;
 mod cursor;
 mod ids;
 mod job;
+mod lock;
 mod manifest;
 mod parse;
 mod publish;
 mod receipt;
+mod servers;
 mod slice;
 mod spec;
 mod state;
@@ -17,12 +19,14 @@ pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
 pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId};
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
+pub use lock::Lock;
 pub use manifest::{Line, Manifest, Part, StagedTable};
 pub use publish::{
     Handover, HandoverPartition, LateRows, Mark, Publish, PublishMode, Shadow, ShadowName,
     kept_name,
 };
 pub use receipt::Receipt;
+pub use servers::{JobServer, Place};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
@@ -30,5 +34,9 @@ pub use tables::{
     BudgetUnit, Feed, FeedView, Known, Remote, RemoteFunction, Span, TablesSource, Window,
 };
 
-/// Version of the records in the control tables. A newer one is refused, never guessed at.
-pub const FORMAT: u8 = 1;
+/// Newest version of the records in the control tables that this program knows. A newer one is
+/// refused, never guessed at. A record carries the lowest version that understands it, so that an
+/// older program goes on with everything it knows.
+pub const FORMAT: u8 = 2;
+/// The version of every record that needs nothing new.
+pub const FORMAT_FIRST: u8 = 1;

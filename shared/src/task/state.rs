@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Manifest, Stamp, TaskId, WorkerId};
+use super::{Epoch, FORMAT, FORMAT_FIRST, Manifest, Stamp, TaskId, WorkerId};
 
 /// Who acts on a task, and on which server its staging tables are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,6 +15,13 @@ pub struct Owner {
     pub worker: WorkerId,
     /// Address of the server that holds the staging set.
     pub endpoint: String,
+}
+
+impl Owner {
+    /// No worker at all: whoever looks finds its lease lapsed and takes the task over.
+    pub fn nobody() -> Self {
+        Self { worker: WorkerId("nobody".to_owned()), endpoint: String::new() }
+    }
 }
 
 /// Where a task stands.
@@ -170,6 +177,14 @@ pub enum TaskEvent {
         /// What was found.
         evidence: String,
     },
+    /// An operator lets a task that ended badly be tried again: a failed one from its beginning, a
+    /// quarantined one where it stands, by proving its moves once more.
+    Reopened,
+    /// An operator lets an ended task be loaded from its beginning, and vouches for it that nothing
+    /// of it is in any target.
+    Reset,
+    /// An operator vouches for it that all of a quarantined task is in its targets.
+    Accepted,
 }
 
 /// Everything of a task that changes.
@@ -225,6 +240,20 @@ pub enum IllegalTransition {
     },
 }
 
+impl Task {
+    /// Lowest version of the records that understands this one.
+    pub fn format(&self) -> u8 {
+        match &self.progress.state {
+            TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
+                if manifest.doubted =>
+            {
+                FORMAT
+            }
+            _ => FORMAT_FIRST,
+        }
+    }
+}
+
 impl TaskState {
     /// Its stored name.
     pub fn name(&self) -> StateName {
@@ -259,12 +288,19 @@ impl TaskEvent {
             Self::HandedBack { .. } => "handed back",
             Self::GaveUp { .. } => "given up",
             Self::Unprovable { .. } => "quarantined",
+            Self::Reopened => "reopened",
+            Self::Reset => "reset",
+            Self::Accepted => "accepted",
         }
     }
 
     fn epoch(&self) -> Option<Epoch> {
         match self {
-            Self::Claimed { .. } | Self::TakenOver { .. } => None,
+            Self::Claimed { .. }
+            | Self::TakenOver { .. }
+            | Self::Reopened
+            | Self::Reset
+            | Self::Accepted => None,
             Self::Loaded { epoch, .. }
             | Self::Published { epoch, .. }
             | Self::Retried { epoch, .. }
@@ -325,6 +361,18 @@ impl Progress {
             }
             (State::Publishing { manifest, .. }, Event::Unprovable { evidence, .. }) => {
                 (State::Quarantined { manifest: manifest.clone(), error: evidence.clone() }, 0, 0)
+            }
+            (State::Failed { .. }, Event::Reopened)
+            | (
+                State::Failed { .. } | State::Quarantined { .. } | State::Done { .. },
+                Event::Reset,
+            ) => return Ok(Self { epoch: self.epoch, ..Self::planned() }),
+            (State::Quarantined { manifest, .. }, Event::Reopened) => {
+                let manifest = Manifest { doubted: true, ..manifest.clone() };
+                (State::Publishing { owner: Owner::nobody(), manifest }, 0, 0)
+            }
+            (State::Quarantined { manifest, .. }, Event::Accepted) => {
+                (State::Done { rows: manifest.rows }, 0, 0)
             }
             (state, event) => {
                 return Err(IllegalTransition::WrongState {

@@ -19,7 +19,14 @@ fn manifest() -> Manifest {
         target_uuid: Uuid::nil(),
         lines: Vec::new(),
     };
-    Manifest { taken_ms: 0, rows: 1, rows_read: 1, tables: vec![table], handovers: Vec::new() }
+    Manifest {
+        taken_ms: 0,
+        rows: 1,
+        rows_read: 1,
+        tables: vec![table],
+        handovers: Vec::new(),
+        doubted: false,
+    }
 }
 
 fn states() -> Vec<TaskState> {
@@ -43,6 +50,9 @@ fn events(epoch: Epoch) -> Vec<TaskEvent> {
         TaskEvent::HandedBack { epoch },
         TaskEvent::GaveUp { epoch, error: "x".into() },
         TaskEvent::Unprovable { epoch, evidence: "x".into() },
+        TaskEvent::Reopened,
+        TaskEvent::Reset,
+        TaskEvent::Accepted,
     ]
 }
 
@@ -77,7 +87,7 @@ fn the_table_of_states_and_events() {
 #[test]
 fn an_event_of_an_old_epoch_changes_nothing() {
     for state in states() {
-        for event in events(Epoch(4)).into_iter().skip(2) {
+        for event in events(Epoch(4)).into_iter().skip(2).take(6) {
             let refused = progress(state.clone()).next(&event);
             assert!(matches!(refused, Err(IllegalTransition::StaleEpoch { .. })), "{event:?}");
         }
@@ -85,23 +95,27 @@ fn an_event_of_an_old_epoch_changes_nothing() {
 }
 
 proptest! {
-    /// Any run of events: the epoch never falls, publishing never goes back, an ended task stays.
+    /// Any run of events: the epoch never falls, publishing never goes back, and only an operator
+    /// moves a task that has ended.
     #[test]
-    fn what_holds_for_every_run(choices in proptest::collection::vec((0usize..8, 0u64..3), 0..60)) {
+    fn what_holds_for_every_run(choices in proptest::collection::vec((0usize..11, 0u64..3), 0..60)) {
         let mut now = Progress::planned();
         for (choice, lag) in choices {
             let epoch = Epoch(now.epoch.0.saturating_sub(lag));
             let event = events(epoch)[choice].clone();
             let Ok(next) = now.next(&event) else { continue };
             prop_assert!(next.epoch >= now.epoch);
-            prop_assert!(!now.state.name().is_terminal());
+            let by_operator =
+                matches!(event, TaskEvent::Reopened | TaskEvent::Reset | TaskEvent::Accepted);
+            prop_assert_eq!(now.state.name().is_terminal(), by_operator);
             if now.state.name() == StateName::Publishing {
                 prop_assert!(!matches!(
                     next.state.name(),
                     StateName::Pending | StateName::Claimed | StateName::Failed
                 ));
             }
-            if next.state.owner() != now.state.owner() && next.state.owner().is_some() {
+            let is_taken = next.state.owner().is_some_and(|owner| *owner != Owner::nobody());
+            if is_taken && next.state.owner() != now.state.owner() {
                 prop_assert!(next.epoch > now.epoch);
             }
             prop_assert!(next.deaths <= next.attempts);

@@ -153,6 +153,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     }
     let limits = args.load.job.limits();
     let environment = &session.environment;
+    let home = session.home().await?;
     let spec = |source| JobSpec {
         source: Source::Tables(source),
         mode,
@@ -165,6 +166,8 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         environment: environment.clone(),
         limits: limits.clone(),
         publish: publishing,
+        servers: vec![home.clone()],
+        shard_by: None,
         made: Made { again: args.load.job.again.clone(), ..Made::default() },
     };
     origin.windowed = args.windowed(server, config, &origin.source, &mut notes).await?;
@@ -193,7 +196,7 @@ impl CopyArgs {
     /// Is a time window asked for, by a flag or a setting?
     fn has_window(&self, config: &Config) -> Result<bool, Error> {
         let (since, until) = (self.since.as_deref(), self.until.as_deref());
-        Ok(self.window.request(config, since, until)?.is_some())
+        Ok(self.window.request(config, &[&self.from], &self.target, since, until)?.is_some())
     }
 
     /// The time window, if one is asked for.
@@ -205,7 +208,10 @@ impl CopyArgs {
         notes: &mut Vec<String>,
     ) -> Result<Option<Windowed>, Error> {
         let (since, until) = (self.since.as_deref(), self.until.as_deref());
-        let Some(request) = self.window.request(config, since, until)? else { return Ok(None) };
+        let (read, into) = ([&self.from], &self.target);
+        let Some(request) = self.window.request(config, &read, into, since, until)? else {
+            return Ok(None);
+        };
         let refused = |message: &str, help: &str| {
             Err(Report::new(Kind::Usage, message).help(help.to_owned()).into())
         };

@@ -1,7 +1,7 @@
 //! `longshore plan delete`: a plan and its tasks leave the control tables.
 //!
-//! First the job becomes `cancelled`, with a reason that says what is going on: from then on nobody
-//! submits or retries it. Then its staging tables, snapshots and shadows go, its tasks, its cursor, and
+//! First the job becomes `deleting`, from which there is no way back: nobody submits or retries it from
+//! then on. Then its staging tables, snapshots and shadows go, its tasks, its cursor, and
 //! last its own row. Wherever this is cut, nothing can be claimed, the plan cannot be made again over
 //! tasks of the old one, and deleting again goes on.
 
@@ -10,18 +10,17 @@ use std::io::{BufRead, IsTerminal, Write};
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::faults;
-use longshore_shared::store::{Census, Swap, TaskStore, census};
-use longshore_shared::task::{Job, JobEvent, JobState, Stamp, TaskId};
+use longshore_shared::store::{Census, TaskStore, census};
+use longshore_shared::task::{Job, JobEvent, JobState, TaskId};
 use serde::Serialize;
 
+use crate::alter::{Altered, alter};
 use crate::doctor::belongings;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::session::Session;
 use crate::text;
 
-/// Somebody else can change the job between our read and our write; nobody does so for long.
-const TRIES_MAX: usize = 10;
 /// Tasks between two looks of a person at what is going on.
 const TASKS_AT_ONCE: u32 = 1_000;
 
@@ -140,30 +139,18 @@ fn ask(job: &Job, counts: &Census) -> Result<(), Error> {
     }
 }
 
-/// From here on nobody but us acts on the job. Another command that deletes it is fenced off.
+/// From here on nobody else acts on the job: what comes after `deleting` is only its end. Another
+/// command that deletes it is fenced off by the new stamp.
 async fn give_up(session: &Session, job: Job, discard: bool) -> Result<Job, Error> {
-    let mut job = job;
-    for _ in 0..TRIES_MAX {
-        let Ok(state) = job.state.next(JobEvent::Deleted) else { break };
-        let next = Job {
-            state,
-            epoch: job.epoch.next(),
-            stamp: Stamp::fresh(),
-            reason: format!(
-                "it is being deleted; to go on: longshore plan delete {} --yes",
-                job.id
-            ),
-            ..job.clone()
-        };
-        match session.store.swap_job(&job, &next).await? {
-            Swap::Won => return Ok(next),
-            Swap::Lost(Some(now)) => job = now,
-            Swap::Lost(None) => return Err(gone(&job)),
+    let reason = format!("to go on: longshore plan delete {} --yes", job.id);
+    match alter(&session.store, job, JobEvent::Deleted, &reason).await? {
+        Altered::Now(job) => Ok(job),
+        // It was retried since we looked.
+        Altered::Refused(job) => {
+            refuse(session, &job, discard).await?;
+            Err(gone(&job))
         }
-        refuse(session, &job, discard).await?;
     }
-    let message = format!("job {} keeps changing", job.id);
-    Err(Report::new(Kind::Conflict, message).help("look at it: longshore status").into())
 }
 
 async fn remove_rows(session: &Session, job: &Job) -> Result<(), Error> {
@@ -186,7 +173,7 @@ async fn remove_rows(session: &Session, job: &Job) -> Result<(), Error> {
 }
 
 fn gone(job: &Job) -> Error {
-    let message = format!("somebody else deletes plan {} at the same time", job.id);
+    let message = format!("somebody else changes or deletes plan {} at the same time", job.id);
     Report::new(Kind::Conflict, message).help("longshore plan list").into()
 }
 

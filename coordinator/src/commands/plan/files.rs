@@ -124,6 +124,8 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         environment: session.environment.clone(),
         limits: args.load.job.limits(),
         publish: publishing,
+        servers: vec![session.home().await?],
+        shard_by: None,
         made: Made {
             again: args.load.job.again.clone(),
             chunk_bytes: Some(chunk_bytes),

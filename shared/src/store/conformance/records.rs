@@ -136,6 +136,7 @@ fn manifest(lines: u32) -> Manifest {
         rows_read: table.rows(),
         tables: vec![table],
         handovers: Vec::new(),
+        doubted: false,
     }
 }
 

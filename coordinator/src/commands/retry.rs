@@ -1,0 +1,352 @@
+//! `longshore retry`: lets tasks that ended badly be done again, many at a time.
+
+use clap::{ArgGroup, Args};
+use longshore_shared::config::Config;
+use longshore_shared::store::{TaskBrief, TaskStore};
+use longshore_shared::task::{Job, JobEvent, JobState, Mode, StateName, Task, TaskEvent, TaskId};
+use serde::Serialize;
+
+use super::submit::ForceArgs;
+use crate::alter::{Altered, alter, start};
+use crate::exit::{Error, Exit, Kind, Report};
+use crate::filter::Filter;
+use crate::output::Output;
+use crate::overlap;
+use crate::reopen::{self, Chosen, Counts};
+use crate::replayable;
+use crate::session::Session;
+use crate::text;
+
+/// Let tasks that ended badly be done again
+///
+/// A failed task begins anew. A quarantined one goes on where it stands: its moves are looked at
+/// once more and finished. What cannot be proved even so needs a person: --accept says that its rows
+/// are in the targets, --reload that they are not; both are checked as far as the server can tell.
+/// The job runs again afterwards.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).multiple(true)
+    .args(["failed", "quarantined", "replay_done", "task", "condition"])))]
+pub(crate) struct RetryArgs {
+    /// Job id, or the first digits of it
+    job: String,
+
+    #[command(flatten)]
+    which: Which,
+
+    /// These tasks, whatever they ended as but done; may be repeated
+    #[arg(long, value_name = "TASK")]
+    task: Vec<TaskId>,
+
+    /// Only tasks that meet this condition, such as "error~'timed out' and attempts>3" (see
+    /// `longshore tasks --help`); alone: failed and quarantined ones that do
+    #[arg(long = "where", value_name = "CONDITION")]
+    condition: Option<String>,
+
+    /// Quarantined tasks: load them from their beginning, because nothing of them is in any target
+    #[arg(long, conflicts_with = "accept")]
+    reload: bool,
+
+    /// Quarantined tasks: they are done, because all of them is in the targets
+    #[arg(long)]
+    accept: bool,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    force: ForceArgs,
+}
+
+/// Tasks by what they ended as.
+#[derive(Debug, Args)]
+struct Which {
+    /// Tasks that failed
+    #[arg(long)]
+    failed: bool,
+
+    /// Tasks in quarantine
+    #[arg(long)]
+    quarantined: bool,
+
+    /// Tasks that are done: loads them once more, only where the partitions they went into are
+    /// empty now
+    #[arg(long)]
+    replay_done: bool,
+}
+
+/// Which tasks are opened again, and how.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    /// Failed ones.
+    pub(crate) failed: bool,
+    /// Quarantined ones.
+    pub(crate) quarantined: bool,
+    /// Done ones.
+    pub(crate) done: bool,
+    /// Only these; all when empty.
+    pub(crate) tasks: Vec<TaskId>,
+    /// Only those that meet it.
+    pub(crate) filter: Option<Filter>,
+    /// What becomes of quarantined ones.
+    pub(crate) verdict: Verdict,
+}
+
+/// What a person says of a quarantined task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing: it is looked at again.
+    #[default]
+    Prove,
+    /// Nothing of it is in any target.
+    Reload,
+    /// All of it is in its targets.
+    Accept,
+}
+
+/// A job that runs again.
+pub(crate) struct Opened {
+    pub(crate) job: Job,
+    pub(crate) counts: Counts,
+    /// What a person should know of other jobs.
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    job_id: String,
+    state: JobState,
+    /// True when nothing was changed.
+    dry_run: bool,
+    failed: u64,
+    quarantined: u64,
+    done: u64,
+}
+
+impl RetryArgs {
+    fn wish(&self) -> Result<Wish, Error> {
+        let which = &self.which;
+        let by_name = !self.task.is_empty() || self.condition.is_some();
+        let verdict = match (self.reload, self.accept) {
+            (true, _) => Verdict::Reload,
+            (_, true) => Verdict::Accept,
+            _ => Verdict::Prove,
+        };
+        let any = by_name && !(which.failed || which.quarantined || which.replay_done);
+        Ok(Wish {
+            failed: which.failed || any,
+            quarantined: which.quarantined || any,
+            done: which.replay_done,
+            tasks: self.task.clone(),
+            filter: self.condition.as_deref().map(Filter::parse).transpose()?,
+            verdict,
+        })
+    }
+}
+
+pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+    let wish = args.wish()?;
+    let session = Session::open(config).await?;
+    let job = session.job(&args.job).await?;
+    if let Some(other) = args.task.iter().find(|task| task.job != job.id) {
+        let message = format!("task {other} is not of job {}", job.id);
+        return Err(Report::new(Kind::Usage, message).into());
+    }
+    let (job, counts) = if args.dry_run {
+        let chosen = choose(&session, &job, &wish).await?;
+        (job, counted(&chosen))
+    } else {
+        let Opened { job, counts, notes } = open(&session, job, &wish, &args.force).await?;
+        output.notes(&notes);
+        (job, counts)
+    };
+    let document = Document {
+        job_id: job.id.to_string(),
+        state: job.state,
+        dry_run: args.dry_run,
+        failed: counts.failed,
+        quarantined: counts.quarantined,
+        done: counts.done,
+    };
+    output.show(&document, words)?;
+    Ok(Exit::Done)
+}
+
+/// Opens the tasks again and lets the job run.
+///
+/// Everything that can be refused is refused before the first change.
+pub(crate) async fn open(
+    session: &Session,
+    job: Job,
+    wish: &Wish,
+    force: &ForceArgs,
+) -> Result<Opened, Error> {
+    let store = &session.store;
+    refuse(&job)?;
+    let chosen = choose(session, &job, wish).await?;
+    let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
+    if chosen.is_empty() && !is_interrupted {
+        return Err(nothing(session, &job).await?);
+    }
+    // Taken now, so that nothing is changed when another job has the tables, and once more at the start.
+    overlap::acquire(session, &job, force.force_overlap).await?;
+    let job = match alter(store, job, JobEvent::Reopening, "tasks are opened again").await? {
+        Altered::Now(job) => job,
+        Altered::Refused(job) if job.state == JobState::Reopening => job,
+        Altered::Refused(job) => {
+            let message = format!("job {} is {}", job.id, job.state.as_str());
+            return Err(Report::new(Kind::Conflict, message)
+                .help("try again when it has ended")
+                .into());
+        }
+    };
+    let counts = reopen::reopen(store, &job, chosen).await?;
+    let (altered, notes) = start(session, job, JobEvent::Reopened, force).await?;
+    match altered {
+        // Somebody else finished the same.
+        Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts, notes }),
+    }
+}
+
+/// A job that cannot go on.
+fn refuse(job: &Job) -> Result<(), Error> {
+    let message = match job.state {
+        JobState::Planned => format!("job {} was not submitted yet", job.id),
+        JobState::Cancelling => format!("job {} is being cancelled", job.id),
+        JobState::Deleting => format!("job {} is being deleted", job.id),
+        JobState::Cancelled if job.spec.publish.mode.has_last_task() => {
+            format!("job {} was cancelled, and the shadows that it filled are gone", job.id)
+        }
+        JobState::Cancelled if reads_snapshot(job) => {
+            format!("job {} was cancelled, and the snapshot that it read is gone", job.id)
+        }
+        _ => return Ok(()),
+    };
+    let help = match job.state {
+        JobState::Planned => format!("longshore submit {}", job.id),
+        JobState::Cancelling => format!("longshore cancel {} waits for its end", job.id),
+        JobState::Deleting => format!("longshore plan delete {} --yes, then plan it again", job.id),
+        _ => "plan it again, with --again TEXT".to_owned(),
+    };
+    Err(Report::new(Kind::Conflict, message).help(help).into())
+}
+
+fn reads_snapshot(job: &Job) -> bool {
+    let tables = job.spec.source.as_tables();
+    tables.is_some_and(|tables| tables.feeds.iter().any(|feed| feed.is_snapshot))
+}
+
+/// The tasks that the wish means, each with its event. Refused when something speaks against one.
+async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Error> {
+    let tasks = reopen::touched(&session.store, job).await?;
+    let is_meant = |task: &&TaskBrief| {
+        (wish.tasks.is_empty() || wish.tasks.contains(&task.id))
+            && wish.filter.as_ref().is_none_or(|filter| filter.matches(task))
+    };
+    let of = |state| tasks.iter().filter(is_meant).filter(move |task| task.state == state);
+    let mut chosen: Chosen = Vec::new();
+    if wish.failed {
+        let failed = of(StateName::Failed);
+        chosen.extend(failed.map(|task| (task.id.clone(), task.state, TaskEvent::Reopened)));
+    }
+    if wish.quarantined {
+        for task in of(StateName::Quarantined) {
+            let event = match wish.verdict {
+                Verdict::Prove => TaskEvent::Reopened,
+                Verdict::Accept => {
+                    replayable::check_present(session, &quarantined(session, &task.id).await?)
+                        .await?;
+                    TaskEvent::Accepted
+                }
+                Verdict::Reload => {
+                    replayable::check_absent(session, &quarantined(session, &task.id).await?)
+                        .await?;
+                    TaskEvent::Reset
+                }
+            };
+            chosen.push((task.id.clone(), task.state, event));
+        }
+    }
+    if wish.done {
+        let done: Vec<&TaskBrief> = of(StateName::Done).collect();
+        if !done.is_empty() {
+            refuse_replay(job)?;
+            replayable::check_empty(session, job, &done).await?;
+        }
+        chosen.extend(done.iter().map(|task| (task.id.clone(), task.state, TaskEvent::Reset)));
+    }
+    chosen.extend(last_too(job, &tasks, &chosen));
+    Ok(chosen)
+}
+
+/// The task that publishes failed because others did: it is tried again with them.
+fn last_too(
+    job: &Job,
+    tasks: &[TaskBrief],
+    chosen: &Chosen,
+) -> Option<(TaskId, StateName, TaskEvent)> {
+    let ordinal = job.tasks.checked_sub(1).filter(|_| job.spec.publish.mode.has_last_task())?;
+    let last = tasks.iter().find(|task| task.id.ordinal == ordinal)?;
+    let is_new = !chosen.is_empty() && chosen.iter().all(|(id, ..)| *id != last.id);
+    (is_new && last.state == StateName::Failed)
+        .then(|| (last.id.clone(), last.state, TaskEvent::Reopened))
+}
+
+fn refuse_replay(job: &Job) -> Result<(), Error> {
+    let message = if job.spec.mode == Mode::Direct {
+        "tasks of a direct load cannot be loaded twice: the target's deduplication may drop their rows"
+    } else if job.spec.publish.mode.has_last_task() {
+        "what this job loaded took the place of its targets as a whole"
+    } else {
+        return Ok(());
+    };
+    Err(Report::new(Kind::Conflict, message).help("plan it again, with --again TEXT").into())
+}
+
+async fn quarantined(session: &Session, id: &TaskId) -> Result<Task, Error> {
+    let task = session.store.task(id).await?;
+    task.ok_or_else(|| Report::new(Kind::Conflict, format!("task {id} is gone")).into())
+}
+
+/// Why there is nothing to open again.
+async fn nothing(session: &Session, job: &Job) -> Result<Error, Error> {
+    let census = longshore_shared::store::census(&session.store, job).await?;
+    let message = format!("job {} has no such tasks", job.id);
+    let help = match (census.failed, census.quarantined) {
+        (0, 0) => format!("longshore tasks {} shows all", job.id),
+        (0, _) => format!(
+            "its quarantined tasks need a decision: longshore retry {} --quarantined looks at them once more",
+            job.id
+        ),
+        _ => format!("longshore tasks {} --state failed,quarantined", job.id),
+    };
+    Ok(Report::new(Kind::Conflict, message).help(help).into())
+}
+
+fn counted(chosen: &Chosen) -> Counts {
+    let of = |wanted| chosen.iter().filter(|(_, state, _)| *state == wanted).count() as u64;
+    Counts {
+        failed: of(StateName::Failed),
+        quarantined: of(StateName::Quarantined),
+        done: of(StateName::Done),
+    }
+}
+
+fn words(document: &Document) -> String {
+    let Document { job_id, failed, quarantined, done, .. } = document;
+    let parts: Vec<String> = [("failed", failed), ("quarantined", quarantined), ("done", done)]
+        .into_iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(what, count)| format!("{} {what}", text::count(*count)))
+        .collect();
+    let sum = failed + quarantined + done;
+    let tasks = text::plural(sum, "task");
+    if document.dry_run {
+        return format!("Would open {tasks} of job {job_id} again ({}).", parts.join(", "));
+    }
+    format!(
+        "Opened {tasks} of job {job_id} again ({}); it is {}.\n\nNext: longshore status {job_id} --watch",
+        parts.join(", "),
+        document.state.as_str()
+    )
+}

@@ -1,0 +1,191 @@
+//! Lets ended tasks be done again: marks the job, changes the tasks, and counts its segments anew.
+//!
+//! While a job is *reopening* nobody claims its tasks, so what is read here stays true but for tasks
+//! in flight that end. A crash leaves the job in that state, and doing it again goes on: tasks that
+//! were changed are pending by then, and the cursor is made anew from all tasks in any case.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use longshore_shared::faults;
+use longshore_shared::store::{
+    KeeperMapStore, REQUEST_ROWS_MAX, Swap, TaskBrief, TaskStore, segment_tasks,
+};
+use longshore_shared::task::{
+    Cursor, Job, Segment, Stamp, StateName, Tally, Task, TaskEvent, TaskId,
+};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::exit::{Error, Kind, Report};
+
+/// Tasks changed at the same time: three small statements each.
+const AT_ONCE: usize = 24;
+/// A worker that looked before the job was marked can change the cursor once.
+const TRIES_MAX: usize = 10;
+
+/// How many tasks were opened again, by what they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Failed before.
+    pub(crate) failed: u64,
+    /// Quarantined before.
+    pub(crate) quarantined: u64,
+    /// Done before.
+    pub(crate) done: u64,
+}
+
+/// The chosen tasks, each with what happens to it.
+pub(crate) type Chosen = Vec<(TaskId, StateName, TaskEvent)>;
+
+/// Every task that a worker may have touched, page by page. Those beyond the frontier are pending.
+pub(crate) async fn touched(store: &KeeperMapStore, job: &Job) -> Result<Vec<TaskBrief>, Error> {
+    let Some(cursor) = store.cursor(&job.id).await? else { return Err(missing(job, "its cursor")) };
+    let end = cursor.frontier.min(job.segments());
+    let ids: Vec<TaskId> = (0..end).flat_map(|segment| segment_tasks(job, segment)).collect();
+    let mut found = Vec::with_capacity(ids.len());
+    for page in ids.chunks(REQUEST_ROWS_MAX) {
+        found.extend(store.briefs(page).await?);
+    }
+    if found.len() < ids.len() {
+        let there: std::collections::HashSet<_> = found.iter().map(|brief| &brief.id).collect();
+        let gone = ids.iter().find(|id| !there.contains(id));
+        let words = gone.map_or_else(|| "a task".to_owned(), |id| format!("task {id}"));
+        return Err(missing(job, &words));
+    }
+    Ok(found)
+}
+
+fn missing(job: &Job, what: &str) -> Error {
+    let message = format!("{what} is missing in the control tables: somebody deleted it");
+    Report::new(Kind::Conflict, message)
+        .help(format!("what job {} loaded cannot be told any more: longshore doctor {0}", job.id))
+        .into()
+}
+
+/// Changes the chosen tasks of a job that is being reopened, and its cursor.
+pub(crate) async fn reopen(
+    store: &KeeperMapStore,
+    job: &Job,
+    chosen: Chosen,
+) -> Result<Counts, Error> {
+    faults::pass(faults::REOPEN_BEGUN).await?;
+    let gate = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    let mut counts = Counts::default();
+    let mut queue = chosen.into_iter();
+    loop {
+        let Ok(permit) = Arc::clone(&gate).acquire_owned().await else { break };
+        let Some((id, was, event)) = queue.next() else { break };
+        let store = store.clone();
+        running.spawn(async move {
+            let changed = change(&store, &id, &event).await;
+            drop(permit);
+            changed.map(|changed| (was, changed))
+        });
+        while let Some(ended) = running.try_join_next() {
+            count(&mut counts, ended)?;
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        count(&mut counts, ended)?;
+    }
+    recount(store, job).await?;
+    faults::pass(faults::REOPEN_DONE).await?;
+    Ok(counts)
+}
+
+type Ended = Result<Result<(StateName, bool), Error>, tokio::task::JoinError>;
+
+fn count(counts: &mut Counts, ended: Ended) -> Result<(), Error> {
+    let (was, changed) = ended.map_err(|error| std::io::Error::other(error.to_string()))??;
+    let counter = match was {
+        StateName::Failed => &mut counts.failed,
+        StateName::Quarantined => &mut counts.quarantined,
+        _ => &mut counts.done,
+    };
+    *counter += u64::from(changed);
+    Ok(())
+}
+
+/// Changes one task, if it still is what it was.
+async fn change(store: &KeeperMapStore, id: &TaskId, event: &TaskEvent) -> Result<bool, Error> {
+    let Some(task) = store.task(id).await? else { return Ok(false) };
+    let Ok(progress) = task.progress.next(event) else { return Ok(false) };
+    let next = Task { progress, stamp: Stamp::fresh(), ..task.clone() };
+    let swapped = store.swap_task(&task, &next).await?;
+    faults::pass(faults::REOPEN_TASK).await?;
+    Ok(swapped == Swap::Won)
+}
+
+/// Makes the cursor anew from all tasks: which segments have ended, and what they brought.
+async fn recount(store: &KeeperMapStore, job: &Job) -> Result<(), Error> {
+    for _ in 0..TRIES_MAX {
+        let Some(cursor) = store.cursor(&job.id).await? else {
+            return Err(missing(job, "its cursor"));
+        };
+        let next = counted(&cursor, job, &touched(store, job).await?);
+        faults::pass(faults::REOPEN_SEGMENT).await?;
+        // A worker that had looked before may have finished a segment: then all is read again.
+        if matches!(store.swap_cursor(&cursor, &next).await?, Swap::Won) {
+            return Ok(());
+        }
+    }
+    let message = format!("the cursor of job {} keeps changing", job.id);
+    Err(Report::new(Kind::Conflict, message).help("try again").into())
+}
+
+fn counted(cursor: &Cursor, job: &Job, tasks: &[TaskBrief]) -> Cursor {
+    let mut segments: HashMap<Segment, (Tally, bool)> = HashMap::new();
+    for task in tasks {
+        let of = task.id.ordinal / job.segment_tasks.max(1);
+        let (tally, has_ended) = segments.entry(of).or_insert((Tally::default(), true));
+        *has_ended &= tally.add(task.state, task.rows, task.bytes);
+    }
+    let mut finished = Vec::new();
+    let mut sum = Tally::default();
+    for (segment, (tally, has_ended)) in segments {
+        if has_ended {
+            finished.push(segment);
+            sum = sum.plus(tally);
+        }
+    }
+    cursor.rebuilt(&finished, sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use longshore_shared::task::JobState;
+
+    #[test]
+    fn the_cursor_counts_the_segments_whose_tasks_have_all_ended() {
+        let job = Job { tasks: 5, segment_tasks: 2, ..fixture::job(JobState::Reopening) };
+        let states = [
+            StateName::Done,
+            StateName::Failed,
+            StateName::Pending,
+            StateName::Done,
+            StateName::Done,
+        ];
+        let tasks: Vec<TaskBrief> = states
+            .iter()
+            .zip(0..)
+            .map(|(state, ordinal)| TaskBrief {
+                id: TaskId { job: job.id.clone(), ordinal },
+                state: *state,
+                rows: 10,
+                ..fixture::brief()
+            })
+            .collect();
+        let mut cursor = Cursor::new(job.id.clone());
+        for _ in 0..3 {
+            cursor = cursor.opened();
+        }
+        let next =
+            counted(&cursor.finishing(1, Tally { done: 2, ..Tally::default() }), &job, &tasks);
+        assert_eq!(next.open_segments(), [1]);
+        assert_eq!((next.tally.done, next.tally.failed, next.tally.rows), (2, 1, 20));
+    }
+}
