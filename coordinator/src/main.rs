@@ -17,6 +17,7 @@ mod logs;
 mod output;
 mod overlap;
 mod plan;
+mod plan_file;
 mod policy;
 mod progress;
 mod reopen;

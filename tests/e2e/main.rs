@@ -24,6 +24,8 @@ mod network;
 mod object_store;
 mod overlap;
 mod panics;
+mod plan_delete;
+mod plan_files;
 mod refusals;
 mod remote;
 mod replay;

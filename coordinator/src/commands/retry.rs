@@ -217,6 +217,7 @@ fn refuse(job: &Job) -> Result<(), Error> {
     let message = match job.state {
         JobState::Planned => format!("job {} was not submitted yet", job.id),
         JobState::Cancelling => format!("job {} is being cancelled", job.id),
+        JobState::Deleting => format!("job {} is being deleted", job.id),
         JobState::Cancelled if job.spec.publish.mode.has_last_task() => {
             format!("job {} was cancelled, and the shadows that it filled are gone", job.id)
         }
@@ -228,6 +229,7 @@ fn refuse(job: &Job) -> Result<(), Error> {
     let help = match job.state {
         JobState::Planned => format!("longshore submit {}", job.id),
         JobState::Cancelling => format!("longshore cancel {} waits for its end", job.id),
+        JobState::Deleting => format!("longshore plan delete {} --yes, then plan it again", job.id),
         _ => "plan it again, with --again TEXT".to_owned(),
     };
     Err(Report::new(Kind::Conflict, message).help(help).into())

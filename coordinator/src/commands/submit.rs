@@ -109,6 +109,11 @@ fn settled(job: Job) -> Result<(Job, Submitted), Error> {
             let help = format!("if that was interrupted: longshore resume {}", job.id);
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
+        JobState::Deleting => {
+            let message = format!("plan {} is being deleted", job.id);
+            let help = format!("longshore plan delete {} --yes, then plan it again", job.id);
+            Err(Report::new(Kind::Conflict, message).help(help).into())
+        }
         JobState::Planned | JobState::Running | JobState::Paused | JobState::Halted => {
             Ok((job, Submitted::Before))
         }
