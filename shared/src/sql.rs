@@ -56,6 +56,7 @@ catalogue! {
     EXCHANGE_TABLES = "exchange_tables",
     FIND_PARTS = "find_parts",
     FIND_QUERY = "find_query",
+    FIND_RECEIPT = "find_receipt",
     FIND_TABLES = "find_tables",
     GET_CURSOR = "get_cursor",
     GET_JOB = "get_job",
@@ -108,6 +109,7 @@ catalogue! {
     SWAP_TASK = "swap_task",
     TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
+    VOID_RECEIPTS = "void_receipts",
 }
 
 impl Statement {
