@@ -25,10 +25,11 @@ fn help() {
     Commands:
       init    Make the databases and control tables, where they are missing
       doctor  Check the installation, or say what a job waits for, and what to do about it
-      plan    Make a plan, or show one
+      plan    Make plans, show them, carry them elsewhere
       submit  Hand a plan to the workers, or let a paused job go on
       run     Submit a job, work on it with local worker processes, and end when it does
       status  Show all jobs, or how one of them stands
+      jobs    List jobs
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
       pause   Stop a job from being worked on, until it is resumed
@@ -54,9 +55,10 @@ fn help() {
       1 error
       2 wrong usage, setting or input
       3 the job ended, or was paused, with tasks that are not done
+      4 a person must allow it first: --yes
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor`, `check` or a dry run found a problem
+      8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -74,10 +76,11 @@ fn long_help() {
     Commands:
       init    Make the databases and control tables, where they are missing
       doctor  Check the installation, or say what a job waits for, and what to do about it
-      plan    Make a plan, or show one
+      plan    Make plans, show them, carry them elsewhere
       submit  Hand a plan to the workers, or let a paused job go on
       run     Submit a job, work on it with local worker processes, and end when it does
       status  Show all jobs, or how one of them stands
+      jobs    List jobs
       tasks   List tasks of a job
       task    Show one task: its files, attempts, manifest and receipts, and what happens next
       pause   Stop a job from being worked on, until it is resumed
@@ -146,9 +149,10 @@ fn long_help() {
       1 error
       2 wrong usage, setting or input
       3 the job ended, or was paused, with tasks that are not done
+      4 a person must allow it first: --yes
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor`, `check` or a dry run found a problem
+      8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -288,7 +292,7 @@ fn help_of_status() {
 
 #[test]
 fn help_of_tasks() {
-    insta::assert_snapshot!(said("longshore tasks -h"), @"
+    insta::assert_snapshot!(said("longshore tasks -h"), @r#"
     List tasks of a job
 
     Usage: longshore tasks [OPTIONS] <JOB>
@@ -297,12 +301,14 @@ fn help_of_tasks() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --state <STATE>  Only tasks in these states [possible values: pending, claimed, publishing,
-                           done, failed, quarantined]
-          --limit <N>      Tasks shown at most [default: 50]
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
-    ");
+          --state <STATE>      Only tasks in these states [possible values: pending, claimed,
+                               publishing, done, failed, quarantined]
+          --where <CONDITION>  Only tasks that meet this condition, as "error~'timed out' and
+                               attempts>3"
+          --limit <N>          Tasks shown at most [default: 50]
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
+    "#);
 }
 
 #[test]

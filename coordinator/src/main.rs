@@ -7,6 +7,7 @@ mod contents;
 mod doctor;
 mod dry_run;
 mod exit;
+mod filter;
 #[cfg(test)]
 mod fixture;
 mod gone;
@@ -16,6 +17,7 @@ mod logs;
 mod output;
 mod overlap;
 mod plan;
+mod plan_file;
 mod policy;
 mod progress;
 mod reopen;

@@ -240,7 +240,8 @@ async fn take<S: TaskStore + LockStore>(
 
 /// Makes sure that none of these starts unless it takes the lock again. False when one changed.
 async fn pass_over<S: TaskStore>(store: &S, idle: &[Box<Job>]) -> Stored<bool> {
-    for job in idle {
+    // One that is being deleted never starts.
+    for job in idle.iter().filter(|job| job.state != JobState::Deleting) {
         let next = Job { epoch: job.epoch.next(), stamp: Stamp::fresh(), ..Job::clone(job) };
         if !matches!(store.swap_job(job, &next).await?, Swap::Won) {
             return Ok(false);

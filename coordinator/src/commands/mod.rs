@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod gc;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod last;
 pub(crate) mod pause;
 pub(crate) mod plan;

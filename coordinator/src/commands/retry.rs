@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::alter::{Altered, alter};
 use crate::exit::{Error, Exit, Kind, Report};
+use crate::filter::Filter;
 use crate::output::Output;
 use crate::policy::{self, ForceArgs};
 use crate::reopen::{self, Chosen, Counts};
@@ -23,7 +24,7 @@ use crate::text;
 /// The job runs again afterwards.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)
-    .args(["failed", "quarantined", "replay_done", "task"])))]
+    .args(["failed", "quarantined", "replay_done", "task", "condition"])))]
 pub(crate) struct RetryArgs {
     /// Job id, or the first digits of it
     job: String,
@@ -34,6 +35,11 @@ pub(crate) struct RetryArgs {
     /// These tasks, whatever they ended as but done; may be repeated
     #[arg(long, value_name = "TASK")]
     task: Vec<TaskId>,
+
+    /// Only tasks that meet this condition, such as "error~'timed out' and attempts>3" (see
+    /// `longshore tasks --help`); alone: failed and quarantined ones that do
+    #[arg(long = "where", value_name = "CONDITION")]
+    condition: Option<String>,
 
     /// Quarantined tasks: load them from their beginning, because nothing of them is in any target
     #[arg(long, conflicts_with = "accept")]
@@ -79,6 +85,8 @@ pub(crate) struct Wish {
     pub(crate) done: bool,
     /// Only these; all when empty.
     pub(crate) tasks: Vec<TaskId>,
+    /// Only those that meet it.
+    pub(crate) filter: Option<Filter>,
     /// What becomes of quarantined ones.
     pub(crate) verdict: Verdict,
 }
@@ -117,33 +125,34 @@ struct Document {
 }
 
 impl RetryArgs {
-    fn wish(&self) -> Wish {
+    fn wish(&self) -> Result<Wish, Error> {
         let which = &self.which;
-        let by_name = !self.task.is_empty();
+        let by_name = !self.task.is_empty() || self.condition.is_some();
         let verdict = match (self.reload, self.accept) {
             (true, _) => Verdict::Reload,
             (_, true) => Verdict::Accept,
             _ => Verdict::Prove,
         };
         let any = by_name && !(which.failed || which.quarantined || which.replay_done);
-        Wish {
+        Ok(Wish {
             failed: which.failed || any,
             quarantined: which.quarantined || any,
             done: which.replay_done,
             tasks: self.task.clone(),
+            filter: self.condition.as_deref().map(Filter::parse).transpose()?,
             verdict,
-        }
+        })
     }
 }
 
 pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+    let wish = args.wish()?;
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
     if let Some(other) = args.task.iter().find(|task| task.job != job.id) {
         let message = format!("task {other} is not of job {}", job.id);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let wish = args.wish();
     let (job, counts, notes) = if args.dry_run {
         let chosen = choose(&session, &job, &wish).await?;
         (job, counted(&chosen), Vec::new())
@@ -151,9 +160,7 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         let Opened { job, counts, notes } = open(&session, job, &wish, args.force).await?;
         (job, counts, notes)
     };
-    for note in &notes {
-        output.note(note);
-    }
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.to_string(),
         state: job.state,
@@ -195,6 +202,9 @@ pub(crate) async fn open(
                 .into());
         }
     };
+    let replayed = chosen.iter().filter(|(_, state, _)| *state == StateName::Done);
+    let replayed: Vec<String> = replayed.map(|(id, ..)| id.to_string()).collect();
+    replayable::void(session, &job, &replayed).await?;
     let counts = reopen::reopen(store, &job, chosen).await?;
     match alter(store, job, JobEvent::Reopened, "").await? {
         // Somebody else finished the same.
@@ -207,6 +217,7 @@ fn refuse(job: &Job) -> Result<(), Error> {
     let message = match job.state {
         JobState::Planned => format!("job {} was not submitted yet", job.id),
         JobState::Cancelling => format!("job {} is being cancelled", job.id),
+        JobState::Deleting => format!("job {} is being deleted", job.id),
         JobState::Cancelled if job.spec.publish.mode.has_last_task() => {
             format!("job {} was cancelled, and the shadows that it filled are gone", job.id)
         }
@@ -218,6 +229,7 @@ fn refuse(job: &Job) -> Result<(), Error> {
     let help = match job.state {
         JobState::Planned => format!("longshore submit {}", job.id),
         JobState::Cancelling => format!("longshore cancel {} waits for its end", job.id),
+        JobState::Deleting => format!("longshore plan delete {} --yes, then plan it again", job.id),
         _ => "plan it again, with --again TEXT".to_owned(),
     };
     Err(Report::new(Kind::Conflict, message).help(help).into())
@@ -231,7 +243,10 @@ fn reads_snapshot(job: &Job) -> bool {
 /// The tasks that the wish means, each with its event. Refused when something speaks against one.
 async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Error> {
     let tasks = reopen::touched(&session.store, job).await?;
-    let is_meant = |task: &&TaskBrief| wish.tasks.is_empty() || wish.tasks.contains(&task.id);
+    let is_meant = |task: &&TaskBrief| {
+        (wish.tasks.is_empty() || wish.tasks.contains(&task.id))
+            && wish.filter.as_ref().is_none_or(|filter| filter.matches(task))
+    };
     let of = |state| tasks.iter().filter(is_meant).filter(move |task| task.state == state);
     let mut chosen: Chosen = Vec::new();
     if wish.failed {
@@ -282,7 +297,9 @@ fn last_too(
 }
 
 fn refuse_replay(job: &Job) -> Result<(), Error> {
-    let message = if job.spec.mode == Mode::Direct {
+    let message = if job.spec.is_sharded() {
+        "what this job loaded is on several servers, and not all of them can be looked at"
+    } else if job.spec.mode == Mode::Direct {
         "tasks of a direct load cannot be loaded twice: the target's deduplication may drop their rows"
     } else if job.spec.publish.mode.has_last_task() {
         "what this job loaded took the place of its targets as a whole"

@@ -62,9 +62,7 @@ pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Re
         return dry_run::run(&session, &job, args.force, output).await;
     }
     let (job, submitted, notes) = submit(&session, job, args.force).await?;
-    for note in &notes {
-        output.note(note);
-    }
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.as_str(),
         state: job.state,
@@ -107,6 +105,11 @@ fn settled(job: Job) -> Result<(Job, Submitted), Error> {
         JobState::Reopening => {
             let message = format!("tasks of job {} are being opened again", job.id);
             let help = format!("if that was interrupted: longshore resume {}", job.id);
+            Err(Report::new(Kind::Conflict, message).help(help).into())
+        }
+        JobState::Deleting => {
+            let message = format!("plan {} is being deleted", job.id);
+            let help = format!("longshore plan delete {} --yes, then plan it again", job.id);
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
         JobState::Planned | JobState::Running | JobState::Paused | JobState::Halted => {

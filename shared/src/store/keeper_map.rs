@@ -7,6 +7,7 @@ use clickhouse::{Row, RowWrite};
 
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
 use super::rows::{CursorRow, WorkerRow, to_hex};
+use super::whole;
 use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
     TaskStore, WorkerRecord,
@@ -231,6 +232,18 @@ impl TaskStore for KeeperMapStore {
             batch_bytes += weight;
         }
         self.insert_missing(batch).await
+    }
+
+    async fn chunks(&self, ids: &[TaskId]) -> Stored<Vec<(TaskId, Vec<u8>)>> {
+        whole::chunks(self, ids).await
+    }
+
+    async fn remove_tasks(&self, job: &Job, ids: &[TaskId]) -> Stored<bool> {
+        whole::remove_tasks(self, job, ids).await
+    }
+
+    async fn remove_job(&self, job: &Job) -> Stored<bool> {
+        whole::remove_job(self, job).await
     }
 
     async fn task(&self, id: &TaskId) -> Stored<Option<Task>> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{StoreError, Stored, TaskBrief, pack, unpack};
 use crate::task::{
     Epoch, FORMAT, FORMAT_FIRST, Job, JobSpec, JobState, Manifest, Owner, Progress, Stamp,
-    StateName, Task, TaskState, WorkerId,
+    StateName, Task, TaskId, TaskState, WorkerId,
 };
 
 pub(super) fn bad(what: impl std::fmt::Display) -> StoreError {
@@ -269,6 +269,21 @@ impl From<&Task> for NewTaskRow {
             error: String::new(),
             changed_at: 0,
         }
+    }
+}
+
+/// What a task loads, as selected.
+#[derive(Debug, Deserialize, Row)]
+pub(super) struct ChunkRow {
+    task_id: String,
+    #[serde(with = "serde_bytes")]
+    chunk: Vec<u8>,
+}
+
+impl ChunkRow {
+    /// Key and encoded chunk.
+    pub(super) fn into_parts(self) -> Stored<(TaskId, Vec<u8>)> {
+        Ok((self.task_id.parse().map_err(bad)?, self.chunk))
     }
 }
 
