@@ -5,7 +5,9 @@ mod arrivals;
 mod clones;
 mod columns;
 mod cut;
+mod deal;
 mod delta;
+mod endpoints;
 mod errors;
 mod feeds;
 mod objects;
@@ -24,6 +26,7 @@ mod window_time;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
 pub(crate) use delta::{Since, plan_delta};
+pub(crate) use endpoints::EndpointArgs;
 pub(crate) use feeds::{FeedOptions, Origin, Snapshot, cut_tables, plan_tables};
 pub(crate) use objects::{ListingRequest, list};
 pub(crate) use pack::{PackLimits, pack};

@@ -7,6 +7,7 @@ use longshore_shared::task::{
 };
 use sha2::{Digest, Sha256};
 
+use super::deal::deal;
 use super::shadow::{self, Marks};
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
@@ -56,8 +57,9 @@ pub(crate) async fn publish(
     marks: Marks,
     again: &str,
 ) -> Result<(Job, bool), Error> {
-    let id = identity(&spec, chunks, again);
-    publish_as(session, id, spec, chunks, marks).await
+    let dealt = deal(chunks, spec.servers.len().max(1));
+    let id = identity(&spec, &dealt, again);
+    publish_as(session, id, spec, &dealt, marks).await
 }
 
 /// An exchange of the same tables may have been planned on another server of this environment.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use address::check as check_address;
 pub use args::{CommonArgs, ConnectionArgs, LogArgs, WorkerArgs};
 pub use environment::Environment;
 
