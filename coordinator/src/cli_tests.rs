@@ -227,8 +227,9 @@ fn help_of_submit() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --json  Print the result, and an error, as JSON
-      -h, --help  Print help (see more with '--help')
+          --force-overlap  Let it run although another job loads into the same table
+          --json           Print the result, and an error, as JSON
+      -h, --help           Print help (see more with '--help')
     ");
 }
 
@@ -246,6 +247,7 @@ fn help_of_run() {
           --workers <N>    Worker processes [default: 2]
           --slots <K>      Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
           --log-dir <DIR>  Folder for the workers' logs, instead of a temporary one
+          --force-overlap  Let it run although another job loads into the same table
           --json           Print the result, and an error, as JSON
       -h, --help           Print help (see more with '--help')
     ");

@@ -13,6 +13,7 @@ mod history;
 mod in_flight;
 mod logs;
 mod output;
+mod overlap;
 mod plan;
 mod progress;
 mod reopen;

@@ -25,7 +25,7 @@ const OWN_CRATES: [&str; 3] = ["longshore", "longshore_shared", "longshore_worke
 pub fn init(config: &Config, default_level: &str) -> Result<(), ConfigError> {
     let text = config.log.level.as_deref().unwrap_or(default_level);
     let wrong = |reason: &str| ConfigError::Value {
-        key: "log.level",
+        key: "log.level".to_owned(),
         origin: config.origin("log.level").to_owned(),
         message: format!("`{text}` is no level or filter: {reason}"),
         help: Some("write error, warn, info, debug or trace".to_owned()),

@@ -12,7 +12,7 @@ use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
 
 use super::status::{self, JobStatus};
-use super::submit::{Submitted, submit};
+use super::submit::{ForceArgs, Submitted, submit};
 use super::tasks::TaskLine;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::gone;
@@ -58,6 +58,9 @@ pub(crate) struct CrewArgs {
     /// Folder for the workers' logs, instead of a temporary one
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 impl CrewArgs {
@@ -92,7 +95,10 @@ struct Summary {
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
-    let (job, submitted) = submit(&session, job).await?;
+    let (job, submitted, notes) = submit(&session, job, &args.force).await?;
+    for note in &notes {
+        output.note(note);
+    }
     let id = job.id;
     if submitted == Submitted::Ended {
         output.note(&format!("Job {id} has ended before; nothing is left to do."));

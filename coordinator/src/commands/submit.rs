@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
+use crate::overlap;
 use crate::session::Session;
 use crate::text;
 
@@ -22,6 +23,17 @@ const TRIES_MAX: usize = 10;
 pub(crate) struct SubmitArgs {
     /// Job id, or the first digits of it
     job: String,
+
+    #[command(flatten)]
+    force: ForceArgs,
+}
+
+/// Checks that a job which is to run need not pass.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ForceArgs {
+    /// Let it run although another job loads into the same table
+    #[arg(long)]
+    pub(crate) force_overlap: bool,
 }
 
 /// What a submit did.
@@ -43,25 +55,35 @@ struct Document<'a> {
     submitted: Submitted,
     target: String,
     tasks: u32,
+    /// What was allowed and is worth knowing.
+    notes: Vec<String>,
 }
 
 pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
-    let (job, submitted) = submit(&session, job).await?;
+    let (job, submitted, notes) = submit(&session, job, &args.force).await?;
+    for note in &notes {
+        output.note(note);
+    }
     let document = Document {
         job_id: job.id.as_str(),
         state: job.state,
         submitted,
         target: job.spec.target.to_string(),
         tasks: job.tasks,
+        notes,
     };
     output.show(&document, words)?;
     Ok(if job.state == JobState::Failed { Exit::Unfinished } else { Exit::Done })
 }
 
 /// Makes the job run unless it does already or has ended.
-pub(crate) async fn submit(session: &Session, job: Job) -> Result<(Job, Submitted), Error> {
+pub(crate) async fn submit(
+    session: &Session,
+    job: Job,
+    force: &ForceArgs,
+) -> Result<(Job, Submitted, Vec<String>), Error> {
     if job.spec.environment != session.environment {
         let message = format!("plan {} was made for another environment", job.id);
         let help = "plan it again here: longshore plan files …";
@@ -70,8 +92,10 @@ pub(crate) async fn submit(session: &Session, job: Job) -> Result<(Job, Submitte
     let mut job = job;
     for _ in 0..TRIES_MAX {
         let Ok(state) = job.state.next(JobEvent::Submitted) else {
-            return settled(job);
+            let (job, submitted) = settled(job)?;
+            return Ok((job, submitted, Vec::new()));
         };
+        let notes = overlap::acquire(session, &job, force.force_overlap).await?;
         let next = Job {
             state,
             epoch: job.epoch.next(),
@@ -83,7 +107,7 @@ pub(crate) async fn submit(session: &Session, job: Job) -> Result<(Job, Submitte
         match session.store.swap_job(&job, &next).await? {
             Swap::Won => {
                 faults::pass(faults::SUBMIT_AFTER).await?;
-                return Ok((next, Submitted::Now));
+                return Ok((next, Submitted::Now, notes));
             }
             Swap::Lost(Some(now)) => job = now,
             Swap::Lost(None) => break,
@@ -146,6 +170,7 @@ mod tests {
                 submitted,
                 target: "db.t".into(),
                 tasks: 40,
+                notes: Vec::new(),
             })
         };
         insta::assert_snapshot!(words(Submitted::Now, JobState::Running), @"

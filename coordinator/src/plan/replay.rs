@@ -159,7 +159,7 @@ impl Replay<'_> {
         for column in together.columns() {
             let request = WindowRequest {
                 column: Some(column),
-                min_chunk: self.config.window.min_chunk,
+                min_chunk: self.config.rules(&view.source).min_chunk,
                 ..WindowRequest::default()
             };
             let found = request.of_table(self.server, self.config, &view.source).await;

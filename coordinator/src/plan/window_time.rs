@@ -227,10 +227,7 @@ pub(crate) async fn time_column(
     let found = columns(server, table).await?;
     let times: Vec<TimeColumn> =
         found.iter().filter_map(|column| TimeColumn::new(column, &facts.zone)).collect();
-    let of_table = config
-        .tables
-        .get(&table.to_string())
-        .or_else(|| config.tables.get(&format!("{}.{}", table.database, table.table)));
+    let of_table = config.table(table);
     let named = [
         (flag, "--time-column"),
         (of_table.and_then(|t| t.time_column.as_deref()), "of the table, in the configuration"),

@@ -101,7 +101,7 @@ impl Environment {
             "1" | "true" | "yes" | "on" => Ok(Some(true)),
             "0" | "false" | "no" | "off" => Ok(Some(false)),
             _ => Err(ConfigError::Value {
-                key: "server.url",
+                key: "server.url".to_owned(),
                 origin: "CLICKHOUSE_SECURE".to_owned(),
                 message: format!("`{text}` is neither true nor false"),
                 help: None,

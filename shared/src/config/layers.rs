@@ -13,13 +13,13 @@ use serde::Deserialize;
 
 use super::{
     CommonArgs, Config, ConfigError, DEFAULTS, Environment, FILE_NAME, LEASE_MIN, LogConfig,
-    POLL_MIN, SLOTS_MAX, TableConfig, WINDOW_CHUNK_MIN, WindowConfig, WorkerArgs, address,
-    password,
+    POLL_MIN, PolicyConfig, SLOTS_MAX, TableConfig, WindowConfig, WorkerArgs, address, password,
+    rules,
 };
 use crate::clickhouse::{Connection, authorities};
 
 /// Every setting that a file can hold.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 19] = [
     "server.url",
     "server.user",
     "server.password_file",
@@ -33,9 +33,23 @@ pub(super) const KEYS: [&str; 16] = [
     "window.chunk",
     "window.max",
     "window.min_chunk",
-    "window.required",
+    "policy.block_overlap",
+    "policy.require_dry_run",
+    "policy.require_window",
+    "policy.fail_check_on_pending",
     "log.format",
     "log.level",
+];
+
+/// What a section of one table can hold.
+pub(super) const TABLE_KEYS: [&str; 7] = [
+    "time_column",
+    "chunk",
+    "max",
+    "min_chunk",
+    "block_overlap",
+    "require_dry_run",
+    "require_window",
 ];
 
 /// A key further away than this from what was written is no suggestion.
@@ -87,6 +101,7 @@ struct Raw {
     control: RawControl,
     worker: RawWorker,
     window: WindowConfig,
+    policy: PolicyConfig,
     #[serde(default)]
     tables: BTreeMap<String, TableConfig>,
     log: LogConfig,
@@ -197,8 +212,10 @@ fn origins(figment: &Figment) -> BTreeMap<&'static str, String> {
 fn check_keys(path: &Path, values: &Dict) -> Result<(), ConfigError> {
     for key in leaves("", values) {
         // A section for each table, under its name.
-        let of_table = key.starts_with("tables.") && key.ends_with(".time_column");
-        if KEYS.contains(&key.as_str()) || of_table {
+        let of_table = key.starts_with("tables.");
+        let ends_with = |setting: &str| key.ends_with(&format!(".{setting}"));
+        let is_known = of_table && TABLE_KEYS.into_iter().any(ends_with);
+        if KEYS.contains(&key.as_str()) || is_known {
             continue;
         }
         let likeness = |known: &str| {
@@ -209,7 +226,7 @@ fn check_keys(path: &Path, values: &Dict) -> Result<(), ConfigError> {
         let meant = KEYS
             .into_iter()
             .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-            .filter(|known| likeness(known) >= LIKENESS_MIN);
+            .filter(|known| !of_table && likeness(known) >= LIKENESS_MIN);
         return Err(ConfigError::UnknownKey { key, path: path.to_owned(), meant });
     }
     Ok(())
@@ -230,17 +247,38 @@ fn leaves(prefix: &str, values: &Dict) -> Vec<String> {
 /// A value of the wrong type, with the setting it was given for.
 fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> ConfigError {
     let path = error.path.join(".");
-    let key = KEYS.into_iter().find(|key| *key == path).unwrap_or("settings");
     let origin = error.metadata.as_ref().map(|metadata| metadata.name.to_string());
-    let origin =
-        origin.or_else(|| origins.get(key).cloned()).unwrap_or_else(|| "default".to_owned());
-    let wanted = match key {
-        "worker.lease" | "worker.poll_max" | "window.chunk" | "window.max" | "window.min_chunk" => {
-            "a duration such as `15s` or `2m`"
+    if let (Some("tables"), Kind::UnknownField(name, _)) =
+        (error.path.first().map(String::as_str), &error.kind)
+    {
+        // [tables.shop.events] is a section `events` in a section `shop`.
+        let table = error.path[1..].join(".");
+        return ConfigError::Value {
+            key: format!("tables.{table}"),
+            origin: origin.unwrap_or_default(),
+            message: format!("a table has no setting `{name}`"),
+            help: Some(format!("put its name in quotes: [tables.\"{table}\"]")),
+        };
+    }
+    let (key, leaf) = match error.path.as_slice() {
+        [section, table, leaf] if section == "tables" => {
+            (rules::table_key(table, leaf), leaf.as_str())
         }
-        "worker.slots" => "a whole number",
-        "window.required" => "true or false",
-        "log.format" => "`text` or `json`",
+        _ => {
+            let key = KEYS.into_iter().find(|key| *key == path).unwrap_or("settings");
+            (key.to_owned(), key.rsplit('.').next().unwrap_or_default())
+        }
+    };
+    let origin = origin
+        .or_else(|| origins.get(key.as_str()).cloned())
+        .unwrap_or_else(|| "default".to_owned());
+    let wanted = match leaf {
+        "lease" | "poll_max" | "chunk" | "max" | "min_chunk" => "a duration such as `15s` or `2m`",
+        "slots" => "a whole number",
+        "block_overlap" | "require_dry_run" | "require_window" | "fail_check_on_pending" => {
+            "true or false"
+        }
+        "format" => "`text` or `json`",
         _ => "text in quotes",
     };
     let found = match &error.kind {
@@ -265,7 +303,7 @@ fn check(
 ) -> Result<Config, ConfigError> {
     let wrong = |key: &'static str, message: String, help: Option<String>| {
         let origin = origins.get(key).cloned().unwrap_or_else(|| "default".to_owned());
-        ConfigError::Value { key, origin, message, help }
+        ConfigError::Value { key: key.to_owned(), origin, message, help }
     };
     let url = address::check(&raw.server.url)
         .map_err(|(message, help)| wrong("server.url", message, help))?;
@@ -292,9 +330,13 @@ fn check(
     if !(1..=SLOTS_MAX).contains(&raw.worker.slots) {
         return Err(wrong("worker.slots", format!("is not between 1 and {SLOTS_MAX}"), None));
     }
-    if raw.window.min_chunk < WINDOW_CHUNK_MIN {
-        return Err(wrong("window.min_chunk", "is shorter than 1s".to_owned(), None));
-    }
+    let tables = rules::check(&raw.window, &raw.policy, raw.tables).map_err(|wrong| {
+        let (key, message, help) = wrong;
+        // Tables stand in files only.
+        let in_file = || file.as_ref().map(|path| path.display().to_string());
+        let origin = origins.get(key.as_str()).cloned().or_else(in_file).unwrap_or_default();
+        ConfigError::Value { key, origin, message, help }
+    })?;
     let ca_file = raw.server.ca_file;
     if let Some(path) = &ca_file {
         authorities(path).map_err(|message| wrong("server.ca_file", message, None))?;
@@ -324,7 +366,8 @@ fn check(
         slots: raw.worker.slots,
         poll_max: raw.worker.poll_max,
         window: raw.window,
-        tables: raw.tables,
+        policy: raw.policy,
+        tables,
         log: raw.log,
         file,
         origins,

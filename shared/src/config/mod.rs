@@ -10,6 +10,7 @@ mod args;
 mod environment;
 mod layers;
 mod password;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,8 +21,10 @@ use serde::Deserialize;
 pub use address::check as check_address;
 pub use args::{CommonArgs, ConnectionArgs, LogArgs, WorkerArgs};
 pub use environment::Environment;
+pub use rules::{PolicyConfig, Rules, TableConfig, WindowConfig};
 
 use crate::clickhouse::Connection;
+use crate::task::TableName;
 
 /// The commented file with every setting and its default.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -48,8 +51,10 @@ pub struct Config {
     pub poll_max: Duration,
     /// Time windows of plans.
     pub window: WindowConfig,
-    /// What the file says of tables, by name.
-    pub tables: BTreeMap<String, TableConfig>,
+    /// What must hold before a job runs.
+    pub policy: PolicyConfig,
+    /// What the file says of single tables.
+    pub tables: BTreeMap<TableName, TableConfig>,
     /// Form and level of the messages.
     pub log: LogConfig,
     /// The configuration file that was read.
@@ -58,33 +63,6 @@ pub struct Config {
     pub origins: BTreeMap<&'static str, String>,
     /// What was found odd and passed over; for the log, once it is open.
     pub warnings: Vec<String>,
-}
-
-/// Limits and defaults of time windows.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WindowConfig {
-    /// Time column of tables that have none of their own.
-    pub time_column: Option<String>,
-    /// Length of a chunk; without it a chunk is as long as its budget allows.
-    #[serde(default, with = "humantime_serde")]
-    pub chunk: Option<Duration>,
-    /// A longer window must be forced.
-    #[serde(with = "humantime_serde")]
-    pub max: Duration,
-    /// No chunk is shorter.
-    #[serde(with = "humantime_serde")]
-    pub min_chunk: Duration,
-    /// A copy or replay without a window is refused.
-    pub required: bool,
-}
-
-/// What the file says of one table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TableConfig {
-    /// Its time column.
-    pub time_column: Option<String>,
 }
 
 /// How messages are written.
@@ -152,7 +130,7 @@ pub enum ConfigError {
     #[error("{key} (from {origin}): {message}")]
     Value {
         /// The setting.
-        key: &'static str,
+        key: String,
         /// The file, variable or flag.
         origin: String,
         /// What is wrong with it.
@@ -176,6 +154,9 @@ impl ConfigError {
                     .to_owned(),
             ),
             Self::UnknownKey { meant: Some(meant), .. } => Some(format!("did you mean `{meant}`?")),
+            Self::UnknownKey { key, .. } if key.starts_with("tables.") => {
+                Some(format!("the section of a table can hold: {}", layers::TABLE_KEYS.join(", ")))
+            }
             Self::UnknownKey { meant: None, .. } => {
                 Some(format!("known settings: {}", layers::KEYS.join(", ")))
             }

@@ -42,8 +42,16 @@ impl Drop for Folder {
     }
 }
 
+/// The settings of a file with this text.
+pub(super) fn read(text: &str) -> Config {
+    let folder = Folder::new();
+    let path = folder.write("longshore.toml", text);
+    let args = common(|args| args.config = Some(path));
+    load(&args, &WorkerArgs::default(), &Environment::default()).unwrap()
+}
+
 /// The message and help for a file with this text.
-fn refusal(text: &str) -> String {
+pub(super) fn refusal(text: &str) -> String {
     let folder = Folder::new();
     let path = folder.write("longshore.toml", text);
     let args = common(|args| args.config = Some(path));
@@ -207,7 +215,7 @@ fn says_which_setting_is_wrong_where_and_what_to_write() {
         there is no setting `server.urll` (in DIR/longshore.toml) | did you mean `server.url`?
         there is no setting `lease` (in DIR/longshore.toml) | did you mean `worker.lease`?
         there is no setting `server.password` (in DIR/longshore.toml) | a password does not belong into this file: set CLICKHOUSE_PASSWORD, or name a file with --password-file
-        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, control.database, control.staging_database, worker.lease, worker.slots, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, window.required, log.format, log.level
+        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, control.database, control.staging_database, worker.lease, worker.slots, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, policy.block_overlap, policy.require_dry_run, policy.require_window, policy.fail_check_on_pending, log.format, log.level
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not 15 | 
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not `soon` | 
         worker.lease (from DIR/longshore.toml): is shorter than 1s | 
@@ -236,27 +244,4 @@ fn names_the_variable_or_flag_of_a_wrong_value() {
     let args = common(|args| args.config = Some("/nowhere/longshore.toml".into()));
     let error = load(&args, &WorkerArgs::default(), &Environment::default()).unwrap_err();
     insta::assert_snapshot!(error, @"cannot read the configuration file /nowhere/longshore.toml");
-}
-
-#[test]
-fn a_table_has_a_section_of_its_own_for_its_time_column() {
-    let folder = Folder::new();
-    let text = "[window]\ntime_column = 'at'\nchunk = '6h'\n\
-                [tables.'shop.events']\ntime_column = 'event_time'\n\
-                [tables.'shop.`a b`']\ntime_column = 'x'";
-    let path = folder.write("longshore.toml", text);
-    let args = common(|args| args.config = Some(path));
-    let config = load(&args, &WorkerArgs::default(), &Environment::default()).unwrap();
-    let of = |table: &str| config.tables[table].time_column.as_deref();
-    assert_eq!((of("shop.events"), of("shop.`a b`")), (Some("event_time"), Some("x")));
-    assert_eq!(config.window.chunk, Some(Duration::from_hours(6)));
-    assert_eq!(config.window.max, Duration::from_hours(720));
-    for wrong in [
-        "[tables.'shop.events']\nretention = 3",
-        "[window]\nmin_chunk = '10ms'",
-        "[window]\nmax = 30",
-        "[window]\nrequired = 'yes'",
-    ] {
-        assert!(!refusal(wrong).is_empty(), "{wrong}");
-    }
 }

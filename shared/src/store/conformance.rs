@@ -3,13 +3,14 @@
 //! Each part makes jobs of its own with random ids, so the suite can run on a store that is in use
 //! and parts cannot see each other. Nothing here waits for time to pass.
 
+mod locks;
 mod races;
 mod records;
 mod workers;
 
 use std::sync::Arc;
 
-use super::{Swap, TaskStore};
+use super::{LockStore, Swap, TaskStore};
 use crate::schema::{Graph, GraphTable};
 use crate::task::{
     Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Mode, Owner, Progress,
@@ -20,7 +21,7 @@ use crate::task::{
 ///
 /// # Panics
 /// When the store breaks a rule; the message names it.
-pub async fn exercise(store: impl TaskStore) {
+pub async fn exercise(store: impl TaskStore + LockStore) {
     let store = Arc::new(store);
     records::jobs_are_made_once_and_swapped(&*store).await;
     records::tasks_are_made_once(&*store).await;
@@ -35,6 +36,9 @@ pub async fn exercise(store: impl TaskStore) {
     races::one_of_many_claims_wins(&store).await;
     races::a_take_over_fences_the_old_owner(&store).await;
     races::no_count_of_a_cursor_is_lost(&store).await;
+    locks::a_lock_is_made_once_and_swapped(&*store).await;
+    locks::one_of_many_takes_a_lock(&store).await;
+    locks::a_dry_run_is_remembered(&*store).await;
 }
 
 /// A plan of so many tasks with a random id, for tests of a store.

@@ -20,7 +20,7 @@ use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 const KEEPER_RETRIES: u32 = 3;
 
 /// A row being read back after a write.
-type ReadBack<'a, T> = Pin<Box<dyn Future<Output = Stored<Option<T>>> + Send + 'a>>;
+pub(super) type ReadBack<'a, T> = Pin<Box<dyn Future<Output = Stored<Option<T>>> + Send + 'a>>;
 
 /// The store on one server. Servers that share a Keeper ensemble show the same rows.
 #[derive(Clone)]
@@ -34,11 +34,11 @@ impl KeeperMapStore {
         Self { server }
     }
 
-    fn call(&self, statement: sql::Statement) -> Call<'_> {
+    pub(super) fn call(&self, statement: sql::Statement) -> Call<'_> {
         self.server.call(statement).name("control", self.server.control())
     }
 
-    fn write(&self, statement: sql::Statement) -> Call<'_> {
+    pub(super) fn write(&self, statement: sql::Statement) -> Call<'_> {
         self.call(statement)
             .setting("keeper_map_strict_mode", 1)
             .setting("insert_keeper_max_retries", KEEPER_RETRIES)
@@ -73,7 +73,7 @@ impl KeeperMapStore {
     /// `stamp_of` finds the stamp of the row now in force. Our own stamp there is proof of success,
     /// whatever the answer said. A row that is still exactly what we expected means that nothing
     /// was applied, so the same conditional write may be sent again.
-    async fn settle_swap<'a, T>(
+    pub(super) async fn settle_swap<'a, T>(
         &'a self,
         was_stamp: &str,
         own_stamp: &str,

@@ -2,7 +2,7 @@
 //!
 //! | table   | key             | value                                            |
 //! |---------|-----------------|--------------------------------------------------|
-//! | meta    | fact name       | text                                             |
+//! | meta    | fact name       | text; of `target/…` a lock, see `locks`          |
 //! | jobs    | job id          | state, epoch, stamp, spec (JSON), sums           |
 //! | tasks   | job id-ordinal  | state, epoch, stamp, owner, chunk, manifest, …   |
 //! | cursors | job id          | epoch, stamp, frontier, finished bits (hex), sums|

@@ -1,11 +1,11 @@
 //! The store in memory, for tests of the protocol: exact semantics, and mishaps on demand.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{StoreError, Stored, Swap, TaskBrief, TaskStore, WorkerRecord};
 use crate::clickhouse::Failure;
-use crate::task::{Cursor, Job, JobId, Stamp, Task, TaskId, TaskState, WorkerId};
+use crate::task::{Cursor, Job, JobId, Lock, Stamp, TableName, Task, TaskId, TaskState, WorkerId};
 
 /// What goes wrong with one of the next compare-and-sets of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,9 @@ pub struct MemoryStore {
 }
 
 #[derive(Default)]
-struct Inner {
+pub(super) struct Inner {
+    pub(super) locks: BTreeMap<TableName, Lock>,
+    pub(super) dry_runs: BTreeSet<JobId>,
     jobs: BTreeMap<JobId, Job>,
     tasks: BTreeMap<TaskId, Task>,
     cursors: BTreeMap<JobId, Cursor>,
@@ -43,12 +45,12 @@ impl MemoryStore {
         self.lock().mishaps.extend(mishaps);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn swap<K: Ord, T: Clone>(
+pub(super) fn swap<K: Ord, T: Clone>(
     rows: &mut BTreeMap<K, T>,
     key: &K,
     holds: impl FnOnce(&T) -> bool,

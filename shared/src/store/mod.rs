@@ -7,6 +7,7 @@
 mod census;
 mod keeper_map;
 mod keys;
+mod locks;
 mod memory;
 mod pack;
 mod rows;
@@ -19,6 +20,7 @@ use std::future::Future;
 
 pub use census::{Census, census, find_tasks};
 pub use keeper_map::KeeperMapStore;
+pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
 pub use pack::{pack, unpack};
 pub use schema::{InitReport, SCHEMA_VERSION, environment, init};

@@ -4,6 +4,7 @@ mod chunk;
 mod cursor;
 mod ids;
 mod job;
+mod lock;
 mod manifest;
 mod parse;
 mod publish;
@@ -18,6 +19,7 @@ pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
 pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId};
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
+pub use lock::Lock;
 pub use manifest::{Line, Manifest, Part, StagedTable};
 pub use publish::{
     Handover, HandoverPartition, LateRows, Mark, Publish, PublishMode, Shadow, ShadowName,

@@ -195,7 +195,7 @@ impl CopyArgs {
     /// Is a time window asked for, by a flag or a setting?
     fn has_window(&self, config: &Config) -> Result<bool, Error> {
         let (since, until) = (self.since.as_deref(), self.until.as_deref());
-        Ok(self.window.request(config, since, until)?.is_some())
+        Ok(self.window.request(config, &[&self.from], &self.target, since, until)?.is_some())
     }
 
     /// The time window, if one is asked for.
@@ -207,7 +207,10 @@ impl CopyArgs {
         notes: &mut Vec<String>,
     ) -> Result<Option<Windowed>, Error> {
         let (since, until) = (self.since.as_deref(), self.until.as_deref());
-        let Some(request) = self.window.request(config, since, until)? else { return Ok(None) };
+        let (read, into) = ([&self.from], &self.target);
+        let Some(request) = self.window.request(config, &read, into, since, until)? else {
+            return Ok(None);
+        };
         let refused = |message: &str, help: &str| {
             Err(Report::new(Kind::Usage, message).help(help.to_owned()).into())
         };

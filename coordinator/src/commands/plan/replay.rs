@@ -85,7 +85,10 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     let mut told = notes(server, &chosen, publishing).await?;
     let mut options = args.cut.options(args.chunk_bytes, &args.job.again);
     options.marks = marks;
-    let window = args.window.request(config, args.since.as_deref(), args.until.as_deref())?;
+    let sources: Vec<&TableName> = chosen.feeds.iter().map(|view| &view.source).collect();
+    let (since, until) = (args.since.as_deref(), args.until.as_deref());
+    let into = &chosen.graph.base().name;
+    let window = args.window.request(config, &sources, into, since, until)?;
     told.extend(window.as_ref().and_then(|_| outside_note(&args.job.publish)));
     let replay = Replay {
         server,

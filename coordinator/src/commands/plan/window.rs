@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use longshore_shared::config::Config;
+use longshore_shared::task::TableName;
 
 use crate::exit::{Error, Kind, Report};
 use crate::plan::{PublishArgs, WindowRequest};
@@ -33,18 +34,22 @@ pub(crate) struct WindowArgs {
 }
 
 impl WindowArgs {
-    /// What the user asks for; nothing without a window.
+    /// What the user asks for; nothing without a window. The first table that is read says how
+    /// long chunks are, and each table may ask for a window.
     pub(crate) fn request(
         &self,
         config: &Config,
+        read: &[&TableName],
+        into: &TableName,
         since: Option<&str>,
         until: Option<&str>,
     ) -> Result<Option<WindowRequest>, Error> {
-        let limits = &config.window;
+        let limits = config.rules(read.first().copied().unwrap_or(into));
         let has_end = since.is_some() || until.is_some();
         let has_cut = self.chunk_hours.is_some() || self.time_column.is_some();
-        if !has_end && limits.required {
-            let message = "window.required asks for a time window";
+        let mut tables = read.iter().copied().chain([into]);
+        if let Some(table) = tables.find(|table| !has_end && config.rules(table).require_window) {
+            let message = format!("policy.require_window asks for a time window of {table}");
             return Err(Report::new(Kind::Usage, message).help("give --since and --until").into());
         }
         if !has_end && !has_cut {

@@ -10,10 +10,10 @@ use super::{after, fetch, job, owner, stored_tasks, task, without_time};
 use crate::store::{Swap, TaskStore};
 use crate::task::{Cursor, Epoch, Job, Stamp, Tally, Task, TaskEvent, TaskId};
 
-const WRITERS: u32 = 16;
+pub(super) const WRITERS: u32 = 16;
 
 /// Runs one future a writer, all let go at the same moment.
-async fn at_once<S, T, F, R>(store: &Arc<S>, run: F) -> Vec<T>
+pub(super) async fn at_once<S, T, F, R>(store: &Arc<S>, run: F) -> Vec<T>
 where
     S: TaskStore,
     T: Send + 'static,
