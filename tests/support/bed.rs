@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct Bed {
     /// HTTP address of the first ClickHouse.
     pub clickhouse_url: String,
+    /// HTTP address of the second ClickHouse, of a bed that has one.
+    pub second_url: Option<String>,
     /// The least-privilege user that Longshore runs as.
     pub user: String,
     /// Its password.
@@ -37,6 +39,7 @@ impl Bed {
 
     /// The bed that these variables name.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let second_url = variable("CLICKHOUSE_URL_2");
         let variable = |name: &str| {
             variable(name).unwrap_or_else(|| {
                 panic!(
@@ -47,6 +50,7 @@ impl Bed {
         };
         Self {
             clickhouse_url: variable("CLICKHOUSE_URL"),
+            second_url,
             user: variable("CLICKHOUSE_USER"),
             password: variable("CLICKHOUSE_PASSWORD"),
             s3_endpoint: variable("S3_ENDPOINT"),
