@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::retry::{self, Opened, Wish};
 use super::run::{self, CrewArgs};
-use super::submit::submit;
+use super::submit::{ForceArgs, submit};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::in_flight::{self, InFlight};
 use crate::output::Output;
@@ -36,6 +36,9 @@ pub(crate) struct ResumeArgs {
 
     #[command(flatten)]
     crew: CrewArgs,
+
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 impl ResumeArgs {
@@ -61,7 +64,8 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
     let job = session.job(&args.job).await?;
     let was = job.state;
     let in_flight = in_flight::read_all(&session, &job).await?;
-    let (job, counts) = go_on(&session, job, args.replay_done).await?;
+    let (job, counts, notes) = go_on(&session, job, &args).await?;
+    notes.iter().for_each(|note| output.note(&format!("Note: {note}.")));
     let document = Document {
         job_id: job.id.to_string(),
         was,
@@ -81,8 +85,12 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
 }
 
 /// Makes it run again, by whatever that takes.
-async fn go_on(session: &Session, job: Job, replay_done: bool) -> Result<(Job, Counts), Error> {
-    let wish = Wish { failed: true, done: replay_done, ..Wish::default() };
+async fn go_on(
+    session: &Session,
+    job: Job,
+    args: &ResumeArgs,
+) -> Result<(Job, Counts, Vec<String>), Error> {
+    let wish = Wish { failed: true, done: args.replay_done, ..Wish::default() };
     match job.state {
         JobState::Cancelling => {
             let message = format!("job {} is being cancelled", job.id);
@@ -90,16 +98,17 @@ async fn go_on(session: &Session, job: Job, replay_done: bool) -> Result<(Job, C
                 format!("longshore cancel {} waits for its end; then it can be resumed", job.id);
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
-        JobState::Completed if !replay_done => Ok((job, Counts::default())),
+        JobState::Completed if !args.replay_done => Ok((job, Counts::default(), Vec::new())),
         JobState::Planned | JobState::Paused | JobState::Halted | JobState::Running
-            if !replay_done =>
+            if !args.replay_done =>
         {
-            let (job, _) = submit(session, job).await?;
-            Ok((job, Counts::default()))
+            let (job, _, notes) = submit(session, job, &args.force).await?;
+            Ok((job, Counts::default(), notes))
         }
         _ => {
-            let Opened { job, counts } = retry::open(session, job, &wish).await?;
-            Ok((job, counts))
+            let Opened { job, counts, notes } =
+                retry::open(session, job, &wish, &args.force).await?;
+            Ok((job, counts, notes))
         }
     }
 }

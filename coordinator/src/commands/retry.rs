@@ -6,9 +6,11 @@ use longshore_shared::store::{TaskBrief, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobState, Mode, StateName, Task, TaskEvent, TaskId};
 use serde::Serialize;
 
-use crate::alter::{Altered, alter};
+use super::submit::ForceArgs;
+use crate::alter::{Altered, alter, start};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
+use crate::overlap;
 use crate::reopen::{self, Chosen, Counts};
 use crate::replayable;
 use crate::session::Session;
@@ -45,6 +47,9 @@ pub(crate) struct RetryArgs {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Tasks by what they ended as.
@@ -95,6 +100,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Opened {
     pub(crate) job: Job,
     pub(crate) counts: Counts,
+    /// What a person should know of other jobs.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +147,8 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         let chosen = choose(&session, &job, &wish).await?;
         (job, counted(&chosen))
     } else {
-        let Opened { job, counts } = open(&session, job, &wish).await?;
+        let Opened { job, counts, notes } = open(&session, job, &wish, &args.force).await?;
+        notes.iter().for_each(|note| output.note(&format!("Note: {note}.")));
         (job, counts)
     };
     let document = Document {
@@ -158,7 +166,12 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
 /// Opens the tasks again and lets the job run.
 ///
 /// Everything that can be refused is refused before the first change.
-pub(crate) async fn open(session: &Session, job: Job, wish: &Wish) -> Result<Opened, Error> {
+pub(crate) async fn open(
+    session: &Session,
+    job: Job,
+    wish: &Wish,
+    force: &ForceArgs,
+) -> Result<Opened, Error> {
     let store = &session.store;
     refuse(&job)?;
     let chosen = choose(session, &job, wish).await?;
@@ -166,6 +179,8 @@ pub(crate) async fn open(session: &Session, job: Job, wish: &Wish) -> Result<Ope
     if chosen.is_empty() && !is_interrupted {
         return Err(nothing(session, &job).await?);
     }
+    // Taken now, so that nothing is changed when another job has the tables, and once more at the start.
+    overlap::acquire(session, &job, force.force_overlap).await?;
     let job = match alter(store, job, JobEvent::Reopening, "tasks are opened again").await? {
         Altered::Now(job) => job,
         Altered::Refused(job) if job.state == JobState::Reopening => job,
@@ -177,9 +192,10 @@ pub(crate) async fn open(session: &Session, job: Job, wish: &Wish) -> Result<Ope
         }
     };
     let counts = reopen::reopen(store, &job, chosen).await?;
-    match alter(store, job, JobEvent::Reopened, "").await? {
+    let (altered, notes) = start(session, job, JobEvent::Reopened, force).await?;
+    match altered {
         // Somebody else finished the same.
-        Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts }),
+        Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts, notes }),
     }
 }
 

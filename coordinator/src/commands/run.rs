@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     crew: CrewArgs,
+
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 /// Local workers of a command.
@@ -58,9 +61,6 @@ pub(crate) struct CrewArgs {
     /// Folder for the workers' logs, instead of a temporary one
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
-
-    #[command(flatten)]
-    force: ForceArgs,
 }
 
 impl CrewArgs {
