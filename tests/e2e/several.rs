@@ -1,6 +1,6 @@
 //! Jobs that load into two servers of one Keeper.
 
-use longshore_tests::{Two, wait_for};
+use longshore_tests::{SECOND, TaskRow, Two, wait_for};
 
 fn plan(two: &Two, more: &[&str]) -> String {
     let flags = [two.both().as_slice(), &["--chunk-files-max", "1"], more].concat();
@@ -74,5 +74,54 @@ fn a_dead_worker_s_tasks_are_finished_on_their_server_by_one_of_the_other() {
             assert_eq!(two.counts("events"), [rows, rows], "after {point}");
         }
     }
-    let _ = wait_for::<()>;
+}
+
+/// The tasks that belong to the second server.
+fn seconds(two: &Two) -> Vec<TaskRow> {
+    two.scene.tasks().0.into_iter().skip(1).step_by(2).collect()
+}
+
+fn wait_for_the_first(two: &Two) {
+    wait_for("all tasks of the first server are done", || {
+        let tasks = two.scene.tasks().0;
+        tasks.iter().step_by(2).all(|task| task.state == "done").then_some(())
+    });
+}
+
+#[test]
+fn a_server_that_is_gone_holds_up_its_own_tasks_only() {
+    let two = Two::with_events(8, 200);
+    let job = submit(&two, &[]);
+    two.bed.signal(SECOND, "KILL");
+    let worker = two.scene.worker(&job).spawn();
+    wait_for_the_first(&two);
+    let waiting = seconds(&two);
+    assert!(waiting.iter().all(|task| task.attempts == 0), "nobody claims them: {waiting:?}");
+    assert_eq!(two.scene.status(&job)["state"], "running");
+    two.bed.restart(SECOND);
+    worker.wait().ok().says(&["is away", "Connection refused"]);
+    assert_completed(&two, &job);
+    assert!(two.scene.tasks().0.iter().all(|task| task.attempts == 1), "{:?}", two.scene.tasks());
+}
+
+#[test]
+fn a_server_that_hangs_while_it_loads_is_let_go_and_taken_up_again() {
+    let two = Two::with_events(12, 200);
+    let job = submit(&two, &[]);
+    // The second server's tasks stand still when the server does.
+    let worker = two.scene.worker(&job).env("LONGSHORE_SLOTS", "3").faults("load.after=sleep(300)");
+    let worker = worker.spawn();
+    wait_for("both servers have a task", || {
+        let tasks = two.scene.tasks().0;
+        let is_in_hand = |at: usize| tasks.iter().skip(at).step_by(2).any(|t| t.state == "claimed");
+        (is_in_hand(0) && is_in_hand(1)).then_some(())
+    });
+    two.bed.signal(SECOND, "STOP");
+    wait_for_the_first(&two);
+    wait_for("nobody holds a task of the server that hangs", || {
+        seconds(&two).iter().all(|t| t.state != "claimed").then_some(())
+    });
+    two.bed.signal(SECOND, "CONT");
+    worker.wait().ok();
+    assert_completed(&two, &job);
 }
