@@ -272,7 +272,7 @@ fn help_of_status() {
 
 #[test]
 fn help_of_tasks() {
-    insta::assert_snapshot!(said("longshore tasks -h"), @"
+    insta::assert_snapshot!(said("longshore tasks -h"), @r#"
     List tasks of a job
 
     Usage: longshore tasks [OPTIONS] <JOB>
@@ -281,12 +281,14 @@ fn help_of_tasks() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --state <STATE>  Only tasks in these states [possible values: pending, claimed, publishing,
-                           done, failed, quarantined]
-          --limit <N>      Tasks shown at most [default: 50]
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
-    ");
+          --state <STATE>      Only tasks in these states [possible values: pending, claimed,
+                               publishing, done, failed, quarantined]
+          --where <CONDITION>  Only tasks that meet this condition, as "error~'timed out' and
+                               attempts>3"
+          --limit <N>          Tasks shown at most [default: 50]
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
+    "#);
 }
 
 #[test]

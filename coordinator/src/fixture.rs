@@ -64,6 +64,7 @@ pub(crate) fn job(state: JobState) -> Job {
             publish: longshore_shared::task::Publish::default(),
             servers: Vec::new(),
             shard_by: None,
+            made: longshore_shared::task::Made::default(),
         },
         tasks: 40,
         segment_tasks: 64,

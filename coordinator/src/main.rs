@@ -6,6 +6,7 @@ mod commands;
 mod contents;
 mod doctor;
 mod exit;
+mod filter;
 #[cfg(test)]
 mod fixture;
 mod gone;

@@ -45,6 +45,13 @@ impl Output {
         }
     }
 
+    /// Says some things to a person.
+    pub(crate) fn notes(self, notes: &[String]) {
+        for note in notes {
+            self.note(&format!("Note: {note}."));
+        }
+    }
+
     /// Says something to a person; machines get the result only.
     pub(crate) fn note(self, text: &str) {
         if !self.json {

@@ -227,7 +227,7 @@ fn fail_all(scene: &Scene, job: &str, tasks: usize) {
     let segments = tasks.div_ceil(64);
     let mut bits = vec![0u8; segments.div_ceil(8)];
     (0..segments).for_each(|segment| bits[segment / 8] |= 1 << (segment % 8));
-    let bits: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+    let bits = format!("{bits:02x?}").replace([',', '[', ']', ' '], "");
     scene.admin.run(&format!(
         "ALTER TABLE {control}.cursors UPDATE frontier = {segments}, finished = '{bits}', failed = {tasks} \
          WHERE job_id = '{job}'"

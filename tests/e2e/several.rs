@@ -1,6 +1,9 @@
 //! Jobs that load into two servers of one Keeper.
 
-use longshore_tests::{SECOND, TaskRow, Two, wait_for};
+use longshore_tests::{Bed, LONG_LEASE, OwnBed, SECOND, TaskRow, Two, wait_for};
+
+/// A busy machine must not make the worker lose its own lease.
+const LEASE: &str = "6s";
 
 fn plan(two: &Two, more: &[&str]) -> String {
     let flags = [two.both().as_slice(), &["--chunk-files-max", "1"], more].concat();
@@ -20,7 +23,7 @@ fn assert_completed(two: &Two, job: &str) {
 
 #[test]
 fn chunks_are_dealt_out_and_a_worker_of_either_server_loads_into_both() {
-    let two = Two::with_events(6, 300);
+    let two = Two::with_events(&Bed::from_env(), 6, 300);
     let job = plan(&two, &[]);
     two.scene.longshore(["run", &job, "--workers", "2"]).run().ok();
     assert_completed(&two, &job);
@@ -35,7 +38,7 @@ fn chunks_are_dealt_out_and_a_worker_of_either_server_loads_into_both() {
 
 #[test]
 fn a_job_of_one_server_is_left_alone_by_a_worker_of_the_other() {
-    let two = Two::with_events(2, 100);
+    let two = Two::with_events(&Bed::from_env(), 2, 100);
     let job = two.scene.submit(&[]);
     let said = two.at_second(two.scene.worker(&job)).run().ok();
     said.says(&["left alone", &two.urls[0]]);
@@ -47,32 +50,21 @@ fn a_job_of_one_server_is_left_alone_by_a_worker_of_the_other() {
 
 #[test]
 fn a_dead_worker_s_tasks_are_finished_on_their_server_by_one_of_the_other() {
-    let two = Two::with_events(4, 300);
-    for (round, point) in [
-        "stage.after",
-        "load.after",
-        "manifest.after",
-        "move.after",
-        "receipt.before",
-        "done.after",
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        for home in 0..2 {
-            let job = submit(&two, &["--again", &format!("{round}-{home}")]);
-            let at = |other: bool| {
-                let worker = two.scene.worker(&job);
-                if other == (home == 0) { two.at_second(worker) } else { worker }
-            };
-            let dead = at(false).faults(format!("{point}=exit")).run();
-            assert!(dead.was_killed(), "the worker never passed {point}\n{dead}");
-            two.scene.sign_all_off();
-            at(true).run().ok();
-            assert_eq!(two.scene.status(&job)["state"], "completed", "{point}");
-            let rows = 600 * (round as u64 * 2 + home as u64 + 1);
-            assert_eq!(two.counts("events"), [rows, rows], "after {point}");
-        }
+    let two = Two::with_events(&Bed::from_env(), 2, 300);
+    let points = ["load.after", "manifest.after", "move.after", "receipt.before"];
+    for (round, point) in points.into_iter().enumerate() {
+        let job = submit(&two, &["--again", point]);
+        let worker = |other: bool| {
+            let worker = two.scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
+            if other == (round % 2 == 0) { two.at_second(worker) } else { worker }
+        };
+        let dead = worker(false).faults(format!("{point}=exit")).run();
+        assert!(dead.was_killed(), "the worker never passed {point}\n{dead}");
+        two.scene.sign_all_off();
+        worker(true).run().ok();
+        assert_eq!(two.scene.status(&job)["state"], "completed", "{point}");
+        let rows = 300 * (round as u64 + 1);
+        assert_eq!(two.counts("events"), [rows, rows], "after {point}");
     }
 }
 
@@ -90,15 +82,16 @@ fn wait_for_the_first(two: &Two) {
 
 #[test]
 fn a_server_that_is_gone_holds_up_its_own_tasks_only() {
-    let two = Two::with_events(8, 200);
+    let bed = OwnBed::of_two();
+    let two = Two::with_events(&bed.bed, 6, 200);
     let job = submit(&two, &[]);
-    two.bed.signal(SECOND, "KILL");
-    let worker = two.scene.worker(&job).spawn();
+    bed.signal(SECOND, "KILL");
+    let worker = two.scene.worker(&job).env("LONGSHORE_LEASE", LEASE).spawn();
     wait_for_the_first(&two);
     let waiting = seconds(&two);
     assert!(waiting.iter().all(|task| task.attempts == 0), "nobody claims them: {waiting:?}");
     assert_eq!(two.scene.status(&job)["state"], "running");
-    two.bed.restart(SECOND);
+    bed.restart(SECOND);
     worker.wait().ok().says(&["is away", "Connection refused"]);
     assert_completed(&two, &job);
     assert!(two.scene.tasks().0.iter().all(|task| task.attempts == 1), "{:?}", two.scene.tasks());
@@ -106,22 +99,23 @@ fn a_server_that_is_gone_holds_up_its_own_tasks_only() {
 
 #[test]
 fn a_server_that_hangs_while_it_loads_is_let_go_and_taken_up_again() {
-    let two = Two::with_events(12, 200);
+    let bed = OwnBed::of_two();
+    let two = Two::with_events(&bed.bed, 6, 200);
     let job = submit(&two, &[]);
     // The second server's tasks stand still when the server does.
-    let worker = two.scene.worker(&job).env("LONGSHORE_SLOTS", "3").faults("load.after=sleep(300)");
-    let worker = worker.spawn();
+    let worker = two.scene.worker(&job).env("LONGSHORE_SLOTS", "3").env("LONGSHORE_LEASE", LEASE);
+    let worker = worker.faults("load.after=sleep(1000)").spawn();
     wait_for("both servers have a task", || {
         let tasks = two.scene.tasks().0;
         let is_in_hand = |at: usize| tasks.iter().skip(at).step_by(2).any(|t| t.state == "claimed");
         (is_in_hand(0) && is_in_hand(1)).then_some(())
     });
-    two.bed.signal(SECOND, "STOP");
+    bed.signal(SECOND, "STOP");
     wait_for_the_first(&two);
     wait_for("nobody holds a task of the server that hangs", || {
         seconds(&two).iter().all(|t| t.state != "claimed").then_some(())
     });
-    two.bed.signal(SECOND, "CONT");
+    bed.signal(SECOND, "CONT");
     worker.wait().ok();
     assert_completed(&two, &job);
 }

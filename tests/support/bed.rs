@@ -24,6 +24,8 @@ pub struct Bed {
     pub secret_access_key: String,
     /// Named collection of the bucket on the server.
     pub collection: String,
+    /// Named collection of the first server of the bed, for `remote()`.
+    pub first: String,
     /// Named collection of the last server of the bed, for `remote()`.
     pub peer: String,
 }
@@ -58,6 +60,7 @@ impl Bed {
             access_key_id: variable("S3_ACCESS_KEY_ID"),
             secret_access_key: variable("S3_SECRET_ACCESS_KEY"),
             collection: variable("S3_COLLECTION"),
+            first: variable("FIRST_COLLECTION"),
             peer: variable("PEER_COLLECTION"),
         }
     }

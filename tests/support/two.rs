@@ -1,6 +1,6 @@
 //! Two servers that share one Keeper, with the same tables on each.
 
-use crate::own_bed::OwnBed;
+use crate::bed::Bed;
 use crate::program::Program;
 use crate::scene::{EVENTS, Scene};
 use crate::sql::Admin;
@@ -8,7 +8,7 @@ use crate::sql::Admin;
 /// What the union of both servers is seen through.
 const EVERYWHERE: &str = "everywhere";
 
-/// A scene whose targets are on both servers of a bed of its own.
+/// A scene whose targets are on both servers of a bed.
 pub struct Two {
     /// The scene; its programs are at home on the first server.
     pub scene: Scene,
@@ -16,25 +16,19 @@ pub struct Two {
     pub second: Admin,
     /// Addresses of both.
     pub urls: [String; 2],
-    /// The bed; it ends last.
-    pub bed: OwnBed,
 }
 
 impl Two {
-    /// Both servers with [`EVENTS`], and files of so many rows.
+    /// Both servers of the bed with [`EVENTS`], and files of so many rows.
     ///
     /// # Panics
-    /// When the bed does not start.
-    pub fn with_events(files: usize, rows: u64) -> Self {
-        let bed = OwnBed::of_two();
-        let urls =
-            [bed.bed.clickhouse_url.clone(), bed.bed.second_url.clone().expect("a second server")];
-        let two = Self {
-            scene: Scene::on(&bed.bed).and_events(files, rows),
-            second: Admin::new(&urls[1]),
-            urls,
-            bed,
-        };
+    /// When the bed has one server.
+    pub fn with_events(bed: &Bed, files: usize, rows: u64) -> Self {
+        let second = bed.second_url.clone();
+        let second = second.expect("a second server: scripts/testbed start --servers 2");
+        let urls = [bed.clickhouse_url.clone(), second];
+        let second = Admin::new(&urls[1]);
+        let two = Self { scene: Scene::on(bed).and_events(files, rows), second, urls };
         let db = &two.scene.db;
         two.second.run(&format!("CREATE DATABASE {db} ENGINE = Atomic"));
         two.second.run_all(&EVENTS.replace("{db}", db));
@@ -101,6 +95,20 @@ impl Two {
             ));
             let rows = admin.number(&format!("SELECT count() FROM {db}.events"));
             assert_eq!(receipts, rows, "receipts on {url}");
+        }
+    }
+}
+
+impl Drop for Two {
+    fn drop(&mut self) {
+        // The tables of the second server's control database are not the last of their Keeper paths.
+        for database in [&self.scene.db, &self.scene.staging, &self.scene.control] {
+            let dropped = self.second.try_run(&format!("DROP DATABASE IF EXISTS {database} SYNC"));
+            if let Err(error) = dropped
+                && !std::thread::panicking()
+            {
+                panic!("{error}");
+            }
         }
     }
 }

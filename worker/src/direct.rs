@@ -8,8 +8,7 @@
 
 use longshore_shared::clickhouse::{Ending, Failure, Summary, settle, settled};
 use longshore_shared::faults;
-use longshore_shared::source::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, Reading};
-use longshore_shared::sql::quote_list;
+use longshore_shared::source::{LoadStatement, RECENT_SETTINGS, Reading};
 use longshore_shared::task::{Chunk, Epoch, Manifest, Receipt};
 
 use crate::claim::Claim;
@@ -96,28 +95,7 @@ async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
 }
 
 async fn send(claim: &Claim, reading: &Reading, without: &[&str]) -> Result<Summary, Failure> {
-    let spec = &claim.job.spec;
-    let text = format!(
-        "INSERT INTO {} ({}) {} ORDER BY ALL",
-        spec.target.quoted(),
-        quote_list(&spec.columns),
-        reading.select(&spec.select),
-    );
-    let mut call = claim.server.call_text("load", text);
-    let own = |name: &str| DIRECT_SETTINGS.iter().any(|(direct, _)| *direct == name);
-    let usual = LOAD_SETTINGS.iter().filter(|(name, _)| !own(name));
-    for (name, value) in usual.chain(&DIRECT_SETTINGS).filter(|(name, _)| !without.contains(name)) {
-        call = call.setting(name, value);
-    }
-    for (name, value) in &reading.settings {
-        call = call.setting(name, value);
-    }
-    for (name, value) in &spec.settings {
-        call = call.setting(name, value);
-    }
-    let token = claim.task.id.to_string();
-    call = call
-        .setting("max_query_size", crate::load::QUERY_BYTES_MAX)
-        .setting("insert_deduplication_token", &token);
+    let statement = LoadStatement::direct(&claim.job.spec, reading, &claim.task.id);
+    let call = statement.without(without).call(&claim.server);
     settled(&claim.server, call, &claim.task.id.query(claim.epoch(), "load")).await
 }

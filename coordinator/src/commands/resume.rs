@@ -65,7 +65,7 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
     let was = job.state;
     let in_flight = in_flight::read_all(&session, &job).await?;
     let (job, counts, notes) = go_on(&session, job, &args).await?;
-    notes.iter().for_each(|note| output.note(&format!("Note: {note}.")));
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.to_string(),
         was,

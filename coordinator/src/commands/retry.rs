@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::submit::ForceArgs;
 use crate::alter::{Altered, alter, start};
 use crate::exit::{Error, Exit, Kind, Report};
+use crate::filter::Filter;
 use crate::output::Output;
 use crate::overlap;
 use crate::reopen::{self, Chosen, Counts};
@@ -24,7 +25,7 @@ use crate::text;
 /// The job runs again afterwards.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)
-    .args(["failed", "quarantined", "replay_done", "task"])))]
+    .args(["failed", "quarantined", "replay_done", "task", "condition"])))]
 pub(crate) struct RetryArgs {
     /// Job id, or the first digits of it
     job: String,
@@ -35,6 +36,11 @@ pub(crate) struct RetryArgs {
     /// These tasks, whatever they ended as but done; may be repeated
     #[arg(long, value_name = "TASK")]
     task: Vec<TaskId>,
+
+    /// Only tasks that meet this condition, such as "error~'timed out' and attempts>3" (see
+    /// `longshore tasks --help`); alone: failed and quarantined ones that do
+    #[arg(long = "where", value_name = "CONDITION")]
+    condition: Option<String>,
 
     /// Quarantined tasks: load them from their beginning, because nothing of them is in any target
     #[arg(long, conflicts_with = "accept")]
@@ -80,6 +86,8 @@ pub(crate) struct Wish {
     pub(crate) done: bool,
     /// Only these; all when empty.
     pub(crate) tasks: Vec<TaskId>,
+    /// Only those that meet it.
+    pub(crate) filter: Option<Filter>,
     /// What becomes of quarantined ones.
     pub(crate) verdict: Verdict,
 }
@@ -116,39 +124,40 @@ struct Document {
 }
 
 impl RetryArgs {
-    fn wish(&self) -> Wish {
+    fn wish(&self) -> Result<Wish, Error> {
         let which = &self.which;
-        let by_name = !self.task.is_empty();
+        let by_name = !self.task.is_empty() || self.condition.is_some();
         let verdict = match (self.reload, self.accept) {
             (true, _) => Verdict::Reload,
             (_, true) => Verdict::Accept,
             _ => Verdict::Prove,
         };
         let any = by_name && !(which.failed || which.quarantined || which.replay_done);
-        Wish {
+        Ok(Wish {
             failed: which.failed || any,
             quarantined: which.quarantined || any,
             done: which.replay_done,
             tasks: self.task.clone(),
+            filter: self.condition.as_deref().map(Filter::parse).transpose()?,
             verdict,
-        }
+        })
     }
 }
 
 pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+    let wish = args.wish()?;
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
     if let Some(other) = args.task.iter().find(|task| task.job != job.id) {
         let message = format!("task {other} is not of job {}", job.id);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let wish = args.wish();
     let (job, counts) = if args.dry_run {
         let chosen = choose(&session, &job, &wish).await?;
         (job, counted(&chosen))
     } else {
         let Opened { job, counts, notes } = open(&session, job, &wish, &args.force).await?;
-        notes.iter().for_each(|note| output.note(&format!("Note: {note}.")));
+        output.notes(&notes);
         (job, counts)
     };
     let document = Document {
@@ -228,7 +237,10 @@ fn reads_snapshot(job: &Job) -> bool {
 /// The tasks that the wish means, each with its event. Refused when something speaks against one.
 async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Error> {
     let tasks = reopen::touched(&session.store, job).await?;
-    let is_meant = |task: &&TaskBrief| wish.tasks.is_empty() || wish.tasks.contains(&task.id);
+    let is_meant = |task: &&TaskBrief| {
+        (wish.tasks.is_empty() || wish.tasks.contains(&task.id))
+            && wish.filter.as_ref().is_none_or(|filter| filter.matches(task))
+    };
     let of = |state| tasks.iter().filter(is_meant).filter(move |task| task.state == state);
     let mut chosen: Chosen = Vec::new();
     if wish.failed {

@@ -3,11 +3,12 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use longshore_shared::config::Config;
-use longshore_shared::store::{TaskBrief, find_tasks};
+use longshore_shared::store::{TaskBrief, find_tasks_where};
 use longshore_shared::task::StateName;
 use serde::Serialize;
 
 use crate::exit::{Error, Exit};
+use crate::filter::Filter;
 use crate::output::{Output, Side, table};
 use crate::session::Session;
 use crate::text;
@@ -19,6 +20,10 @@ const CAUSE_CHARS_MAX: usize = 400;
 ///
 /// Tasks are read by key, page by page, until the limit is reached or all that are known to be in
 /// the given states are found.
+///
+/// --where takes a condition on the fields state, worker, error (= != ~ !~, where ~ means «holds
+/// this text») and attempts, deaths, epoch, files, bytes, rows, number (= != < <= > >=), with `and`,
+/// `or`, `not` and brackets.
 #[derive(Debug, Args)]
 pub(crate) struct TasksArgs {
     /// Job id, or the first digits of it
@@ -27,6 +32,10 @@ pub(crate) struct TasksArgs {
     /// Only tasks in these states
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state_parser())]
     state: Vec<StateName>,
+
+    /// Only tasks that meet this condition, as "error~'timed out' and attempts>3"
+    #[arg(long = "where", value_name = "CONDITION")]
+    condition: Option<String>,
 
     /// Tasks shown at most
     #[arg(long, value_name = "N", default_value_t = 50)]
@@ -92,11 +101,13 @@ impl From<TaskBrief> for TaskLine {
 }
 
 pub(crate) async fn run(args: TasksArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+    let filter = args.condition.as_deref().map(Filter::parse).transpose()?;
+    let holds = |task: &TaskBrief| filter.as_ref().is_none_or(|filter| filter.matches(task));
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
     // One more than shown tells whether there are more.
-    let mut found =
-        find_tasks(&session.store, &job, &args.state, args.limit.saturating_add(1)).await?;
+    let limit = args.limit.saturating_add(1);
+    let mut found = find_tasks_where(&session.store, &job, &args.state, holds, limit).await?;
     let is_cut = found.len() > args.limit;
     found.truncate(args.limit);
     let list = TaskList {

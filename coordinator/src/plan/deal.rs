@@ -6,6 +6,7 @@ use longshore_shared::task::Chunk;
 ///
 /// Neighbours stay near each other: of each round, the largest goes to the server that has least.
 pub(crate) fn deal(chunks: &[Chunk], servers: usize) -> Vec<Chunk> {
+    let servers = servers.max(1);
     let mut bytes = vec![0u64; servers];
     let mut dealt = Vec::with_capacity(chunks.len());
     for round in chunks.chunks(servers) {

@@ -25,6 +25,7 @@ mod window_request;
 mod window_time;
 
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
+pub(crate) use deal::deal;
 pub(crate) use delta::{Since, plan_delta};
 pub(crate) use endpoints::EndpointArgs;
 pub(crate) use feeds::{FeedOptions, Origin, Snapshot, cut_tables, plan_tables};

@@ -3,11 +3,11 @@
 use longshore_shared::faults;
 use longshore_shared::store::{SEGMENT_TASKS, TaskStore};
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Progress, PublishMode, Stamp, Task, TaskId,
+    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Made, Progress, PublishMode, Stamp, Task,
+    TaskId,
 };
 use sha2::{Digest, Sha256};
 
-use super::deal::deal;
 use super::shadow::{self, Marks};
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
@@ -19,6 +19,7 @@ const TASKS_AT_ONCE: usize = 5_000;
 pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     let mut hash = Sha256::new();
     let mut spec = spec.clone();
+    spec.made = Made::default();
     // An exchange gives the target another UUID, and is the same plan before and after.
     if spec.publish.mode == PublishMode::Exchange {
         spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
@@ -55,11 +56,9 @@ pub(crate) async fn publish(
     spec: JobSpec,
     chunks: &[Chunk],
     marks: Marks,
-    again: &str,
 ) -> Result<(Job, bool), Error> {
-    let dealt = deal(chunks, spec.servers.len().max(1));
-    let id = identity(&spec, &dealt, again);
-    publish_as(session, id, spec, &dealt, marks).await
+    let id = identity(&spec, chunks, &spec.made.again);
+    publish_as(session, id, spec, chunks, marks).await
 }
 
 /// An exchange of the same tables may have been planned on another server of this environment.

@@ -5,6 +5,7 @@
 //! reached by a pattern with `?` in those places and pinned by `WHERE _path = …`.
 
 mod keys;
+mod load;
 mod location;
 mod probe;
 mod reading;
@@ -14,6 +15,7 @@ mod slice;
 use secrecy::ExposeSecret;
 
 pub use keys::{KeysError, SourceKeys};
+pub use load::{Fit, LoadStatement};
 pub use location::{Location, LocationError};
 pub use probe::{ProbeError, check_filter, rows_to_read};
 pub use reading::{ForeignChunk, Reading, table_clause, window_where};

@@ -10,6 +10,9 @@ use serde::Serialize;
 use super::{REQUEST_ROWS_MAX, Stored, TaskBrief, TaskStore, segment_tasks};
 use crate::task::{Cursor, Job, StateName, Tally, TaskId, WorkerId};
 
+/// Tasks read at once, at least.
+const PAGE_MIN: usize = 100;
+
 /// How many tasks of a job stand where, and what the done ones brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Census {
@@ -119,9 +122,6 @@ fn beyond(job: &Job, cursor: &Cursor) -> u32 {
 
 /// The first tasks, by number, that stand in one of the states; all states when none is given.
 ///
-/// Reads page after page by key and stops as soon as `limit` tasks, or all that the census knows
-/// of, are found.
-///
 /// # Errors
 /// When the store cannot be read.
 pub async fn find_tasks<S: TaskStore>(
@@ -130,25 +130,50 @@ pub async fn find_tasks<S: TaskStore>(
     states: &[StateName],
     limit: usize,
 ) -> Stored<Vec<TaskBrief>> {
+    find_tasks_where(store, job, states, |_| true, limit).await
+}
+
+/// The first tasks, by number, that stand in one of the states and that the condition holds for.
+///
+/// Reads page after page by key and stops as soon as `limit` tasks are found, or all that the
+/// census knows of in these states were seen.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn find_tasks_where<S: TaskStore>(
+    store: &S,
+    job: &Job,
+    states: &[StateName],
+    holds: impl Fn(&TaskBrief) -> bool,
+    limit: usize,
+) -> Stored<Vec<TaskBrief>> {
     let wanted = |state: StateName| states.is_empty() || states.contains(&state);
     let census = census(store, job).await?;
     let known: u64 = StateName::ALL.iter().filter(|s| wanted(**s)).map(|s| census.of(*s)).sum();
-    let limit = usize::try_from(known).unwrap_or(usize::MAX).min(limit);
+    let mut unseen = usize::try_from(known).unwrap_or(usize::MAX);
     let mut found = Vec::new();
     let mut first = 0;
-    while found.len() < limit && first < job.tasks {
-        // Without a filter each task read is one found, so no more than needed are read.
-        let missing = u32::try_from(limit - found.len()).unwrap_or(u32::MAX);
-        let page_max = u32::try_from(REQUEST_ROWS_MAX).unwrap_or(u32::MAX);
-        let page = if states.is_empty() { missing.min(page_max) } else { page_max };
-        let end = first.saturating_add(page).min(job.tasks);
-        let ids: Vec<TaskId> =
-            (first..end).map(|ordinal| TaskId { job: job.id.clone(), ordinal }).collect();
-        found.extend(store.briefs(&ids).await?.into_iter().filter(|brief| wanted(brief.state)));
-        first = end;
+    while found.len() < limit && unseen > 0 && first < job.tasks {
+        let ids = page(job, first, limit - found.len(), states.is_empty());
+        first = first.saturating_add(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        for brief in store.briefs(&ids).await? {
+            if wanted(brief.state) {
+                unseen = unseen.saturating_sub(1);
+                found.extend(holds(&brief).then_some(brief));
+            }
+        }
     }
     found.truncate(limit);
     Ok(found)
+}
+
+/// The next tasks to read. When every task is wanted no more than are `missing`, though not so few
+/// that a condition which seldom holds takes a request for each.
+fn page(job: &Job, first: u32, missing: usize, all_states: bool) -> Vec<TaskId> {
+    let most =
+        if all_states { missing.clamp(PAGE_MIN, REQUEST_ROWS_MAX) } else { REQUEST_ROWS_MAX };
+    let end = first.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(job.tasks);
+    (first..end).map(|ordinal| TaskId { job: job.id.clone(), ordinal }).collect()
 }
 
 #[cfg(test)]

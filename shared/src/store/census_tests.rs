@@ -39,6 +39,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             publish: crate::task::Publish::default(),
             servers: Vec::new(),
             shard_by: None,
+            made: crate::task::Made::default(),
         },
         tasks,
         segment_tasks,
@@ -150,4 +151,18 @@ async fn finds_tasks_by_state_and_stops_at_the_limit() {
     assert_eq!(find(&[], 3).await, [0, 1, 2]);
     assert_eq!(find(&[], 100).await.len(), 10);
     assert!(find(&[StateName::Quarantined], 10).await.is_empty());
+}
+
+#[tokio::test]
+async fn finds_tasks_that_a_condition_holds_for() {
+    let (store, job) = scene().await;
+    let find = async |states: &[StateName], from: u32, limit| {
+        let holds = |brief: &TaskBrief| brief.id.ordinal >= from;
+        let found = find_tasks_where(&store, &job, states, holds, limit).await.unwrap();
+        found.iter().map(|brief| brief.id.ordinal).collect::<Vec<_>>()
+    };
+    assert_eq!(find(&[], 8, 10).await, [8, 9]);
+    assert_eq!(find(&[StateName::Claimed], 5, 10).await, [6]);
+    assert_eq!(find(&[StateName::Done], 1, 1).await, [1]);
+    assert!(find(&[], 10, 10).await.is_empty());
 }

@@ -81,6 +81,7 @@ pub fn job(tasks: u32) -> Job {
         publish: crate::task::Publish::default(),
         servers: Vec::new(),
         shard_by: None,
+        made: crate::task::Made::default(),
     };
     Job {
         id,

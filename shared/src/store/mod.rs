@@ -18,7 +18,7 @@ pub mod conformance;
 
 use std::future::Future;
 
-pub use census::{Census, census, find_tasks};
+pub use census::{Census, census, find_tasks, find_tasks_where};
 pub use keeper_map::KeeperMapStore;
 pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};

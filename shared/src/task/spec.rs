@@ -147,6 +147,26 @@ pub struct Load<'a> {
     pub select: Option<&'a str>,
 }
 
+/// How a plan was made: told to people, no part of what the plan is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// What the user gave to make another plan of the same rows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub again: String,
+    /// Bytes of files that a chunk should not exceed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_bytes: Option<u64>,
+    /// Files that a chunk may hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_files: Option<u32>,
+}
+
+impl Made {
+    fn is_unsaid(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -181,6 +201,9 @@ pub struct JobSpec {
     /// modulo their number. Without it a chunk goes to one server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard_by: Option<String>,
+    /// How the plan was made.
+    #[serde(default, skip_serializing_if = "Made::is_unsaid")]
+    pub made: Made,
 }
 
 impl JobSpec {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::exit::{Error, Kind, Report};
 use crate::plan::{ColumnChoice, PublishArgs};
-use crate::text;
+use crate::text::{self, parse_bytes};
 
 /// Flags of every plan whose rows the user can choose and form.
 #[derive(Debug, Args)]
@@ -193,37 +193,9 @@ fn parse_settings(pairs: &[String]) -> Result<BTreeMap<String, String>, Error> {
         .collect()
 }
 
-/// `1G`, `500M`, `64K`, `1073741824`: powers of 1024.
-pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let text = text.trim().trim_end_matches(['B', 'b']).trim_end_matches('i');
-    let (digits, factor) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
-        Some((at, 't' | 'T')) => (&text[..at], 1 << 40),
-        _ => (text, 1u64),
-    };
-    let number: u64 = digits.parse().map_err(|_| "a number of bytes, as 500M or 2G".to_owned())?;
-    number
-        .checked_mul(factor)
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "at least 1 byte, at most 16 million TB".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_with_and_without_a_unit() {
-        assert_eq!(parse_bytes("1G"), Ok(1 << 30));
-        assert_eq!(parse_bytes("500M"), Ok(500 << 20));
-        assert_eq!(parse_bytes("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_bytes("123"), Ok(123));
-        for wrong in ["", "0", "-1", "1X", "99999999999T"] {
-            assert!(parse_bytes(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_setting_that_decides_whether_rows_are_lost_is_refused() {

@@ -5,7 +5,7 @@ use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
 use longshore_shared::schema::columns;
 use longshore_shared::source::table_clause;
-use longshore_shared::task::{BudgetUnit, JobSpec, Source, TableName};
+use longshore_shared::task::{BudgetUnit, JobSpec, Made, Source, TableName};
 
 use super::common::{Document, LoadArgs};
 use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
@@ -168,6 +168,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         publish: publishing,
         servers: vec![home.clone()],
         shard_by: None,
+        made: Made { again: args.load.job.again.clone(), ..Made::default() },
     };
     origin.windowed = args.windowed(server, config, &origin.source, &mut notes).await?;
     origin.feed.window = origin.windowed.as_ref().map(Windowed::window);

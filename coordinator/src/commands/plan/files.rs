@@ -7,14 +7,14 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::schema::columns;
 use longshore_shared::source::{SourceKeys, from_clause};
-use longshore_shared::task::{FilesSource, JobSpec, Source, SourceFunction, TableName};
+use longshore_shared::task::{FilesSource, JobSpec, Made, Source, SourceFunction, TableName};
 
 use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    EndpointArgs, ListingRequest, Marks, PackLimits, check_syntax, decide, list, pack, publish,
-    target,
+    EndpointArgs, ListingRequest, Marks, PackLimits, check_syntax, deal, decide, list, pack,
+    publish, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -118,6 +118,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     .await?;
     source.structure = schema.structure;
 
+    let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
     let spec = JobSpec {
         source: Source::Files(source),
         mode,
@@ -132,16 +133,20 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         publish: publishing,
         servers,
         shard_by: None,
+        made: Made {
+            again: args.load.job.again.clone(),
+            chunk_bytes: Some(chunk_bytes),
+            chunk_files: Some(args.chunk_files_max),
+        },
     };
     notes.extend(schema.notes);
-    let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
     let limits = PackLimits { bytes_max: chunk_bytes, files_max: args.chunk_files_max as usize };
     let seed = listing
         .files
         .iter()
         .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
-    let chunks = pack(&listing.files, limits, seed);
-    let (job, created) = publish(&session, spec, &chunks, marks, &args.load.job.again).await?;
+    let chunks = deal(&pack(&listing.files, limits, seed), spec.servers.len());
+    let (job, created) = publish(&session, spec, &chunks, marks).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)

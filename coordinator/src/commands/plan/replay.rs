@@ -4,9 +4,9 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::schema::choose_views;
 use longshore_shared::sql::quote_list;
-use longshore_shared::task::{JobSpec, Mode, Source, TableName};
+use longshore_shared::task::{JobSpec, Made, Mode, Source, TableName};
 
-use super::common::{Document, JobArgs, parse_bytes};
+use super::common::{Document, JobArgs};
 use super::copy::CutArgs;
 use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
@@ -15,7 +15,7 @@ use crate::plan::{
     FeedOptions, Marks, Replay, cut_tables, notes, plan_tables, rehearse, rehearse_shadows, rows_of,
 };
 use crate::session::Session;
-use crate::text;
+use crate::text::{self, parse_bytes};
 
 /// Plan a replay: fill the target of materialized views again through the views' own queries
 ///
@@ -124,6 +124,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         publish: publishing,
         servers: vec![home.clone()],
         shard_by: None,
+        made: Made { again: args.job.again.clone(), ..Made::default() },
     };
     let options = FeedOptions { marks, ..options.clone() };
     let cuts = cut_tables(&session, &origins, &options).await?;

@@ -1,0 +1,126 @@
+//! The INSERT of a load: its text and its settings, the same for the worker that sends it and for
+//! whoever wants to see it beforehand.
+
+use super::{DIRECT_SETTINGS, LOAD_SETTINGS, Reading};
+use crate::clickhouse::{Call, Server, ServerFacts};
+use crate::sql::quote_list;
+use crate::task::{Chunk, JobSpec, TableName, TaskId};
+
+/// Rows of one block of files: with the bytes below, what bounds the number of staged parts (ENGINE K).
+const BLOCK_ROWS: u64 = 4_000_000;
+/// Rows of one block of a table, the server's own default: larger ones cost a tenth to a fifth more
+/// processor time here (`scripts/bench copy`), and a table has few parts per chunk anyway.
+const TABLE_BLOCK_ROWS: u64 = 1_048_449;
+const BLOCK_BYTES_MAX: u64 = 1_000_000_000;
+const BLOCK_BYTES_MIN: u64 = 16_000_000;
+/// Loads that the server's memory is shared among, besides other users.
+const LOADS_ASSUMED: u64 = 4;
+/// A block exists about three times while it is written.
+const BLOCK_COPIES: u64 = 3;
+/// A load's text holds every key of its chunk.
+const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What a load asks of the server's threads and memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    /// `max_insert_threads`
+    pub threads: u64,
+    /// `min_insert_block_size_bytes`
+    pub block_bytes: u64,
+}
+
+impl Fit {
+    /// Large blocks make few parts, but must fit the server's memory. Each further attempt is
+    /// lighter, in case the last one was too much for it.
+    pub fn of(facts: &ServerFacts, attempts: u32) -> Self {
+        let again = u64::from(attempts.saturating_sub(1).min(8));
+        let threads = (facts.threads >> again).max(1);
+        let memory = facts.memory_bytes;
+        let share = if memory == 0 {
+            BLOCK_BYTES_MAX / 4
+        } else {
+            memory / (LOADS_ASSUMED * BLOCK_COPIES * threads)
+        };
+        Self { threads, block_bytes: (share >> again).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) }
+    }
+}
+
+/// One INSERT … SELECT with everything that is sent along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadStatement {
+    /// The statement.
+    pub text: String,
+    /// Its settings, in the order in which they are set: a later one of the same name holds.
+    pub settings: Vec<(String, String)>,
+}
+
+impl LoadStatement {
+    /// A load into the staging twin of its target.
+    pub fn staged(
+        spec: &JobSpec,
+        chunk: &Chunk,
+        reading: &Reading,
+        twin: &TableName,
+        fit: Fit,
+    ) -> Self {
+        let load = spec.load(chunk);
+        let columns = quote_list(load.columns);
+        let select = reading.select(load.select.unwrap_or(&columns));
+        let is_table = spec.source.as_tables().is_some();
+        let block_rows = if is_table { TABLE_BLOCK_ROWS } else { BLOCK_ROWS };
+        let mut statement = Self {
+            text: format!("INSERT INTO {} ({columns}) {select}", twin.quoted()),
+            settings: Vec::new(),
+        };
+        statement.set(LOAD_SETTINGS);
+        statement.set([
+            ("max_insert_threads", fit.threads.to_string()),
+            ("min_insert_block_size_rows", block_rows.to_string()),
+            ("min_insert_block_size_bytes", fit.block_bytes.to_string()),
+            ("max_query_size", QUERY_BYTES_MAX.to_string()),
+        ]);
+        statement.set_of(spec, reading);
+        statement
+    }
+
+    /// A load into the target itself: one block with a token of its own.
+    pub fn direct(spec: &JobSpec, reading: &Reading, task: &TaskId) -> Self {
+        let columns = quote_list(&spec.columns);
+        let select = reading.select(&spec.select);
+        let mut statement = Self {
+            text: format!("INSERT INTO {} ({columns}) {select} ORDER BY ALL", spec.target.quoted()),
+            settings: Vec::new(),
+        };
+        let own = |name: &str| DIRECT_SETTINGS.iter().any(|(direct, _)| *direct == name);
+        statement.set(LOAD_SETTINGS.into_iter().filter(|(name, _)| !own(name)));
+        statement.set(DIRECT_SETTINGS);
+        statement.set_of(spec, reading);
+        statement.set([("max_query_size", QUERY_BYTES_MAX.to_string())]);
+        statement.set([("insert_deduplication_token", task)]);
+        statement
+    }
+
+    /// The same without some settings, for a server that does not know them.
+    #[must_use]
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.settings.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// On its way to a server.
+    pub fn call<'a>(&self, server: &'a Server) -> Call<'a> {
+        let call = server.call_text("load", self.text.clone());
+        self.settings.iter().fold(call, |call, (name, value)| call.setting(name, value))
+    }
+
+    /// What belongs to what is read, and what the user wants.
+    fn set_of(&mut self, spec: &JobSpec, reading: &Reading) {
+        self.set(reading.settings.iter().map(|(name, value)| (*name, value)));
+        self.set(spec.settings.iter().map(|(name, value)| (name.as_str(), value)));
+    }
+
+    fn set<'n, V: ToString>(&mut self, settings: impl IntoIterator<Item = (&'n str, V)>) {
+        let pairs = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_string()));
+        self.settings.extend(pairs);
+    }
+}
