@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod contents;
 mod doctor;
+mod dry_run;
 mod exit;
 mod filter;
 #[cfg(test)]
@@ -16,6 +17,8 @@ mod logs;
 mod output;
 mod overlap;
 mod plan;
+mod plan_file;
+mod policy;
 mod progress;
 mod reopen;
 mod replayable;

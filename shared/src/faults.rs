@@ -9,6 +9,7 @@
 //! | `panic` | a panic of the thread that passes |
 //! | `error` | the step ends with an error before anything else is done |
 //! | `sleep(milliseconds)` | the step waits |
+//! | `until(file)` | the step waits until the file is there |
 //! | `do-then-error` | only at `answer.STATEMENT`: the server did it, and the answer is taken for lost |
 //! | `off` | nothing |
 //!
@@ -109,6 +110,9 @@ pub const COORDINATOR: &[Point] = &[
     SUBMIT_AFTER,
     RUN_STARTED,
     RUN_SETTLED,
+    DELETE_MARKED,
+    DELETE_TABLES,
+    DELETE_BATCH,
 ];
 /// The plan is known; nothing of it is written.
 pub const PLAN_BEFORE: Point = Point("plan.before");
@@ -124,6 +128,12 @@ pub const PLAN_AFTER: Point = Point("plan.after");
 pub const SUBMIT_BEFORE: Point = Point("submit.before");
 /// The job runs; nobody was told.
 pub const SUBMIT_AFTER: Point = Point("submit.after");
+/// Nobody can submit the plan any more; nothing of it is gone.
+pub const DELETE_MARKED: Point = Point("delete.marked");
+/// Its tables are gone, its rows are not.
+pub const DELETE_TABLES: Point = Point("delete.tables");
+/// A batch of its tasks is gone.
+pub const DELETE_BATCH: Point = Point("delete.batch");
 /// `run` has started its workers.
 pub const RUN_STARTED: Point = Point("run.started");
 /// The job that `run` follows has ended; its workers were not told.
@@ -273,7 +283,9 @@ mod armed {
         match action {
             "off" => Ok(format!("{times}off")),
             "exit" | "panic" | "error" | "do-then-error" => Ok(format!("{times}return({action})")),
-            _ if sleep(action).is_some() => Ok(format!("{times}return({action})")),
+            _ if sleep(action).is_some() || until(action).is_some() => {
+                Ok(format!("{times}return({action})"))
+            }
             _ => Err(format!("`{action}` is not an action")),
         }
     }
@@ -281,6 +293,10 @@ mod armed {
     fn sleep(action: &str) -> Option<Duration> {
         let ms = action.strip_prefix("sleep(")?.strip_suffix(')')?;
         Some(Duration::from_millis(ms.parse().ok()?))
+    }
+
+    fn until(action: &str) -> Option<&std::path::Path> {
+        Some(std::path::Path::new(action.strip_prefix("until(")?.strip_suffix(')')?))
     }
 
     /// Does what a test asked for at this point; an error when it asked for one.
@@ -297,6 +313,12 @@ mod armed {
                 let pid = std::process::id().to_string();
                 let _ = std::process::Command::new("kill").args(["-9", &pid]).status();
                 std::process::abort();
+            }
+            action if let Some(file) = until(action) => {
+                while !file.exists() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Ok(())
             }
             action => {
                 tokio::time::sleep(sleep(action).unwrap_or_default()).await;

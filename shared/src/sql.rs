@@ -44,6 +44,9 @@ catalogue! {
     CREATE_TASKS = "create_tasks",
     CREATE_WORKERS = "create_workers",
     DATABASE_ENGINE = "database_engine",
+    DELETE_CURSOR = "delete_cursor",
+    DELETE_JOB = "delete_job",
+    DELETE_TASKS = "delete_tasks",
     DELETE_WORKER = "delete_worker",
     DROP_DATABASE = "drop_database",
     DROP_PART = "drop_part",
@@ -53,6 +56,7 @@ catalogue! {
     EXCHANGE_TABLES = "exchange_tables",
     FIND_PARTS = "find_parts",
     FIND_QUERY = "find_query",
+    FIND_RECEIPT = "find_receipt",
     FIND_TABLES = "find_tables",
     GET_CURSOR = "get_cursor",
     GET_JOB = "get_job",
@@ -65,6 +69,7 @@ catalogue! {
     KILL_QUERIES = "kill_queries",
     LIST_ATTEMPTS = "list_attempts",
     LIST_BLOCKS = "list_blocks",
+    LIST_CHUNKS = "list_chunks",
     LIST_COLUMNS = "list_columns",
     LIST_DISKS = "list_disks",
     LIST_HASHES = "list_hashes",
@@ -78,6 +83,7 @@ catalogue! {
     LIST_SOURCE_PARTS = "list_source_parts",
     LIST_SHADOWS = "list_shadows",
     LIST_STAGING = "list_staging",
+    LIST_STAMPS = "list_stamps",
     LIST_STREAMS = "list_streams",
     LIST_TASKS = "list_tasks",
     LIST_VIEWS = "list_views",
@@ -103,6 +109,7 @@ catalogue! {
     SWAP_TASK = "swap_task",
     TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
+    VOID_RECEIPTS = "void_receipts",
 }
 
 impl Statement {

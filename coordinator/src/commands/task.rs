@@ -174,7 +174,11 @@ fn next_of_pending(job: &Job, is_due: bool) -> String {
             "it waits a moment after its last attempt, then the next free worker takes it."
                 .to_owned()
         }
-        JobState::Completed | JobState::Failed | JobState::Cancelling | JobState::Cancelled => {
+        JobState::Completed
+        | JobState::Failed
+        | JobState::Cancelling
+        | JobState::Cancelled
+        | JobState::Deleting => {
             format!("nothing; the job is {}.", job.state.as_str())
         }
     }

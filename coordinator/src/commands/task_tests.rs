@@ -75,7 +75,7 @@ fn what_comes_next_in_each_state() {
     insta::assert_snapshot!(lines.join("\n"), @"
     planned / pending: it waits until the job is submitted: longshore submit 0123456789abcdef
     running / pending: the next free worker takes it.
-    paused / pending: the job is paused; to let it go on: longshore submit 0123456789abcdef
+    paused / pending: the job is paused; to let it go on: longshore resume 0123456789abcdef
     cancelled / pending: nothing; the job is cancelled.
     running / claimed: worker box-1a2b3c4d loads it into its staging tables.
     running / claimed: it belongs to worker box-1a2b3c4d, whose heartbeat stopped 20.0s ago. Another worker will take it over and load it afresh; nothing of it is in the target.
@@ -83,8 +83,8 @@ fn what_comes_next_in_each_state() {
     running / publishing: worker box-1a2b3c4d moves what it staged into the target.
     running / publishing: it belongs to worker box-1a2b3c4d, which has left. Another worker will take it over and finish the moves of the manifest; nothing is loaded again.
     running / done: nothing; every row is in its target, and proved.
-    running / failed: nothing by itself; its files are not in the target. Mend the cause, then plan these files as a job of their own: longshore plan files --files LIST (names: longshore task 0123456789abcdef-0000007 --json).
-    running / quarantined: a person has to decide, because it could not be proved whether a move happened. The manifest names the parts, the error what was found, and the staging tables are kept. Look for the parts in the targets (system.parts by uuid) before anything is loaded again. Job 0123456789abcdef goes on without it.
+    running / failed: nothing by itself; nothing of it is in any target. Once the cause is gone: longshore retry 0123456789abcdef --task 0123456789abcdef-0000007
+    running / quarantined: a person has to decide, because it could not be proved whether a move happened. The manifest names the parts, the error what was found, and the staging tables are kept. To prove it once more: longshore retry 0123456789abcdef --task 0123456789abcdef-0000007. If its rows are in the targets: the same with --accept. If they are not: with --reload. Job 0123456789abcdef goes on without it.
     ");
 }
 

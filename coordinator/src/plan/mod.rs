@@ -1,5 +1,6 @@
 //! From a source to chunks: list once, decide the columns, pack, rehearse, write.
 
+pub(crate) mod adopt;
 mod aggregation;
 mod arrivals;
 mod clones;
@@ -24,6 +25,7 @@ mod window;
 mod window_request;
 mod window_time;
 
+pub(crate) use adopt::source_words;
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
 pub(crate) use deal::deal;
 pub(crate) use delta::{Since, plan_delta};
