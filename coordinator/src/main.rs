@@ -18,13 +18,16 @@ mod overlap;
 mod plan;
 mod plan_file;
 mod progress;
+mod reasons;
 mod reopen;
 mod replayable;
 mod report;
 mod session;
 mod signals;
+mod statement;
 mod supervise;
 mod text;
+mod timeline;
 
 use std::process::ExitCode;
 

@@ -108,6 +108,8 @@ catalogue! {
     SWAP_TASK = "swap_task",
     TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
+    TASK_PROCESSES = "task_processes",
+    TASK_STATEMENTS = "task_statements",
 }
 
 impl Statement {
