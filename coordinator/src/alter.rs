@@ -3,10 +3,7 @@
 use longshore_shared::store::{Swap, TaskStore};
 use longshore_shared::task::{Job, JobEvent, Stamp};
 
-use crate::commands::submit::ForceArgs;
 use crate::exit::{Error, Kind, Report};
-use crate::overlap;
-use crate::session::Session;
 
 /// Somebody else can change the job between our read and our write; nobody does so for long.
 const TRIES_MAX: usize = 10;
@@ -30,27 +27,6 @@ pub(crate) async fn alter(
     for _ in 0..TRIES_MAX {
         match once(store, job, event, reason).await? {
             Once::Ended(altered) => return Ok(altered),
-            Once::Lost(now) => job = now,
-        }
-    }
-    Err(restless(&job))
-}
-
-/// Applies an event that makes the job run: it takes the locks of its tables before each try.
-/// Returns what a person should know of other jobs, too.
-pub(crate) async fn start(
-    session: &Session,
-    mut job: Job,
-    event: JobEvent,
-    force: &ForceArgs,
-) -> Result<(Altered, Vec<String>), Error> {
-    for _ in 0..TRIES_MAX {
-        if job.state.next(event).is_err() {
-            return Ok((Altered::Refused(job), Vec::new()));
-        }
-        let notes = overlap::acquire(session, &job, force.force_overlap).await?;
-        match once(&session.store, job, event, "").await? {
-            Once::Ended(altered) => return Ok((altered, notes)),
             Once::Lost(now) => job = now,
         }
     }

@@ -7,8 +7,8 @@ use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::{faults, telemetry};
 
 use crate::commands::{
-    cancel, doctor, explain, gc, init, jobs, pause, plan, resume, retry, run, status, submit, task,
-    tasks,
+    cancel, check, doctor, explain, gc, init, jobs, pause, plan, resume, retry, run, status,
+    submit, task, tasks,
 };
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
@@ -31,7 +31,7 @@ Exit codes:
   4 a person must allow it first: --yes
   5 the server, or its Keeper, cannot be reached
   6 the state of the job or of the control tables does not admit it
-  8 `doctor` found a problem, or `plan diff --exit-code` a difference
+  8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
   129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM";
 
 /// Load and re-load very large amounts of data into ClickHouse, exactly once
@@ -70,6 +70,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Retry(retry::RetryArgs),
     Cancel(cancel::CancelArgs),
+    Check(check::CheckArgs),
     Gc(gc::GcArgs),
 }
 
@@ -112,6 +113,7 @@ impl Command {
             Self::Resume(args) => resume::run(args, config, output).await,
             Self::Retry(args) => retry::run(args, config, output).await,
             Self::Cancel(args) => cancel::run(args, config, output).await,
+            Self::Check(args) => check::run(args, config, output).await,
             Self::Gc(args) => gc::run(args, config, output).await,
         }
     }

@@ -31,14 +31,13 @@ fn help() {
       status   Show all jobs, or how one of them stands
       jobs     List jobs
       tasks    List tasks of a job
-      task     Show one task: its files, statements, attempts, manifest and receipts, and what happens
-               next
-      explain  Show why a chunk is what it is: its borders, its budget, and the exact statement that
-               loads it
+      task     Show one task: its chunk, statements, attempts and proof, and what happens next
+      explain  Show why a chunk has its borders, and the exact statement that loads it
       pause    Stop a job from being worked on, until it is resumed
       resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry    Let tasks that ended badly be done again
       cancel   End a job: loads in flight are given back, what is being published is finished
+      check    Fail when a plan is not loaded, or a job waits for a person
       gc       Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -60,7 +59,7 @@ fn help() {
       4 a person must allow it first: --yes
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem, or `plan diff --exit-code` a difference
+      8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -84,14 +83,13 @@ fn long_help() {
       status   Show all jobs, or how one of them stands
       jobs     List jobs
       tasks    List tasks of a job
-      task     Show one task: its files, statements, attempts, manifest and receipts, and what happens
-               next
-      explain  Show why a chunk is what it is: its borders, its budget, and the exact statement that
-               loads it
+      task     Show one task: its chunk, statements, attempts and proof, and what happens next
+      explain  Show why a chunk has its borders, and the exact statement that loads it
       pause    Stop a job from being worked on, until it is resumed
       resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry    Let tasks that ended badly be done again
       cancel   End a job: loads in flight are given back, what is being published is finished
+      check    Fail when a plan is not loaded, or a job waits for a person
       gc       Remove staging tables and worker rows that nobody needs any more
 
     Options:
@@ -156,7 +154,7 @@ fn long_help() {
       4 a person must allow it first: --yes
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem, or `plan diff --exit-code` a difference
+      8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -245,9 +243,12 @@ fn help_of_submit() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --dry-run            Check everything and say what would happen, but change nothing
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -262,12 +263,15 @@ fn help_of_run() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --workers <N>    Worker processes [default: 2]
-          --slots <K>      Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
-          --log-dir <DIR>  Folder for the workers' logs, instead of a temporary one
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --workers <N>        Worker processes [default: 2]
+          --slots <K>          Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
+          --log-dir <DIR>      Folder for the workers' logs, instead of a temporary one
+          --dry-run            Check everything and say what would happen, but change nothing
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -312,7 +316,7 @@ fn help_of_tasks() {
 #[test]
 fn help_of_task() {
     insta::assert_snapshot!(said("longshore task -h"), @"
-    Show one task: its files, statements, attempts, manifest and receipts, and what happens next
+    Show one task: its chunk, statements, attempts and proof, and what happens next
 
     Usage: longshore task [OPTIONS] <ID>
 

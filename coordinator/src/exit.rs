@@ -60,7 +60,7 @@ pub(crate) enum Exit {
     Done,
     /// The job is not, or not wholly, done.
     Unfinished,
-    /// `doctor` found a problem, or `plan diff --exit-code` a difference.
+    /// `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference.
     Problem,
     /// A signal ended the command.
     Signal(u8),

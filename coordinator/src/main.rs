@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod contents;
 mod doctor;
+mod dry_run;
 mod exit;
 mod filter;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod output;
 mod overlap;
 mod plan;
 mod plan_file;
+mod policy;
 mod progress;
 mod reasons;
 mod reopen;

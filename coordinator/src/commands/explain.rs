@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::statement::{self, Statement};
 use crate::text;
 
-/// Show why a chunk is what it is: its borders, its budget, and the exact statement that loads it
+/// Show why a chunk has its borders, and the exact statement that loads it
 ///
 /// For a piece of a table the server is asked what its index would read. Nothing is changed, and no
 /// key of a store is shown.
@@ -156,7 +156,7 @@ fn words(document: &Document) -> String {
         format!("chunk   {}, number {} of {}", document.task_id, document.number, document.chunks),
         format!("bytes   {} {}", text::bytes(document.bytes), document.unit),
     ];
-    let budget = document.budget_bytes.map(|bytes| text::bytes(bytes));
+    let budget = document.budget_bytes.map(text::bytes);
     let files = document
         .budget_files
         .map(|files| format!("at most {}", text::plural(files.into(), "file")));

@@ -1,6 +1,7 @@
 //! One file a command: its arguments, and `run`.
 
 pub(crate) mod cancel;
+pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod gc;

@@ -6,12 +6,11 @@ use longshore_shared::store::{TaskBrief, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobState, Mode, StateName, Task, TaskEvent, TaskId};
 use serde::Serialize;
 
-use super::submit::ForceArgs;
-use crate::alter::{Altered, alter, start};
+use crate::alter::Altered;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::filter::Filter;
 use crate::output::Output;
-use crate::overlap;
+use crate::policy::{self, ForceArgs};
 use crate::reopen::{self, Chosen, Counts};
 use crate::replayable;
 use crate::session::Session;
@@ -108,7 +107,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Opened {
     pub(crate) job: Job,
     pub(crate) counts: Counts,
-    /// What a person should know of other jobs.
+    /// What was allowed and is worth knowing.
     pub(crate) notes: Vec<String>,
 }
 
@@ -121,6 +120,8 @@ struct Document {
     failed: u64,
     quarantined: u64,
     done: u64,
+    /// What was allowed and is worth knowing.
+    notes: Vec<String>,
 }
 
 impl RetryArgs {
@@ -152,14 +153,16 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         let message = format!("task {other} is not of job {}", job.id);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let (job, counts) = if args.dry_run {
+    let (job, counts, notes) = if args.dry_run {
         let chosen = choose(&session, &job, &wish).await?;
-        (job, counted(&chosen))
+        (job, counted(&chosen), Vec::new())
     } else {
-        let Opened { job, counts, notes } = open(&session, job, &wish, &args.force).await?;
-        output.notes(&notes);
-        (job, counts)
+        let Opened { job, counts, notes } = open(&session, job, &wish, args.force).await?;
+        (job, counts, notes)
     };
+    for note in &notes {
+        output.note(note);
+    }
     let document = Document {
         job_id: job.id.to_string(),
         state: job.state,
@@ -167,6 +170,7 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         failed: counts.failed,
         quarantined: counts.quarantined,
         done: counts.done,
+        notes,
     };
     output.show(&document, words)?;
     Ok(Exit::Done)
@@ -179,7 +183,7 @@ pub(crate) async fn open(
     session: &Session,
     job: Job,
     wish: &Wish,
-    force: &ForceArgs,
+    force: ForceArgs,
 ) -> Result<Opened, Error> {
     let store = &session.store;
     refuse(&job)?;
@@ -188,9 +192,9 @@ pub(crate) async fn open(
     if chosen.is_empty() && !is_interrupted {
         return Err(nothing(session, &job).await?);
     }
-    // Taken now, so that nothing is changed when another job has the tables, and once more at the start.
-    overlap::acquire(session, &job, force.force_overlap).await?;
-    let job = match alter(store, job, JobEvent::Reopening, "tasks are opened again").await? {
+    let words = "tasks are opened again";
+    let (altered, notes) = policy::start(session, job, JobEvent::Reopening, words, force).await?;
+    let job = match altered {
         Altered::Now(job) => job,
         Altered::Refused(job) if job.state == JobState::Reopening => job,
         Altered::Refused(job) => {
@@ -201,7 +205,7 @@ pub(crate) async fn open(
         }
     };
     let counts = reopen::reopen(store, &job, chosen).await?;
-    let (altered, notes) = start(session, job, JobEvent::Reopened, force).await?;
+    let (altered, _) = policy::start(session, job, JobEvent::Reopened, "", force).await?;
     match altered {
         // Somebody else finished the same.
         Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts, notes }),

@@ -22,7 +22,7 @@ use crate::timeline::{self, Statements};
 /// Characters of a load's statement in text.
 const SQL_CHARS_MAX: usize = 2_000;
 
-/// Show one task: its files, statements, attempts, manifest and receipts, and what happens next
+/// Show one task: its chunk, statements, attempts and proof, and what happens next
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
     /// Task id: JOB-NUMBER

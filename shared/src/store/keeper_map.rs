@@ -5,7 +5,7 @@ use std::pin::Pin;
 use backon::BackoffBuilder;
 use clickhouse::{Row, RowWrite};
 
-use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow};
+use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
 use super::rows::{CursorRow, WorkerRow, to_hex};
 use super::whole;
 use super::{
@@ -199,6 +199,8 @@ impl TaskStore for KeeperMapStore {
             (was, JobState::Reopening) if was.is_terminal() => "reopened",
             _ => "",
         };
+        // It may be large, and hardly ever changes.
+        let spec = if next.spec == was.spec { String::new() } else { spec_text(&next.spec) };
         let send = || {
             self.write(sql::SWAP_JOB)
                 .param("format", next.format())
@@ -207,6 +209,7 @@ impl TaskStore for KeeperMapStore {
                 .param("stamp", &next.stamp.0)
                 .param("reason", &next.reason)
                 .param("mark", mark)
+                .param("spec", &spec)
                 .param("job", &was.id)
                 .param("was_epoch", was.epoch)
                 .param("was_stamp", &was.stamp.0)

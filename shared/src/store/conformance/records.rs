@@ -36,7 +36,13 @@ pub(super) async fn jobs_are_made_once_and_swapped(store: &impl TaskStore) {
     let paused = next_job(&found, JobState::Paused, "disk\tfull: it's \\ `x`\n\u{fc}");
     assert_eq!(store.swap_job(&found, &paused).await.expect("swap"), Swap::Won);
     let found = store.job(&first.id).await.expect("read").expect("the job is there");
-    assert_eq!((found.state, found.reason), (JobState::Paused, paused.reason));
+    assert_eq!((found.state, &found.reason), (JobState::Paused, &paused.reason));
+
+    let mut rebound = next_job(&found, JobState::Running, "");
+    rebound.spec.environment = "it's \\ another".into();
+    assert_eq!(store.swap_job(&found, &rebound).await.expect("swap"), Swap::Won);
+    let found = store.job(&first.id).await.expect("read").expect("the job is there");
+    assert_eq!(found.spec, rebound.spec, "a plan that was bound again");
 
     let nobody = job(1);
     let lost = store.swap_job(&nobody, &next_job(&nobody, JobState::Running, "")).await;
