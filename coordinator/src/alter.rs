@@ -25,42 +25,20 @@ pub(crate) async fn alter(
     reason: &str,
 ) -> Result<Altered, Error> {
     for _ in 0..TRIES_MAX {
-        match once(store, job, event, reason).await? {
-            Once::Ended(altered) => return Ok(altered),
-            Once::Lost(now) => job = now,
+        let Ok(state) = job.state.next(event) else { return Ok(Altered::Refused(job)) };
+        let next = Job {
+            state,
+            epoch: job.epoch.next(),
+            stamp: Stamp::fresh(),
+            reason: reason.to_owned(),
+            ..job.clone()
+        };
+        match store.swap_job(&job, &next).await? {
+            Swap::Won => return Ok(Altered::Now(next)),
+            Swap::Lost(Some(now)) => job = now,
+            Swap::Lost(None) => break,
         }
     }
-    Err(restless(&job))
-}
-
-enum Once {
-    Ended(Altered),
-    /// Somebody else changed it: this is in force.
-    Lost(Job),
-}
-
-async fn once(
-    store: &impl TaskStore,
-    job: Job,
-    event: JobEvent,
-    reason: &str,
-) -> Result<Once, Error> {
-    let Ok(state) = job.state.next(event) else { return Ok(Once::Ended(Altered::Refused(job))) };
-    let next = Job {
-        state,
-        epoch: job.epoch.next(),
-        stamp: Stamp::fresh(),
-        reason: reason.to_owned(),
-        ..job.clone()
-    };
-    match store.swap_job(&job, &next).await? {
-        Swap::Won => Ok(Once::Ended(Altered::Now(next))),
-        Swap::Lost(Some(now)) => Ok(Once::Lost(now)),
-        Swap::Lost(None) => Err(restless(&job)),
-    }
-}
-
-fn restless(job: &Job) -> Error {
     let message = format!("job {} keeps changing, or is gone", job.id);
-    Report::new(Kind::Conflict, message).help("look at it: longshore status").into()
+    Err(Report::new(Kind::Conflict, message).help("look at it: longshore status").into())
 }

@@ -110,11 +110,9 @@ fn state(job: &Job) -> Finding {
             "it has ended, and some of its tasks are not done",
             format!("longshore retry {id} --failed"),
         ),
-        JobState::Deleting => Finding::problem(
-            "job",
-            "it is being deleted",
-            format!("longshore plan delete {id} --yes, then plan it again"),
-        ),
+        JobState::Deleting => {
+            Finding::problem("job", "it is being deleted", format!("longshore plan delete {id}"))
+        }
         JobState::Cancelling | JobState::Cancelled | JobState::Reopening => Finding::problem(
             "job",
             format!("it is {}", state.as_str()),

@@ -9,6 +9,7 @@
 //! | `panic` | a panic of the thread that passes |
 //! | `error` | the step ends with an error before anything else is done |
 //! | `sleep(milliseconds)` | the step waits |
+//! | `until(file)` | the step waits until the file is there |
 //! | `do-then-error` | only at `answer.STATEMENT`: the server did it, and the answer is taken for lost |
 //! | `off` | nothing |
 //!
@@ -282,7 +283,9 @@ mod armed {
         match action {
             "off" => Ok(format!("{times}off")),
             "exit" | "panic" | "error" | "do-then-error" => Ok(format!("{times}return({action})")),
-            _ if sleep(action).is_some() => Ok(format!("{times}return({action})")),
+            _ if sleep(action).is_some() || until(action).is_some() => {
+                Ok(format!("{times}return({action})"))
+            }
             _ => Err(format!("`{action}` is not an action")),
         }
     }
@@ -290,6 +293,10 @@ mod armed {
     fn sleep(action: &str) -> Option<Duration> {
         let ms = action.strip_prefix("sleep(")?.strip_suffix(')')?;
         Some(Duration::from_millis(ms.parse().ok()?))
+    }
+
+    fn until(action: &str) -> Option<&std::path::Path> {
+        Some(std::path::Path::new(action.strip_prefix("until(")?.strip_suffix(')')?))
     }
 
     /// Does what a test asked for at this point; an error when it asked for one.
@@ -306,6 +313,12 @@ mod armed {
                 let pid = std::process::id().to_string();
                 let _ = std::process::Command::new("kill").args(["-9", &pid]).status();
                 std::process::abort();
+            }
+            action if let Some(file) = until(action) => {
+                while !file.exists() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Ok(())
             }
             action => {
                 tokio::time::sleep(sleep(action).unwrap_or_default()).await;

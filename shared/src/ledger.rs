@@ -1,10 +1,10 @@
 //! The ledger of receipts, and the history of attempts.
 
 use clickhouse::Row;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::clickhouse::{Failure, Server};
-use crate::sql::quote_table;
+use crate::clickhouse::{Failure, Server, read};
+use crate::sql::{self, quote_table};
 use crate::task::{Epoch, Receipt, TaskId, WorkerId};
 
 /// Writes the receipts of one task. Writing them again replaces them.
@@ -13,6 +13,32 @@ use crate::task::{Epoch, Receipt, TaskId, WorkerId};
 /// When the server did not take them.
 pub async fn append(server: &Server, receipts: &[Receipt]) -> Result<(), Failure> {
     insert(server, "receipts", receipts).await
+}
+
+/// What the ledger says of a task that was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Row)]
+pub struct Published {
+    /// Epoch in which it was.
+    pub epoch: u64,
+    /// When, in milliseconds since 1970.
+    pub published_ms: i64,
+}
+
+/// Looks for a receipt of a task. One that was made void by a person does not count.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn published(server: &Server, task: &TaskId) -> Result<Option<Published>, Failure> {
+    let id = task.to_string();
+    read(|| {
+        server
+            .call(sql::FIND_RECEIPT)
+            .name("control", server.control())
+            .param("job", &task.job)
+            .param("task", &id)
+            .fetch_optional()
+    })
+    .await
 }
 
 /// How an attempt ended.

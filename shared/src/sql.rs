@@ -56,6 +56,7 @@ catalogue! {
     EXCHANGE_TABLES = "exchange_tables",
     FIND_PARTS = "find_parts",
     FIND_QUERY = "find_query",
+    FIND_RECEIPT = "find_receipt",
     FIND_TABLES = "find_tables",
     GET_CURSOR = "get_cursor",
     GET_JOB = "get_job",
@@ -110,6 +111,7 @@ catalogue! {
     TABLE_PARTS = "table_parts",
     TASK_PROCESSES = "task_processes",
     TASK_STATEMENTS = "task_statements",
+    VOID_RECEIPTS = "void_receipts",
 }
 
 impl Statement {

@@ -23,6 +23,7 @@ mod load;
 mod names;
 mod network;
 mod object_store;
+mod operators;
 mod overlap;
 mod panics;
 mod plan_delete;

@@ -4,7 +4,7 @@
 //! as its administrator, under a key in which every unusual character is a one-character wildcard
 //! and `_path` picks the one file: a rule of its own, not the product's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files::{DataFile, STRUCTURE};
 use crate::scene::Scene;
@@ -57,6 +57,25 @@ impl Scene {
     pub fn assert_rows(&self, table: &str) {
         let wrong = self.audit_rows(table).wrong;
         assert!(wrong.is_empty(), "rows of {table} differ from the source:\n{}", wrong.join("\n"));
+    }
+
+    /// Every row of these files is in the table once; rows of `open` files may be there, of others not.
+    ///
+    /// # Panics
+    /// Naming the files that differ.
+    pub fn assert_files(&self, table: &str, whole: &BTreeSet<String>, open: &BTreeSet<String>) {
+        let mut found = self.digests(&format!("{}.{}", self.db, name(table)));
+        found.retain(|file, _| !open.contains(file));
+        let files = self.files.borrow();
+        let mut wrong = Vec::new();
+        for file in files.iter().filter(|file| whole.contains(&file.name)) {
+            let (source, target) = (self.digest_of_file(file), found.remove(&file.name));
+            if Some(source) != target {
+                wrong.push(format!("{}: {source:?}, found {target:?}", file.name));
+            }
+        }
+        wrong.extend(found.keys().map(|file| format!("{file}: no task of it is done")));
+        assert!(wrong.is_empty(), "rows of {table} differ from the tasks:\n{}", wrong.join("\n"));
     }
 
     /// Compares a table with the files, one by one, and counts what is lost and what is there twice.

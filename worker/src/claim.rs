@@ -135,8 +135,15 @@ pub(crate) async fn next(worker: &Worker) -> Result<Found, Trouble> {
         match board.take_from(worker, &job).await {
             Ok(Some(claim)) => return Ok(Found::Task(Box::new(claim))),
             Ok(None) => running = true,
-            Err(Trouble::TaskMissing(task)) => {
-                finish::pause(worker, &job, &Trouble::TaskMissing(task)).await?;
+            Err(missing @ (Trouble::TaskMissing(_) | Trouble::CursorMissing(_))) => {
+                finish::pause(worker, &job, &missing).await?;
+                board.jobs_read = None;
+            }
+            // A person has to mend it: the job says so, unless that is what cannot be written.
+            Err(trouble) if trouble.lasting().is_some() => {
+                if finish::pause(worker, &job, &trouble).await.is_err() {
+                    return Err(trouble);
+                }
                 board.jobs_read = None;
             }
             Err(trouble) => return Err(trouble),
@@ -210,7 +217,7 @@ impl Board {
                 }
             }
             let Some(cursor) = worker.store.cursor(&job.id).await? else {
-                return Err(Trouble::TaskMissing(TaskId { job: job.id.clone(), ordinal: 0 }));
+                return Err(Trouble::CursorMissing(job.id.clone()));
             };
             let (candidates, cursor) = look(worker, job, cursor).await?;
             if !candidates.is_empty() {

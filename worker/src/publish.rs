@@ -15,7 +15,7 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
 use longshore_shared::task::{
-    Handover, Manifest, Mode, Part, Receipt, StagedTable, TableName, TaskState,
+    Handover, JobState, Manifest, Mode, Part, Receipt, StagedTable, TableName, TaskState,
 };
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::claim::Claim;
 use crate::context::Worker;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
-use crate::{direct, proof, swap};
+use crate::{direct, proof, swap, verify};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -73,7 +73,7 @@ async fn publish(
     let identities = identities(server, &targets).await?;
     let tables = if planted(Bug::FirstTableOnly) { 1 } else { manifest.tables.len() };
     for table in manifest.tables.iter().take(tables) {
-        refuse_another(table, &identities)?;
+        refuse_another(claim.job.state, table, &identities)?;
         let twin = names.named(&table.suffix);
         if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
             // Without the twin only the identities in the target can prove the moves.
@@ -92,13 +92,22 @@ async fn publish(
 
 /// A target that was dropped, exchanged or made again since the manifest was written is another
 /// table: what was moved into the first is not in it, and nothing may be moved into it by guess.
-fn refuse_another(table: &StagedTable, now: &[(TableName, Uuid)]) -> Result<(), Trouble> {
+fn refuse_another(
+    job: JobState,
+    table: &StagedTable,
+    now: &[(TableName, Uuid)],
+) -> Result<(), Trouble> {
     match now.iter().find(|(name, _)| *name == table.target) {
         Some((_, uuid)) if *uuid == table.target_uuid => Ok(()),
-        found => Err(Trouble::Unprovable(format!(
-            "{} {} after the rows of this task were staged for it",
+        Some(_) => Err(Trouble::Unprovable(format!(
+            "{} was replaced by another table after the rows of this task were staged for it",
             table.target,
-            if found.is_some() { "was replaced by another table" } else { "is gone" },
+        ))),
+        // It may come back as the same table, and then everything is as it was.
+        None if job == JobState::Running => Err(Trouble::TargetGone(table.target.clone())),
+        None => Err(Trouble::Unprovable(format!(
+            "{} is gone after the rows of this task were staged for it",
+            table.target,
         ))),
     }
 }
@@ -185,7 +194,7 @@ async fn move_partition(
         let call = claim.server.call(sql::DROP_TABLE);
         call.name("database", &twin.database).name("table", &twin.table).execute().await?;
     }
-    wait_or_stop(worker, &failure).await?;
+    wait_or_stop(worker, claim, &failure).await?;
     Ok(false)
 }
 
@@ -233,8 +242,10 @@ async fn drop_published(
 }
 
 /// A failed MOVE is looked at again, unless the failure is one that a person has to mend.
-async fn wait_or_stop(worker: &Worker, failure: &Failure) -> Result<(), Trouble> {
+async fn wait_or_stop(worker: &Worker, claim: &Claim, failure: &Failure) -> Result<(), Trouble> {
     if policy(failure) == Policy::StopJob {
+        // "Tables have different structure" does not say what was altered.
+        verify::schema(claim).await?;
         return Err(failure.clone().into());
     }
     tracing::warn!(error = %failure, "a move gave an error, reconciling");

@@ -60,6 +60,18 @@ pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble>
     worker.edge(faults::FENCE_AFTER).await
 }
 
+/// A task that is to be loaded has no receipt: that is written after it was published.
+///
+/// One that has was put back: Keeper was restored from an older copy, or somebody deleted rows of
+/// the task table and planned again. Its rows are in the target, so loading would double them.
+pub(crate) async fn refuse_loaded(claim: &Claim) -> Result<(), Trouble> {
+    let task = &claim.task.id;
+    match ledger::published(&claim.server, task).await? {
+        None => Ok(()),
+        Some(before) => Err(Trouble::Loaded(task.clone(), Epoch(before.epoch))),
+    }
+}
+
 /// A task that was in the hands of too many workers that died is not tried again.
 pub(crate) async fn check_deaths(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     let (deaths, limit) = (claim.task.progress.deaths, claim.job.spec.limits.deaths_max);

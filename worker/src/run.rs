@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_shared::clickhouse::{Server, task_delay};
+use longshore_shared::clickhouse::{Failure, Server, task_delay};
 use longshore_shared::config::Config;
 use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
@@ -36,12 +36,16 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
         faults::task(&claim.task.id).await?;
         let manifest = match claim.job.spec.mode {
             _ if swap::is_last(claim) => {
+                recover::refuse_loaded(claim).await?;
                 let manifest = ready::manifest(worker, claim).await?;
                 claim.goes_on()?;
                 manifest
             }
             Mode::Staged => stage_and_load(worker, claim).await?,
-            Mode::Direct => direct::load(worker, claim).await?,
+            Mode::Direct => {
+                recover::refuse_loaded(claim).await?;
+                direct::load(worker, claim).await?
+            }
         };
         worker.edge(faults::MANIFEST_BEFORE).await?;
         let epoch = claim.epoch();
@@ -63,8 +67,11 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
 /// Loads into a fresh staging set and writes down what is in it.
 async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
     verify::schema(claim).await?;
-    let (set, ()) =
-        tokio::try_join!(staging::create(worker, claim), source::unchanged(worker, claim))?;
+    let (set, (), ()) = tokio::try_join!(
+        staging::create(worker, claim),
+        source::unchanged(worker, claim),
+        recover::refuse_loaded(claim)
+    )?;
     let loaded = load::chunk(worker, claim, &set).await?;
     source::unchanged(worker, claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
@@ -126,7 +133,12 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     for _ in 0..worker.slots {
         slots.spawn(slot(Arc::clone(&worker)));
     }
+    let mut lasting = None;
     while let Some(ended) = slots.join_next().await {
+        if let Ok(Some(failure)) = ended {
+            lasting = Some(failure);
+            continue;
+        }
         // A panic ends one attempt, not the slot: the task it held is found again and taken over,
         // and a task that does so every time is given up after some deaths.
         if ended.is_err_and(|error| error.is_panic()) {
@@ -136,6 +148,9 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     }
     heart.abort();
     watch.abort();
+    if let Some(failure) = lasting {
+        return Err(failure.into());
+    }
     if worker.lease.is_lost() {
         tracing::warn!(worker = %worker.id, "the lease is lost; its tasks are left to others");
         return Ok(ControlFlow::Continue(()));
@@ -157,14 +172,15 @@ async fn watch(worker: Arc<Worker>) {
     }
 }
 
-/// One slot: one task after the other.
-async fn slot(worker: Arc<Worker>) {
+/// One slot: one task after the other. Returns what kept it from looking for work, if that stays
+/// until a person mends it: the control tables are gone, or this user was shut out.
+async fn slot(worker: Arc<Worker>) -> Option<Failure> {
     let mut pause = POLL_MIN;
     while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
         let found = tokio::select! {
             found = claim::next(&worker) => found,
             // Keeper may hang: a life without a lease has nothing to look for.
-            () = worker.lease.lost() => return,
+            () = worker.lease.lost() => return None,
         };
         match found {
             Ok(Found::Task(claim)) => {
@@ -172,9 +188,14 @@ async fn slot(worker: Arc<Worker>) {
                 work(&worker, *claim).await;
                 continue;
             }
-            Ok(Found::NoJob) if worker.options.exit_when_idle => return,
+            Ok(Found::NoJob) if worker.options.exit_when_idle => return None,
             Ok(Found::Nothing | Found::NoJob) => {}
-            Err(trouble) => tracing::warn!(%trouble, "looking for work failed"),
+            Err(trouble) => {
+                tracing::warn!(%trouble, "looking for work failed");
+                if let Some(failure) = trouble.lasting() {
+                    return Some(failure);
+                }
+            }
         }
         // Workers that woke together spread out.
         let wait = pause.mul_f64(rand::random_range(0.5..=1.0));
@@ -185,6 +206,7 @@ async fn slot(worker: Arc<Worker>) {
         }
         pause = (pause * 3 / 2).min(worker.poll_max);
     }
+    None
 }
 
 /// One claimed task to its end, whatever that is.

@@ -6,7 +6,7 @@ use longshore_shared::faults::Injected;
 use longshore_shared::schema::{Drift, RewriteError};
 use longshore_shared::source::{ForeignChunk, KeysError};
 use longshore_shared::store::StoreError;
-use longshore_shared::task::{IllegalTransition, JobState, TableName, TaskId};
+use longshore_shared::task::{Epoch, IllegalTransition, JobId, JobState, TableName, TaskId};
 
 /// Why an attempt did not reach its end.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +62,27 @@ pub(crate) enum Trouble {
     #[error("{0}")]
     LateRows(String),
     /// A task row is missing in the store.
-    #[error("task {0} is missing in the task table; the job cannot be completed without it")]
+    #[error(
+        "task {0} is missing in the task table; the same `longshore plan` again writes the rows that are missing"
+    )]
     TaskMissing(TaskId),
+    /// The job's cursor is missing in the store.
+    #[error(
+        "the cursor of job {0} is missing in the control tables; the same `longshore plan` again writes it"
+    )]
+    CursorMissing(JobId),
+    /// The task was published in an earlier life of its row.
+    #[error(
+        "task {0} has receipts of epoch {1}, but the task table says that it was never published: Keeper was put \
+         back to an older state, or rows of the task table were deleted. Its rows are in the target, nothing is \
+         loaded twice. `longshore restore JOB` counts tasks with receipts as done"
+    )]
+    Loaded(TaskId, Epoch),
+    /// A table that rows are staged for is not there; it may come back.
+    #[error(
+        "{0} is gone, or this user may not see it, and rows are staged for it: bring it back (UNDROP TABLE) and submit the job"
+    )]
+    TargetGone(TableName),
     /// The state machine refused: a bug or a foreign hand in the task table.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
@@ -110,16 +129,20 @@ impl Trouble {
             | Self::Source(_)
             | Self::Chunk(_)
             | Self::NotPublished(_) => Remedy::Fail,
-            Self::LateRows(_) => Remedy::PauseJob,
             Self::Count(_) | Self::Injected(_) | Self::Away { is_loading: true, .. } => {
                 Remedy::Retry
             }
             Self::Away { is_loading: false, .. } | Self::Draining | Self::JobStopped(_) => {
                 Remedy::HandBack
             }
-            Self::Drift(_) | Self::View(..) | Self::Store(_) | Self::TaskMissing(_) => {
-                Remedy::PauseJob
-            }
+            Self::LateRows(_)
+            | Self::Drift(_)
+            | Self::View(..)
+            | Self::Store(_)
+            | Self::TaskMissing(_)
+            | Self::CursorMissing(_)
+            | Self::Loaded(..)
+            | Self::TargetGone(_) => Remedy::PauseJob,
             Self::NotOurs | Self::Illegal(_) | Self::Unprovable(_) | Self::Unsettled => {
                 Remedy::LetGo
             }

@@ -281,7 +281,7 @@ fn pending(job: &Job, census: &Census) -> Option<(String, String)> {
             format!("if that was interrupted: longshore resume {id}"),
         ),
         // It will not be completed, and nobody asks for it any more.
-        JobState::Cancelling | JobState::Cancelled | JobState::Completed | JobState::Deleting => {
+        JobState::Cancelling | JobState::Cancelled | JobState::Deleting | JobState::Completed => {
             return None;
         }
     })

@@ -68,9 +68,7 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
     let was = job.state;
     let in_flight = in_flight::read_all(&session, &job).await?;
     let (job, counts, notes) = go_on(&session, job, &args).await?;
-    for note in &notes {
-        output.note(note);
-    }
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.to_string(),
         was,

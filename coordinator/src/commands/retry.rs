@@ -6,7 +6,7 @@ use longshore_shared::store::{TaskBrief, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobState, Mode, StateName, Task, TaskEvent, TaskId};
 use serde::Serialize;
 
-use crate::alter::Altered;
+use crate::alter::{Altered, alter};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::filter::Filter;
 use crate::output::Output;
@@ -160,9 +160,7 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         let Opened { job, counts, notes } = open(&session, job, &wish, args.force).await?;
         (job, counts, notes)
     };
-    for note in &notes {
-        output.note(note);
-    }
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.to_string(),
         state: job.state,
@@ -204,9 +202,11 @@ pub(crate) async fn open(
                 .into());
         }
     };
+    let replayed = chosen.iter().filter(|(_, state, _)| *state == StateName::Done);
+    let replayed: Vec<String> = replayed.map(|(id, ..)| id.to_string()).collect();
+    replayable::void(session, &job, &replayed).await?;
     let counts = reopen::reopen(store, &job, chosen).await?;
-    let (altered, _) = policy::start(session, job, JobEvent::Reopened, "", force).await?;
-    match altered {
+    match alter(store, job, JobEvent::Reopened, "").await? {
         // Somebody else finished the same.
         Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts, notes }),
     }
@@ -297,7 +297,9 @@ fn last_too(
 }
 
 fn refuse_replay(job: &Job) -> Result<(), Error> {
-    let message = if job.spec.mode == Mode::Direct {
+    let message = if job.spec.is_sharded() {
+        "what this job loaded is on several servers, and not all of them can be looked at"
+    } else if job.spec.mode == Mode::Direct {
         "tasks of a direct load cannot be loaded twice: the target's deduplication may drop their rows"
     } else if job.spec.publish.mode.has_last_task() {
         "what this job loaded took the place of its targets as a whole"

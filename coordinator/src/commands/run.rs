@@ -107,9 +107,7 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Resul
         return dry_run::run(&session, &job, args.force, output).await;
     }
     let (job, submitted, notes) = submit(&session, job, args.force).await?;
-    for note in &notes {
-        output.note(note);
-    }
+    output.notes(&notes);
     let id = job.id;
     if submitted == Submitted::Ended {
         output.note(&format!("Job {id} has ended before; nothing is left to do."));

@@ -62,9 +62,7 @@ pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Re
         return dry_run::run(&session, &job, args.force, output).await;
     }
     let (job, submitted, notes) = submit(&session, job, args.force).await?;
-    for note in &notes {
-        output.note(note);
-    }
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.as_str(),
         state: job.state,

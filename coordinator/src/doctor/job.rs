@@ -234,6 +234,10 @@ impl Look {
                 None => "which has left".to_owned(),
             };
             let message = format!("{id} {doing} by worker {}, {since}; {queries}", task.worker);
+            if self.job.state == JobState::Paused {
+                let remedy = "nothing: it goes on when the job does";
+                return Finding::warning(TASK, message, remedy).about(id.to_string());
+            }
             return if self.job.state.is_terminal() || self.live() > 0 {
                 let remedy = "nothing: another worker takes it over";
                 Finding::warning(TASK, message, remedy).about(id.to_string())
@@ -282,7 +286,7 @@ fn bad_end(task: &TaskBrief) -> Finding {
         );
         let remedy = format!(
             "longshore task {id}\n\
-             Its manifest names the parts, its staging tables are kept. Load nothing of it again before \
+             Its manifest names the parts, what there is of its staging tables is kept. Load nothing of it again before \
              you know what is in the target."
         );
         return Finding::problem(TASK, message, remedy).about(id.to_string());
@@ -323,6 +327,18 @@ fn query_words(query: &Running) -> String {
 /// What to do about a cause that is known by its words.
 fn cure(cause: &str) -> Option<&'static str> {
     let says = |words: &str| cause.contains(words);
+    if says("has receipts of epoch") {
+        return Some("if its rows are still in the target: longshore restore JOB");
+    }
+    if says("again writes") {
+        return Some("run the command that made the plan again: it writes what is missing");
+    }
+    if says("UNKNOWN_DATABASE") {
+        return Some("longshore init   (makes the databases that are missing)");
+    }
+    if says("is gone, or this user may not see it") {
+        return Some("UNDROP TABLE brings back what was dropped minutes ago; or plan again");
+    }
     if says("was changed after the plan") || says("is not there any more as it was planned") {
         return Some("the files changed: plan them again");
     }

@@ -1,7 +1,9 @@
 //! Writes a plan: the tasks in bounded batches, the cursor, and last the one row that makes it a plan.
 
+use std::collections::HashSet;
+
 use longshore_shared::faults;
-use longshore_shared::store::{SEGMENT_TASKS, TaskStore};
+use longshore_shared::store::{REQUEST_ROWS_MAX, SEGMENT_TASKS, TaskStore};
 use longshore_shared::task::{
     Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Made, Progress, PublishMode, Stamp, Task,
     TaskId,
@@ -76,25 +78,11 @@ fn refuse_other_server(job: &Job, spec: &JobSpec) -> Result<(), Error> {
     }
 }
 
-/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
-/// claimed, and planning again goes on where it stopped.
-pub(crate) async fn publish_as(
-    session: &Session,
-    id: JobId,
-    mut spec: JobSpec,
-    chunks: &[Chunk],
-    marks: Marks,
-) -> Result<(Job, bool), Error> {
-    let store = &session.store;
-    if let Some(job) = store.job(&id).await? {
-        refuse_other_server(&job, &spec)?;
-        return Ok((job, false));
-    }
-    shadow::make(&session.server, &id, &mut spec, marks).await?;
+/// The tasks of these chunks as they are planned.
+fn tasks(id: &JobId, mode: PublishMode, chunks: &[Chunk]) -> Vec<Task> {
     // The last task loads nothing: it publishes what the others have loaded.
-    let mode = spec.publish.mode;
     let last = mode.has_last_task().then_some(Chunk::Publish { publish: mode });
-    let tasks: Vec<Task> = chunks
+    chunks
         .iter()
         .chain(&last)
         .zip(0..)
@@ -107,7 +95,51 @@ pub(crate) async fn publish_as(
             bytes: chunk.bytes(),
             changed_ms: 0,
         })
-        .collect();
+        .collect()
+}
+
+/// Writes rows of a paused job that somebody deleted. A task that was published before has receipts,
+/// so no worker loads it again.
+async fn write_missing(store: &impl TaskStore, id: &JobId, tasks: &[Task]) -> Result<(), Error> {
+    let mut written = 0;
+    for page in tasks.chunks(REQUEST_ROWS_MAX) {
+        let ids: Vec<TaskId> = page.iter().map(|task| task.id.clone()).collect();
+        let there: HashSet<TaskId> =
+            store.briefs(&ids).await?.into_iter().map(|brief| brief.id).collect();
+        let missing: Vec<Task> =
+            page.iter().filter(|task| !there.contains(&task.id)).cloned().collect();
+        written += missing.len();
+        store.create_tasks(&missing).await?;
+    }
+    if store.cursor(id).await?.is_none() {
+        store.create_cursor(&Cursor::new(id.clone())).await?;
+        written += 1;
+    }
+    if written > 0 {
+        tracing::warn!("{written} rows of job {id} were missing and are written again");
+    }
+    Ok(())
+}
+
+/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
+/// claimed, and planning again goes on where it stopped.
+pub(crate) async fn publish_as(
+    session: &Session,
+    id: JobId,
+    mut spec: JobSpec,
+    chunks: &[Chunk],
+    marks: Marks,
+) -> Result<(Job, bool), Error> {
+    let store = &session.store;
+    let tasks = tasks(&id, spec.publish.mode, chunks);
+    if let Some(job) = store.job(&id).await? {
+        refuse_other_server(&job, &spec)?;
+        if job.state == JobState::Paused {
+            write_missing(store, &id, &tasks).await?;
+        }
+        return Ok((job, false));
+    }
+    shadow::make(&session.server, &id, &mut spec, marks).await?;
     faults::pass(faults::PLAN_BEFORE).await?;
     for page in tasks.chunks(faults::batch(TASKS_AT_ONCE)) {
         store.create_tasks(page).await?;

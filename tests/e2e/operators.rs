@@ -1,0 +1,258 @@
+//! Mistakes of operators with what Longshore keeps, in the middle of a running job: the job stops,
+//! says why and what to do, claims nothing that is not so, and is exact once that was done.
+
+use longshore_tests::{Finished, Midway, Scene, name};
+
+/// Makes a mistake, lets the workers meet it, and looks at what is told.
+fn after(mistake: impl FnOnce(&Midway)) -> Midway {
+    let mut midway = Midway::new();
+    mistake(&midway);
+    midway.goes_on();
+    midway.assert_honest();
+    midway
+}
+
+/// The operator mends it: the job goes on and is exact.
+fn goes_on(midway: &Midway, what: &str) {
+    midway.scene.longshore(["submit", &midway.job]).run().ok();
+    midway.scene.settle(&midway.job, what);
+}
+
+/// The command that made the plan, again.
+fn plan_again(midway: &Midway) -> Finished {
+    let planned = midway.scene.plan_program("events", "*", &["--chunk-files-max", "1"]).run().ok();
+    assert_eq!(planned.json()["plan_id"], midway.job.as_str(), "the same plan\n{planned}");
+    planned
+}
+
+/// Deletes rows of a control table.
+fn delete(scene: &Scene, table: &str, key: &str, keys: &[String]) {
+    let keys: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();
+    let control = &scene.control;
+    scene.admin.run(&format!("DELETE FROM {control}.{table} WHERE {key} IN ({})", keys.join(", ")));
+}
+
+#[test]
+fn the_staging_database_was_dropped() {
+    let midway = after(|midway| {
+        midway.scene.admin.run(&format!("DROP DATABASE {} SYNC", midway.scene.staging));
+    });
+    let database = midway.scene.staging.clone();
+    midway.assert_told("paused", &[&database], &["longshore init", "longshore submit"]);
+    // What was about to be published cannot be proved: nothing of it is staged, nothing is moved.
+    let tasks = midway.scene.tasks();
+    assert_eq!((tasks.count("done"), tasks.count("quarantined")), (2, 1), "{tasks:?}");
+    midway.scene.longshore(["init"]).run().ok();
+    midway.scene.longshore(["submit", &midway.job]).run().ok();
+    midway.scene.finish_all(&midway.job);
+    midway.assert_told("failed", &["quarantined: 1"], &["its staging table is gone"]);
+    midway.assert_honest();
+    assert_eq!(midway.scene.tasks().count("done"), 5);
+}
+
+#[test]
+fn staging_tables_were_dropped_and_emptied() {
+    let midway = after(|midway| {
+        let (scene, claimed) = (&midway.scene, midway.task("claimed").replace('-', "_"));
+        for table in scene.staged() {
+            let quoted = format!("{}.{}", scene.staging, name(&table));
+            if table.starts_with(&claimed) {
+                scene.admin.run(&format!("DROP TABLE IF EXISTS {quoted} SYNC"));
+            } else {
+                // A view clone cannot be emptied; its target can.
+                scene.admin.try_run(&format!("TRUNCATE TABLE {quoted} SYNC")).ok();
+            }
+        }
+    });
+    // What was loaded is loaded again; what was about to be published cannot be proved.
+    let tasks = midway.scene.tasks();
+    assert_eq!((tasks.count("done"), tasks.count("quarantined")), (5, 1), "{tasks:?}");
+    midway.assert_told("failed", &["quarantined: 1"], &["its staging table is empty"]);
+}
+
+#[test]
+fn rows_of_tasks_were_deleted() {
+    let mut midway = Midway::new();
+    let keys = ["pending", "done", "claimed", "publishing"].map(|state| midway.task(state));
+    delete(&midway.scene, "tasks", "task_id", &keys);
+    midway.goes_on();
+    midway.assert_told("paused", &["is missing in the task table"], &["made the plan again"]);
+    plan_again(&midway);
+    // A task that was done is pending again now. It has receipts, so nobody loads it twice.
+    midway.scene.longshore(["submit", &midway.job]).run().ok();
+    midway.scene.worker(&midway.job).run().ok();
+    midway.assert_told("paused", &["has receipts of epoch 1"], &["longshore restore"]);
+    let rows = midway.scene.audit_rows("events");
+    assert_eq!(rows.duplicated, 0, "{rows:?}");
+}
+
+#[test]
+fn the_row_of_the_job_was_deleted() {
+    let midway =
+        after(|midway| delete(&midway.scene, "jobs", "job_id", std::slice::from_ref(&midway.job)));
+    midway.scene.longshore(["status", &midway.job]).run().exits_with(2).says(&["there is no job"]);
+    midway.scene.longshore(["doctor"]).run().says(&["run the same `longshore plan` again"]);
+    // Tasks that were in hand are ended, and nothing is claimed.
+    assert_eq!(midway.scene.tasks().count("done"), 4);
+    plan_again(&midway);
+    goes_on(&midway, "the job row was deleted");
+}
+
+#[test]
+fn the_cursor_was_deleted() {
+    let midway = after(|midway| {
+        delete(&midway.scene, "cursors", "job_id", std::slice::from_ref(&midway.job))
+    });
+    midway.assert_told("paused", &["the cursor of job"], &["made the plan again"]);
+    plan_again(&midway);
+    goes_on(&midway, "the cursor was deleted");
+}
+
+#[test]
+fn the_control_database_was_dropped() {
+    let mut midway = Midway::new();
+    let scene = &midway.scene;
+    scene.admin.run(&format!("DROP DATABASE {} SYNC", scene.control));
+    let control = scene.control.clone();
+    let words = midway.goes_on();
+    assert!(words.contains(&control) && words.contains("does not exist"), "{words}");
+    let scene = &midway.scene;
+    scene.longshore(["status"]).run().exits_with(2).says(&[&control, "longshore init"]);
+    scene.longshore(["doctor"]).run().exits_with(8).says(&[&control, "longshore init"]);
+}
+
+#[test]
+fn the_sorting_key_was_extended() {
+    let midway = after(|midway| {
+        let (db, admin) = (&midway.scene.db, &midway.scene.admin);
+        let change = "ADD COLUMN z UInt8, MODIFY ORDER BY (kind, file, n, z)";
+        admin.run(&format!("ALTER TABLE {db}.events {change}"));
+    });
+    let target = format!("{}.events was altered", midway.scene.db);
+    midway.assert_told("paused", &[&target, "`z` UInt8"], &["undo", "longshore submit"]);
+    // Nothing undoes it here: the job stays as it is, and can be submitted as often as one likes.
+    midway.scene.longshore(["submit", &midway.job]).run().ok();
+    midway.scene.worker(&midway.job).run().ok();
+    midway.assert_told("paused", &[&target], &["undo"]);
+    midway.assert_honest();
+}
+
+#[test]
+fn a_column_was_added() {
+    let midway = after(|midway| {
+        let (db, admin) = (&midway.scene.db, &midway.scene.admin);
+        admin.run(&format!("ALTER TABLE {db}.events ADD COLUMN extra UInt8"));
+    });
+    let target = format!("{}.events was altered", midway.scene.db);
+    midway.assert_told("paused", &[&target, "`extra` UInt8"], &["undo", "longshore submit"]);
+    midway.scene.admin.run(&format!("ALTER TABLE {}.events DROP COLUMN extra", midway.scene.db));
+    goes_on(&midway, "a column was added and dropped");
+}
+
+#[test]
+fn a_time_to_live_was_set() {
+    let midway = after(|midway| {
+        let (db, admin) = (&midway.scene.db, &midway.scene.admin);
+        admin.run(&format!("ALTER TABLE {db}.events MODIFY TTL day + INTERVAL 100 YEAR"));
+    });
+    let target = format!("{}.events was altered", midway.scene.db);
+    midway.assert_told("paused", &[&target, "TTL day"], &["undo", "longshore submit"]);
+    midway.scene.admin.run(&format!("ALTER TABLE {}.events REMOVE TTL", midway.scene.db));
+    goes_on(&midway, "a TTL was set and removed");
+}
+
+#[test]
+fn a_column_of_the_target_was_dropped() {
+    // The checker needs all other columns, so it is one that nothing else has.
+    let midway = after(|midway| {
+        midway
+            .scene
+            .admin
+            .run(&format!("ALTER TABLE {}.daily DROP COLUMN events", midway.scene.db));
+    });
+    let target = format!("{}.daily was altered", midway.scene.db);
+    midway.assert_told("paused", &[&target], &["undo", "plan again"]);
+}
+
+#[test]
+fn the_target_was_dropped_and_brought_back() {
+    for table in ["events", "daily"] {
+        let mut midway = Midway::new();
+        let target = format!("{}.{table}", midway.scene.db);
+        midway.scene.admin.run(&format!("DROP TABLE {target}"));
+        midway.goes_on();
+        midway.assert_told("paused", &[&target, "is gone"], &["UNDROP TABLE", "longshore submit"]);
+        midway.scene.admin.run(&format!("UNDROP TABLE {target}"));
+        midway.assert_honest();
+        assert_eq!(midway.scene.tasks().count("quarantined"), 0, "{:?}", midway.scene.tasks());
+        goes_on(&midway, &format!("{table} was dropped and undropped"));
+    }
+}
+
+#[test]
+fn the_target_was_dropped_and_made_again() {
+    let mut midway = Midway::new();
+    let (db, admin) = (midway.scene.db.clone(), midway.scene.admin.clone());
+    admin.run(&format!("CREATE TABLE {db}.other AS {db}.events"));
+    admin.run(&format!("DROP TABLE {db}.events SYNC"));
+    admin.run(&format!("RENAME TABLE {db}.other TO {db}.events"));
+    midway.goes_on();
+    midway.assert_told("paused", &["dropped and made again"], &["plan again", "quarantined"]);
+    assert_eq!(admin.number(&format!("SELECT count() FROM {db}.events")), 0, "nothing by guess");
+    midway.scene.longshore(["submit", &midway.job]).run().ok();
+    midway.scene.worker(&midway.job).run().ok();
+    assert_eq!(admin.number(&format!("SELECT count() FROM {db}.events")), 0, "nothing by guess");
+    assert_ne!(midway.scene.status(&midway.job)["state"], "completed");
+}
+
+#[test]
+fn a_view_was_added() {
+    let midway = after(|midway| {
+        let (db, admin) = (&midway.scene.db, &midway.scene.admin);
+        let late = "ENGINE = MergeTree ORDER BY n AS SELECT n FROM";
+        admin.run(&format!("CREATE MATERIALIZED VIEW {db}.late {late} {db}.events"));
+    });
+    let view = format!("{}.late", midway.scene.db);
+    midway.assert_told("paused", &[&view, "was added"], &["undo", "longshore submit"]);
+    midway.scene.admin.run(&format!("DROP VIEW {view} SYNC"));
+    goes_on(&midway, "a view was added and dropped");
+}
+
+#[test]
+fn a_view_was_dropped() {
+    let mut statement = String::new();
+    let midway = after(|midway| {
+        let (db, admin) = (&midway.scene.db, &midway.scene.admin);
+        let view = format!("database = '{db}' AND name = 'daily_mv'");
+        let create = "SELECT create_table_query FROM system.tables WHERE";
+        statement = admin.run(&format!("{create} {view} FORMAT TSVRaw"));
+        admin.run(&format!("DROP VIEW {db}.daily_mv SYNC"));
+    });
+    let view = format!("{}.daily_mv", midway.scene.db);
+    midway.assert_told("paused", &[&view, "does not any more"], &["undo", "longshore submit"]);
+    midway.scene.admin.run(&statement);
+    goes_on(&midway, "a view was dropped and made again");
+}
+
+#[test]
+fn files_were_deleted_and_overwritten() {
+    let midway = after(|midway| {
+        let [deleted, changed] = ["pending", "claimed"].map(|state| {
+            let files = midway.scene.files_of_task(&midway.task(state));
+            files.into_iter().next().expect("one file a task")
+        });
+        midway.scene.delete(&deleted);
+        midway.scene.put_bytes(&changed, b"PAR1 is not all it takes PAR1");
+    });
+    let tasks = midway.scene.tasks();
+    assert_eq!((tasks.count("done"), tasks.count("failed")), (4, 2), "{tasks:?}");
+    midway.assert_told("failed", &["failed: 2"], &["file ", ".parquet", "2 failed"]);
+}
+
+#[test]
+fn rows_of_workers_were_deleted() {
+    let mut midway = Midway::new();
+    midway.scene.sign_all_off();
+    midway.goes_on();
+    midway.scene.settle(&midway.job, "worker rows were deleted");
+}
