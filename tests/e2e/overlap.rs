@@ -152,9 +152,7 @@ fn a_submit_that_was_passed_over_takes_the_locks_again() {
     let ids = plans(&scene, 2);
     let faults = format!("{}=1*sleep(4000)", faults::SUBMIT_BEFORE.0);
     let slow = scene.longshore(["submit", &ids[0]]).faults(faults).spawn();
-    wait_for("the slow one has the lock", || {
-        (!lock(&scene, "events").is_empty()).then_some(())
-    });
+    wait_for("the slow one has the lock", || (!lock(&scene, "events").is_empty()).then_some(()));
     scene.longshore(["submit", &ids[1]]).run().ok();
     slow.wait().exits_with(CONFLICT).says(&[&ids[1]]);
     assert_eq!(states(&scene, &ids), ["planned", "running"]);
