@@ -3,10 +3,7 @@
 use longshore_shared::store::{Swap, TaskStore};
 use longshore_shared::task::{Job, JobEvent, Stamp};
 
-use crate::commands::submit::ForceArgs;
 use crate::exit::{Error, Kind, Report};
-use crate::overlap;
-use crate::session::Session;
 
 /// Somebody else can change the job between our read and our write; nobody does so for long.
 const TRIES_MAX: usize = 10;
@@ -28,63 +25,20 @@ pub(crate) async fn alter(
     reason: &str,
 ) -> Result<Altered, Error> {
     for _ in 0..TRIES_MAX {
-        match once(store, job, event, reason).await? {
-            Once::Ended(altered) => return Ok(altered),
-            Once::Lost(now) => job = now,
+        let Ok(state) = job.state.next(event) else { return Ok(Altered::Refused(job)) };
+        let next = Job {
+            state,
+            epoch: job.epoch.next(),
+            stamp: Stamp::fresh(),
+            reason: reason.to_owned(),
+            ..job.clone()
+        };
+        match store.swap_job(&job, &next).await? {
+            Swap::Won => return Ok(Altered::Now(next)),
+            Swap::Lost(Some(now)) => job = now,
+            Swap::Lost(None) => break,
         }
     }
-    Err(restless(&job))
-}
-
-/// Applies an event that makes the job run: it takes the locks of its tables before each try.
-/// Returns what a person should know of other jobs, too.
-pub(crate) async fn start(
-    session: &Session,
-    mut job: Job,
-    event: JobEvent,
-    force: &ForceArgs,
-) -> Result<(Altered, Vec<String>), Error> {
-    for _ in 0..TRIES_MAX {
-        if job.state.next(event).is_err() {
-            return Ok((Altered::Refused(job), Vec::new()));
-        }
-        let notes = overlap::acquire(session, &job, force.force_overlap).await?;
-        match once(&session.store, job, event, "").await? {
-            Once::Ended(altered) => return Ok((altered, notes)),
-            Once::Lost(now) => job = now,
-        }
-    }
-    Err(restless(&job))
-}
-
-enum Once {
-    Ended(Altered),
-    /// Somebody else changed it: this is in force.
-    Lost(Job),
-}
-
-async fn once(
-    store: &impl TaskStore,
-    job: Job,
-    event: JobEvent,
-    reason: &str,
-) -> Result<Once, Error> {
-    let Ok(state) = job.state.next(event) else { return Ok(Once::Ended(Altered::Refused(job))) };
-    let next = Job {
-        state,
-        epoch: job.epoch.next(),
-        stamp: Stamp::fresh(),
-        reason: reason.to_owned(),
-        ..job.clone()
-    };
-    match store.swap_job(&job, &next).await? {
-        Swap::Won => Ok(Once::Ended(Altered::Now(next))),
-        Swap::Lost(Some(now)) => Ok(Once::Lost(now)),
-        Swap::Lost(None) => Err(restless(&job)),
-    }
-}
-
-fn restless(job: &Job) -> Error {
     let message = format!("job {} keeps changing, or is gone", job.id);
-    Report::new(Kind::Conflict, message).help("look at it: longshore status").into()
+    Err(Report::new(Kind::Conflict, message).help("look at it: longshore status").into())
 }

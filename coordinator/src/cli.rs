@@ -7,7 +7,8 @@ use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::{faults, telemetry};
 
 use crate::commands::{
-    cancel, doctor, gc, init, pause, plan, restore, resume, retry, run, status, submit, task, tasks,
+    cancel, check, doctor, explain, gc, init, jobs, pause, plan, restore, resume, retry, run,
+    status, submit, task, tasks,
 };
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
@@ -27,9 +28,10 @@ Exit codes:
   1 error
   2 wrong usage, setting or input
   3 the job ended, or was paused, with tasks that are not done
+  4 a person must allow it first: --yes
   5 the server, or its Keeper, cannot be reached
   6 the state of the job or of the control tables does not admit it
-  8 `doctor` found a problem
+  8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
   129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM";
 
 /// Load and re-load very large amounts of data into ClickHouse, exactly once
@@ -59,13 +61,17 @@ enum Command {
     Submit(submit::SubmitArgs),
     Run(run::RunArgs),
     Status(status::StatusArgs),
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
     Tasks(tasks::TasksArgs),
     Task(task::TaskArgs),
+    Explain(explain::ExplainArgs),
     Pause(pause::PauseArgs),
     Resume(resume::ResumeArgs),
     Retry(retry::RetryArgs),
     Cancel(cancel::CancelArgs),
     Restore(restore::RestoreArgs),
+    Check(check::CheckArgs),
     Gc(gc::GcArgs),
 }
 
@@ -99,14 +105,17 @@ impl Command {
             Self::Plan(command) => plan::run(command, config, output).await,
             Self::Submit(args) => submit::run(args, config, output).await,
             Self::Run(args) => run::run(args, config, output).await,
+            Self::Jobs(command) => jobs::run(command, config, output).await,
             Self::Status(args) => status::run(args, config, output).await,
             Self::Tasks(args) => tasks::run(args, config, output).await,
             Self::Task(args) => task::run(args, config, output).await,
+            Self::Explain(args) => explain::run(args, config, output).await,
             Self::Pause(args) => pause::run(args, config, output).await,
             Self::Resume(args) => resume::run(args, config, output).await,
             Self::Retry(args) => retry::run(args, config, output).await,
             Self::Cancel(args) => cancel::run(args, config, output).await,
             Self::Restore(args) => restore::run(args, config, output).await,
+            Self::Check(args) => check::run(args, config, output).await,
             Self::Gc(args) => gc::run(args, config, output).await,
         }
     }

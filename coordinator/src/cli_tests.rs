@@ -23,15 +23,22 @@ fn help() {
     Usage: longshore [OPTIONS] <COMMAND>
 
     Commands:
-      init    Make the databases and control tables, where they are missing
-      doctor  Check the installation, or say what a job waits for, and what to do about it
-      plan    Make a plan, or show one
-      submit  Hand a plan to the workers, or let a paused job go on
-      run     Submit a job, work on it with local worker processes, and end when it does
-      status  Show all jobs, or how one of them stands
-      tasks   List tasks of a job
-      task    Show one task: its files, attempts, manifest and receipts, and what happens next
-      gc      Remove staging tables and worker rows that nobody needs any more
+      init     Make the databases and control tables, where they are missing
+      doctor   Check the installation, or say what a job waits for, and what to do about it
+      plan     Make plans, show them, carry them elsewhere
+      submit   Hand a plan to the workers, or let a paused job go on
+      run      Submit a job, work on it with local worker processes, and end when it does
+      status   Show all jobs, or how one of them stands
+      jobs     List jobs
+      tasks    List tasks of a job
+      task     Show one task: its chunk, statements, attempts and proof, and what happens next
+      explain  Show why a chunk has its borders, and the exact statement that loads it
+      pause    Stop a job from being worked on, until it is resumed
+      resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry    Let tasks that ended badly be done again
+      cancel   End a job: loads in flight are given back, what is being published is finished
+      check    Fail when a plan is not loaded, or a job waits for a person
+      gc       Remove staging tables and worker rows that nobody needs any more
 
     Options:
           --json     Print the result, and an error, as JSON
@@ -49,9 +56,10 @@ fn help() {
       1 error
       2 wrong usage, setting or input
       3 the job ended, or was paused, with tasks that are not done
+      4 a person must allow it first: --yes
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem
+      8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -67,15 +75,22 @@ fn long_help() {
     Usage: longshore [OPTIONS] <COMMAND>
 
     Commands:
-      init    Make the databases and control tables, where they are missing
-      doctor  Check the installation, or say what a job waits for, and what to do about it
-      plan    Make a plan, or show one
-      submit  Hand a plan to the workers, or let a paused job go on
-      run     Submit a job, work on it with local worker processes, and end when it does
-      status  Show all jobs, or how one of them stands
-      tasks   List tasks of a job
-      task    Show one task: its files, attempts, manifest and receipts, and what happens next
-      gc      Remove staging tables and worker rows that nobody needs any more
+      init     Make the databases and control tables, where they are missing
+      doctor   Check the installation, or say what a job waits for, and what to do about it
+      plan     Make plans, show them, carry them elsewhere
+      submit   Hand a plan to the workers, or let a paused job go on
+      run      Submit a job, work on it with local worker processes, and end when it does
+      status   Show all jobs, or how one of them stands
+      jobs     List jobs
+      tasks    List tasks of a job
+      task     Show one task: its chunk, statements, attempts and proof, and what happens next
+      explain  Show why a chunk has its borders, and the exact statement that loads it
+      pause    Stop a job from being worked on, until it is resumed
+      resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry    Let tasks that ended badly be done again
+      cancel   End a job: loads in flight are given back, what is being published is finished
+      check    Fail when a plan is not loaded, or a job waits for a person
+      gc       Remove staging tables and worker rows that nobody needs any more
 
     Options:
           --json
@@ -136,9 +151,10 @@ fn long_help() {
       1 error
       2 wrong usage, setting or input
       3 the job ended, or was paused, with tasks that are not done
+      4 a person must allow it first: --yes
       5 the server, or its Keeper, cannot be reached
       6 the state of the job or of the control tables does not admit it
-      8 `doctor` found a problem
+      8 `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference
       129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM
     ");
 }
@@ -227,9 +243,12 @@ fn help_of_submit() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --dry-run            Check everything and say what would happen, but change nothing
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -244,12 +263,15 @@ fn help_of_run() {
       <JOB>  Job id, or the first digits of it
 
     Options:
-          --workers <N>    Worker processes [default: 2]
-          --slots <K>      Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
-          --log-dir <DIR>  Folder for the workers' logs, instead of a temporary one
-          --force-overlap  Let it run although another job loads into the same table
-          --json           Print the result, and an error, as JSON
-      -h, --help           Print help (see more with '--help')
+          --workers <N>        Worker processes [default: 2]
+          --slots <K>          Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
+          --log-dir <DIR>      Folder for the workers' logs, instead of a temporary one
+          --dry-run            Check everything and say what would happen, but change nothing
+          --force-overlap      Let it run although another job loads into the same table
+          --force-environment  Let it run although the plan was made for another environment; it is
+                               bound to this one
+          --json               Print the result, and an error, as JSON
+      -h, --help               Print help (see more with '--help')
     ");
 }
 
@@ -294,7 +316,7 @@ fn help_of_tasks() {
 #[test]
 fn help_of_task() {
     insta::assert_snapshot!(said("longshore task -h"), @"
-    Show one task: its files, attempts, manifest and receipts, and what happens next
+    Show one task: its chunk, statements, attempts and proof, and what happens next
 
     Usage: longshore task [OPTIONS] <ID>
 
@@ -302,8 +324,10 @@ fn help_of_task() {
       <ID>  Task id: JOB-NUMBER
 
     Options:
-          --json  Print the result, and an error, as JSON
-      -h, --help  Print help (see more with '--help')
+          --source-keys-file <FILE>  File with keys of the store, only to hide them in what is shown
+                                     [env: LONGSHORE_SOURCE_KEYS_FILE=]
+          --json                     Print the result, and an error, as JSON
+      -h, --help                     Print help (see more with '--help')
     ");
 }
 
@@ -312,7 +336,7 @@ fn what_the_command_line_refuses() {
     insta::assert_snapshot!(said("longshore stauts"), @"
     error: unrecognized subcommand 'stauts'
 
-      tip: some similar subcommands exist: 'tasks', 'status'
+      tip: some similar subcommands exist: 'pause', 'tasks', 'status'
 
     Usage: longshore [OPTIONS] <COMMAND>
 

@@ -59,10 +59,15 @@ impl Contents {
     /// Of a task.
     pub(crate) fn of(job: &Job, task: &Task) -> Result<Self, StoreError> {
         let chunk = Chunk::decode(&task.chunk)?;
-        let files = chunk.files().iter().map(FileLine::from).collect();
-        let slice = chunk.as_slice().and_then(|slice| slice_line(&job.spec, slice));
         let publishes = last::is_last(job, task).then(|| last::words(job));
-        Ok(Self { files, slice, publishes })
+        Ok(Self { publishes, ..Self::of_chunk(&job.spec, &chunk) })
+    }
+
+    /// Of a chunk of a plan.
+    pub(crate) fn of_chunk(spec: &JobSpec, chunk: &Chunk) -> Self {
+        let files = chunk.files().iter().map(FileLine::from).collect();
+        let slice = chunk.as_slice().and_then(|slice| slice_line(spec, slice));
+        Self { files, slice, publishes: None }
     }
 
     /// One line: where the chunk begins.

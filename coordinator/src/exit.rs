@@ -1,7 +1,7 @@
 //! How the program ends: kinds of errors, their exit codes, and how they are shown.
 //!
 //! The numbers are a contract with scripts and never change; a code nobody knows is a failure.
-//! 4 (a person must allow it first) and 7 (verify found a mismatch) are kept for later commands.
+//! 7 (verify found a mismatch) is kept for a later command.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use crate::output::Output;
 /// Width of an error on a terminal.
 const WIDTH: usize = 100;
 
-/// Exit code of `doctor` when it found a problem.
+/// Exit code when a problem, or a difference, was found.
 const PROBLEM: u8 = 8;
 
 /// What went wrong, for the exit code.
@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Usage,
     /// The job ended, or stopped, with tasks that are not done.
     Unfinished,
+    /// A person must allow it first.
+    NeedsConsent,
     /// No way to the server, or from the server to Keeper.
     Unreachable,
     /// The state of the job or of the tables does not admit it.
@@ -44,6 +46,7 @@ impl Kind {
             Self::Error => 1,
             Self::Usage => 2,
             Self::Unfinished => 3,
+            Self::NeedsConsent => 4,
             Self::Unreachable => 5,
             Self::Conflict => 6,
         }
@@ -57,7 +60,7 @@ pub(crate) enum Exit {
     Done,
     /// The job is not, or not wholly, done.
     Unfinished,
-    /// `doctor` found a problem.
+    /// `doctor`, `check` or a dry run found a problem, or `plan diff --exit-code` a difference.
     Problem,
     /// A signal ended the command.
     Signal(u8),

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod contents;
 mod doctor;
+mod dry_run;
 mod exit;
 mod filter;
 #[cfg(test)]
@@ -16,14 +17,19 @@ mod logs;
 mod output;
 mod overlap;
 mod plan;
+mod plan_file;
+mod policy;
 mod progress;
+mod reasons;
 mod reopen;
 mod replayable;
 mod report;
 mod session;
 mod signals;
+mod statement;
 mod supervise;
 mod text;
+mod timeline;
 
 use std::process::ExitCode;
 

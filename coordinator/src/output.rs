@@ -36,8 +36,13 @@ impl Output {
         text: impl FnOnce(&T) -> String,
     ) -> io::Result<()> {
         let text = if self.json { serde_json::to_string(document)? } else { text(document) };
+        Self::raw(&format!("{}\n", text.trim_end()))
+    }
+
+    /// Prints a result that is a file: the same for people and machines.
+    pub(crate) fn raw(text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
         match written {
             // Whoever reads has seen enough (`| head`).
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

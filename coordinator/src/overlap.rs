@@ -84,7 +84,9 @@ pub(crate) fn refused(job: &Job, overlap: &Overlap) -> Report {
     let message =
         format!("job {id} cannot run: job {} loads into {}", overlap.holder(), overlap.table);
     let end = match overlap.state {
-        Some(JobState::Paused) => format!("let it go on: longshore run {other}"),
+        Some(JobState::Paused | JobState::Halted | JobState::Reopening) => {
+            format!("let it go on: longshore resume {other}")
+        }
         _ => format!("wait for its end: longshore status {other} --watch"),
     };
     Report::new(Kind::Conflict, message).help(format!(
@@ -99,14 +101,20 @@ pub(crate) fn refused(job: &Job, overlap: &Overlap) -> Report {
 /// that change is lost.
 ///
 /// # Errors
-/// A conflict when another job loads into one of the tables, unless that is forced.
+/// A conflict when another job loads into one of the tables, unless that is forced or a policy.
 pub(crate) async fn acquire(
     session: &Session,
     job: &Job,
     force: bool,
 ) -> Result<Vec<String>, Error> {
-    let overlaps = take_all(&session.store, job, force).await.map_err(|why| why.report(job))?;
-    Ok(overlaps.iter().map(Overlap::note).collect())
+    let may_share = |table: &TableName| force || may_share(session, table);
+    let taken = take_all(&session.store, job, &may_share).await;
+    Ok(taken.map_err(|why| why.report(job))?.iter().map(Overlap::note).collect())
+}
+
+/// May several jobs load into this table at a time?
+pub(crate) fn may_share(session: &Session, table: &TableName) -> bool {
+    !session.config.rules(table).block_overlap
 }
 
 /// The jobs that load into tables of this one at the moment, one entry a table and job.
@@ -128,7 +136,7 @@ pub(crate) async fn overlaps<S: TaskStore + LockStore>(
     // Jobs that an older version started hold no lock.
     for other in store.jobs().await?.iter().filter(|other| other.id != job.id) {
         let shared = tables(other).into_iter().find(|table| own.contains(table));
-        if let Some(table) = shared.filter(|_| lives(other.state))
+        if let Some(table) = shared.filter(|_| other.state.is_live())
             && !found.iter().any(|overlap| overlap.job == other.id)
         {
             found.push(Overlap { table, job: other.id.clone(), state: Some(other.state) });
@@ -138,16 +146,8 @@ pub(crate) async fn overlaps<S: TaskStore + LockStore>(
 }
 
 /// Everything that rows of the job end in, each once, sorted: all jobs take locks in one order.
-fn tables(job: &Job) -> BTreeSet<TableName> {
+pub(crate) fn tables(job: &Job) -> BTreeSet<TableName> {
     job.spec.graph.tables.iter().map(|table| table.name.clone()).collect()
-}
-
-/// Does a job in this state keep others from its tables?
-fn lives(state: JobState) -> bool {
-    !matches!(
-        state,
-        JobState::Planned | JobState::Completed | JobState::Failed | JobState::Cancelled
-    )
 }
 
 /// A job that a lock names.
@@ -161,7 +161,7 @@ enum Holder {
 
 async fn holder<S: TaskStore>(store: &S, id: &JobId) -> Stored<Holder> {
     match store.job(id).await {
-        Ok(Some(job)) if lives(job.state) => Ok(Holder::Living(Some(job.state))),
+        Ok(Some(job)) if job.state.is_live() => Ok(Holder::Living(Some(job.state))),
         Ok(Some(job)) => Ok(Holder::Idle(Box::new(job))),
         Ok(None) => Ok(Holder::Gone),
         // Written by a newer version, which knows better.
@@ -173,15 +173,15 @@ async fn holder<S: TaskStore>(store: &S, id: &JobId) -> Stored<Holder> {
 async fn take_all<S: TaskStore + LockStore>(
     store: &S,
     job: &Job,
-    force: bool,
+    may_share: &(impl Fn(&TableName) -> bool + Sync),
 ) -> Result<Vec<Overlap>, Refusal> {
     // Looks before it takes: a refusal then leaves no lock behind.
     let mut all = overlaps(store, job).await?;
-    if let Some(overlap) = all.first().filter(|_| !force) {
+    if let Some(overlap) = all.iter().find(|overlap| !may_share(&overlap.table)) {
         return Err(Refusal::Held(overlap.clone()));
     }
     for table in tables(job) {
-        for overlap in take(store, job, &table, force).await? {
+        for overlap in take(store, job, &table, may_share(&table)).await? {
             if !all.contains(&overlap) {
                 all.push(overlap);
             }
@@ -194,7 +194,7 @@ async fn take<S: TaskStore + LockStore>(
     store: &S,
     job: &Job,
     table: &TableName,
-    force: bool,
+    may_share: bool,
 ) -> Result<Vec<Overlap>, Refusal> {
     let mut waited_for = None;
     for _ in 0..TRIES_MAX {
@@ -215,7 +215,7 @@ async fn take<S: TaskStore + LockStore>(
                 Holder::Gone => {}
             }
         }
-        if let Some(overlap) = living.first().filter(|_| !force) {
+        if let Some(overlap) = living.first().filter(|_| !may_share) {
             return Err(Refusal::Held(overlap.clone()));
         }
         // It may be about to start, and then it is better to wait than to undo that.
@@ -240,7 +240,8 @@ async fn take<S: TaskStore + LockStore>(
 
 /// Makes sure that none of these starts unless it takes the lock again. False when one changed.
 async fn pass_over<S: TaskStore>(store: &S, idle: &[Box<Job>]) -> Stored<bool> {
-    for job in idle.iter().filter(|job| job.state != JobState::Cancelled) {
+    // One that is being deleted never starts.
+    for job in idle.iter().filter(|job| job.state != JobState::Deleting) {
         let next = Job { epoch: job.epoch.next(), stamp: Stamp::fresh(), ..Job::clone(job) };
         if !matches!(store.swap_job(job, &next).await?, Swap::Won) {
             return Ok(false);

@@ -7,7 +7,7 @@ use longshore_shared::task::{Epoch, Job, JobEvent, JobId, JobState, Lock, Stamp,
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::{Overlap, Refusal, lives, overlaps, refused, take_all};
+use super::{Overlap, Refusal, overlaps, refused, take_all};
 use crate::fixture;
 
 const MANY: u8 = 16;
@@ -27,7 +27,7 @@ async fn start(store: &MemoryStore, id: &JobId) -> Result<(), Refusal> {
     loop {
         let job = store.job(id).await?.expect("the plan is there");
         let Ok(state) = job.state.next(JobEvent::Submitted) else { return Ok(()) };
-        take_all(store, &job, false).await?;
+        take_all(store, &job, &|_| false).await?;
         tokio::task::yield_now().await;
         let next = Job { state, epoch: job.epoch.next(), stamp: Stamp::fresh(), ..job.clone() };
         if store.swap_job(&job, &next).await? == Swap::Won {
@@ -44,7 +44,7 @@ async fn change(store: &MemoryStore, id: &JobId, state: JobState) {
 
 async fn running(store: &MemoryStore) -> Vec<Job> {
     let mut jobs = store.jobs().await.unwrap();
-    jobs.retain(|job| lives(job.state));
+    jobs.retain(|job| job.state.is_live());
     jobs
 }
 
@@ -87,12 +87,12 @@ async fn a_job_that_ended_makes_way_and_one_that_lives_does_not() {
         for job in [&old, &new] {
             store.create_job(job).await.unwrap();
         }
-        take_all(&store, &old, false).await.unwrap();
-        let taken = take_all(&store, &new, false).await;
-        if lives(state) {
+        take_all(&store, &old, &|_| false).await.unwrap();
+        let taken = take_all(&store, &new, &|_| false).await;
+        if state.is_live() {
             let Err(Refusal::Held(overlap)) = taken else { panic!("{state:?}: {taken:?}") };
             assert_eq!((overlap.job, overlap.state), (old.id.clone(), Some(state)));
-            let forced = take_all(&store, &new, true).await.unwrap();
+            let forced = take_all(&store, &new, &|_| true).await.unwrap();
             assert_eq!(forced.len(), 2, "one a table: {forced:?}");
             let lock = store.lock_of(&table("events")).await.unwrap().unwrap();
             assert_eq!(lock.jobs, [old.id, new.id], "both are named");
@@ -105,16 +105,18 @@ async fn a_job_that_ended_makes_way_and_one_that_lives_does_not() {
 /// The command that starts the old job read its row and took the lock before the new one came.
 #[tokio::test]
 async fn a_start_that_was_passed_over_is_lost() {
-    for state in [JobState::Planned, JobState::Failed, JobState::Completed] {
+    // One that is being deleted never starts.
+    let idle = |state: &JobState| !state.is_live() && *state != JobState::Deleting;
+    for state in JobState::ALL.into_iter().filter(idle) {
         let store = MemoryStore::default();
         let (old, new) = (plan(1, state), plan(2, JobState::Planned));
         for job in [&old, &new] {
             store.create_job(job).await.unwrap();
         }
-        take_all(&store, &old, false).await.unwrap();
-        take_all(&store, &new, false).await.unwrap();
+        take_all(&store, &old, &|_| false).await.unwrap();
+        take_all(&store, &new, &|_| false).await.unwrap();
         let started = Job {
-            state: JobState::Running,
+            state: JobState::Reopening,
             epoch: old.epoch.next(),
             stamp: Stamp::fresh(),
             ..old.clone()
@@ -131,9 +133,9 @@ async fn a_lock_that_is_taken_again_is_another() {
     let store = MemoryStore::default();
     let old = plan(1, JobState::Planned);
     store.create_job(&old).await.unwrap();
-    take_all(&store, &old, false).await.unwrap();
+    take_all(&store, &old, &|_| false).await.unwrap();
     let was = store.lock_of(&table("events")).await.unwrap().unwrap();
-    take_all(&store, &old, false).await.unwrap();
+    take_all(&store, &old, &|_| false).await.unwrap();
     let next = Lock::of(was.table.clone(), Vec::new());
     assert!(matches!(store.swap_lock(&was, &next).await.unwrap(), Swap::Lost(Some(_))));
 }
@@ -174,7 +176,7 @@ fn a_refusal_names_both_jobs_and_the_ways_on() {
     ");
     insta::assert_snapshot!(words(), @"
     job 0202020202020202 cannot run: job 0101010101010101 (paused) loads into demo.daily
-    let it go on: longshore run 0101010101010101
+    let it go on: longshore resume 0101010101010101
     or give it up: longshore cancel 0101010101010101
     or let both load at the same time: --force-overlap
     ");

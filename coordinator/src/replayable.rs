@@ -118,6 +118,15 @@ pub(crate) async fn check_empty(
     Ok(())
 }
 
+/// Makes the receipts of tasks void that are loaded again: no worker loads a task that has one.
+pub(crate) async fn void(session: &Session, job: &Job, tasks: &[String]) -> Result<(), Error> {
+    for page in tasks.chunks(PAGE) {
+        let call = session.server.call(sql::VOID_RECEIPTS).list("tasks", page);
+        call.name("control", session.server.control()).param("job", &job.id).execute().await?;
+    }
+    Ok(())
+}
+
 async fn check_partitions(session: &Session, went: &Went) -> Result<(), Error> {
     let Ok(target) = went.target.parse::<TableName>() else { return Ok(()) };
     let call = || session.server.call(sql::PARTITION_ROWS).list("partitions", &went.partitions);

@@ -23,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) store: KeeperMapStore,
     /// Identity of the environment: plans made for another one are refused.
     pub(crate) environment: String,
+    /// The settings that it was opened with.
+    pub(crate) config: Config,
 }
 
 impl Session {
@@ -32,7 +34,7 @@ impl Session {
         let environment =
             bounded(config, &server, FIRST_ANSWER_MAX, environment(&server)).await??;
         let store = KeeperMapStore::new(server.clone());
-        Ok(Self { server, store, environment })
+        Ok(Self { server, store, environment, config: config.clone() })
     }
 
     /// This server, as a plan names it.

@@ -110,6 +110,9 @@ pub const COORDINATOR: &[Point] = &[
     SUBMIT_AFTER,
     RUN_STARTED,
     RUN_SETTLED,
+    DELETE_MARKED,
+    DELETE_TABLES,
+    DELETE_BATCH,
 ];
 /// The plan is known; nothing of it is written.
 pub const PLAN_BEFORE: Point = Point("plan.before");
@@ -125,6 +128,12 @@ pub const PLAN_AFTER: Point = Point("plan.after");
 pub const SUBMIT_BEFORE: Point = Point("submit.before");
 /// The job runs; nobody was told.
 pub const SUBMIT_AFTER: Point = Point("submit.after");
+/// Nobody can submit the plan any more; nothing of it is gone.
+pub const DELETE_MARKED: Point = Point("delete.marked");
+/// Its tables are gone, its rows are not.
+pub const DELETE_TABLES: Point = Point("delete.tables");
+/// A batch of its tasks is gone.
+pub const DELETE_BATCH: Point = Point("delete.batch");
 /// `run` has started its workers.
 pub const RUN_STARTED: Point = Point("run.started");
 /// The job that `run` follows has ended; its workers were not told.

@@ -7,9 +7,6 @@ use crate::clickhouse::{Failure, Server, read};
 use crate::sql::{self, quote_table};
 use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 
-/// Tasks named in one statement.
-const VOID_AT_ONCE: usize = 1_000;
-
 /// Writes the receipts of one task. Writing them again replaces them.
 ///
 /// # Errors
@@ -74,26 +71,6 @@ pub async fn list(server: &Server, job: &JobId, tasks: &[String]) -> Result<Vec<
             .fetch_all()
     })
     .await
-}
-
-/// Makes the receipts of some tasks of a job void, so that the tasks can be loaded again. Doing it
-/// again changes nothing.
-///
-/// # Errors
-/// When the server did not do it.
-pub async fn void(server: &Server, job: &JobId, tasks: &[String]) -> Result<(), Failure> {
-    for page in tasks.chunks(VOID_AT_ONCE) {
-        read(|| {
-            server
-                .call(sql::VOID_RECEIPTS)
-                .name("control", server.control())
-                .param("job", job)
-                .list("tasks", page)
-                .execute()
-        })
-        .await?;
-    }
-    Ok(())
 }
 
 /// How an attempt ended.

@@ -136,6 +136,12 @@ impl Trouble {
             | Self::Source(_)
             | Self::Chunk(_)
             | Self::NotPublished(_) => Remedy::Fail,
+            Self::Count(_) | Self::Injected(_) | Self::Away { is_loading: true, .. } => {
+                Remedy::Retry
+            }
+            Self::Away { is_loading: false, .. } | Self::Draining | Self::JobStopped(_) => {
+                Remedy::HandBack
+            }
             Self::LateRows(_)
             | Self::Drift(_)
             | Self::View(..)
@@ -145,12 +151,6 @@ impl Trouble {
             | Self::Loaded(..)
             | Self::Moved(..)
             | Self::TargetGone(_) => Remedy::PauseJob,
-            Self::Count(_) | Self::Injected(_) | Self::Away { is_loading: true, .. } => {
-                Remedy::Retry
-            }
-            Self::Away { is_loading: false, .. } | Self::Draining | Self::JobStopped(_) => {
-                Remedy::HandBack
-            }
             Self::NotOurs | Self::Illegal(_) | Self::Unprovable(_) | Self::Unsettled => {
                 Remedy::LetGo
             }

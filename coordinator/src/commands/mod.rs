@@ -1,9 +1,12 @@
 //! One file a command: its arguments, and `run`.
 
 pub(crate) mod cancel;
+pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod gc;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod last;
 pub(crate) mod pause;
 pub(crate) mod plan;

@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::retry::{self, Opened, Wish};
 use super::run::{self, CrewArgs};
-use super::submit::{ForceArgs, submit};
+use super::submit::submit;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::in_flight::{self, InFlight};
 use crate::output::Output;
+use crate::policy::ForceArgs;
 use crate::reopen::Counts;
 use crate::session::Session;
 use crate::text;
@@ -57,6 +58,8 @@ struct Document {
     failed_retried: u64,
     done_replayed: u64,
     in_flight: Vec<InFlight>,
+    /// What was allowed and is worth knowing.
+    notes: Vec<String>,
 }
 
 pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -73,6 +76,7 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
         failed_retried: counts.failed,
         done_replayed: counts.done,
         in_flight,
+        notes,
     };
     if args.here && job.state == JobState::Running {
         let words = words(&document);
@@ -90,7 +94,8 @@ async fn go_on(
     job: Job,
     args: &ResumeArgs,
 ) -> Result<(Job, Counts, Vec<String>), Error> {
-    let wish = Wish { failed: true, done: args.replay_done, ..Wish::default() };
+    let ResumeArgs { replay_done, force, .. } = *args;
+    let wish = Wish { failed: true, done: replay_done, ..Wish::default() };
     match job.state {
         JobState::Cancelling => {
             let message = format!("job {} is being cancelled", job.id);
@@ -98,16 +103,15 @@ async fn go_on(
                 format!("longshore cancel {} waits for its end; then it can be resumed", job.id);
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
-        JobState::Completed if !args.replay_done => Ok((job, Counts::default(), Vec::new())),
+        JobState::Completed if !replay_done => Ok((job, Counts::default(), Vec::new())),
         JobState::Planned | JobState::Paused | JobState::Halted | JobState::Running
-            if !args.replay_done =>
+            if !replay_done =>
         {
-            let (job, _, notes) = submit(session, job, &args.force).await?;
+            let (job, _, notes) = submit(session, job, force).await?;
             Ok((job, Counts::default(), notes))
         }
         _ => {
-            let Opened { job, counts, notes } =
-                retry::open(session, job, &wish, &args.force).await?;
+            let Opened { job, counts, notes } = retry::open(session, job, &wish, force).await?;
             Ok((job, counts, notes))
         }
     }

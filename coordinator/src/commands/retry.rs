@@ -2,17 +2,15 @@
 
 use clap::{ArgGroup, Args};
 use longshore_shared::config::Config;
-use longshore_shared::ledger;
 use longshore_shared::store::{TaskBrief, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobState, Mode, StateName, Task, TaskEvent, TaskId};
 use serde::Serialize;
 
-use super::submit::ForceArgs;
-use crate::alter::{Altered, alter, start};
+use crate::alter::{Altered, alter};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::filter::Filter;
 use crate::output::Output;
-use crate::overlap;
+use crate::policy::{self, ForceArgs};
 use crate::reopen::{self, Chosen, Counts};
 use crate::replayable;
 use crate::session::Session;
@@ -109,7 +107,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Opened {
     pub(crate) job: Job,
     pub(crate) counts: Counts,
-    /// What a person should know of other jobs.
+    /// What was allowed and is worth knowing.
     pub(crate) notes: Vec<String>,
 }
 
@@ -122,6 +120,8 @@ struct Document {
     failed: u64,
     quarantined: u64,
     done: u64,
+    /// What was allowed and is worth knowing.
+    notes: Vec<String>,
 }
 
 impl RetryArgs {
@@ -153,14 +153,14 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         let message = format!("task {other} is not of job {}", job.id);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let (job, counts) = if args.dry_run {
+    let (job, counts, notes) = if args.dry_run {
         let chosen = choose(&session, &job, &wish).await?;
-        (job, counted(&chosen))
+        (job, counted(&chosen), Vec::new())
     } else {
-        let Opened { job, counts, notes } = open(&session, job, &wish, &args.force).await?;
-        output.notes(&notes);
-        (job, counts)
+        let Opened { job, counts, notes } = open(&session, job, &wish, args.force).await?;
+        (job, counts, notes)
     };
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.to_string(),
         state: job.state,
@@ -168,6 +168,7 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         failed: counts.failed,
         quarantined: counts.quarantined,
         done: counts.done,
+        notes,
     };
     output.show(&document, words)?;
     Ok(Exit::Done)
@@ -180,7 +181,7 @@ pub(crate) async fn open(
     session: &Session,
     job: Job,
     wish: &Wish,
-    force: &ForceArgs,
+    force: ForceArgs,
 ) -> Result<Opened, Error> {
     let store = &session.store;
     refuse(&job)?;
@@ -189,9 +190,9 @@ pub(crate) async fn open(
     if chosen.is_empty() && !is_interrupted {
         return Err(nothing(session, &job).await?);
     }
-    // Taken now, so that nothing is changed when another job has the tables, and once more at the start.
-    overlap::acquire(session, &job, force.force_overlap).await?;
-    let job = match alter(store, job, JobEvent::Reopening, "tasks are opened again").await? {
+    let words = "tasks are opened again";
+    let (altered, notes) = policy::start(session, job, JobEvent::Reopening, words, force).await?;
+    let job = match altered {
         Altered::Now(job) => job,
         Altered::Refused(job) if job.state == JobState::Reopening => job,
         Altered::Refused(job) => {
@@ -201,16 +202,11 @@ pub(crate) async fn open(
                 .into());
         }
     };
-    // Before the tasks change: a task that has a receipt is not loaded.
-    let again: Vec<String> = chosen
-        .iter()
-        .filter(|(_, _, event)| *event == TaskEvent::Reset)
-        .map(|(id, ..)| id.to_string())
-        .collect();
-    ledger::void(&session.server, &job.id, &again).await?;
+    let replayed = chosen.iter().filter(|(_, state, _)| *state == StateName::Done);
+    let replayed: Vec<String> = replayed.map(|(id, ..)| id.to_string()).collect();
+    replayable::void(session, &job, &replayed).await?;
     let counts = reopen::reopen(store, &job, chosen).await?;
-    let (altered, notes) = start(session, job, JobEvent::Reopened, force).await?;
-    match altered {
+    match alter(store, job, JobEvent::Reopened, "").await? {
         // Somebody else finished the same.
         Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts, notes }),
     }
@@ -221,6 +217,7 @@ fn refuse(job: &Job) -> Result<(), Error> {
     let message = match job.state {
         JobState::Planned => format!("job {} was not submitted yet", job.id),
         JobState::Cancelling => format!("job {} is being cancelled", job.id),
+        JobState::Deleting => format!("job {} is being deleted", job.id),
         JobState::Cancelled if job.spec.publish.mode.has_last_task() => {
             format!("job {} was cancelled, and the shadows that it filled are gone", job.id)
         }
@@ -232,6 +229,7 @@ fn refuse(job: &Job) -> Result<(), Error> {
     let help = match job.state {
         JobState::Planned => format!("longshore submit {}", job.id),
         JobState::Cancelling => format!("longshore cancel {} waits for its end", job.id),
+        JobState::Deleting => format!("longshore plan delete {} --yes, then plan it again", job.id),
         _ => "plan it again, with --again TEXT".to_owned(),
     };
     Err(Report::new(Kind::Conflict, message).help(help).into())
@@ -299,7 +297,9 @@ fn last_too(
 }
 
 fn refuse_replay(job: &Job) -> Result<(), Error> {
-    let message = if job.spec.mode == Mode::Direct {
+    let message = if job.spec.is_sharded() {
+        "what this job loaded is on several servers, and not all of them can be looked at"
+    } else if job.spec.mode == Mode::Direct {
         "tasks of a direct load cannot be loaded twice: the target's deduplication may drop their rows"
     } else if job.spec.publish.mode.has_last_task() {
         "what this job loaded took the place of its targets as a whole"

@@ -12,11 +12,13 @@ use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
 
 use super::status::{self, JobStatus};
-use super::submit::{ForceArgs, Submitted, submit};
+use super::submit::{Submitted, submit};
 use super::tasks::TaskLine;
+use crate::dry_run;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::gone;
 use crate::output::Output;
+use crate::policy::ForceArgs;
 use crate::progress::{LOOK_PAUSE, Progress, look};
 use crate::session::Session;
 use crate::signals::Signals;
@@ -42,6 +44,12 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     crew: CrewArgs,
+
+    /// Check everything and say what would happen, but change nothing
+    ///
+    /// The exit code is 8 when something is in the way.
+    #[arg(long)]
+    dry_run: bool,
 
     #[command(flatten)]
     force: ForceArgs,
@@ -95,10 +103,11 @@ struct Summary {
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
-    let (job, submitted, notes) = submit(&session, job, &args.force).await?;
-    for note in &notes {
-        output.note(note);
+    if args.dry_run {
+        return dry_run::run(&session, &job, args.force, output).await;
     }
+    let (job, submitted, notes) = submit(&session, job, args.force).await?;
+    output.notes(&notes);
     let id = job.id;
     if submitted == Submitted::Ended {
         output.note(&format!("Job {id} has ended before; nothing is left to do."));

@@ -6,6 +6,7 @@ use longshore_shared::store::{Census, Stored, TaskStore, WorkerRecord, census};
 use longshore_shared::task::{Job, JobState};
 use serde::Serialize;
 
+use crate::commands::jobs::JobFilter;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};
 use crate::progress::{LOOK_PAUSE, Look, Progress, look};
@@ -63,8 +64,9 @@ pub(crate) struct WorkerLine {
     tasks: u64,
 }
 
+/// What `status` without a job prints, and `jobs list`.
 #[derive(Debug, Serialize)]
-struct JobList {
+pub(crate) struct JobList {
     jobs: Vec<JobLine>,
 }
 
@@ -85,7 +87,8 @@ struct JobLine {
 pub(crate) async fn run(args: StatusArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let Some(job) = args.job else {
-        output.show(&list(&session).await?, list_text)?;
+        let jobs = JobFilter::default().jobs(&session).await?;
+        output.show(&list(&session, jobs).await?, list_text)?;
         return Ok(Exit::Done);
     };
     let job = session.job(&job).await?;
@@ -245,6 +248,7 @@ fn next(status: &JobStatus) -> Option<String> {
         }
         JobState::Reopening => Some(format!("a retry was interrupted: longshore resume {id}")),
         JobState::Cancelling => Some(format!("longshore cancel {id} waits for its end")),
+        JobState::Deleting => Some(format!("longshore plan delete {id} --yes goes on with it")),
         JobState::Running if is_alone => {
             Some(format!("no worker is alive; start some: longshore run {id} --workers 4"))
         }
@@ -256,9 +260,8 @@ fn next(status: &JobStatus) -> Option<String> {
     }
 }
 
-async fn list(session: &Session) -> Result<JobList, Error> {
-    let mut jobs = session.store.jobs().await?;
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.created_ms));
+/// Some jobs, and how far they are.
+pub(crate) async fn list(session: &Session, jobs: Vec<Job>) -> Result<JobList, Error> {
     let mut lines = Vec::with_capacity(jobs.len());
     for job in jobs {
         let tasks = census(&session.store, &job).await?;
@@ -278,7 +281,8 @@ async fn list(session: &Session) -> Result<JobList, Error> {
     Ok(JobList { jobs: lines })
 }
 
-fn list_text(list: &JobList) -> String {
+/// As text.
+pub(crate) fn list_text(list: &JobList) -> String {
     if list.jobs.is_empty() {
         return "There are no jobs yet.\n\n\
                 Next: longshore plan files --target DATABASE.TABLE --url URL"

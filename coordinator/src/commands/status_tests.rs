@@ -67,7 +67,7 @@ fn a_paused_job_gives_its_reason() {
     reason    Not enough privileges
     planned   2026-08-21T12:00:00.000Z
 
-    Next: once the cause is gone: longshore submit 0123456789abcdef
+    Next: once the cause is gone: longshore resume 0123456789abcdef
     ");
 }
 

@@ -3,18 +3,16 @@
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::faults;
-use longshore_shared::store::{Swap, TaskStore};
-use longshore_shared::task::{Job, JobEvent, JobState, Stamp};
+use longshore_shared::task::{Job, JobEvent, JobState};
 use serde::Serialize;
 
+use crate::alter::Altered;
+use crate::dry_run;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
-use crate::overlap;
+use crate::policy::{self, ForceArgs};
 use crate::session::Session;
 use crate::text;
-
-/// Somebody else can change the job between our read and our write; nobody does so for long.
-const TRIES_MAX: usize = 10;
 
 /// Hand a plan to the workers, or let a paused job go on
 ///
@@ -24,16 +22,14 @@ pub(crate) struct SubmitArgs {
     /// Job id, or the first digits of it
     job: String,
 
+    /// Check everything and say what would happen, but change nothing
+    ///
+    /// The exit code is 8 when something is in the way.
+    #[arg(long)]
+    dry_run: bool,
+
     #[command(flatten)]
     force: ForceArgs,
-}
-
-/// Checks that a job which is to run need not pass.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct ForceArgs {
-    /// Let it run although another job loads into the same table
-    #[arg(long)]
-    pub(crate) force_overlap: bool,
 }
 
 /// What a submit did.
@@ -62,10 +58,11 @@ struct Document<'a> {
 pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
-    let (job, submitted, notes) = submit(&session, job, &args.force).await?;
-    for note in &notes {
-        output.note(note);
+    if args.dry_run {
+        return dry_run::run(&session, &job, args.force, output).await;
     }
+    let (job, submitted, notes) = submit(&session, job, args.force).await?;
+    output.notes(&notes);
     let document = Document {
         job_id: job.id.as_str(),
         state: job.state,
@@ -78,43 +75,23 @@ pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Re
     Ok(if job.state == JobState::Failed { Exit::Unfinished } else { Exit::Done })
 }
 
-/// Makes the job run unless it does already or has ended.
+/// Makes the job run unless it does already or has ended, and says what is worth knowing.
 pub(crate) async fn submit(
     session: &Session,
     job: Job,
-    force: &ForceArgs,
+    force: ForceArgs,
 ) -> Result<(Job, Submitted, Vec<String>), Error> {
-    if job.spec.environment != session.environment {
-        let message = format!("plan {} was made for another environment", job.id);
-        let help = "plan it again here: longshore plan files …";
-        return Err(Report::new(Kind::Conflict, message).help(help).into());
-    }
-    let mut job = job;
-    for _ in 0..TRIES_MAX {
-        let Ok(state) = job.state.next(JobEvent::Submitted) else {
+    let (altered, notes) = policy::start(session, job, JobEvent::Submitted, "", force).await?;
+    match altered {
+        Altered::Now(job) => {
+            faults::pass(faults::SUBMIT_AFTER).await?;
+            Ok((job, Submitted::Now, notes))
+        }
+        Altered::Refused(job) => {
             let (job, submitted) = settled(job)?;
-            return Ok((job, submitted, Vec::new()));
-        };
-        let notes = overlap::acquire(session, &job, force.force_overlap).await?;
-        let next = Job {
-            state,
-            epoch: job.epoch.next(),
-            stamp: Stamp::fresh(),
-            reason: String::new(),
-            ..job.clone()
-        };
-        faults::pass(faults::SUBMIT_BEFORE).await?;
-        match session.store.swap_job(&job, &next).await? {
-            Swap::Won => {
-                faults::pass(faults::SUBMIT_AFTER).await?;
-                return Ok((next, Submitted::Now, notes));
-            }
-            Swap::Lost(Some(now)) => job = now,
-            Swap::Lost(None) => break,
+            Ok((job, submitted, notes))
         }
     }
-    let message = format!("job {} keeps changing, or is gone", job.id);
-    Err(Report::new(Kind::Conflict, message).help("look at it: longshore status").into())
 }
 
 fn settled(job: Job) -> Result<(Job, Submitted), Error> {
@@ -128,6 +105,11 @@ fn settled(job: Job) -> Result<(Job, Submitted), Error> {
         JobState::Reopening => {
             let message = format!("tasks of job {} are being opened again", job.id);
             let help = format!("if that was interrupted: longshore resume {}", job.id);
+            Err(Report::new(Kind::Conflict, message).help(help).into())
+        }
+        JobState::Deleting => {
+            let message = format!("plan {} is being deleted", job.id);
+            let help = format!("longshore plan delete {} --yes, then plan it again", job.id);
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
         JobState::Planned | JobState::Running | JobState::Paused | JobState::Halted => {

@@ -75,7 +75,7 @@ fn what_comes_next_in_each_state() {
     insta::assert_snapshot!(lines.join("\n"), @"
     planned / pending: it waits until the job is submitted: longshore submit 0123456789abcdef
     running / pending: the next free worker takes it.
-    paused / pending: the job is paused; to let it go on: longshore submit 0123456789abcdef
+    paused / pending: the job is paused; to let it go on: longshore resume 0123456789abcdef
     cancelled / pending: nothing; the job is cancelled.
     running / claimed: worker box-1a2b3c4d loads it into its staging tables.
     running / claimed: it belongs to worker box-1a2b3c4d, whose heartbeat stopped 20.0s ago. Another worker will take it over and load it afresh; nothing of it is in the target.
@@ -83,8 +83,8 @@ fn what_comes_next_in_each_state() {
     running / publishing: worker box-1a2b3c4d moves what it staged into the target.
     running / publishing: it belongs to worker box-1a2b3c4d, which has left. Another worker will take it over and finish the moves of the manifest; nothing is loaded again.
     running / done: nothing; every row is in its target, and proved.
-    running / failed: nothing by itself; its files are not in the target. Mend the cause, then plan these files as a job of their own: longshore plan files --files LIST (names: longshore task 0123456789abcdef-0000007 --json).
-    running / quarantined: a person has to decide, because it could not be proved whether a move happened. The manifest names the parts, the error what was found, and the staging tables are kept. Look for the parts in the targets (system.parts by uuid) before anything is loaded again. Job 0123456789abcdef goes on without it.
+    running / failed: nothing by itself; nothing of it is in any target. Once the cause is gone: longshore retry 0123456789abcdef --task 0123456789abcdef-0000007
+    running / quarantined: a person has to decide, because it could not be proved whether a move happened. The manifest names the parts, the error what was found, and the staging tables are kept. To prove it once more: longshore retry 0123456789abcdef --task 0123456789abcdef-0000007. If its rows are in the targets: the same with --accept. If they are not: with --reload. Job 0123456789abcdef goes on without it.
     ");
 }
 
@@ -103,7 +103,7 @@ fn a_task_that_is_being_published() {
         elapsed_ms: 61_000,
         at_ms: 1_787_313_590_000,
     }];
-    insta::assert_snapshot!(task_text(&document(task, contents, next, Vec::new(), history)), @"
+    insta::assert_snapshot!(task_text(&document(task, contents, next, Past { history, ..Past::default() })), @"
     task      0123456789abcdef-0000007  publishing
     attempts  2 (epoch 3)
     worker    box-1a2b3c4d
@@ -120,9 +120,9 @@ fn a_task_that_is_being_published() {
     TARGET       PARTITION  PARTS   ROWS
     demo.events  202601         2  1,000
 
-    History:
-    AT                        ATTEMPT  EPOCH  EVENT    AFTER  WORKER        MESSAGE
-    2026-08-21T11:59:50.000Z        1      2  retried  1m 1s  box-0f0f0f0f  Memory limit exceeded
+    Timeline:
+    AT                        EPOCH  WHAT                TOOK  READ  WRITTEN  MEMORY  QUERY ID, OR WORKER AND CAUSE
+    2026-08-21T11:59:50.000Z      2  attempt 1 retried  1m 1s                         box-0f0f0f0f Memory limit exceeded
     ");
 }
 
@@ -141,7 +141,7 @@ fn a_task_that_is_done_shows_its_proof() {
         published_ms: 1_787_313_600_000,
     };
     let next = next(&fixture::job(JobState::Running), &task, None, None);
-    insta::assert_snapshot!(task_text(&document(task, Contents::default(), next, vec![receipt], Vec::new())), @"
+    insta::assert_snapshot!(task_text(&document(task, Contents::default(), next, Past { receipts: vec![receipt], ..Past::default() })), @"
     task      0123456789abcdef-0000007  done
     attempts  2 (epoch 3)
     rows      1,000

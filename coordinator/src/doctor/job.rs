@@ -164,6 +164,11 @@ impl Look {
                 );
                 Finding::problem(JOB, message, remedy)
             }
+            JobState::Deleting => Finding::warning(
+                JOB,
+                "it is being deleted: parts of it may be gone".to_owned(),
+                format!("longshore plan delete {id} --yes"),
+            ),
             JobState::Cancelled => {
                 let message = format!("it was cancelled with {done}");
                 Finding::warning(

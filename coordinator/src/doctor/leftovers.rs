@@ -109,7 +109,7 @@ pub(crate) fn why(task: Option<(StateName, Epoch)>, epoch: Epoch) -> Option<Why>
 pub(crate) fn snapshot_why(job: Option<JobState>) -> Option<Why> {
     match job {
         None => Some(Why::UnknownJob),
-        Some(JobState::Completed | JobState::Cancelled) => Some(Why::JobOver),
+        Some(JobState::Completed | JobState::Cancelled | JobState::Deleting) => Some(Why::JobOver),
         Some(_) => None,
     }
 }

@@ -17,6 +17,13 @@ use uuid::Uuid;
 use super::leftovers::{Leftover, Owner, Staged, Why, jobs};
 use crate::session::Session;
 
+impl Shadow {
+    /// Does it belong to this job?
+    pub(crate) fn is_of(&self, job: &JobId) -> bool {
+        self.name.job == *job
+    }
+}
+
 #[derive(Deserialize, Row)]
 struct Listed {
     database: String,
@@ -81,7 +88,8 @@ async fn why(
     let planned = job.spec.graph.tables.get(shadow.name.position);
     let planned = planned.and_then(|table| table.shadow.as_ref());
     // A failed job keeps them: it can be retried, or given up with `cancel`.
-    let is_over = matches!(job.state, JobState::Completed | JobState::Cancelled);
+    let is_over =
+        matches!(job.state, JobState::Completed | JobState::Cancelled | JobState::Deleting);
     if !is_over || planned.is_none_or(|planned| planned.uuid != shadow.uuid) {
         return Ok(None);
     }

@@ -1,11 +1,14 @@
 //! From a source to chunks: list once, decide the columns, pack, rehearse, write.
 
+pub(crate) mod adopt;
 mod aggregation;
 mod arrivals;
 mod clones;
 mod columns;
 mod cut;
+mod deal;
 mod delta;
+mod endpoints;
 mod errors;
 mod feeds;
 mod objects;
@@ -22,11 +25,14 @@ mod window;
 mod window_request;
 mod window_time;
 
+pub(crate) use adopt::source_words;
 pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
+pub(crate) use deal::deal;
 pub(crate) use delta::{Since, plan_delta};
-pub(crate) use feeds::{FeedOptions, Origin, Snapshot, cut_tables, plan_tables};
+pub(crate) use endpoints::EndpointArgs;
+pub(crate) use feeds::{FeedOptions, Origin, PARTITIONS_MAX, Snapshot, cut_tables, plan_tables};
 pub(crate) use objects::{ListingRequest, list};
-pub(crate) use pack::{PackLimits, pack};
+pub(crate) use pack::{FILL_MIN as CHUNK_FILL_MIN, PackLimits, pack};
 pub(crate) use publish::publish;
 pub(crate) use rehearse::rehearse;
 pub(crate) use remote::{RemoteArgs, Source as PlanSource};

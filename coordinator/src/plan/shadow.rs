@@ -51,6 +51,12 @@ impl Marks {
     }
 }
 
+impl From<Vec<Vec<Mark>>> for Marks {
+    fn from(marks: Vec<Vec<Mark>>) -> Self {
+        Self(marks)
+    }
+}
+
 impl PublishArgs {
     /// Does each task move its rows into the target?
     pub(crate) fn is_append(&self) -> bool {

@@ -31,6 +31,8 @@ pub async fn exercise(store: impl TaskStore + LockStore) {
     records::a_stale_swap_loses(&*store).await;
     records::a_swap_recognises_its_own_write(&*store).await;
     records::cursors_count_finished_segments(&*store).await;
+    records::chunks_come_by_key(&*store).await;
+    records::a_job_is_removed_whole(&*store).await;
     workers::a_worker_lives_until_it_is_removed(&*store).await;
     races::one_of_many_creators_wins(&store).await;
     races::one_of_many_claims_wins(&store).await;

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use backon::BackoffBuilder;
 use clickhouse::{Row, RowWrite};
 
-use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow};
+use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
 use super::rows::{CursorRow, WorkerRow, to_hex};
+use super::whole;
 use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
     TaskStore, WorkerRecord,
@@ -198,6 +199,8 @@ impl TaskStore for KeeperMapStore {
             (was, JobState::Reopening) if was.is_terminal() => "reopened",
             _ => "",
         };
+        // It may be large, and hardly ever changes.
+        let spec = if next.spec == was.spec { String::new() } else { spec_text(&next.spec) };
         let send = || {
             self.write(sql::SWAP_JOB)
                 .param("format", next.format())
@@ -206,6 +209,7 @@ impl TaskStore for KeeperMapStore {
                 .param("stamp", &next.stamp.0)
                 .param("reason", &next.reason)
                 .param("mark", mark)
+                .param("spec", &spec)
                 .param("job", &was.id)
                 .param("was_epoch", was.epoch)
                 .param("was_stamp", &was.stamp.0)
@@ -228,6 +232,18 @@ impl TaskStore for KeeperMapStore {
             batch_bytes += weight;
         }
         self.insert_missing(batch).await
+    }
+
+    async fn chunks(&self, ids: &[TaskId]) -> Stored<Vec<(TaskId, Vec<u8>)>> {
+        whole::chunks(self, ids).await
+    }
+
+    async fn remove_tasks(&self, job: &Job, ids: &[TaskId]) -> Stored<bool> {
+        whole::remove_tasks(self, job, ids).await
+    }
+
+    async fn remove_job(&self, job: &Job) -> Stored<bool> {
+        whole::remove_job(self, job).await
     }
 
     async fn task(&self, id: &TaskId) -> Stored<Option<Task>> {

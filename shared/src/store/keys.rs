@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Stored, TaskBrief, pack, unpack};
 use crate::task::{
-    Epoch, FORMAT, FORMAT_FIRST, Job, JobState, Manifest, Owner, Progress, Stamp, StateName, Task,
-    TaskState, WorkerId,
+    Epoch, FORMAT, FORMAT_FIRST, Job, JobSpec, JobState, Manifest, Owner, Progress, Stamp,
+    StateName, Task, TaskId, TaskState, WorkerId,
 };
 
 pub(super) fn bad(what: impl std::fmt::Display) -> StoreError {
@@ -71,6 +71,11 @@ impl TryFrom<JobRow> for Job {
     }
 }
 
+/// A spec as stored.
+pub(super) fn spec_text(spec: &JobSpec) -> String {
+    serde_json::to_string(spec).expect("a spec is plain JSON")
+}
+
 /// A job as inserted; times are DateTime64(3).
 #[derive(Debug, Serialize, Row)]
 pub(super) struct NewJobRow {
@@ -99,7 +104,7 @@ impl From<&Job> for NewJobRow {
             state: job.state.as_str().to_owned(),
             epoch: job.epoch.0,
             stamp: job.stamp.0.clone(),
-            spec: serde_json::to_string(&job.spec).expect("a spec is plain JSON"),
+            spec: spec_text(&job.spec),
             target: job.spec.target.to_string(),
             tasks: job.tasks,
             segment_tasks: job.segment_tasks,
@@ -264,6 +269,21 @@ impl From<&Task> for NewTaskRow {
             error: String::new(),
             changed_at: 0,
         }
+    }
+}
+
+/// What a task loads, as selected.
+#[derive(Debug, Deserialize, Row)]
+pub(super) struct ChunkRow {
+    task_id: String,
+    #[serde(with = "serde_bytes")]
+    chunk: Vec<u8>,
+}
+
+impl ChunkRow {
+    /// Key and encoded chunk.
+    pub(super) fn into_parts(self) -> Stored<(TaskId, Vec<u8>)> {
+        Ok((self.task_id.parse().map_err(bad)?, self.chunk))
     }
 }
 

@@ -20,7 +20,7 @@ use super::memory::swap;
 use super::{KeeperMapStore, MemoryStore, Stored, Swap};
 use crate::clickhouse::{control_schedule, read};
 use crate::sql;
-use crate::task::{FORMAT, JobId, Lock, Stamp, TableName};
+use crate::task::{FORMAT_FIRST, JobId, Lock, Stamp, TableName};
 
 const LOCKS: &str = "target/";
 const DRY_RUNS: &str = "dry-run/";
@@ -60,6 +60,7 @@ struct ValueRow {
 
 /// A lock as stored. The text is compared as a whole; its stamp makes each one different.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LockText {
     format: u8,
     stamp: String,
@@ -75,7 +76,8 @@ fn dry_run_key(job: &JobId) -> String {
 }
 
 fn encode(lock: &Lock) -> String {
-    let text = LockText { format: FORMAT, stamp: lock.stamp.0.clone(), jobs: lock.jobs.clone() };
+    let text =
+        LockText { format: FORMAT_FIRST, stamp: lock.stamp.0.clone(), jobs: lock.jobs.clone() };
     serde_json::to_string(&text).expect("texts are JSON")
 }
 

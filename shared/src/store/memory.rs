@@ -94,6 +94,32 @@ impl TaskStore for MemoryStore {
         Ok(())
     }
 
+    async fn chunks(&self, ids: &[TaskId]) -> Stored<Vec<(TaskId, Vec<u8>)>> {
+        let inner = self.lock();
+        let chunk = |id: &TaskId| Some((id.clone(), inner.tasks.get(id)?.chunk.clone()));
+        let mut chunks: Vec<_> = ids.iter().filter_map(chunk).collect();
+        chunks.sort();
+        Ok(chunks)
+    }
+
+    async fn remove_tasks(&self, job: &Job, ids: &[TaskId]) -> Stored<bool> {
+        let mut inner = self.lock();
+        let is_same = inner.jobs.get(&job.id).is_some_and(|now| now.stamp == job.stamp);
+        if is_same {
+            inner.tasks.retain(|id, _| !ids.contains(id));
+        }
+        Ok(is_same)
+    }
+
+    async fn remove_job(&self, job: &Job) -> Stored<bool> {
+        let mut inner = self.lock();
+        let is_same = inner.jobs.get(&job.id).is_none_or(|now| now.stamp == job.stamp);
+        if is_same && inner.jobs.remove(&job.id).is_some() {
+            inner.cursors.remove(&job.id);
+        }
+        Ok(is_same)
+    }
+
     async fn task(&self, id: &TaskId) -> Stored<Option<Task>> {
         Ok(self.lock().tasks.get(id).cloned())
     }

@@ -12,6 +12,7 @@ mod memory;
 mod pack;
 mod rows;
 mod schema;
+mod whole;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
@@ -154,6 +155,17 @@ pub trait TaskStore: Send + Sync + 'static {
 
     /// Writes tasks that are not there yet, in bounded requests; those that are there stay as they are.
     fn create_tasks(&self, tasks: &[Task]) -> impl Future<Output = Stored<()>> + Send;
+    /// The encoded chunks of some tasks by key, in order of key; those that are missing are left out.
+    fn chunks(&self, ids: &[TaskId])
+    -> impl Future<Output = Stored<Vec<(TaskId, Vec<u8>)>>> + Send;
+    /// Removes tasks while the row of their job is exactly `job`; false when it is another by now:
+    /// rows that were made since stay.
+    ///
+    /// For a job that nobody acts on any more: nothing here looks at the states of the tasks.
+    fn remove_tasks(&self, job: &Job, ids: &[TaskId]) -> impl Future<Output = Stored<bool>> + Send;
+    /// Removes the cursor and then the row of a job that is exactly `job`, whose tasks are removed;
+    /// false when the row is another by now.
+    fn remove_job(&self, job: &Job) -> impl Future<Output = Stored<bool>> + Send;
     /// One task, whole.
     fn task(&self, id: &TaskId) -> impl Future<Output = Stored<Option<Task>>> + Send;
     /// Some tasks by key, in order of key; those that are missing are left out.

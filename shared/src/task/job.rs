@@ -26,11 +26,13 @@ pub enum JobState {
     Cancelled,
     /// An operator lets ended tasks be loaded again, and they are being changed. Nothing is claimed.
     Reopening,
+    /// An operator deletes the plan: tables and tasks of it are gone, or go. It comes back no more.
+    Deleting,
 }
 
 impl JobState {
     /// All states.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Planned,
         Self::Running,
         Self::Paused,
@@ -40,6 +42,7 @@ impl JobState {
         Self::Cancelling,
         Self::Cancelled,
         Self::Reopening,
+        Self::Deleting,
     ];
 
     /// As stored.
@@ -54,6 +57,7 @@ impl JobState {
             Self::Cancelling => "cancelling",
             Self::Cancelled => "cancelled",
             Self::Reopening => "reopening",
+            Self::Deleting => "deleting",
         }
     }
 
@@ -64,7 +68,7 @@ impl JobState {
 
     /// No worker will act on it any more.
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Deleting)
     }
 
     /// It was submitted and has not ended: it fills its tables, or may go on to do so.
@@ -116,6 +120,10 @@ impl JobState {
                 | Self::Cancelled,
                 JobEvent::Reopening,
             ) => Ok(Self::Reopening),
+            (
+                Self::Planned | Self::Completed | Self::Failed | Self::Cancelled | Self::Deleting,
+                JobEvent::Deleted,
+            ) => Ok(Self::Deleting),
             (state, event) => Err(IllegalJobEvent { state, event }),
         }
     }
@@ -137,6 +145,8 @@ pub enum JobEvent {
     },
     /// An operator ends it.
     Cancelled,
+    /// An operator deletes it, or goes on to do so.
+    Deleted,
     /// Nothing of a cancelled job is in flight any more.
     WoundDown,
     /// An operator begins to change ended tasks back.
@@ -190,7 +200,9 @@ impl Job {
     /// Lowest version of the records that understands this one.
     pub fn format(&self) -> u8 {
         match self.state {
-            JobState::Halted | JobState::Cancelling | JobState::Reopening => FORMAT,
+            JobState::Halted | JobState::Cancelling | JobState::Reopening | JobState::Deleting => {
+                FORMAT
+            }
             // An older worker would load everything into its own server.
             _ if self.spec.is_sharded() => FORMAT,
             _ => FORMAT_FIRST,
@@ -224,6 +236,7 @@ mod tests {
             JobEvent::WoundDown,
             JobEvent::Reopening,
             JobEvent::Reopened,
+            JobEvent::Deleted,
         ];
         let table: String = JobState::ALL
             .iter()
@@ -236,6 +249,7 @@ mod tests {
         insta::assert_snapshot!(table, @r"
         planned + Submitted -> running
         planned + Cancelled -> cancelling
+        planned + Deleted -> deleting
         running + Paused -> paused
         running + Halted -> halted
         running + Finished { unfinished: 0 } -> completed
@@ -250,12 +264,16 @@ mod tests {
         halted + Cancelled -> cancelling
         halted + Reopening -> reopening
         completed + Reopening -> reopening
+        completed + Deleted -> deleting
         failed + Cancelled -> cancelling
         failed + Reopening -> reopening
+        failed + Deleted -> deleting
         cancelling + WoundDown -> cancelled
         cancelled + Reopening -> reopening
+        cancelled + Deleted -> deleting
         reopening + Cancelled -> cancelling
         reopening + Reopened -> running
+        deleting + Deleted -> deleting
         ");
     }
 }

@@ -354,7 +354,8 @@ impl Progress {
             (State::Claimed { owner }, Event::Loaded { manifest, .. }) => {
                 (State::Publishing { owner: owner.clone(), manifest: manifest.clone() }, 0, 0)
             }
-            (State::Publishing { .. }, Event::Published { rows, .. }) => {
+            (State::Publishing { .. }, Event::Published { rows, .. })
+            | (State::Pending { .. }, Event::Restored { rows }) => {
                 (State::Done { rows: *rows }, 0, 0)
             }
             (State::Claimed { .. }, Event::Retried { delay_ms, error, .. }) => {
@@ -380,9 +381,6 @@ impl Progress {
             }
             (State::Quarantined { manifest, .. }, Event::Accepted) => {
                 (State::Done { rows: manifest.rows }, 0, 0)
-            }
-            (State::Pending { .. }, Event::Restored { rows }) => {
-                (State::Done { rows: *rows }, 0, 0)
             }
             (state, event) => {
                 return Err(IllegalTransition::WrongState {

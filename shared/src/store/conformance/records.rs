@@ -36,7 +36,13 @@ pub(super) async fn jobs_are_made_once_and_swapped(store: &impl TaskStore) {
     let paused = next_job(&found, JobState::Paused, "disk\tfull: it's \\ `x`\n\u{fc}");
     assert_eq!(store.swap_job(&found, &paused).await.expect("swap"), Swap::Won);
     let found = store.job(&first.id).await.expect("read").expect("the job is there");
-    assert_eq!((found.state, found.reason), (JobState::Paused, paused.reason));
+    assert_eq!((found.state, &found.reason), (JobState::Paused, &paused.reason));
+
+    let mut rebound = next_job(&found, JobState::Running, "");
+    rebound.spec.environment = "it's \\ another".into();
+    assert_eq!(store.swap_job(&found, &rebound).await.expect("swap"), Swap::Won);
+    let found = store.job(&first.id).await.expect("read").expect("the job is there");
+    assert_eq!(found.spec, rebound.spec, "a plan that was bound again");
 
     let nobody = job(1);
     let lost = store.swap_job(&nobody, &next_job(&nobody, JobState::Running, "")).await;
@@ -221,4 +227,43 @@ pub(super) async fn cursors_count_finished_segments(store: &impl TaskStore) {
     assert_eq!(lost, Swap::Lost(Some(cursor)), "an old cursor loses");
     let lost = store.swap_cursor(&Cursor::new(super::job(1).id), &first.opened()).await;
     assert_eq!(lost.expect("swap"), Swap::Lost(None), "a cursor that was never made");
+}
+
+pub(super) async fn chunks_come_by_key(store: &impl TaskStore) {
+    let (job, tasks) = stored_tasks(store, 450).await;
+    let ids: Vec<TaskId> = tasks.iter().rev().map(|task| task.id.clone()).collect();
+    let chunks = store.chunks(&ids).await.expect("chunks");
+    let expected: Vec<_> = tasks.iter().map(|task| (task.id.clone(), task.chunk.clone())).collect();
+    assert_eq!(chunks, expected, "all of them, in order of key");
+    assert!(store.chunks(&[task_id(&job, 450)]).await.expect("chunks").is_empty());
+}
+
+pub(super) async fn a_job_is_removed_whole(store: &impl TaskStore) {
+    let count = u32::try_from(REQUEST_ROWS_MAX + 30).expect("a small number");
+    let (job, tasks) = stored_tasks(store, count).await;
+    let (other, others) = stored_tasks(store, 2).await;
+    let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
+    store.create_job(&job).await.expect("create");
+    store.create_job(&other).await.expect("create");
+    store.create_cursor(&Cursor::new(job.id.clone())).await.expect("create");
+    advance(store, &tasks[7], &TaskEvent::Claimed { by: owner("a") }).await;
+
+    let over = next_job(&job, JobState::Cancelled, "over");
+    assert_eq!(store.swap_job(&job, &over).await.expect("swap"), Swap::Won);
+    assert!(!store.remove_tasks(&job, &ids).await.expect("a read"), "the row is another by now");
+    assert!(!store.remove_job(&job).await.expect("a read"), "the row is another by now");
+    assert_eq!(store.briefs(&ids).await.expect("briefs").len(), ids.len(), "nothing was removed");
+
+    assert!(store.remove_tasks(&over, &ids[..20]).await.expect("removed"));
+    assert_eq!(store.briefs(&ids).await.expect("briefs").len(), ids.len() - 20);
+    assert!(store.remove_tasks(&over, &ids).await.expect("what is gone is no obstacle"));
+    assert!(store.briefs(&ids).await.expect("briefs").is_empty());
+    assert!(store.remove_job(&over).await.expect("removed"));
+    assert_eq!(store.job(&job.id).await.expect("read"), None);
+    assert_eq!(store.cursor(&job.id).await.expect("read"), None);
+    assert!(store.remove_job(&over).await.expect("it is gone already"));
+
+    let kept: Vec<TaskId> = others.iter().map(|task| task.id.clone()).collect();
+    assert_eq!(store.briefs(&kept).await.expect("briefs").len(), 2, "those of others stay");
+    assert!(store.job(&other.id).await.expect("read").is_some());
 }

@@ -1,0 +1,218 @@
+//! `longshore plan delete`: a plan and its tasks leave the control tables.
+//!
+//! First the job becomes `deleting`, from which there is no way back: nobody submits or retries it from
+//! then on. Then its staging tables, snapshots and shadows go, its tasks, its cursor, and
+//! last its own row. Wherever this is cut, nothing can be claimed, the plan cannot be made again over
+//! tasks of the old one, and deleting again goes on.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::Args;
+use longshore_shared::config::Config;
+use longshore_shared::faults;
+use longshore_shared::store::{Census, TaskStore, census};
+use longshore_shared::task::{Job, JobEvent, JobState, TaskId};
+use serde::Serialize;
+
+use crate::alter::{Altered, alter};
+use crate::doctor::belongings;
+use crate::exit::{Error, Exit, Kind, Report};
+use crate::output::Output;
+use crate::session::Session;
+use crate::text;
+
+/// Tasks between two looks of a person at what is going on.
+const TASKS_AT_ONCE: u32 = 1_000;
+
+/// Delete a plan, its tasks, and the tables that belong to them
+///
+/// Refused while its job lives. Rows that were loaded stay in their targets, and receipts in the
+/// ledger; but nothing remembers any more that they were loaded: the same plan, made again, loads them
+/// a second time. Cut in the middle, the same command goes on.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Plan id, or the first digits of it
+    plan: String,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+
+    /// Also when tasks are in quarantine: their staging tables, the evidence of what happened, go too
+    #[arg(long)]
+    discard_quarantined: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    plan_id: String,
+    /// The state it was in.
+    state: JobState,
+    target: String,
+    tasks: u32,
+    /// Tasks of it that had been loaded: their rows stay.
+    done: u64,
+    /// Staging tables, snapshots and shadows that were dropped.
+    tables: Vec<String>,
+}
+
+pub(crate) async fn run(args: DeleteArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+    let session = Session::open(config).await?;
+    let job = session.job(&args.plan).await?;
+    let counts = refuse(&session, &job, args.discard_quarantined).await?;
+    if !args.yes {
+        ask(&job, &counts)?;
+    }
+    let state = job.state;
+    let job = give_up(&session, job, args.discard_quarantined).await?;
+    faults::pass(faults::DELETE_MARKED).await?;
+    let tables = belongings::drop_all(&session, &job).await?;
+    faults::pass(faults::DELETE_TABLES).await?;
+    remove_rows(&session, &job).await?;
+    let document = Document {
+        plan_id: job.id.to_string(),
+        state,
+        target: job.spec.target.to_string(),
+        tasks: job.tasks,
+        done: counts.done,
+        tables,
+    };
+    output.show(&document, words)?;
+    Ok(Exit::Done)
+}
+
+/// Nobody may act on it, and nothing that a person has to decide may be lost by accident.
+async fn refuse(session: &Session, job: &Job, discard: bool) -> Result<Census, Error> {
+    let id = &job.id;
+    let refused = |message: String, help: String| -> Error {
+        Report::new(Kind::Conflict, message).help(help).into()
+    };
+    if job.state.next(JobEvent::Deleted).is_err() {
+        let message = format!("job {id} is {}: it lives", job.state.as_str());
+        return Err(refused(message, format!("give it up first: longshore cancel {id}")));
+    }
+    let counts = census(&session.store, job).await?;
+    if counts.claimed + counts.publishing > 0 {
+        let message = format!("workers still have tasks of job {id} in hand");
+        return Err(refused(message, format!("look at them: longshore status {id}")));
+    }
+    if counts.quarantined > 0 && !discard {
+        let message = format!(
+            "{} of job {id} are in quarantine: a person has to decide what becomes of them",
+            text::plural(counts.quarantined, "task")
+        );
+        let help = format!(
+            "longshore tasks {id} --state quarantined; to delete the evidence too: --discard-quarantined"
+        );
+        return Err(refused(message, help));
+    }
+    Ok(counts)
+}
+
+fn ask(job: &Job, counts: &Census) -> Result<(), Error> {
+    let what = format!(
+        "plan {} ({}, {} into {})",
+        job.id,
+        job.state.as_str(),
+        text::plural(job.tasks.into(), "task"),
+        job.spec.target
+    );
+    let consent = |message: String| -> Error {
+        Report::new(Kind::NeedsConsent, message).help("--yes deletes it without asking").into()
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(consent(format!("{what} would be deleted, and there is nobody to ask")));
+    }
+    if counts.done > 0 {
+        eprintln!(
+            "{} of it are loaded. Their rows stay, but the same plan, made again, loads them again.",
+            text::plural(counts.done, "task")
+        );
+    }
+    eprint!("Delete {what}? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(consent(format!("{what} was not deleted"))),
+    }
+}
+
+/// From here on nobody else acts on the job: what comes after `deleting` is only its end. Another
+/// command that deletes it is fenced off by the new stamp.
+async fn give_up(session: &Session, job: Job, discard: bool) -> Result<Job, Error> {
+    let reason = format!("to go on: longshore plan delete {} --yes", job.id);
+    match alter(&session.store, job, JobEvent::Deleted, &reason).await? {
+        Altered::Now(job) => Ok(job),
+        // It was retried since we looked.
+        Altered::Refused(job) => {
+            refuse(session, &job, discard).await?;
+            Err(gone(&job))
+        }
+    }
+}
+
+async fn remove_rows(session: &Session, job: &Job) -> Result<(), Error> {
+    let mut first = 0;
+    let page = u32::try_from(faults::batch(TASKS_AT_ONCE as usize)).unwrap_or(TASKS_AT_ONCE);
+    while first < job.tasks {
+        let end = first.saturating_add(page).min(job.tasks);
+        let ids: Vec<TaskId> =
+            (first..end).map(|ordinal| TaskId { job: job.id.clone(), ordinal }).collect();
+        if !session.store.remove_tasks(job, &ids).await? {
+            return Err(gone(job));
+        }
+        faults::pass(faults::DELETE_BATCH).await?;
+        first = end;
+    }
+    if !session.store.remove_job(job).await? {
+        return Err(gone(job));
+    }
+    Ok(())
+}
+
+fn gone(job: &Job) -> Error {
+    let message = format!("somebody else changes or deletes plan {} at the same time", job.id);
+    Report::new(Kind::Conflict, message).help("longshore plan list").into()
+}
+
+fn words(document: &Document) -> String {
+    let Document { plan_id, target, .. } = document;
+    let mut lines = vec![format!(
+        "Deleted plan {plan_id}: {} and {}.",
+        text::plural(document.tasks.into(), "task"),
+        text::plural(document.tables.len() as u64, "table")
+    )];
+    if document.done > 0 {
+        lines.push(format!(
+            "The rows of {} stay in {target}; the same plan, made again, loads them again.",
+            text::plural(document.done, "task")
+        ));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_stays() {
+        let mut document = Document {
+            plan_id: "0123456789abcdef".into(),
+            state: JobState::Planned,
+            target: "db.t".into(),
+            tasks: 40,
+            done: 0,
+            tables: Vec::new(),
+        };
+        insta::assert_snapshot!(words(&document), @"Deleted plan 0123456789abcdef: 40 tasks and 0 tables.");
+        document.done = 3;
+        document.tables = vec!["a".into()];
+        insta::assert_snapshot!(words(&document), @"
+        Deleted plan 0123456789abcdef: 40 tasks and 1 table.
+        The rows of 3 tasks stay in db.t; the same plan, made again, loads them again.
+        ");
+    }
+}
