@@ -14,7 +14,7 @@ fn jobs_of_a_newer_version_are_left_alone_and_the_others_go_on() {
     ] {
         scene.admin.run(&format!(
             "INSERT INTO {control}.jobs SELECT * REPLACE ('{id}' AS job_id, {change}) \
-             FROM {control}.jobs WHERE job_id = '{job}'"
+             FROM (SELECT * FROM {control}.jobs WHERE job_id = '{job}')"
         ));
     }
     let newer = || {
