@@ -93,7 +93,7 @@ async fn restore(
     let id: TaskId = entry.task_id.parse()?;
     let Some(task) = session.store.task(&id).await? else { return Ok(None) };
     let rows = rows(job, &task, entry);
-    let Ok(progress) = task.progress.next(&TaskEvent::Restored { rows }) else { return Ok(None) };
+    let Ok(progress) = task.progress.next(&TaskEvent::Restored(rows)) else { return Ok(None) };
     debug_assert_eq!(progress.state, TaskState::Done { rows });
     if dry_run {
         return Ok(Some(rows));

@@ -177,19 +177,15 @@ pub enum TaskEvent {
         /// What was found.
         evidence: String,
     },
-    /// An operator lets a task that ended badly be tried again: a failed one from its beginning, a
-    /// quarantined one where it stands, by proving its moves once more.
+    /// An operator lets a task that ended badly go on: a failed one anew, a quarantined one proved again.
     Reopened,
-    /// An operator lets an ended task be loaded from its beginning, and vouches for it that nothing
-    /// of it is in any target.
+    /// An operator lets an ended task be loaded anew, and vouches that nothing of it is in a target.
     Reset,
     /// An operator vouches for it that all of a quarantined task is in its targets.
     Accepted,
     /// An operator believes the receipts of a task whose row has forgotten that it was done.
-    Restored {
-        /// Rows in the base table.
-        rows: u64,
-    },
+    /// Holds the rows in the base table.
+    Restored(u64),
 }
 
 /// Everything of a task that changes.
@@ -296,7 +292,7 @@ impl TaskEvent {
             Self::Reopened => "reopened",
             Self::Reset => "reset",
             Self::Accepted => "accepted",
-            Self::Restored { .. } => "restored",
+            Self::Restored(_) => "restored",
         }
     }
 
@@ -307,7 +303,7 @@ impl TaskEvent {
             | Self::Reopened
             | Self::Reset
             | Self::Accepted
-            | Self::Restored { .. } => None,
+            | Self::Restored(_) => None,
             Self::Loaded { epoch, .. }
             | Self::Published { epoch, .. }
             | Self::Retried { epoch, .. }
@@ -355,9 +351,7 @@ impl Progress {
                 (State::Publishing { owner: owner.clone(), manifest: manifest.clone() }, 0, 0)
             }
             (State::Publishing { .. }, Event::Published { rows, .. })
-            | (State::Pending { .. }, Event::Restored { rows }) => {
-                (State::Done { rows: *rows }, 0, 0)
-            }
+            | (State::Pending { .. }, Event::Restored(rows)) => (State::Done { rows: *rows }, 0, 0),
             (State::Claimed { .. }, Event::Retried { delay_ms, error, .. }) => {
                 (State::Pending { delay_ms: *delay_ms, error: error.clone() }, 0, 0)
             }

@@ -53,7 +53,7 @@ fn events(epoch: Epoch) -> Vec<TaskEvent> {
         TaskEvent::Reopened,
         TaskEvent::Reset,
         TaskEvent::Accepted,
-        TaskEvent::Restored { rows: 1 },
+        TaskEvent::Restored(1),
     ]
 }
 
@@ -108,7 +108,7 @@ proptest! {
             prop_assert!(next.epoch >= now.epoch);
             let by_operator =
                 matches!(event, TaskEvent::Reopened | TaskEvent::Reset | TaskEvent::Accepted);
-            if !matches!(event, TaskEvent::Restored { .. }) {
+            if !matches!(event, TaskEvent::Restored(_)) {
                 prop_assert_eq!(now.state.name().is_terminal(), by_operator);
             }
             if now.state.name() == StateName::Publishing {
