@@ -73,7 +73,7 @@ fn a_dry_run_looks_at_the_snapshot_and_the_collection() {
     let scene = Scene::with_events(1, 100);
     scene.create("CREATE TABLE {db}.copy AS {db}.events;\n");
     scene.load_into("events", "*", &[]).ok();
-    let planned = scene.copy_program("events", "copy", &["--snapshot", "always"]).run().ok();
+    let planned = scene.copy_program("events", "copy", &["--snapshot"]).run().ok();
     let copy = planned.json()["plan_id"].as_str().expect("a plan id").to_owned();
     let dry = || scene.longshore(["submit", &copy, "--dry-run"]).run();
     dry().ok().says(&["the snapshot"]);
@@ -111,8 +111,8 @@ fn a_plan_of_another_environment_runs_only_when_it_is_forced() {
         .run(&format!("ALTER TABLE {meta} UPDATE value = 'elsewhere' WHERE key = 'environment'"));
     let submit = |more: &[&str]| scene.longshore(["submit", &job]).args(more).run();
     submit(&[]).exits_with(CONFLICT).says(&[
-        "another environment",
-        "elsewhere",
+        "was made for environment",
+        "this is elsewhere",
         "--force-environment",
     ]);
     submit(&["--dry-run"]).exits_with(PROBLEM).says(&["environment"]);
