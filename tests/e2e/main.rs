@@ -35,6 +35,7 @@ mod replay;
 mod replay_shapes;
 mod retry;
 mod secrets;
+mod several;
 mod swap_crashes;
 mod swap_grants;
 mod swaps;

@@ -4,7 +4,7 @@ use longshore_tests::{Program, Scene};
 
 /// A copy of `source` as the server itself sees it from outside.
 fn copy(scene: &Scene, more: &[&str]) -> Program {
-    let peer = scene.bed.peer.clone();
+    let peer = scene.bed.first.clone();
     let chunks = ["--chunk-bytes", "50K", "--remote", &peer, "--remote-plain"];
     scene.copy_program("source", "events", &chunks).args(more)
 }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct Bed {
     /// HTTP address of the first ClickHouse.
     pub clickhouse_url: String,
+    /// HTTP address of the second ClickHouse, of a bed that has one.
+    pub second_url: Option<String>,
     /// The least-privilege user that Longshore runs as.
     pub user: String,
     /// Its password.
@@ -22,6 +24,8 @@ pub struct Bed {
     pub secret_access_key: String,
     /// Named collection of the bucket on the server.
     pub collection: String,
+    /// Named collection of the first server of the bed, for `remote()`.
+    pub first: String,
     /// Named collection of the last server of the bed, for `remote()`.
     pub peer: String,
 }
@@ -37,6 +41,7 @@ impl Bed {
 
     /// The bed that these variables name.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let second_url = variable("CLICKHOUSE_URL_2");
         let variable = |name: &str| {
             variable(name).unwrap_or_else(|| {
                 panic!(
@@ -47,6 +52,7 @@ impl Bed {
         };
         Self {
             clickhouse_url: variable("CLICKHOUSE_URL"),
+            second_url,
             user: variable("CLICKHOUSE_USER"),
             password: variable("CLICKHOUSE_PASSWORD"),
             s3_endpoint: variable("S3_ENDPOINT"),
@@ -54,6 +60,7 @@ impl Bed {
             access_key_id: variable("S3_ACCESS_KEY_ID"),
             secret_access_key: variable("S3_SECRET_ACCESS_KEY"),
             collection: variable("S3_COLLECTION"),
+            first: variable("FIRST_COLLECTION"),
             peer: variable("PEER_COLLECTION"),
         }
     }

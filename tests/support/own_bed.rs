@@ -13,6 +13,8 @@ use crate::bed::Bed;
 
 /// The first ClickHouse server of a bed.
 pub const CLICKHOUSE: &str = "clickhouse-1";
+/// The second ClickHouse server of a bed.
+pub const SECOND: &str = "clickhouse-2";
 /// The Keeper of a bed.
 pub const KEEPER: &str = "zookeeper";
 /// The S3 server of a bed.
@@ -40,13 +42,25 @@ impl OwnBed {
         Self::start_with(&[])
     }
 
-    /// The same, with variables of `scripts/testbed` set.
+    /// A bed of two servers that share one Keeper.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn of_two() -> Self {
+        Self::start_as(&["--servers", "2"], &[])
+    }
+
+    /// The same as [`Self::start`], with variables of `scripts/testbed` set.
     ///
     /// # Panics
     /// When it does not start.
     pub fn start_with(env: &[(&'static str, String)]) -> Self {
+        Self::start_as(&[], env)
+    }
+
+    fn start_as(args: &[&str], env: &[(&'static str, String)]) -> Self {
         let folder = TempDir::with_prefix("longshore-bed-").expect("a temporary folder");
-        testbed(&["start", "--quiet"], folder.path(), env);
+        testbed(&[&["start", "--quiet"], args].concat(), folder.path(), env);
         let shell = testbed(&["env"], folder.path(), &[]);
         let bed = Bed::read(|name| {
             let line =
@@ -109,6 +123,7 @@ impl OwnBed {
         let port = match server {
             KEEPER => "keeper",
             S3 => "s3",
+            SECOND => "http-2",
             _ => "http-1",
         };
         self.fact(|state| state["ports"][port].as_u64())

@@ -88,10 +88,12 @@ pub(crate) async fn worker(
 ) -> Result<(), StartError> {
     let keys = SourceKeys::load(options.keys_file.as_deref(), |name| std::env::var(name).ok())?;
     let server = Server::new(config.connection.clone())?;
-    let facts = server.facts().await?;
+    let mut facts = server.facts().await?;
     environment(&server).await?;
     let endpoints = Endpoints::new(config.connection.clone(), config.lease);
     loop {
+        // The control database may have been made again meanwhile.
+        facts = server.facts().await.unwrap_or(facts);
         let life = Arc::new(Worker::new(
             server.clone(),
             facts.clone(),

@@ -8,7 +8,7 @@ import signal
 from . import bed as beds
 from . import control, process, report
 from .bed import Bed
-from .clickhouse_config import PEER_COLLECTION
+from .clickhouse_config import FIRST_COLLECTION, PEER_COLLECTION
 from .grants import USER
 from .report import BedError, UsageError, say, timed, warn
 
@@ -160,6 +160,7 @@ def _env(path, args):
         "S3_ACCESS_KEY_ID": bed.s3["access_key_id"],
         "S3_SECRET_ACCESS_KEY": bed.s3["secret_access_key"],
         "S3_COLLECTION": bed.s3["collection"],
+        "FIRST_COLLECTION": FIRST_COLLECTION,
         "PEER_COLLECTION": PEER_COLLECTION,
         "LONGSHORE_TESTBED_DIR": bed.dir,
     }

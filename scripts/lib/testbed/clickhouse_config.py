@@ -9,6 +9,7 @@ from .grants import GRANTS, USER
 
 KEEPER_MAP_PREFIX = "/longshore_keeper_map"
 PEER_COLLECTION = "longshore_peer"
+FIRST_COLLECTION = "longshore_first"
 LOG_FLUSH_MILLISECONDS = 250
 # part_log also records the parts of part_log itself: each flush makes the next one necessary.
 PART_LOG_FLUSH_MILLISECONDS = 500
@@ -66,6 +67,15 @@ def log_table(name, flush_milliseconds=LOG_FLUSH_MILLISECONDS):
     }
 
 
+def far_server(bed, number):
+    return {
+        "host": "127.0.0.1",
+        "port": bed.ports[f"tcp-{number}"],
+        "user": USER,
+        "password": bed.state["password"],
+    }
+
+
 def shared_part(bed, log_path):
     """What both kinds of server are told."""
     return {
@@ -94,13 +104,9 @@ def shared_part(bed, log_path):
                 "access_key_id": bed.s3["access_key_id"],
                 "secret_access_key": bed.s3["secret_access_key"],
             },
-            # The last server of the bed as another one, for copies through remote().
-            PEER_COLLECTION: {
-                "host": "127.0.0.1",
-                "port": bed.ports[f"tcp-{bed.servers}"],
-                "user": USER,
-                "password": bed.state["password"],
-            },
+            # The first and the last server of the bed as others, for copies through remote().
+            FIRST_COLLECTION: far_server(bed, 1),
+            PEER_COLLECTION: far_server(bed, bed.servers),
         },
     }
 

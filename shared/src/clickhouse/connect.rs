@@ -55,7 +55,7 @@ pub struct ServerFacts {
     pub version: String,
     /// Its time zone name.
     pub timezone: String,
-    /// Identity of this server process's data.
+    /// Identity of this server's data: `serverUUID()`, or that of the control database.
     pub server_uuid: String,
     /// The user that we are.
     pub user: String,
@@ -116,7 +116,8 @@ impl Server {
     /// # Errors
     /// Whatever keeps the server from answering.
     pub async fn facts(&self) -> Result<ServerFacts, Failure> {
-        super::read(|| self.call(sql::SERVER_FACTS).fetch_one::<ServerFacts>()).await
+        let call = || self.call(sql::SERVER_FACTS).param("control", self.control());
+        super::read(|| call().fetch_one::<ServerFacts>()).await
     }
 }
 

@@ -4,8 +4,9 @@ use url::{Host, Url};
 
 /// The address as the client uses it, or what is wrong with it and what to write instead.
 ///
+/// # Errors
 /// No message repeats the address: it may hold a password.
-pub(super) fn check(text: &str) -> Result<String, (String, Option<String>)> {
+pub fn check(text: &str) -> Result<String, (String, Option<String>)> {
     let example = || Some("write it like http://HOST:8123 or https://HOST:8443".to_owned());
     let text = text.trim();
     if !text.contains("://") {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use address::check as check_address;
 pub use args::{CommonArgs, ConnectionArgs, LogArgs, WorkerArgs};
 pub use environment::Environment;
 pub use rules::{PolicyConfig, Rules, TableConfig, WindowConfig};

@@ -10,7 +10,7 @@ use crate::schema::Graph;
 pub struct JobServer {
     /// Its address, without credentials: workers come as the user they have at home.
     pub url: String,
-    /// What `serverUUID()` answered there when the plan was made.
+    /// Its identity when the plan was made.
     pub uuid: String,
     /// The tables there, where they are not those of the spec: each server has UUIDs of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,7 +13,8 @@ use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    ListingRequest, Marks, PackLimits, check_syntax, decide, list, pack, publish, target,
+    EndpointArgs, ListingRequest, Marks, PackLimits, check_syntax, deal, decide, list, pack,
+    publish, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -60,6 +61,8 @@ pub(crate) struct FilesArgs {
     structure: Option<String>,
     #[command(flatten)]
     load: LoadArgs,
+    #[command(flatten)]
+    endpoints: EndpointArgs,
     /// Files in one chunk
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     chunk_files_max: u32,
@@ -76,7 +79,10 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     let mode = args.load.mode.into();
     let publishing = args.load.job.publish.chosen(false);
     let ignored = &args.load.job.ignore_view;
-    let (graph, mut notes) = target(server, &args.target, mode, publishing, ignored).await?;
+    let fleet = args.endpoints.open(config, &session, mode, publishing).await?;
+    let home = fleet.first();
+    let (graph, mut notes) = target(home, &args.target, mode, publishing, ignored).await?;
+    let servers = fleet.bind(&graph, &args.target, ignored).await?;
     let marks = Marks::of(server, &graph, publishing).await?;
 
     let request = ListingRequest {
@@ -102,8 +108,9 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         format,
         structure: String::new(),
     };
+    fleet.can_read(&source, first, &keys).await?;
     let choice = args.load.choice(args.structure);
-    let target_columns = columns(server, &args.target).await?;
+    let target_columns = columns(home, &args.target).await?;
     let schema = decide(server, &target_columns, &source.format, &choice, |structure| {
         let structure = structure.unwrap_or_default().to_owned();
         from_clause(&FilesSource { structure, ..source.clone() }, first, &keys)
@@ -124,7 +131,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         environment: session.environment.clone(),
         limits: args.load.job.limits(),
         publish: publishing,
-        servers: vec![session.home().await?],
+        servers,
         shard_by: None,
         made: Made {
             again: args.load.job.again.clone(),
@@ -138,7 +145,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         .files
         .iter()
         .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
-    let chunks = pack(&listing.files, limits, seed);
+    let chunks = deal(&pack(&listing.files, limits, seed), spec.servers.len());
     let (job, created) = publish(&session, spec, &chunks, marks).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, notes), Document::words)?;
