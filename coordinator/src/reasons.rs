@@ -69,10 +69,10 @@ fn of_files(source: &FilesSource, made: &Made, chunks: &Neighbours) -> Vec<Strin
             text::bytes(budget)
         ));
     } else if files.len() as u64 >= least_files {
-        let files_max = text::plural(files_max.into(), "file");
-        let drawn = format!("drawn between {} and it, as the budget is", text::count(least_files));
         reasons.push(format!(
-            "it is no larger because a chunk has at most {files_max} (--chunk-files-max; {drawn})"
+            "it is no larger because a chunk has at most {} (--chunk-files-max), or up to a fifth less: \
+             the number is drawn as the budget is",
+            text::plural(files_max.into(), "file")
         ));
     } else {
         reasons.push(
