@@ -7,8 +7,8 @@ use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::{faults, telemetry};
 
 use crate::commands::{
-    cancel, check, doctor, gc, init, jobs, pause, plan, resume, retry, run, status, submit, task,
-    tasks,
+    cancel, check, doctor, explain, gc, init, jobs, pause, plan, resume, retry, run, status,
+    submit, task, tasks,
 };
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
@@ -65,6 +65,7 @@ enum Command {
     Jobs(jobs::JobsCommand),
     Tasks(tasks::TasksArgs),
     Task(task::TaskArgs),
+    Explain(explain::ExplainArgs),
     Pause(pause::PauseArgs),
     Resume(resume::ResumeArgs),
     Retry(retry::RetryArgs),
@@ -107,6 +108,7 @@ impl Command {
             Self::Status(args) => status::run(args, config, output).await,
             Self::Tasks(args) => tasks::run(args, config, output).await,
             Self::Task(args) => task::run(args, config, output).await,
+            Self::Explain(args) => explain::run(args, config, output).await,
             Self::Pause(args) => pause::run(args, config, output).await,
             Self::Resume(args) => resume::run(args, config, output).await,
             Self::Retry(args) => retry::run(args, config, output).await,

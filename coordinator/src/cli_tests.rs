@@ -23,21 +23,22 @@ fn help() {
     Usage: longshore [OPTIONS] <COMMAND>
 
     Commands:
-      init    Make the databases and control tables, where they are missing
-      doctor  Check the installation, or say what a job waits for, and what to do about it
-      plan    Make plans, show them, carry them elsewhere
-      submit  Hand a plan to the workers, or let a paused job go on
-      run     Submit a job, work on it with local worker processes, and end when it does
-      status  Show all jobs, or how one of them stands
-      jobs    List jobs
-      tasks   List tasks of a job
-      task    Show one task: its files, attempts, manifest and receipts, and what happens next
-      pause   Stop a job from being worked on, until it is resumed
-      resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
-      retry   Let tasks that ended badly be done again
-      cancel  End a job: loads in flight are given back, what is being published is finished
-      check   Fail when a plan is not loaded, or a job waits for a person
-      gc      Remove staging tables and worker rows that nobody needs any more
+      init     Make the databases and control tables, where they are missing
+      doctor   Check the installation, or say what a job waits for, and what to do about it
+      plan     Make plans, show them, carry them elsewhere
+      submit   Hand a plan to the workers, or let a paused job go on
+      run      Submit a job, work on it with local worker processes, and end when it does
+      status   Show all jobs, or how one of them stands
+      jobs     List jobs
+      tasks    List tasks of a job
+      task     Show one task: its chunk, statements, attempts and proof, and what happens next
+      explain  Show why a chunk has its borders, and the exact statement that loads it
+      pause    Stop a job from being worked on, until it is resumed
+      resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry    Let tasks that ended badly be done again
+      cancel   End a job: loads in flight are given back, what is being published is finished
+      check    Fail when a plan is not loaded, or a job waits for a person
+      gc       Remove staging tables and worker rows that nobody needs any more
 
     Options:
           --json     Print the result, and an error, as JSON
@@ -74,21 +75,22 @@ fn long_help() {
     Usage: longshore [OPTIONS] <COMMAND>
 
     Commands:
-      init    Make the databases and control tables, where they are missing
-      doctor  Check the installation, or say what a job waits for, and what to do about it
-      plan    Make plans, show them, carry them elsewhere
-      submit  Hand a plan to the workers, or let a paused job go on
-      run     Submit a job, work on it with local worker processes, and end when it does
-      status  Show all jobs, or how one of them stands
-      jobs    List jobs
-      tasks   List tasks of a job
-      task    Show one task: its files, attempts, manifest and receipts, and what happens next
-      pause   Stop a job from being worked on, until it is resumed
-      resume  Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
-      retry   Let tasks that ended badly be done again
-      cancel  End a job: loads in flight are given back, what is being published is finished
-      check   Fail when a plan is not loaded, or a job waits for a person
-      gc      Remove staging tables and worker rows that nobody needs any more
+      init     Make the databases and control tables, where they are missing
+      doctor   Check the installation, or say what a job waits for, and what to do about it
+      plan     Make plans, show them, carry them elsewhere
+      submit   Hand a plan to the workers, or let a paused job go on
+      run      Submit a job, work on it with local worker processes, and end when it does
+      status   Show all jobs, or how one of them stands
+      jobs     List jobs
+      tasks    List tasks of a job
+      task     Show one task: its chunk, statements, attempts and proof, and what happens next
+      explain  Show why a chunk has its borders, and the exact statement that loads it
+      pause    Stop a job from being worked on, until it is resumed
+      resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
+      retry    Let tasks that ended badly be done again
+      cancel   End a job: loads in flight are given back, what is being published is finished
+      check    Fail when a plan is not loaded, or a job waits for a person
+      gc       Remove staging tables and worker rows that nobody needs any more
 
     Options:
           --json
@@ -314,7 +316,7 @@ fn help_of_tasks() {
 #[test]
 fn help_of_task() {
     insta::assert_snapshot!(said("longshore task -h"), @"
-    Show one task: its files, attempts, manifest and receipts, and what happens next
+    Show one task: its chunk, statements, attempts and proof, and what happens next
 
     Usage: longshore task [OPTIONS] <ID>
 
@@ -322,8 +324,10 @@ fn help_of_task() {
       <ID>  Task id: JOB-NUMBER
 
     Options:
-          --json  Print the result, and an error, as JSON
-      -h, --help  Print help (see more with '--help')
+          --source-keys-file <FILE>  File with keys of the store, only to hide them in what is shown
+                                     [env: LONGSHORE_SOURCE_KEYS_FILE=]
+          --json                     Print the result, and an error, as JSON
+      -h, --help                     Print help (see more with '--help')
     ");
 }
 

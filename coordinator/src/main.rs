@@ -20,13 +20,16 @@ mod plan;
 mod plan_file;
 mod policy;
 mod progress;
+mod reasons;
 mod reopen;
 mod replayable;
 mod report;
 mod session;
 mod signals;
+mod statement;
 mod supervise;
 mod text;
+mod timeline;
 
 use std::process::ExitCode;
 

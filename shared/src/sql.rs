@@ -110,6 +110,8 @@ catalogue! {
     SWAP_TASK = "swap_task",
     TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
+    TASK_PROCESSES = "task_processes",
+    TASK_STATEMENTS = "task_statements",
     VOID_RECEIPTS = "void_receipts",
 }
 

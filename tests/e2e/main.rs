@@ -16,6 +16,7 @@ mod doctor;
 mod drain;
 mod forgotten;
 mod gc;
+mod golden;
 mod grants;
 mod life;
 mod load;

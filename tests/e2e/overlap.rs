@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_shared::faults;
-use longshore_tests::{Finished, Format, LONG_LEASE, Scene};
+use longshore_tests::{Finished, Format, LONG_LEASE, Running, Scene, wait_for};
 use serde_json::Value;
 
 /// The state of the job does not admit it.
@@ -46,7 +46,7 @@ fn of_sixteen_submits_at_once_exactly_one_wins() {
     for round in 0..2 {
         let submits: Vec<_> =
             left.iter().map(|id| scene.longshore(["submit", id]).spawn()).collect();
-        let ended: Vec<Finished> = submits.into_iter().map(|submit| submit.wait()).collect();
+        let ended: Vec<Finished> = submits.into_iter().map(Running::wait).collect();
         let won: Vec<&String> = left
             .iter()
             .zip(&ended)
@@ -62,7 +62,7 @@ fn of_sixteen_submits_at_once_exactly_one_wins() {
         let now = states(&scene, &ids);
         assert_eq!(now.iter().filter(|state| *state == "running").count(), 1, "{now:?}");
         for table in ["events", "daily"] {
-            assert_eq!(lock(&scene, table), [winner.clone()], "{table}");
+            assert_eq!(lock(&scene, table), std::slice::from_ref(&winner), "{table}");
         }
         scene.finish(&winner);
         assert_eq!(scene.status(&winner)["state"], "completed");
@@ -152,9 +152,7 @@ fn a_submit_that_was_passed_over_takes_the_locks_again() {
     let ids = plans(&scene, 2);
     let faults = format!("{}=1*sleep(4000)", faults::SUBMIT_BEFORE.0);
     let slow = scene.longshore(["submit", &ids[0]]).faults(faults).spawn();
-    longshore_tests::wait_for("the slow one has the lock", || {
-        (!lock(&scene, "events").is_empty()).then_some(())
-    });
+    wait_for("the slow one has the lock", || (!lock(&scene, "events").is_empty()).then_some(()));
     scene.longshore(["submit", &ids[1]]).run().ok();
     slow.wait().exits_with(CONFLICT).says(&[&ids[1]]);
     assert_eq!(states(&scene, &ids), ["planned", "running"]);
@@ -173,7 +171,7 @@ fn resumes_and_submits_at_once_let_one_job_run() {
     let resumes = old.iter().map(|id| scene.longshore(["resume", id]).spawn());
     let submits = new.iter().map(|id| scene.longshore(["submit", id]).spawn());
     let all: Vec<_> = resumes.chain(submits).collect();
-    let ended: Vec<Finished> = all.into_iter().map(|program| program.wait()).collect();
+    let ended: Vec<Finished> = all.into_iter().map(Running::wait).collect();
     assert_eq!(ended.iter().filter(|ended| ended.code() == Some(0)).count(), 1, "{ended:?}");
     let now = states(&scene, &ids);
     assert_eq!(now.iter().filter(|state| *state == "running").count(), 1, "{now:?}");

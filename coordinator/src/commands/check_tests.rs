@@ -51,6 +51,8 @@ fn each_state_of_a_job() {
         .map(|state| {
             let found = is_open(state).then(|| codes(&looked(state), ALL_FINE));
             format!("{}: {}", state.as_str(), found.unwrap_or_default().join(", "))
+                .trim_end()
+                .to_owned()
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @"
@@ -58,11 +60,12 @@ fn each_state_of_a_job() {
     running: error backfill_required_pending
     paused: error backfill_required_pending, error backfill_job_paused
     halted: error backfill_required_pending, error backfill_job_paused
-    completed: 
+    completed:
     failed: error backfill_required_pending
-    cancelling: 
-    cancelled: 
+    cancelling:
+    cancelled:
     reopening: error backfill_required_pending
+    deleting:
     ");
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod jobs;

@@ -1,7 +1,10 @@
 //! `longshore task`: everything known of one task, and what happens next.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use longshore_shared::config::Config;
+use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobState, Manifest, StateName, Task, TaskId, TaskState};
 use serde::Serialize;
@@ -12,14 +15,23 @@ use crate::exit::{Error, Exit, Kind, Report};
 use crate::history::{self, AttemptLine, ReceiptLine};
 use crate::output::{Output, Side, table};
 use crate::session::Session;
+use crate::statement::{self, Statement};
 use crate::text;
+use crate::timeline::{self, Statements};
 
-/// Show one task: its files, attempts, manifest and receipts, and what happens next
+/// Characters of a load's statement in text.
+const SQL_CHARS_MAX: usize = 2_000;
+
+/// Show one task: its chunk, statements, attempts and proof, and what happens next
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
     /// Task id: JOB-NUMBER
     #[arg(value_name = "ID")]
     task: String,
+
+    /// File with keys of the store, only to hide them in what is shown
+    #[arg(long, env = "LONGSHORE_SOURCE_KEYS_FILE", value_name = "FILE")]
+    source_keys_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,6 +54,19 @@ struct TaskDocument {
     manifest: Option<Manifest>,
     receipts: Vec<ReceiptLine>,
     history: Vec<AttemptLine>,
+    #[serde(flatten)]
+    statements: Statements,
+    /// The last load as it was sent, or the next one as it would be.
+    sql: Option<Statement>,
+}
+
+/// What is kept of a task besides its row.
+#[derive(Debug, Default)]
+struct Past {
+    receipts: Vec<ReceiptLine>,
+    history: Vec<AttemptLine>,
+    statements: Statements,
+    sql: Option<Statement>,
 }
 
 pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -64,19 +89,35 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
     let next = last::next(&job, &task)
         .unwrap_or_else(|| next(&job, &task, brief.as_ref(), worker.as_ref()));
     let contents = Contents::of(&job, &task)?;
-    let receipts = history::receipts(&session.server, &id).await?;
-    let history = history::attempts(&session.server, &id).await?;
-    output.show(&document(task, contents, next, receipts, history), task_text)?;
+    let keys = statement::keys(args.source_keys_file.as_deref())?;
+    let past = past(&session, &job, &task, &keys).await?;
+    output.show(&document(task, contents, next, past), task_text)?;
     Ok(Exit::Done)
 }
 
-fn document(
-    task: Task,
-    contents: Contents,
-    next: String,
-    receipts: Vec<ReceiptLine>,
-    history: Vec<AttemptLine>,
-) -> TaskDocument {
+async fn past(session: &Session, job: &Job, task: &Task, keys: &SourceKeys) -> Result<Past, Error> {
+    let server = &session.server;
+    let statements = timeline::statements(server, job, &task.id).await?;
+    let sql = statement::of_task(session, job, task, keys).await?;
+    let sql = match statements.last_load() {
+        // It is what the server was told; the settings are made by the same rules.
+        Some(load) => sql.map(|made| Statement {
+            query_id: load.query_id.clone(),
+            from: statement::From::QueryLog,
+            text: load.text.clone(),
+            settings: made.settings,
+        }),
+        None => sql,
+    };
+    Ok(Past {
+        receipts: history::receipts(server, &task.id).await?,
+        history: history::attempts(server, &task.id).await?,
+        statements,
+        sql,
+    })
+}
+
+fn document(task: Task, contents: Contents, next: String, past: Past) -> TaskDocument {
     let state = task.progress.state;
     let name = state.name();
     let owner = state.owner().cloned();
@@ -105,8 +146,10 @@ fn document(
         next,
         contents,
         manifest,
-        receipts,
-        history,
+        receipts: past.receipts,
+        history: past.history,
+        statements: past.statements,
+        sql: past.sql,
     }
 }
 
@@ -217,8 +260,15 @@ fn task_text(task: &TaskDocument) -> String {
     if !task.receipts.is_empty() {
         lines.push(format!("\nReceipts:\n{}", receipts_text(&task.receipts)));
     }
-    if !task.history.is_empty() {
-        lines.push(format!("\nHistory:\n{}", history_text(&task.history)));
+    if !task.history.is_empty() || !task.statements.statements.is_empty() {
+        lines.push(format!("\nTimeline:\n{}", timeline::words(&task.statements, &task.history)));
+    }
+    if let Some(sql) = &task.sql {
+        let words = match sql.from {
+            statement::From::QueryLog => "as the server was asked last",
+            statement::From::Plan => "as a worker asks",
+        };
+        lines.push(format!("\nLoad, {words}:\n{}", sql.words(SQL_CHARS_MAX)));
     }
     lines.join("\n")
 }
@@ -268,30 +318,6 @@ fn receipts_text(receipts: &[ReceiptLine]) -> String {
             receipt.partitions.len().to_string(),
             receipt.parts.to_string(),
             text::time(receipt.published_ms).unwrap_or_default(),
-        ]
-    });
-    table(&columns, rows.collect())
-}
-
-fn history_text(history: &[AttemptLine]) -> String {
-    let columns = [
-        ("AT", Side::Left),
-        ("ATTEMPT", Side::Right),
-        ("EPOCH", Side::Right),
-        ("EVENT", Side::Left),
-        ("AFTER", Side::Right),
-        ("WORKER", Side::Left),
-        ("MESSAGE", Side::Left),
-    ];
-    let rows = history.iter().map(|line| {
-        vec![
-            text::time(line.at_ms).unwrap_or_default(),
-            line.attempt.to_string(),
-            line.epoch.to_string(),
-            line.event.clone(),
-            text::duration_ms(i64::try_from(line.elapsed_ms).unwrap_or(i64::MAX)),
-            line.worker.clone(),
-            text::line(&line.message, text::CELL_CHARS_MAX),
         ]
     });
     table(&columns, rows.collect())

@@ -103,7 +103,7 @@ fn a_task_that_is_being_published() {
         elapsed_ms: 61_000,
         at_ms: 1_787_313_590_000,
     }];
-    insta::assert_snapshot!(task_text(&document(task, contents, next, Vec::new(), history)), @"
+    insta::assert_snapshot!(task_text(&document(task, contents, next, Past { history, ..Past::default() })), @"
     task      0123456789abcdef-0000007  publishing
     attempts  2 (epoch 3)
     worker    box-1a2b3c4d
@@ -120,9 +120,9 @@ fn a_task_that_is_being_published() {
     TARGET       PARTITION  PARTS   ROWS
     demo.events  202601         2  1,000
 
-    History:
-    AT                        ATTEMPT  EPOCH  EVENT    AFTER  WORKER        MESSAGE
-    2026-08-21T11:59:50.000Z        1      2  retried  1m 1s  box-0f0f0f0f  Memory limit exceeded
+    Timeline:
+    AT                        EPOCH  WHAT                TOOK  READ  WRITTEN  MEMORY  QUERY ID, OR WORKER AND CAUSE
+    2026-08-21T11:59:50.000Z      2  attempt 1 retried  1m 1s                         box-0f0f0f0f Memory limit exceeded
     ");
 }
 
@@ -141,7 +141,7 @@ fn a_task_that_is_done_shows_its_proof() {
         published_ms: 1_787_313_600_000,
     };
     let next = next(&fixture::job(JobState::Running), &task, None, None);
-    insta::assert_snapshot!(task_text(&document(task, Contents::default(), next, vec![receipt], Vec::new())), @"
+    insta::assert_snapshot!(task_text(&document(task, Contents::default(), next, Past { receipts: vec![receipt], ..Past::default() })), @"
     task      0123456789abcdef-0000007  done
     attempts  2 (epoch 3)
     rows      1,000

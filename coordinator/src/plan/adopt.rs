@@ -1,7 +1,7 @@
 //! A plan of a file becomes a plan of these control tables: everything that it relies on must be as
 //! it was when it was made.
 
-use longshore_shared::schema::{check_drift, identities};
+use longshore_shared::schema::{Graph, check_drift, identities};
 use longshore_shared::task::{Job, Mode, Source, TableName};
 
 use super::shadow::{Marks, rehearse as rehearse_shadows};
@@ -13,7 +13,14 @@ use crate::text;
 
 /// Binds a plan of another environment to this one: its targets are the tables of the same names.
 pub(crate) async fn rebind(session: &Session, file: &mut PlanFile) -> Result<(), Error> {
-    file.spec.environment.clone_from(&session.environment);
+    if file.spec.is_sharded() {
+        let message = format!("plan {} is bound to the servers that it names", file.id);
+        return Err(Report::new(Kind::Conflict, message)
+            .help("plan again, with the servers of this environment as --endpoint")
+            .into());
+    }
+    let home = session.home().await?;
+    file.spec.rebind(&session.environment, &home.url, &home.uuid);
     let tables = &mut file.spec.graph.tables;
     let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
     let found = identities(&session.server, &names).await?;
@@ -28,7 +35,8 @@ pub(crate) async fn rebind(session: &Session, file: &mut PlanFile) -> Result<(),
 /// Targets, views and sources are those of the plan, and its staging tables can be made here.
 pub(crate) async fn check(session: &Session, file: &PlanFile) -> Result<(), Error> {
     let (server, spec) = (&session.server, &file.spec);
-    if let Some(drift) = check_drift(server, &spec.graph).await? {
+    let Some(graph) = graph_here(session, file).await? else { return Ok(()) };
+    if let Some(drift) = check_drift(server, &graph).await? {
         let message = format!("the tables are not those of plan {}: {drift}", file.id);
         return Err(Report::new(Kind::Conflict, message)
             .help("plan again, for the tables as they are")
@@ -45,10 +53,31 @@ pub(crate) async fn check(session: &Session, file: &PlanFile) -> Result<(), Erro
         }
     }
     if spec.mode == Mode::Staged {
-        rehearse(server, &spec.graph).await?;
-        rehearse_shadows(server, &spec.graph, spec.publish).await?;
+        rehearse(server, &graph).await?;
+        rehearse_shadows(server, &graph, spec.publish).await?;
     }
     Ok(())
+}
+
+/// The graph of the plan on this server; none when it is not among several that the plan names: then
+/// its workers look before they load.
+async fn graph_here(session: &Session, file: &PlanFile) -> Result<Option<Graph>, Error> {
+    let spec = &file.spec;
+    let home = session.home().await?;
+    let here = spec.servers.iter().position(|server| server.uuid == home.uuid);
+    match (spec.servers.as_slice(), here) {
+        ([only], None) if !spec.graph.is_replicated() => {
+            let message = format!(
+                "plan {} was made on another server of this environment: {}",
+                file.id, only.url
+            );
+            Err(Report::new(Kind::Conflict, message)
+                .help("import it there, or plan it for this server with --again TEXT")
+                .into())
+        }
+        ([_, _, ..], here) => Ok(here.map(|shard| spec.on(shard).graph)),
+        _ => Ok(Some(spec.graph.clone())),
+    }
 }
 
 fn missing(file: &PlanFile, table: &TableName, is_snapshot: bool, is_another: bool) -> Report {

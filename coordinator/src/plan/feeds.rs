@@ -21,7 +21,7 @@ use crate::session::Session;
 use crate::text;
 
 /// Most partitions in one chunk: each is a part of its own in the staging table, and one MOVE.
-const PARTITIONS_MAX: usize = 50;
+pub(crate) const PARTITIONS_MAX: usize = 50;
 
 /// Is the source cloned before it is cut?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

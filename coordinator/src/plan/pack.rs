@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 const ROW_BYTES_RESERVED: usize = 16 * 1024;
 /// A chunk is filled to a random share of the budget from here to 1, so that workers that began
 /// together do not all publish at the same moment (the reference design's reason).
-const FILL_MIN: f64 = 0.8;
+pub(crate) const FILL_MIN: f64 = 0.8;
 
 /// Bounds of a chunk.
 #[derive(Debug, Clone, Copy)]

@@ -108,6 +108,9 @@ impl PlanFile {
             let mut spec = file.spec.clone();
             spec.made = longshore_shared::task::Made::default();
             spec.environment.clear();
+            if !spec.is_sharded() {
+                spec.servers.clear();
+            }
             // An exchange gives the target another UUID; another environment has others anyway.
             spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
             spec

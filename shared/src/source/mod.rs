@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 pub use keys::{KeysError, SourceKeys};
 pub use load::{Fit, LoadStatement};
 pub use location::{Location, LocationError};
-pub use probe::{ProbeError, check_filter, rows_to_read};
+pub use probe::{ProbeError, ToRead, check_filter, index_of, rows_to_read};
 pub use reading::{ForeignChunk, Reading, table_clause, window_where};
 pub use settings::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
 pub use slice::slice_where;

@@ -14,10 +14,8 @@ use crate::task::{Feed, RowBounds, Slice, TableName};
 struct Estimated {
     database: String,
     table: String,
-    #[allow(dead_code, reason = "a column of the answer")]
     parts: u64,
     rows: u64,
-    #[allow(dead_code, reason = "a column of the answer")]
     marks: u64,
 }
 
@@ -71,11 +69,40 @@ pub async fn rows_to_read(server: &Server, feed: &Feed, slice: &Slice) -> Result
     Ok(rows_of(&tables, &feed.table).unwrap_or(0))
 }
 
+/// What the index leaves to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToRead {
+    /// Parts.
+    pub parts: u64,
+    /// Granules.
+    pub granules: u64,
+    /// Rows of those granules.
+    pub rows: u64,
+}
+
+/// What the server would read of the table for this piece of it; none when it cannot tell.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn index_of(
+    server: &Server,
+    feed: &Feed,
+    slice: &Slice,
+) -> Result<Option<ToRead>, Failure> {
+    let tables = estimate(server, &Reading::rows_of(feed, slice), "_part_offset").await?;
+    Ok(find(&tables, &feed.table).map(|found| ToRead {
+        parts: found.parts,
+        granules: found.marks,
+        rows: found.rows,
+    }))
+}
+
 fn rows_of(tables: &[Estimated], table: &TableName) -> Option<u64> {
-    tables
-        .iter()
-        .find(|found| found.database == table.database && found.table == table.table)
-        .map(|found| found.rows)
+    find(tables, table).map(|found| found.rows)
+}
+
+fn find<'a>(tables: &'a [Estimated], table: &TableName) -> Option<&'a Estimated> {
+    tables.iter().find(|found| found.database == table.database && found.table == table.table)
 }
 
 async fn estimate(

@@ -1,0 +1,158 @@
+//! The INSERT of a task as a worker sends it: made by the same code, or as the server logged it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use longshore_shared::clickhouse::{Failure, ServerFacts};
+use longshore_shared::redact::scrub;
+use longshore_shared::schema::StagingNames;
+use longshore_shared::source::{Fit, LoadStatement, Reading, SourceKeys};
+use longshore_shared::sql::quote_literal;
+use longshore_shared::task::{Chunk, Epoch, Job, Mode, Task, TaskState};
+use serde::Serialize;
+
+use crate::commands::last;
+use crate::exit::{Error, Kind, Report};
+use crate::session::Session;
+
+/// Where a statement is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum From {
+    /// It is what a worker would send next.
+    Plan,
+    /// It was sent.
+    QueryLog,
+}
+
+/// A statement for people: no secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Statement {
+    /// Its id on the server.
+    pub(crate) query_id: String,
+    /// Was it sent, or would it be?
+    pub(crate) from: From,
+    /// The text.
+    pub(crate) text: String,
+    /// Settings that are sent along.
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+/// Keys of the store as a worker reads them: only to be hidden in what is shown.
+pub(crate) fn keys(file: Option<&Path>) -> Result<SourceKeys, Error> {
+    let keys = SourceKeys::load(file, |name| std::env::var(name).ok());
+    keys.map_err(|error| Report::new(Kind::Usage, error.to_string()).into())
+}
+
+/// The load of the task's next attempt, or of the one that goes on; none for a task that loads nothing.
+pub(crate) async fn of_task(
+    session: &Session,
+    job: &Job,
+    task: &Task,
+    keys: &SourceKeys,
+) -> Result<Option<Statement>, Error> {
+    if last::is_last(job, task) {
+        return Ok(None);
+    }
+    let facts: Result<ServerFacts, Failure> = session.server.facts().await;
+    let chunk = Chunk::decode(&task.chunk)?;
+    Ok(Some(made(session.server.staging(), job, task, &chunk, keys, &facts?)?))
+}
+
+fn made(
+    staging: &str,
+    job: &Job,
+    task: &Task,
+    chunk: &Chunk,
+    keys: &SourceKeys,
+    facts: &ServerFacts,
+) -> Result<Statement, Error> {
+    let spec = &job.spec;
+    let foreign = |_| Report::new(Kind::Error, format!("task {} is not of its job", task.id));
+    let reading = Reading::of(spec, chunk, keys).map_err(foreign)?;
+    let (epoch, attempts) = attempt(task);
+    let load = match spec.mode {
+        Mode::Direct => LoadStatement::direct(spec, &reading, &task.id),
+        Mode::Staged => {
+            let position = spec.graph.position(spec.load(chunk).target).unwrap_or_default();
+            let names = StagingNames::of_task(staging, &task.id, epoch);
+            let twin = names.table(&spec.graph, position);
+            LoadStatement::staged(spec, chunk, &reading, &twin, Fit::of(facts, attempts))
+        }
+    };
+    Ok(Statement {
+        query_id: task.id.query(epoch, "load").to_string(),
+        from: From::Plan,
+        text: scrub(&load.text),
+        settings: load.settings.into_iter().map(|(name, value)| (name, scrub(&value))).collect(),
+    })
+}
+
+/// Epoch and number of the attempt whose load is shown.
+fn attempt(task: &Task) -> (Epoch, u32) {
+    let progress = &task.progress;
+    match &progress.state {
+        // The next claim makes both one more.
+        TaskState::Pending { .. } => (progress.epoch.next(), progress.attempts + 1),
+        _ => (progress.epoch, progress.attempts),
+    }
+}
+
+impl Statement {
+    /// As text: the statement, then its settings.
+    pub(crate) fn words(&self, chars_max: usize) -> String {
+        let mut text: String = self.text.chars().take(chars_max).collect();
+        if text.len() < self.text.len() {
+            text = format!("{text}…\n(--json shows all of it)");
+        }
+        if !self.settings.is_empty() {
+            let pairs: Vec<String> = self
+                .settings
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", literal(value)))
+                .collect();
+            text = format!("{text}\nSETTINGS {}", pairs.join(", "));
+        }
+        text
+    }
+}
+
+/// As it stands in SQL, so that the whole can be pasted.
+fn literal(value: &str) -> String {
+    if value.parse::<i64>().is_ok() { value.to_owned() } else { quote_literal(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_shared::task::JobState;
+
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn the_statement_of_the_next_attempt() {
+        let facts = ServerFacts {
+            version: "26.7".into(),
+            timezone: "UTC".into(),
+            server_uuid: String::new(),
+            user: "longshore".into(),
+            threads: 8,
+            memory_bytes: 32 << 30,
+        };
+        let task = fixture::task(TaskState::Pending { delay_ms: 0, error: String::new() });
+        let chunk = Chunk::decode(&task.chunk).unwrap();
+        let job = fixture::job(JobState::Running);
+        let keys = SourceKeys::default();
+        let statement = made("longshore_staging", &job, &task, &chunk, &keys, &facts).unwrap();
+        insta::assert_snapshot!(statement.query_id, @"0123456789abcdef-0000007-4-load");
+        insta::assert_snapshot!(statement.words(10_000), @"
+        INSERT INTO `longshore_staging`.`0123456789abcdef_0000007_e4_0_events` (`id`, `day`) SELECT id, day FROM (SELECT *, _path, _file, _size, _time FROM s3(`lake`, url = 'http://store:9000/lake/events/c.parquet', format = 'Parquet', structure = 'id UInt64, day Date') UNION ALL SELECT *, _path, _file, _size, _time FROM s3(`lake`, url = 'http://store:9000/lake/events/a?b.parquet', format = 'Parquet', structure = 'id UInt64, day Date') WHERE _path = 'lake/events/a b.parquet') WHERE id > 0
+        SETTINGS async_insert = 0, enable_parallel_replicas = 0, input_format_allow_errors_num = 0, input_format_allow_errors_ratio = 0, insert_deduplicate = 0, limit = 0, materialized_views_ignore_errors = 0, max_execution_time = 0, max_insert_threads = 2, max_partitions_per_insert_block = 10000, max_query_size = 67108864, max_rows_to_read = 0, max_threads = 4, min_insert_block_size_bytes = 357913941, min_insert_block_size_rows = 4000000, offset = 0, optimize_on_insert = 0, read_overflow_mode = 'throw', s3_ignore_file_doesnt_exist = 0, s3_skip_empty_files = 0, s3_throw_on_zero_files_match = 1, s3_validate_etag_on_read = 1, throw_on_max_partitions_per_insert_block = 1
+        ");
+        insta::assert_snapshot!(statement.words(20), @"
+        INSERT INTO `longsho…
+        (--json shows all of it)
+        SETTINGS async_insert = 0, enable_parallel_replicas = 0, input_format_allow_errors_num = 0, input_format_allow_errors_ratio = 0, insert_deduplicate = 0, limit = 0, materialized_views_ignore_errors = 0, max_execution_time = 0, max_insert_threads = 2, max_partitions_per_insert_block = 10000, max_query_size = 67108864, max_rows_to_read = 0, max_threads = 4, min_insert_block_size_bytes = 357913941, min_insert_block_size_rows = 4000000, offset = 0, optimize_on_insert = 0, read_overflow_mode = 'throw', s3_ignore_file_doesnt_exist = 0, s3_skip_empty_files = 0, s3_throw_on_zero_files_match = 1, s3_validate_etag_on_read = 1, throw_on_max_partitions_per_insert_block = 1
+        ");
+    }
+}
