@@ -105,6 +105,7 @@ catalogue! {
     SERVER_CLOCK = "server_clock",
     SERVER_FACTS = "server_facts",
     SERVER_TIME = "server_time",
+    SUM_RECEIPTS = "sum_receipts",
     SWAP_CURSOR = "swap_cursor",
     SWAP_JOB = "swap_job",
     SWAP_META = "swap_meta",
