@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use longshore_shared::clickhouse::Server;
+use longshore_shared::clickhouse::{Connection, Server};
 use longshore_shared::config::Config;
 use longshore_shared::store::{KeeperMapStore, TaskStore, environment};
-use longshore_shared::task::{Job, JobId, JobServer};
+use longshore_shared::task::{Job, JobId, JobServer, TaskId};
 
 use crate::exit::{Error, Kind, Report};
 use crate::report;
@@ -42,6 +42,15 @@ impl Session {
         let facts = self.server.facts().await?;
         let url = self.server.connection().url.clone();
         Ok(JobServer { url, uuid: facts.server_uuid, graph: None })
+    }
+
+    /// The server that a task is loaded into, reached as the user of this one.
+    pub(crate) fn server_of(&self, job: &Job, task: &TaskId) -> Result<Server, Error> {
+        let home = self.server.connection();
+        match job.spec.server(task).filter(|server| server.url != home.url) {
+            Some(there) => Ok(Server::new(Connection { url: there.url.clone(), ..home.clone() })?),
+            None => Ok(self.server.clone()),
+        }
     }
 
     /// A job by its id, or by a beginning of it that fits no other.

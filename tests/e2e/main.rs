@@ -20,6 +20,7 @@ mod golden;
 mod grants;
 mod life;
 mod load;
+mod looking;
 mod names;
 mod network;
 mod object_store;

@@ -96,9 +96,9 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
 }
 
 async fn past(session: &Session, job: &Job, task: &Task, keys: &SourceKeys) -> Result<Past, Error> {
-    let server = &session.server;
+    let server = &session.server_of(job, &task.id)?;
     let statements = timeline::statements(server, job, &task.id).await?;
-    let sql = statement::of_task(session, job, task, keys).await?;
+    let sql = statement::of_task(server, job, task, keys).await?;
     let sql = match statements.last_load() {
         // It is what the server was told; the settings are made by the same rules.
         Some(load) => sql.map(|made| Statement {
