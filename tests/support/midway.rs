@@ -77,6 +77,14 @@ impl Midway {
         words
     }
 
+    /// Kills both workers.
+    pub fn kill_workers(&mut self) {
+        for mut worker in self.workers.drain(..) {
+            worker.kill();
+            worker.wait();
+        }
+    }
+
     /// What is done is there: each row of the files of done tasks once, and nothing else but rows of
     /// tasks that are being published or in quarantine.
     ///

@@ -188,19 +188,25 @@ impl Scene {
     }
 
     fn program(&self, bin: &str) -> Program {
+        let program = Program::new(&bin_dir().join(bin), self.folder());
+        self.settings().into_iter().fold(program, |program, (name, value)| program.env(name, value))
+    }
+
+    /// The environment of the scene's programs, which are the first on its path.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
-        let home = self.folder().to_string_lossy().into_owned();
-        Program::new(&bin_dir().join(bin), self.folder())
-            .env("PATH", path)
-            .env("HOME", home)
-            .env("CLICKHOUSE_URL", &self.bed.clickhouse_url)
-            .env("CLICKHOUSE_USER", &self.bed.user)
-            .env("CLICKHOUSE_PASSWORD", &self.bed.password)
-            .env("LONGSHORE_DATABASE", &self.control)
-            .env("LONGSHORE_STAGING_DATABASE", &self.staging)
-            .env("LONGSHORE_LEASE", LEASE)
+        vec![
+            ("PATH", format!("{}:{path}", bin_dir().display())),
+            ("HOME", self.folder().to_string_lossy().into_owned()),
+            ("CLICKHOUSE_URL", self.bed.clickhouse_url.clone()),
+            ("CLICKHOUSE_USER", self.bed.user.clone()),
+            ("CLICKHOUSE_PASSWORD", self.bed.password.clone()),
+            ("LONGSHORE_DATABASE", self.control.clone()),
+            ("LONGSHORE_STAGING_DATABASE", self.staging.clone()),
+            ("LONGSHORE_LEASE", LEASE.to_owned()),
             // What `scripts/planted-bugs` wants to see found.
-            .env("LONGSHORE_PLANT", std::env::var("LONGSHORE_PLANT").unwrap_or_default())
+            ("LONGSHORE_PLANT", std::env::var("LONGSHORE_PLANT").unwrap_or_default()),
+        ]
     }
 
     /// Plans a load of the files that match into a table of the target database.

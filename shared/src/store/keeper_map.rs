@@ -6,7 +6,7 @@ use backon::BackoffBuilder;
 use clickhouse::{Row, RowWrite};
 
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
-use super::rows::{CursorRow, WorkerRow, to_hex};
+use super::rows::{CursorRow, WorkerRow, readable, to_hex};
 use super::whole;
 use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
@@ -169,7 +169,7 @@ impl KeeperMapStore {
 impl TaskStore for KeeperMapStore {
     async fn jobs(&self) -> Stored<Vec<Job>> {
         let rows: Vec<JobRow> = read(|| self.call(sql::LIST_JOBS).fetch_all()).await?;
-        rows.into_iter().map(Job::try_from).collect()
+        Ok(rows.into_iter().filter_map(readable).collect())
     }
 
     async fn job(&self, id: &JobId) -> Stored<Option<Job>> {

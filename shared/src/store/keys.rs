@@ -48,6 +48,13 @@ pub(super) struct JobRow {
     ended_ms: i64,
 }
 
+impl JobRow {
+    /// Its key, whatever else it holds.
+    pub(super) fn id(&self) -> &str {
+        &self.job_id
+    }
+}
+
 impl TryFrom<JobRow> for Job {
     type Error = StoreError;
     fn try_from(row: JobRow) -> Stored<Self> {

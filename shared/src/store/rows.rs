@@ -1,12 +1,15 @@
 //! Row layouts of cursors and workers; see [`super::keys`] for the table of all.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::keys::{bad, check_format};
+use super::keys::{JobRow, bad, check_format};
 use super::{StoreError, Stored, WorkerRecord};
 use crate::planted::{Bug, planted};
-use crate::task::{Cursor, Epoch, FORMAT_FIRST, Stamp, Tally, WorkerId};
+use crate::task::{Cursor, Epoch, FORMAT_FIRST, Job, Stamp, Tally, WorkerId};
 
 /// A cursor, selected and inserted alike.
 #[derive(Debug, Serialize, Deserialize, Row)]
@@ -92,6 +95,21 @@ impl From<WorkerRow> for WorkerRecord {
             pid: row.pid,
             draining: row.draining != 0,
             age_ms,
+        }
+    }
+}
+
+/// A job that this version cannot read is left alone, and told of once: the others go on.
+pub(super) fn readable(row: JobRow) -> Option<Job> {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let id = row.id().to_owned();
+    match Job::try_from(row) {
+        Ok(job) => Some(job),
+        Err(error) => {
+            if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+                tracing::warn!(job = id, %error, "this job is left alone: upgrade longshore");
+            }
+            None
         }
     }
 }
