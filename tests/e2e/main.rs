@@ -29,6 +29,7 @@ mod overlap;
 mod panics;
 mod plan_delete;
 mod plan_files;
+mod policies;
 mod refusals;
 mod remote;
 mod replay;

@@ -28,6 +28,9 @@ pub(crate) async fn chunk(
 ) -> Result<Summary, Trouble> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let spec = &claim.job.spec;
+    if spec.shard_by.as_ref().is_some_and(|by| by.shard.is_none()) {
+        return Err(ForeignChunk.into());
+    }
     let reading = Reading::of(spec, &chunk, &worker.keys)?;
     let into = (&chunk, spec.graph.position(spec.load(&chunk).target).ok_or(ForeignChunk)?);
     let replayed = replay::of(spec, &chunk);

@@ -65,7 +65,10 @@ impl LoadStatement {
     ) -> Self {
         let load = spec.load(chunk);
         let columns = quote_list(load.columns);
-        let select = reading.select(load.select.unwrap_or(&columns));
+        let select = load.select.unwrap_or(&columns);
+        let shard = spec.shard_by.as_ref();
+        let shard = shard.and_then(|by| by.of_shard(reading, select, load.columns));
+        let select = shard.map_or_else(|| reading.select(select), |shard| shard.select(&columns));
         let is_table = spec.source.as_tables().is_some();
         let block_rows = if is_table { TABLE_BLOCK_ROWS } else { BLOCK_ROWS };
         let mut statement = Self {
