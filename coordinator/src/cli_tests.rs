@@ -37,6 +37,7 @@ fn help() {
       resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry    Let tasks that ended badly be done again
       cancel   End a job: loads in flight are given back, what is being published is finished
+      restore  Count tasks as done that have receipts, after Keeper was put back or rows of it were lost
       check    Fail when a plan is not loaded, or a job waits for a person
       gc       Remove staging tables and worker rows that nobody needs any more
 
@@ -89,6 +90,7 @@ fn long_help() {
       resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry    Let tasks that ended badly be done again
       cancel   End a job: loads in flight are given back, what is being published is finished
+      restore  Count tasks as done that have receipts, after Keeper was put back or rows of it were lost
       check    Fail when a plan is not loaded, or a job waits for a person
       gc       Remove staging tables and worker rows that nobody needs any more
 

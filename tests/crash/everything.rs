@@ -68,7 +68,9 @@ fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
             }
         });
         let what = format!("seed {seed}, round {round}, after {wait:?}, {order:?}");
-        wait_for(&what, || (scene.longshore(["resume", &job]).run().code() == Some(0)).then_some(()));
+        wait_for(&what, || {
+            (scene.longshore(["resume", &job]).run().code() == Some(0)).then_some(())
+        });
         scene.settle(&job, &what);
         back.iter_mut().for_each(Running::kill);
     }
