@@ -7,8 +7,8 @@ use longshore_shared::config::{CommonArgs, Config, WorkerArgs};
 use longshore_shared::{faults, telemetry};
 
 use crate::commands::{
-    cancel, check, doctor, explain, gc, init, jobs, pause, plan, resume, retry, run, status,
-    submit, task, tasks,
+    cancel, check, doctor, explain, gc, init, jobs, pause, plan, restore, resume, retry, run,
+    status, submit, task, tasks,
 };
 use crate::exit::{self, Error, Exit};
 use crate::output::Output;
@@ -70,6 +70,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Retry(retry::RetryArgs),
     Cancel(cancel::CancelArgs),
+    Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
     Gc(gc::GcArgs),
 }
@@ -113,6 +114,7 @@ impl Command {
             Self::Resume(args) => resume::run(args, config, output).await,
             Self::Retry(args) => retry::run(args, config, output).await,
             Self::Cancel(args) => cancel::run(args, config, output).await,
+            Self::Restore(args) => restore::run(args, config, output).await,
             Self::Check(args) => check::run(args, config, output).await,
             Self::Gc(args) => gc::run(args, config, output).await,
         }

@@ -240,7 +240,9 @@ fn words(document: &Document) -> String {
     );
     let end = match (document.would_run, document.problems) {
         (true, _) => {
-            format!("Nothing was changed. It would run: {size}.\n\nNext: longshore submit {job_id}")
+            let noted = if document.noted { " This dry run is noted." } else { "" };
+            let next = format!("Next: longshore submit {job_id}");
+            format!("Nothing was changed. It would run: {size}.{noted}\n\n{next}")
         }
         (false, 0) => "Nothing was changed, and nothing would be.".to_owned(),
         _ => format!("Nothing was changed. It would not run: {size}."),

@@ -44,9 +44,10 @@ impl Session {
         Ok(JobServer { url, uuid: facts.server_uuid, graph: None })
     }
 
-    /// The server that a task is worked on, when its job has several; else this one.
+    /// The server that a task is loaded into, reached as the user of this one.
     pub(crate) fn server_of(&self, job: &Job, task: &TaskId) -> Result<Server, Error> {
-        match job.spec.server(task) {
+        let home = &self.server.connection().url;
+        match job.spec.server(task).filter(|server| server.url != *home) {
             Some(planned) => self.open_planned(planned),
             None => Ok(self.server.clone()),
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql::{self, quote_table};
-use crate::task::{Epoch, Receipt, TaskId, WorkerId};
+use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 
 /// Writes the receipts of one task. Writing them again replaces them.
 ///
@@ -37,6 +37,38 @@ pub async fn published(server: &Server, task: &TaskId) -> Result<Option<Publishe
             .param("job", &task.job)
             .param("task", &id)
             .fetch_optional()
+    })
+    .await
+}
+
+/// What the ledger says of one task, all its tables together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Row)]
+pub struct Ledger {
+    /// The task.
+    pub task_id: String,
+    /// Epoch in which it was published.
+    pub epoch: u64,
+    /// Rows that the load read.
+    pub rows_read: u64,
+    /// Each table with the rows that went into it.
+    pub targets: Vec<(String, u64)>,
+}
+
+/// The receipts of some tasks of a job; those without one are left out.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn list(server: &Server, job: &JobId, tasks: &[String]) -> Result<Vec<Ledger>, Failure> {
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    read(|| {
+        server
+            .call(sql::LIST_PUBLISHED)
+            .name("control", server.control())
+            .param("job", job)
+            .list("tasks", tasks)
+            .fetch_all()
     })
     .await
 }

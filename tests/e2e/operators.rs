@@ -38,7 +38,7 @@ fn the_staging_database_was_dropped() {
         midway.scene.admin.run(&format!("DROP DATABASE {} SYNC", midway.scene.staging));
     });
     let database = midway.scene.staging.clone();
-    midway.assert_told("paused", &[&database], &["longshore init", "longshore submit"]);
+    midway.assert_told("paused", &[&database], &["longshore init", "longshore resume"]);
     // What was about to be published cannot be proved: nothing of it is staged, nothing is moved.
     let tasks = midway.scene.tasks();
     assert_eq!((tasks.count("done"), tasks.count("quarantined")), (2, 1), "{tasks:?}");
@@ -84,6 +84,39 @@ fn rows_of_tasks_were_deleted() {
     midway.assert_told("paused", &["has receipts of epoch 1"], &["longshore restore"]);
     let rows = midway.scene.audit_rows("events");
     assert_eq!(rows.duplicated, 0, "{rows:?}");
+    // Done before, and published without a row to say so: both are done by their receipts.
+    let restored = midway.scene.longshore(["restore", &midway.job, "--json"]).run().ok();
+    assert_eq!(restored.json()["restored"], 2, "{restored}");
+    assert_eq!(restored.json()["rows"], 400, "{restored}");
+    goes_on(&midway, "rows of tasks were deleted");
+}
+
+#[test]
+fn the_row_of_a_task_that_was_half_published_was_deleted() {
+    let scene = Scene::with_events(1, 300);
+    let job = scene.submit(&[]);
+    let dead = scene.worker(&job).faults("move.after=exit").run();
+    assert!(dead.was_killed(), "{dead}");
+    scene.sign_all_off();
+    delete(&scene, "tasks", "task_id", &[format!("{job}-0000000")]);
+    scene.worker(&job).run().ok();
+    scene.plan_program("events", "*", &[]).run().ok();
+    for _ in 0..2 {
+        scene.longshore(["submit", &job]).run().ok();
+        scene.worker(&job).run().ok();
+        scene.longshore(["status", &job]).run().says(&["paused", "parts that task", "drop these"]);
+        assert_eq!(scene.audit_rows("events").duplicated, 0);
+    }
+    // What it says: its rows are taken out of the targets, and its staging tables dropped.
+    for table in ["events", "daily", "buys"] {
+        scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
+    }
+    for table in scene.staged() {
+        let table = format!("{}.{}", scene.staging, name(&table));
+        scene.admin.run(&format!("DROP TABLE IF EXISTS {table} SYNC"));
+    }
+    scene.longshore(["submit", &job]).run().ok();
+    scene.settle(&job, "a half published task lost its row");
 }
 
 #[test]
@@ -101,7 +134,7 @@ fn the_row_of_the_job_was_deleted() {
 #[test]
 fn the_cursor_was_deleted() {
     let midway = after(|midway| {
-        delete(&midway.scene, "cursors", "job_id", std::slice::from_ref(&midway.job))
+        delete(&midway.scene, "cursors", "job_id", std::slice::from_ref(&midway.job));
     });
     midway.assert_told("paused", &["the cursor of job"], &["made the plan again"]);
     plan_again(&midway);
@@ -129,7 +162,7 @@ fn the_sorting_key_was_extended() {
         admin.run(&format!("ALTER TABLE {db}.events {change}"));
     });
     let target = format!("{}.events was altered", midway.scene.db);
-    midway.assert_told("paused", &[&target, "`z` UInt8"], &["undo", "longshore submit"]);
+    midway.assert_told("paused", &[&target, "`z` UInt8"], &["undo", "longshore resume"]);
     // Nothing undoes it here: the job stays as it is, and can be submitted as often as one likes.
     midway.scene.longshore(["submit", &midway.job]).run().ok();
     midway.scene.worker(&midway.job).run().ok();
@@ -144,7 +177,7 @@ fn a_column_was_added() {
         admin.run(&format!("ALTER TABLE {db}.events ADD COLUMN extra UInt8"));
     });
     let target = format!("{}.events was altered", midway.scene.db);
-    midway.assert_told("paused", &[&target, "`extra` UInt8"], &["undo", "longshore submit"]);
+    midway.assert_told("paused", &[&target, "`extra` UInt8"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&format!("ALTER TABLE {}.events DROP COLUMN extra", midway.scene.db));
     goes_on(&midway, "a column was added and dropped");
 }
@@ -156,7 +189,7 @@ fn a_time_to_live_was_set() {
         admin.run(&format!("ALTER TABLE {db}.events MODIFY TTL day + INTERVAL 100 YEAR"));
     });
     let target = format!("{}.events was altered", midway.scene.db);
-    midway.assert_told("paused", &[&target, "TTL day"], &["undo", "longshore submit"]);
+    midway.assert_told("paused", &[&target, "TTL day"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&format!("ALTER TABLE {}.events REMOVE TTL", midway.scene.db));
     goes_on(&midway, "a TTL was set and removed");
 }
@@ -181,7 +214,7 @@ fn the_target_was_dropped_and_brought_back() {
         let target = format!("{}.{table}", midway.scene.db);
         midway.scene.admin.run(&format!("DROP TABLE {target}"));
         midway.goes_on();
-        midway.assert_told("paused", &[&target, "is gone"], &["UNDROP TABLE", "longshore submit"]);
+        midway.assert_told("paused", &[&target, "is gone"], &["UNDROP TABLE", "longshore resume"]);
         midway.scene.admin.run(&format!("UNDROP TABLE {target}"));
         midway.assert_honest();
         assert_eq!(midway.scene.tasks().count("quarantined"), 0, "{:?}", midway.scene.tasks());
@@ -213,7 +246,7 @@ fn a_view_was_added() {
         admin.run(&format!("CREATE MATERIALIZED VIEW {db}.late {late} {db}.events"));
     });
     let view = format!("{}.late", midway.scene.db);
-    midway.assert_told("paused", &[&view, "was added"], &["undo", "longshore submit"]);
+    midway.assert_told("paused", &[&view, "was added"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&format!("DROP VIEW {view} SYNC"));
     goes_on(&midway, "a view was added and dropped");
 }
@@ -229,7 +262,7 @@ fn a_view_was_dropped() {
         admin.run(&format!("DROP VIEW {db}.daily_mv SYNC"));
     });
     let view = format!("{}.daily_mv", midway.scene.db);
-    midway.assert_told("paused", &[&view, "does not any more"], &["undo", "longshore submit"]);
+    midway.assert_told("paused", &[&view, "does not any more"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&statement);
     goes_on(&midway, "a view was dropped and made again");
 }

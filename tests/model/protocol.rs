@@ -45,7 +45,10 @@ pub(crate) fn after(row: &Row, event: &TaskEvent, worker: u8, life: u8, nonce: u
         TaskEvent::GaveUp { .. } => 7,
         TaskEvent::Unprovable { .. } => 8,
         // Events of a person: the model has none.
-        TaskEvent::Reopened | TaskEvent::Reset | TaskEvent::Accepted => return None,
+        TaskEvent::Reopened
+        | TaskEvent::Reset
+        | TaskEvent::Accepted
+        | TaskEvent::Restored { .. } => return None,
     };
     let stamp = Mark { worker, life, from_epoch: epoch_of(&row.progress), event: kind, nonce };
     Some(Row { progress: Arc::new(progress), stamp })

@@ -327,7 +327,9 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
         tracing::warn!(%error, "could not give the task back; it is taken over when needed");
         return "let go";
     }
-    if !is_away && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
+    // A set that shows what was moved is the only witness of it.
+    let is_kept = is_away || matches!(trouble, Trouble::Moved(..));
+    if !is_kept && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
         tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
     }
     word

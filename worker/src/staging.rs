@@ -39,6 +39,11 @@ struct StagedRow {
 }
 
 #[derive(Deserialize, Row)]
+struct Identified {
+    identity: String,
+}
+
+#[derive(Deserialize, Row)]
 struct Parts {
     parts: u64,
 }
@@ -64,7 +69,7 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
         }
     }
     if was_there {
-        check_empty(server, &names).await?;
+        check_empty(claim, &names).await?;
     }
     check(claim, &names).await?;
     worker.edge(faults::STAGE_AFTER).await?;
@@ -73,9 +78,11 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
 
 /// A table that was there should be our own, made by a statement whose answer was lost. One with
 /// rows is not: the control tables were made again, for one, and the same plan was loaded before.
-async fn check_empty(server: &Server, names: &StagingNames) -> Result<(), Trouble> {
+async fn check_empty(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
+    let server = &claim.server;
     let call = || server.call(sql::COUNT_STAGED_PARTS).param("staging", server.staging());
     let found: Parts = read(|| call().param("prefix", names.prefix()).fetch_one()).await?;
+    refuse_moved(claim).await?;
     if found.parts == 0 {
         return Ok(());
     }
@@ -185,12 +192,45 @@ pub(crate) async fn drop_set(claim: &Claim) -> Result<(), Trouble> {
 
 /// Drops the sets of older epochs of a task that is not publishing.
 pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
-    for staged in list(&claim.server, &claim.task.id.staging_prefix()).await? {
-        // Never a newer set: we may be fenced off ourselves and not know it yet.
-        let older = claim.task.id.staging_epoch(&staged.name).is_some_and(|e| e < claim.epoch());
-        if older {
-            worker.lease.check()?;
-            drop_one(&claim.server, &staged).await?;
+    let mut older = list(&claim.server, &claim.task.id.staging_prefix()).await?;
+    // Never a newer set: we may be fenced off ourselves and not know it yet.
+    let is_older =
+        |staged: &Staged| claim.task.id.staging_epoch(&staged.name) < Some(claim.epoch());
+    older.retain(|staged| claim.task.id.staging_epoch(&staged.name).is_some() && is_older(staged));
+    if !older.is_empty() {
+        refuse_moved(claim).await?;
+    }
+    for staged in older {
+        worker.lease.check()?;
+        drop_one(&claim.server, &staged).await?;
+    }
+    Ok(())
+}
+
+/// Nothing of an older set may be in a target: by the task's row it was never published.
+///
+/// If there is, the row was put back: Keeper was restored from an older copy while the task was
+/// being published, or somebody deleted the row and planned again.
+async fn refuse_moved(claim: &Claim) -> Result<(), Trouble> {
+    let server = &claim.server;
+    let prefix = claim.task.id.staging_prefix();
+    let found: Vec<Identified> = read(|| {
+        server
+            .call(sql::LIST_STAGED_UUIDS)
+            .param("staging", server.staging())
+            .param("prefix", &prefix)
+            .fetch_all()
+    })
+    .await?;
+    let uuids: Vec<String> = found.into_iter().map(|row| row.identity).collect();
+    if uuids.is_empty() || planted(Bug::HashesAsSet) {
+        return Ok(());
+    }
+    for table in &claim.job.spec.graph.tables {
+        let target = table.destination();
+        let moved = proof::find(server, target, &uuids).await?.published.len();
+        if moved > 0 {
+            return Err(Trouble::Moved(claim.task.id.clone(), target.clone(), moved));
         }
     }
     Ok(())

@@ -78,9 +78,16 @@ pub(crate) enum Trouble {
          loaded twice. `longshore restore JOB` counts tasks with receipts as done"
     )]
     Loaded(TaskId, Epoch),
+    /// Rows of an earlier life of the task's row are in a target, and it has no receipt.
+    #[error(
+        "{2} parts that task {0} staged are in {1}, but the task table says that it was never published: Keeper was \
+         put back to an older state, or rows of the task table were deleted, while it was being published. Its staging \
+         tables are kept: take its rows out of the targets and drop these tables, then resume the job"
+    )]
+    Moved(TaskId, TableName, usize),
     /// A table that rows are staged for is not there; it may come back.
     #[error(
-        "{0} is gone, or this user may not see it, and rows are staged for it: bring it back (UNDROP TABLE) and submit the job"
+        "{0} is gone, or this user may not see it, and rows are staged for it: bring it back (UNDROP TABLE) and resume the job"
     )]
     TargetGone(TableName),
     /// The state machine refused: a bug or a foreign hand in the task table.
@@ -142,6 +149,7 @@ impl Trouble {
             | Self::TaskMissing(_)
             | Self::CursorMissing(_)
             | Self::Loaded(..)
+            | Self::Moved(..)
             | Self::TargetGone(_) => Remedy::PauseJob,
             Self::NotOurs | Self::Illegal(_) | Self::Unprovable(_) | Self::Unsettled => {
                 Remedy::LetGo

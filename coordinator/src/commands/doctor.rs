@@ -178,7 +178,7 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
             .push(found.unwrap_or_else(|error| unseen("mode", Level::Warning, &error, config)));
     }
     if is_open && spec.is_sharded() {
-        out.checks.extend(dry_run::each_server(config, &spec).await?);
+        out.checks.extend(Box::pin(dry_run::each_server(config, &spec)).await?);
     } else if is_open {
         out.checks.push(views::unchanged(&session.server, graph, config).await);
         if let Some((function, name)) = &collection {

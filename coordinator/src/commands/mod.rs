@@ -10,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod last;
 pub(crate) mod pause;
 pub(crate) mod plan;
+pub(crate) mod restore;
 pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod run;

@@ -116,7 +116,7 @@ async fn past(session: &Session, job: &Job, task: &Task, keys: &SourceKeys) -> R
         return Ok(Past { history, ..Past::default() });
     }
     let statements = timeline::statements(server, job, &task.id).await?;
-    let sql = statement::of_task(session, job, task, keys).await?;
+    let sql = statement::of_task(server, job, task, keys).await?;
     let sql = match statements.last_load() {
         // It is what the server was told; the settings are made by the same rules.
         Some(load) => sql.map(|made| Statement {

@@ -55,13 +55,13 @@ pub struct LoadStatement {
 }
 
 impl LoadStatement {
-    /// A load into the staging twin of its target.
+    /// A load into the staging twin of its target; without a fit when the server is not known.
     pub fn staged(
         spec: &JobSpec,
         chunk: &Chunk,
         reading: &Reading,
         twin: &TableName,
-        fit: Fit,
+        fit: Option<Fit>,
     ) -> Self {
         let load = spec.load(chunk);
         let columns = quote_list(load.columns);
@@ -76,12 +76,14 @@ impl LoadStatement {
             settings: Vec::new(),
         };
         statement.set(LOAD_SETTINGS);
-        statement.set([
-            ("max_insert_threads", fit.threads.to_string()),
-            ("min_insert_block_size_rows", block_rows.to_string()),
-            ("min_insert_block_size_bytes", fit.block_bytes.to_string()),
-            ("max_query_size", QUERY_BYTES_MAX.to_string()),
-        ]);
+        if let Some(fit) = fit {
+            statement.set([
+                ("max_insert_threads", fit.threads),
+                ("min_insert_block_size_bytes", fit.block_bytes),
+            ]);
+        }
+        statement
+            .set([("min_insert_block_size_rows", block_rows), ("max_query_size", QUERY_BYTES_MAX)]);
         statement.set_of(spec, reading);
         statement
     }

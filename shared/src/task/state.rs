@@ -185,6 +185,11 @@ pub enum TaskEvent {
     Reset,
     /// An operator vouches for it that all of a quarantined task is in its targets.
     Accepted,
+    /// An operator believes the receipts of a task whose row has forgotten that it was done.
+    Restored {
+        /// Rows in the base table.
+        rows: u64,
+    },
 }
 
 /// Everything of a task that changes.
@@ -291,6 +296,7 @@ impl TaskEvent {
             Self::Reopened => "reopened",
             Self::Reset => "reset",
             Self::Accepted => "accepted",
+            Self::Restored { .. } => "restored",
         }
     }
 
@@ -300,7 +306,8 @@ impl TaskEvent {
             | Self::TakenOver { .. }
             | Self::Reopened
             | Self::Reset
-            | Self::Accepted => None,
+            | Self::Accepted
+            | Self::Restored { .. } => None,
             Self::Loaded { epoch, .. }
             | Self::Published { epoch, .. }
             | Self::Retried { epoch, .. }
@@ -347,7 +354,8 @@ impl Progress {
             (State::Claimed { owner }, Event::Loaded { manifest, .. }) => {
                 (State::Publishing { owner: owner.clone(), manifest: manifest.clone() }, 0, 0)
             }
-            (State::Publishing { .. }, Event::Published { rows, .. }) => {
+            (State::Publishing { .. }, Event::Published { rows, .. })
+            | (State::Pending { .. }, Event::Restored { rows }) => {
                 (State::Done { rows: *rows }, 0, 0)
             }
             (State::Claimed { .. }, Event::Retried { delay_ms, error, .. }) => {
