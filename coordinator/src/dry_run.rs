@@ -4,9 +4,10 @@
 //! found nothing in the way. A plan never changes, so that holds for as long as there is the plan.
 
 use longshore_shared::clickhouse::{Failure, Server};
+use longshore_shared::config::Config;
 use longshore_shared::schema::identities;
 use longshore_shared::store::{LockStore, TaskStore};
-use longshore_shared::task::{Feed, Job, JobEvent, JobState, TableName};
+use longshore_shared::task::{Feed, Job, JobEvent, JobSpec, JobState, TableName};
 use serde::Serialize;
 
 use crate::doctor::job::has_problem;
@@ -171,6 +172,11 @@ async fn targets(session: &Session, job: &Job, force: ForceArgs) -> Result<Vec<F
         }
         return Ok(vec![views::unchanged(&session.server, &spec.graph, config).await]);
     }
+    each_server(config, spec).await
+}
+
+/// The tables of each of several servers.
+pub(crate) async fn each_server(config: &Config, spec: &JobSpec) -> Result<Vec<Finding>, Error> {
     let mut found = Vec::new();
     for (shard, planned) in spec.servers.iter().enumerate() {
         let mut connection = config.connection.clone();

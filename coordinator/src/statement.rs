@@ -74,11 +74,8 @@ fn made(
     keys: &SourceKeys,
     facts: Option<&ServerFacts>,
 ) -> Result<Statement, Error> {
-    let spec = &if job.spec.is_sharded() {
-        job.spec.on(job.spec.shard(&task.id))
-    } else {
-        job.spec.clone()
-    };
+    // As a worker sees it: the tables, and the share of the rows, of the server that it is for.
+    let spec = &job.spec.on(job.spec.shard(&task.id));
     let foreign = |_| Report::new(Kind::Error, format!("task {} is not of its job", task.id));
     let reading = Reading::of(spec, chunk, keys).map_err(foreign)?;
     let (epoch, attempts) = attempt(task);

@@ -134,7 +134,7 @@ fn the_row_of_the_job_was_deleted() {
 #[test]
 fn the_cursor_was_deleted() {
     let midway = after(|midway| {
-        delete(&midway.scene, "cursors", "job_id", std::slice::from_ref(&midway.job))
+        delete(&midway.scene, "cursors", "job_id", std::slice::from_ref(&midway.job));
     });
     midway.assert_told("paused", &["the cursor of job"], &["made the plan again"]);
     plan_again(&midway);

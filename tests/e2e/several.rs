@@ -213,3 +213,31 @@ fn what_would_lose_or_double_rows_is_refused() {
     two.second.run(&format!("DROP TABLE {}.receipts SYNC", two.scene.control));
     refused(&[], &["has no table", "longshore init --server"]);
 }
+
+#[test]
+fn commands_look_at_the_server_of_a_task() {
+    let two = Two::with_events(&Bed::from_env(), 2, 100);
+    let job = submit(&two, &["--shard-by", "n"]);
+    let task = |ordinal: u32| {
+        let id = format!("{job}-{ordinal:07}");
+        two.scene.longshore(["task", &id, "--json"]).run().ok().json()
+    };
+    let planned = task(1);
+    assert_eq!(planned["endpoint"], two.urls[1].as_str(), "{planned}");
+    assert!(planned["sql"]["text"].as_str().is_some_and(|sql| sql.contains("% 2, 0) = 1")));
+    let doctor = two.scene.longshore(["doctor", &job, "--json"]).run().json().to_string();
+    assert!(doctor.contains(&two.urls[0]) && doctor.contains(&two.urls[1]), "{doctor}");
+
+    two.scene.finish(&job);
+    for ordinal in 0..4 {
+        let done = task(ordinal);
+        assert_eq!(done["receipts"].as_array().map(Vec::len), Some(3), "{done}");
+        assert_eq!(done["history"][0]["event"], "done", "{done}");
+    }
+    // What a crash left on the second server, of a task that is over.
+    let left = format!("{}.{job}_0000001_e1_0_events", two.scene.staging);
+    two.second.run(&format!("CREATE TABLE {left} (x UInt8) ENGINE = MergeTree ORDER BY x"));
+    let gone = two.scene.longshore(["gc", "--yes", "--json"]).run().ok().json();
+    assert!(gone["staging"].to_string().contains("_0000001_e1_0_events"), "{gone}");
+    two.assert_exact(&job);
+}
