@@ -4,9 +4,10 @@
 //! found nothing in the way. A plan never changes, so that holds for as long as there is the plan.
 
 use longshore_shared::clickhouse::{Failure, Server};
+use longshore_shared::config::Config;
 use longshore_shared::schema::identities;
 use longshore_shared::store::{LockStore, TaskStore};
-use longshore_shared::task::{Feed, Job, JobEvent, JobState, TableName};
+use longshore_shared::task::{Feed, Job, JobEvent, JobSpec, JobState, TableName};
 use serde::Serialize;
 
 use crate::doctor::job::has_problem;
@@ -171,6 +172,11 @@ async fn targets(session: &Session, job: &Job, force: ForceArgs) -> Result<Vec<F
         }
         return Ok(vec![views::unchanged(&session.server, &spec.graph, config).await]);
     }
+    each_server(config, spec).await
+}
+
+/// The tables of each of several servers.
+pub(crate) async fn each_server(config: &Config, spec: &JobSpec) -> Result<Vec<Finding>, Error> {
     let mut found = Vec::new();
     for (shard, planned) in spec.servers.iter().enumerate() {
         let mut connection = config.connection.clone();
@@ -234,7 +240,9 @@ fn words(document: &Document) -> String {
     );
     let end = match (document.would_run, document.problems) {
         (true, _) => {
-            format!("Nothing was changed. It would run: {size}.\n\nNext: longshore submit {job_id}")
+            let noted = if document.noted { " This dry run is noted." } else { "" };
+            let next = format!("Next: longshore submit {job_id}");
+            format!("Nothing was changed. It would run: {size}.{noted}\n\n{next}")
         }
         (false, 0) => "Nothing was changed, and nothing would be.".to_owned(),
         _ => format!("Nothing was changed. It would not run: {size}."),

@@ -10,7 +10,7 @@
 //! job read its row before it took the locks, so its start is lost and it takes the locks again.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use longshore_shared::store::{LockStore, StoreError, Stored, Swap, TaskStore};
 use longshore_shared::task::{Job, JobId, JobState, Lock, Stamp, TableName};
@@ -18,12 +18,14 @@ use longshore_shared::task::{Job, JobId, JobState, Lock, Stamp, TableName};
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 
-/// A command that holds a lock starts its job within milliseconds; one that was killed never does.
-const START_MAX: Duration = Duration::from_millis(700);
-/// Others change the same lock for as long as they start or give up; each does so a few times.
-const TRIES_MAX: usize = 50;
-/// Between two tries, so that two commands do not go on undoing each other's.
-const PAUSE_MAX_MS: u64 = 40;
+/// A command that holds a lock starts its job within so long; one that was killed never does.
+const START_MAX: Duration = Duration::from_secs(1);
+/// Where many want the same tables everything takes longer: the wait doubles, so often.
+const DOUBLED_MAX: u32 = 5;
+/// Looks at a holder in one wait.
+const LOOKS: u32 = 4;
+/// Whoever has not got a lock after so long gives up.
+const BUSY_MAX: Duration = Duration::from_mins(3);
 
 /// A job that loads into a table of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +100,7 @@ pub(crate) fn refused(job: &Job, overlap: &Overlap) -> Report {
 /// Takes the locks of all tables that the job ends in, and says which other jobs load into them.
 ///
 /// Call it between reading the job's row and the change that makes it run, and once more whenever
-/// that change is lost.
+/// that change is lost; `lost` counts how often it was.
 ///
 /// # Errors
 /// A conflict when another job loads into one of the tables, unless that is forced or a policy.
@@ -106,9 +108,10 @@ pub(crate) async fn acquire(
     session: &Session,
     job: &Job,
     force: bool,
+    lost: u32,
 ) -> Result<Vec<String>, Error> {
     let may_share = |table: &TableName| force || may_share(session, table);
-    let taken = take_all(&session.store, job, &may_share).await;
+    let taken = take_all(&session.store, job, &may_share, lost).await;
     Ok(taken.map_err(|why| why.report(job))?.iter().map(Overlap::note).collect())
 }
 
@@ -174,6 +177,7 @@ async fn take_all<S: TaskStore + LockStore>(
     store: &S,
     job: &Job,
     may_share: &(impl Fn(&TableName) -> bool + Sync),
+    lost: u32,
 ) -> Result<Vec<Overlap>, Refusal> {
     // Looks before it takes: a refusal then leaves no lock behind.
     let mut all = overlaps(store, job).await?;
@@ -181,7 +185,7 @@ async fn take_all<S: TaskStore + LockStore>(
         return Err(Refusal::Held(overlap.clone()));
     }
     for table in tables(job) {
-        for overlap in take(store, job, &table, may_share(&table)).await? {
+        for overlap in take(store, job, &table, may_share(&table), lost).await? {
             if !all.contains(&overlap) {
                 all.push(overlap);
             }
@@ -195,9 +199,11 @@ async fn take<S: TaskStore + LockStore>(
     job: &Job,
     table: &TableName,
     may_share: bool,
+    lost: u32,
 ) -> Result<Vec<Overlap>, Refusal> {
-    let mut waited_for = None;
-    for _ in 0..TRIES_MAX {
+    let begun = Instant::now();
+    let (mut crowd, mut seen) = (lost, None);
+    while begun.elapsed() < BUSY_MAX {
         let Some(was) = store.lock_of(table).await? else {
             let own = Lock::of(table.clone(), vec![job.id.clone()]);
             if store.create_lock(&own).await? == own {
@@ -218,11 +224,20 @@ async fn take<S: TaskStore + LockStore>(
         if let Some(overlap) = living.first().filter(|_| !may_share) {
             return Err(Refusal::Held(overlap.clone()));
         }
-        // It may be about to start, and then it is better to wait than to undo that.
-        let may_start = idle.iter().any(|other| other.state == JobState::Planned);
-        if may_start && waited_for.as_ref() != Some(&was.stamp) {
-            tokio::time::sleep(START_MAX).await;
-            waited_for = Some(was.stamp);
+        let since = match seen.take() {
+            Some((stamp, since)) if stamp == was.stamp => since,
+            other => {
+                crowd += u32::from(other.is_some());
+                Instant::now()
+            }
+        };
+        seen = Some((was.stamp.clone(), since));
+        // A holder may be about to start, and then it is better to wait than to undo that.
+        let may_start = idle.iter().any(|other| crowd > 0 || other.state == JobState::Planned);
+        let patience = START_MAX * 2_u32.pow(crowd.min(DOUBLED_MAX));
+        if may_start && since.elapsed() < patience {
+            let pause = patience / LOOKS;
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
             continue;
         }
         if pass_over(store, &idle).await? {
@@ -232,8 +247,6 @@ async fn take<S: TaskStore + LockStore>(
                 return Ok(living);
             }
         }
-        let pause = Duration::from_millis(rand::random_range(0..PAUSE_MAX_MS));
-        tokio::time::sleep(pause).await;
     }
     Err(Refusal::Busy(table.clone()))
 }

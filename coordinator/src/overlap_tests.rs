@@ -24,16 +24,17 @@ fn table(name: &str) -> TableName {
 
 /// What `submit` does: takes the locks, then makes the job run, and again when that is lost.
 async fn start(store: &MemoryStore, id: &JobId) -> Result<(), Refusal> {
-    loop {
+    for lost in 0.. {
         let job = store.job(id).await?.expect("the plan is there");
         let Ok(state) = job.state.next(JobEvent::Submitted) else { return Ok(()) };
-        take_all(store, &job, &|_| false).await?;
+        take_all(store, &job, &|_| false, lost).await?;
         tokio::task::yield_now().await;
         let next = Job { state, epoch: job.epoch.next(), stamp: Stamp::fresh(), ..job.clone() };
         if store.swap_job(&job, &next).await? == Swap::Won {
             return Ok(());
         }
     }
+    unreachable!("it is started or refused")
 }
 
 async fn change(store: &MemoryStore, id: &JobId, state: JobState) {
@@ -87,12 +88,12 @@ async fn a_job_that_ended_makes_way_and_one_that_lives_does_not() {
         for job in [&old, &new] {
             store.create_job(job).await.unwrap();
         }
-        take_all(&store, &old, &|_| false).await.unwrap();
-        let taken = take_all(&store, &new, &|_| false).await;
+        take_all(&store, &old, &|_| false, 0).await.unwrap();
+        let taken = take_all(&store, &new, &|_| false, 0).await;
         if state.is_live() {
             let Err(Refusal::Held(overlap)) = taken else { panic!("{state:?}: {taken:?}") };
             assert_eq!((overlap.job, overlap.state), (old.id.clone(), Some(state)));
-            let forced = take_all(&store, &new, &|_| true).await.unwrap();
+            let forced = take_all(&store, &new, &|_| true, 0).await.unwrap();
             assert_eq!(forced.len(), 2, "one a table: {forced:?}");
             let lock = store.lock_of(&table("events")).await.unwrap().unwrap();
             assert_eq!(lock.jobs, [old.id, new.id], "both are named");
@@ -113,8 +114,8 @@ async fn a_start_that_was_passed_over_is_lost() {
         for job in [&old, &new] {
             store.create_job(job).await.unwrap();
         }
-        take_all(&store, &old, &|_| false).await.unwrap();
-        take_all(&store, &new, &|_| false).await.unwrap();
+        take_all(&store, &old, &|_| false, 0).await.unwrap();
+        take_all(&store, &new, &|_| false, 0).await.unwrap();
         let started = Job {
             state: JobState::Reopening,
             epoch: old.epoch.next(),
@@ -133,9 +134,9 @@ async fn a_lock_that_is_taken_again_is_another() {
     let store = MemoryStore::default();
     let old = plan(1, JobState::Planned);
     store.create_job(&old).await.unwrap();
-    take_all(&store, &old, &|_| false).await.unwrap();
+    take_all(&store, &old, &|_| false, 0).await.unwrap();
     let was = store.lock_of(&table("events")).await.unwrap().unwrap();
-    take_all(&store, &old, &|_| false).await.unwrap();
+    take_all(&store, &old, &|_| false, 0).await.unwrap();
     let next = Lock::of(was.table.clone(), Vec::new());
     assert!(matches!(store.swap_lock(&was, &next).await.unwrap(), Swap::Lost(Some(_))));
 }

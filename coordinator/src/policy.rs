@@ -13,7 +13,7 @@ use crate::overlap;
 use crate::session::Session;
 
 /// Somebody else can change the job between our read and our write; nobody does so for long.
-const TRIES_MAX: usize = 10;
+const TRIES_MAX: u32 = 10;
 
 /// Checks that a job which is to run need not pass.
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -38,7 +38,7 @@ pub(crate) async fn start(
     reason: &str,
     force: ForceArgs,
 ) -> Result<(Altered, Vec<String>), Error> {
-    for _ in 0..TRIES_MAX {
+    for lost in 0..TRIES_MAX {
         let Ok(state) = job.state.next(event) else {
             return Ok((Altered::Refused(job), Vec::new()));
         };
@@ -61,7 +61,7 @@ pub(crate) async fn start(
         }
         // A job that lives keeps its tables; others are refused, or were let in by an operator.
         if !job.state.is_live() {
-            notes.extend(overlap::acquire(session, &job, force.force_overlap).await?);
+            notes.extend(overlap::acquire(session, &job, force.force_overlap, lost).await?);
         }
         if event == JobEvent::Submitted {
             faults::pass(faults::SUBMIT_BEFORE).await?;

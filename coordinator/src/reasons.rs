@@ -34,6 +34,7 @@ pub(crate) fn of(spec: &JobSpec, chunks: &Neighbours) -> Vec<String> {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn of_files(source: &FilesSource, made: &Made, chunks: &Neighbours) -> Vec<String> {
     let own = &chunks.own;
     let files = own.files();
@@ -53,6 +54,8 @@ fn of_files(source: &FilesSource, made: &Made, chunks: &Neighbours) -> Vec<Strin
         return reasons;
     };
     let least = |limit: u64| share_of(limit, CHUNK_FILL_MIN);
+    // Drawn as the budget is, and rounded up.
+    let least_files = (f64::from(files_max) * CHUNK_FILL_MIN).ceil() as u64;
     let with_next = own.bytes() + next.size;
     if with_next > least(budget) {
         reasons.push(format!(
@@ -65,11 +68,11 @@ fn of_files(source: &FilesSource, made: &Made, chunks: &Neighbours) -> Vec<Strin
             text::bytes(least(budget)),
             text::bytes(budget)
         ));
-    } else if files.len() as u64 >= least(files_max.into()) {
+    } else if files.len() as u64 >= least_files {
         reasons.push(format!(
-            "it is no larger because a chunk has at most {} to {} files (--chunk-files-max)",
-            least(files_max.into()),
-            files_max
+            "it is no larger because a chunk has at most {} (--chunk-files-max), or up to a fifth less: \
+             the number is drawn as the budget is",
+            text::plural(files_max.into(), "file")
         ));
     } else {
         reasons.push(

@@ -5,7 +5,6 @@
 //! were changed are pending by then, and the cursor is made anew from all tasks in any case.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use longshore_shared::faults;
 use longshore_shared::store::{
@@ -14,13 +13,9 @@ use longshore_shared::store::{
 use longshore_shared::task::{
     Cursor, Job, Segment, Stamp, StateName, Tally, Task, TaskEvent, TaskId,
 };
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::exit::{Error, Kind, Report};
 
-/// Tasks changed at the same time: three small statements each.
-const AT_ONCE: usize = 24;
 /// A worker that looked before the job was marked can change the cursor once.
 const TRIES_MAX: usize = 10;
 
@@ -33,6 +28,16 @@ pub(crate) struct Counts {
     pub(crate) quarantined: u64,
     /// Done before.
     pub(crate) done: u64,
+}
+
+impl Counts {
+    fn of(&mut self, was: StateName) -> &mut u64 {
+        match was {
+            StateName::Failed => &mut self.failed,
+            StateName::Quarantined => &mut self.quarantined,
+            _ => &mut self.done,
+        }
+    }
 }
 
 /// The chosen tasks, each with what happens to it.
@@ -70,42 +75,24 @@ pub(crate) async fn reopen(
     chosen: Chosen,
 ) -> Result<Counts, Error> {
     faults::pass(faults::REOPEN_BEGUN).await?;
-    let gate = Arc::new(Semaphore::new(AT_ONCE));
-    let mut running = JoinSet::new();
     let mut counts = Counts::default();
-    let mut queue = chosen.into_iter();
-    loop {
-        let Ok(permit) = Arc::clone(&gate).acquire_owned().await else { break };
-        let Some((id, was, event)) = queue.next() else { break };
-        let store = store.clone();
-        running.spawn(async move {
-            let changed = change(&store, &id, &event).await;
-            drop(permit);
-            changed.map(|changed| (was, changed))
-        });
-        while let Some(ended) = running.try_join_next() {
-            count(&mut counts, ended)?;
-        }
+    for was in [StateName::Failed, StateName::Done] {
+        let ids: Vec<TaskId> = chosen
+            .iter()
+            .filter(|(_, state, event)| *state == was && *event != TaskEvent::Accepted)
+            .map(|(id, ..)| id.clone())
+            .collect();
+        let each = async || Ok::<_, Error>(faults::pass(faults::REOPEN_TASK).await?);
+        *counts.of(was) += store.reset_tasks(&ids, each).await?;
     }
-    while let Some(ended) = running.join_next().await {
-        count(&mut counts, ended)?;
+    for (id, was, event) in chosen {
+        if was == StateName::Quarantined {
+            *counts.of(was) += u64::from(change(store, &id, &event).await?);
+        }
     }
     recount(store, job).await?;
     faults::pass(faults::REOPEN_DONE).await?;
     Ok(counts)
-}
-
-type Ended = Result<Result<(StateName, bool), Error>, tokio::task::JoinError>;
-
-fn count(counts: &mut Counts, ended: Ended) -> Result<(), Error> {
-    let (was, changed) = ended.map_err(|error| std::io::Error::other(error.to_string()))??;
-    let counter = match was {
-        StateName::Failed => &mut counts.failed,
-        StateName::Quarantined => &mut counts.quarantined,
-        _ => &mut counts.done,
-    };
-    *counter += u64::from(changed);
-    Ok(())
 }
 
 /// Changes one task, if it still is what it was.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use longshore_shared::clickhouse::Server;
+use longshore_shared::clickhouse::{Connection, Server};
 use longshore_shared::config::Config;
 use longshore_shared::store::{KeeperMapStore, TaskStore, environment};
-use longshore_shared::task::{Job, JobId, JobServer};
+use longshore_shared::task::{Job, JobId, JobServer, TaskId};
 
 use crate::exit::{Error, Kind, Report};
 use crate::report;
@@ -42,6 +42,45 @@ impl Session {
         let facts = self.server.facts().await?;
         let url = self.server.connection().url.clone();
         Ok(JobServer { url, uuid: facts.server_uuid, graph: None })
+    }
+
+    /// The server that a task is loaded into, reached as the user of this one.
+    pub(crate) fn server_of(&self, job: &Job, task: &TaskId) -> Result<Server, Error> {
+        let home = &self.server.connection().url;
+        match job.spec.server(task).filter(|server| server.url != *home) {
+            Some(planned) => self.open_planned(planned),
+            None => Ok(self.server.clone()),
+        }
+    }
+
+    fn open_planned(&self, planned: &JobServer) -> Result<Server, Error> {
+        let url = planned.url.clone();
+        Ok(Server::new(Connection { url, ..self.server.connection().clone() })?)
+    }
+
+    /// This session on each further server that a job names; addresses of those that are away.
+    pub(crate) async fn elsewhere(&self) -> Result<(Vec<Self>, Vec<String>), Error> {
+        let home = self.home().await?;
+        let mut seen = vec![home.uuid];
+        let (mut found, mut away) = (Vec::new(), Vec::new());
+        for job in self.store.jobs().await? {
+            for planned in job.spec.servers.iter().filter(|_| job.spec.is_sharded()) {
+                if seen.contains(&planned.uuid) {
+                    continue;
+                }
+                seen.push(planned.uuid.clone());
+                let server = self.open_planned(planned)?;
+                match tokio::time::timeout(PROBE_MAX, server.facts()).await {
+                    Ok(Ok(facts)) if facts.server_uuid == planned.uuid => {
+                        let store = KeeperMapStore::new(server.clone());
+                        let (environment, config) = (self.environment.clone(), self.config.clone());
+                        found.push(Self { server, store, environment, config });
+                    }
+                    _ => away.push(planned.url.clone()),
+                }
+            }
+        }
+        Ok((found, away))
     }
 
     /// A job by its id, or by a beginning of it that fits no other.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use longshore_shared::clickhouse::{Failure, ServerFacts};
+use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::redact::scrub;
 use longshore_shared::schema::StagingNames;
 use longshore_shared::source::{Fit, LoadStatement, Reading, SourceKeys};
@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use crate::commands::last;
 use crate::exit::{Error, Kind, Report};
-use crate::session::Session;
 
 /// Where a statement is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,7 +45,7 @@ pub(crate) fn keys(file: Option<&Path>) -> Result<SourceKeys, Error> {
 
 /// The load of the task's next attempt, or of the one that goes on; none for a task that loads nothing.
 pub(crate) async fn of_task(
-    session: &Session,
+    server: &Server,
     job: &Job,
     task: &Task,
     keys: &SourceKeys,
@@ -54,10 +53,18 @@ pub(crate) async fn of_task(
     if last::is_last(job, task) {
         return Ok(None);
     }
-    let facts: Result<ServerFacts, Failure> = session.server.facts().await;
+    let facts = match server.facts().await {
+        Ok(facts) => Some(facts),
+        // Who only looks may not be allowed to: what depends on it is left out.
+        Err(failure) if failure.code() == Some(ACCESS_DENIED) => None,
+        Err(failure) => return Err(failure.into()),
+    };
     let chunk = Chunk::decode(&task.chunk)?;
-    Ok(Some(made(session.server.staging(), job, task, &chunk, keys, &facts?)?))
+    Ok(Some(made(server.staging(), job, task, &chunk, keys, facts.as_ref())?))
 }
+
+/// NOT_ENOUGH_PRIVILEGES
+const ACCESS_DENIED: i32 = 497;
 
 fn made(
     staging: &str,
@@ -65,9 +72,10 @@ fn made(
     task: &Task,
     chunk: &Chunk,
     keys: &SourceKeys,
-    facts: &ServerFacts,
+    facts: Option<&ServerFacts>,
 ) -> Result<Statement, Error> {
-    let spec = &job.spec;
+    // As a worker sees it: the tables, and the share of the rows, of the server that it is for.
+    let spec = &job.spec.on(job.spec.shard(&task.id));
     let foreign = |_| Report::new(Kind::Error, format!("task {} is not of its job", task.id));
     let reading = Reading::of(spec, chunk, keys).map_err(foreign)?;
     let (epoch, attempts) = attempt(task);
@@ -77,7 +85,8 @@ fn made(
             let position = spec.graph.position(spec.load(chunk).target).unwrap_or_default();
             let names = StagingNames::of_task(staging, &task.id, epoch);
             let twin = names.table(&spec.graph, position);
-            LoadStatement::staged(spec, chunk, &reading, &twin, Fit::of(facts, attempts))
+            let fit = facts.map(|facts| Fit::of(facts, attempts));
+            LoadStatement::staged(spec, chunk, &reading, &twin, fit)
         }
     };
     Ok(Statement {
@@ -143,12 +152,14 @@ mod tests {
         let chunk = Chunk::decode(&task.chunk).unwrap();
         let job = fixture::job(JobState::Running);
         let keys = SourceKeys::default();
-        let statement = made("longshore_staging", &job, &task, &chunk, &keys, &facts).unwrap();
+        let of = |facts| made("longshore_staging", &job, &task, &chunk, &keys, facts).unwrap();
+        let statement = of(Some(&facts));
         insta::assert_snapshot!(statement.query_id, @"0123456789abcdef-0000007-4-load");
         insta::assert_snapshot!(statement.words(10_000), @"
         INSERT INTO `longshore_staging`.`0123456789abcdef_0000007_e4_0_events` (`id`, `day`) SELECT id, day FROM (SELECT *, _path, _file, _size, _time FROM s3(`lake`, url = 'http://store:9000/lake/events/c.parquet', format = 'Parquet', structure = 'id UInt64, day Date') UNION ALL SELECT *, _path, _file, _size, _time FROM s3(`lake`, url = 'http://store:9000/lake/events/a?b.parquet', format = 'Parquet', structure = 'id UInt64, day Date') WHERE _path = 'lake/events/a b.parquet') WHERE id > 0
         SETTINGS async_insert = 0, enable_parallel_replicas = 0, input_format_allow_errors_num = 0, input_format_allow_errors_ratio = 0, insert_deduplicate = 0, limit = 0, materialized_views_ignore_errors = 0, max_execution_time = 0, max_insert_threads = 2, max_partitions_per_insert_block = 10000, max_query_size = 67108864, max_rows_to_read = 0, max_threads = 4, min_insert_block_size_bytes = 357913941, min_insert_block_size_rows = 4000000, offset = 0, optimize_on_insert = 0, read_overflow_mode = 'throw', s3_ignore_file_doesnt_exist = 0, s3_skip_empty_files = 0, s3_throw_on_zero_files_match = 1, s3_validate_etag_on_read = 1, throw_on_max_partitions_per_insert_block = 1
         ");
+        assert!(!of(None).settings.contains_key("max_insert_threads"), "nothing is made up");
         insta::assert_snapshot!(statement.words(20), @"
         INSERT INTO `longsho…
         (--json shows all of it)

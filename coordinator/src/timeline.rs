@@ -116,23 +116,23 @@ pub(crate) async fn statements(
     let prefix = id.query_prefix();
     let age_ms = longshore_shared::ledger::now_ms() - job.created_ms;
     let seconds = u32::try_from(age_ms / 1_000 + SLACK_SECONDS).unwrap_or(u32::MAX);
-    let processes: Vec<Process> =
-        read(|| server.call(sql::TASK_PROCESSES).param("prefix", &prefix).fetch_all()).await?;
+    let processes: Result<Vec<Process>, Failure> =
+        read(|| server.call(sql::TASK_PROCESSES).param("prefix", &prefix).fetch_all()).await;
+    let processes = seen(processes)?.unwrap_or_default();
     let logged: Result<Vec<Logged>, Failure> = read(|| {
         let call = server.call(sql::TASK_STATEMENTS).param("prefix", &prefix);
         call.param("seconds", seconds).param("limit", STATEMENTS_MAX).fetch_all()
     })
     .await;
-    let (logged, missing) = match logged {
-        Ok(logged) if logged.len() >= STATEMENTS_MAX as usize => {
+    let (logged, missing) = match seen(logged)? {
+        Some(logged) if logged.len() >= STATEMENTS_MAX as usize => {
             (logged, Some(format!("only the last {STATEMENTS_MAX} statements are shown")))
         }
-        Ok(logged) => (logged, None),
-        Err(failure) if failure.code().is_some_and(|code| NO_LOG.contains(&code)) => {
-            let words = "the server has no query_log that this user may read";
+        Some(logged) => (logged, None),
+        None => {
+            let words = "the server has no system.query_log that this user may read";
             (Vec::new(), Some(words.to_owned()))
         }
-        Err(failure) => return Err(failure),
     };
     let mut lines: Vec<StatementLine> = processes.into_iter().filter_map(running).collect();
     for row in logged {
@@ -142,6 +142,15 @@ pub(crate) async fn statements(
     }
     lines.sort_by(|a, b| (a.started_ms, &a.query_id).cmp(&(b.started_ms, &b.query_id)));
     Ok(Statements { statements: lines, statements_missing: missing })
+}
+
+/// Nothing, where there is nothing to be seen.
+fn seen<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.code().is_some_and(|code| NO_LOG.contains(&code)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn running(row: Process) -> Option<StatementLine> {

@@ -33,6 +33,7 @@ catalogue! {
     COUNT_CURSOR_ROWS = "count_cursor_rows",
     COUNT_QUERIES = "count_queries",
     COUNT_STAGED_PARTS = "count_staged_parts",
+    COUNT_STAMPED = "count_stamped",
     COUNT_TASK_ROWS = "count_task_rows",
     CREATE_ATTEMPTS = "create_attempts",
     CREATE_CURSORS = "create_cursors",
@@ -102,9 +103,11 @@ catalogue! {
     RENAME_TABLE = "rename_table",
     REPLAYED_PARTITIONS = "replayed_partitions",
     REPLACE_PARTITION = "replace_partition",
+    RESET_TASKS = "reset_tasks",
     SERVER_CLOCK = "server_clock",
     SERVER_FACTS = "server_facts",
     SERVER_TIME = "server_time",
+    SUM_RECEIPTS = "sum_receipts",
     SWAP_CURSOR = "swap_cursor",
     SWAP_JOB = "swap_job",
     SWAP_META = "swap_meta",
@@ -114,6 +117,7 @@ catalogue! {
     TASK_PROCESSES = "task_processes",
     TASK_STATEMENTS = "task_statements",
     VOID_RECEIPTS = "void_receipts",
+    WEIGH_TASKS = "weigh_tasks",
 }
 
 impl Statement {

@@ -3,6 +3,7 @@
 
 mod blow;
 mod campaign;
+mod everything;
 mod keeper;
 mod lease;
 mod lost_answers;

@@ -190,6 +190,6 @@ fn a_paused_job_says_what_it_waits_for() {
     scene.admin.run(&format!("ALTER TABLE {}.events ADD COLUMN extra UInt8", scene.db));
     scene.worker(&job).run();
     let said = doctor(&scene, [job.as_str()]).exits_with(PROBLEM);
-    has(&finding(&said, "job"), "problem", "altered", &format!("longshore submit {job}"));
+    has(&finding(&said, "job"), "problem", "altered", &format!("longshore resume {job}"));
     has(&finding(&said, "views"), "problem", "altered", "plan again");
 }

@@ -1,6 +1,8 @@
 //! What scripts rely on: the JSON of every command and its exit code. A key may be added, and then the
 //! file of its command changes; none may go or change its meaning.
 
+use std::cell::RefCell;
+
 use longshore_tests::{Format, LONG_LEASE, Scene};
 use serde_json::Value;
 
@@ -45,18 +47,23 @@ const OPAQUE: [&str; 14] = [
 struct Golden {
     scene: Scene,
     job: String,
+    /// Another plan, once there is one.
+    other: RefCell<String>,
 }
 
 impl Golden {
     fn new() -> Self {
         let scene = Scene::with_events(2, 100);
         let job = scene.plan(&["--chunk-files-max", "1"]);
-        Self { scene, job }
+        Self { scene, job, other: RefCell::new("OTHER".to_owned()) }
     }
 
     /// Runs a command with `JOB` for the plan's id, and holds what it says against its golden file.
     fn check(&self, name: &str, line: &str, code: i32) -> Value {
-        let args = line.split(' ').map(|word| word.replace("JOB", &self.job));
+        let args = line.split(' ').map(|word| {
+            let word = word.replace("JOB", &self.job).replace("OTHER", &self.other.borrow());
+            word.replace("FOLDER", &self.scene.folder().display().to_string())
+        });
         let program = self.scene.longshore(args).args(["--json"]);
         let ended = program.env("LONGSHORE_LEASE", LONG_LEASE).run().exits_with(code);
         let said = if ended.stdout.is_empty() { &ended.stderr } else { &ended.stdout };
@@ -91,41 +98,60 @@ impl Golden {
             Value::String(text) if key.ends_with("_at") => *text = "TIME".to_owned(),
             Value::String(text) => {
                 let scene = &self.scene;
+                let (folder, bucket) =
+                    (scene.folder().display().to_string(), format!("{}/", scene.bed.bucket));
                 let names = [
+                    (&folder, "FOLDER"),
                     (&self.job, "JOB"),
+                    (&self.other.borrow(), "OTHER"),
                     (&scene.staging, "STAGING"),
                     (&scene.control, "CONTROL"),
                     (&scene.db, "DB"),
                     (&scene.prefix, "PREFIX"),
                     (&scene.bed.clickhouse_url, "SERVER"),
                     (&scene.bed.s3_endpoint, "STORE"),
-                    (&scene.bed.bucket, "BUCKET"),
+                    (&bucket, "BUCKET/"),
                 ];
                 for (name, word) in names {
                     *text = text.replace(name.as_str(), word);
                 }
-                *text = text.replace(&scene.folder().display().to_string(), "FOLDER");
+                *text = without_uuids(text);
             }
             _ => {}
         }
     }
 }
 
+/// The name of an inner table has a UUID in it.
+fn without_uuids(text: &str) -> String {
+    let is_uuid = |word: &str| {
+        let groups: Vec<usize> = word.split('-').map(str::len).collect();
+        let is_hex = word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+        is_hex && groups == [8, 4, 4, 4, 12]
+    };
+    let is_apart = |symbol: char| !symbol.is_ascii_hexdigit() && symbol != '-';
+    let words = text.split_inclusive(is_apart).map(|word| {
+        let bare = word.trim_end_matches(is_apart);
+        if is_uuid(bare) { word.replace(bare, "UUID") } else { word.to_owned() }
+    });
+    words.collect()
+}
+
 #[test]
 fn the_documents_of_plans_have_their_form() {
     let golden = Golden::new();
-    let file = golden.scene.folder().join("plan.json").display().to_string();
     golden.check("plan_show", "plan show JOB", 0);
     golden.check("plan_list", "plan list", 0);
     golden.check("jobs_list", "jobs list", 0);
     golden.check("explain", "explain JOB-0000000", 0);
     golden.check("tasks", "tasks JOB", 0);
-    golden.check("plan_export", &format!("plan export JOB {file}"), 0);
-    golden.check("plan_import", &format!("plan import {file}"), 0);
-    golden.check("plan_diff_same", &format!("plan diff JOB {file} --exit-code"), 0);
+    golden.check("plan_export", "plan export JOB FOLDER/plan.json", 0);
+    golden.check("plan_import", "plan import FOLDER/plan.json", 0);
+    golden.check("plan_diff_same", "plan diff JOB FOLDER/plan.json --exit-code", 0);
     golden.scene.put_rows("events-002.parquet", 100, Format::Parquet);
     let other = golden.scene.plan(&["--chunk-files-max", "1", "--where", "n >= 0"]);
-    let differ = golden.check("plan_diff", &format!("plan diff JOB {other} --exit-code"), 8);
+    golden.other.replace(other.clone());
+    let differ = golden.check("plan_diff", "plan diff JOB OTHER --exit-code", 8);
     assert_eq!(differ["b"]["plan_id"], other.as_str());
     golden.check("plan_delete", "plan delete JOB --yes", 0);
 }

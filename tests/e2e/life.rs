@@ -18,7 +18,7 @@ fn slow_job(workers: usize) -> (Scene, String, Vec<Running>) {
 }
 
 /// Visits all points at once, each in a scene of its own.
-fn at_once(points: impl IntoIterator<Item = Point>, visit: impl Fn(Point) + Sync) {
+pub(crate) fn at_once(points: impl IntoIterator<Item = Point>, visit: impl Fn(Point) + Sync) {
     let visit = &visit;
     std::thread::scope(|scope| {
         for point in points {

@@ -1,7 +1,10 @@
 //! Tasks that ended, done again: failed ones, quarantined ones, and done ones whose rows are gone.
 
 use longshore_shared::faults;
-use longshore_tests::{Finished, Scene, name, wait_for};
+
+use longshore_tests::{Finished, Scene, TaskRow, name, wait_for};
+
+use crate::life::at_once;
 
 const EXIT_CONFLICT: i32 = 6;
 const EXIT_USAGE: i32 = 2;
@@ -50,7 +53,7 @@ fn a_failed_task_is_tried_again_once_its_cause_is_gone() {
 
 #[test]
 fn a_retry_that_dies_anywhere_is_finished_by_doing_it_again() {
-    for point in faults::REOPEN {
+    at_once(faults::REOPEN.iter().copied(), |point| {
         let (scene, job, good) = with_broken_file();
         scene.put_bytes("events-001.parquet", &good);
         // Workers look for something to do all the time.
@@ -72,7 +75,7 @@ fn a_retry_that_dies_anywhere_is_finished_by_doing_it_again() {
         wait_for("all is done", || scene.tasks().all("done").then_some(()));
         idle.kill();
         scene.settle(&job, point.0);
-    }
+    });
 }
 
 #[test]
@@ -208,6 +211,11 @@ fn ten_thousand_failed_tasks_are_opened_by_one_command() {
     assert_eq!(opened["failed"], tasks);
     let now = scene.tasks();
     assert!(now.all("pending"), "{:?}", now.states());
+    // As `TaskEvent::Reopened` makes of one task.
+    let as_planned = |task: &TaskRow| {
+        (task.attempts, task.deaths, task.rows) == (0, 0, 0) && task.error.is_empty()
+    };
+    assert!(now.0.iter().all(as_planned), "{:?}", now.0.iter().find(|task| !as_planned(task)));
     let status = scene.status(&job);
     assert_eq!((&status["state"], &status["tasks"]["pending"]), (&"running".into(), &tasks.into()));
     scene.longshore(["cancel", &job]).run().ok();

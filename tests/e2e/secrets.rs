@@ -136,6 +136,10 @@ fn no_secret_is_anywhere_after_a_whole_life() {
             life.run(scene.longshore([command, &job, "--json"]), 0);
         }
         life.run(scene.longshore(["plan", "show", &job, "--json"]), 0);
+        let first = format!("{job}-0000000");
+        life.run(scene.longshore(["task", &first, "--json"]), 0);
+        life.run(keys.give(scene.longshore(["explain", &first]), &scene), 0);
+        life.run(scene.longshore(["plan", "export", &job, "-"]), 0);
     }
 
     // What goes wrong: data, expressions of the user, keys, password, address, configuration.

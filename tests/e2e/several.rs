@@ -117,3 +117,127 @@ fn a_server_that_hangs_while_it_loads_is_let_go_and_taken_up_again() {
     worker.wait().ok();
     assert_completed(&two, &job);
 }
+
+/// A table of the second server whose rows the first must not have, and the other way round.
+fn assert_by_kind(two: &Two, expression: &str) {
+    for (shard, admin) in two.admins().into_iter().enumerate() {
+        let astray = admin.number(&format!(
+            "SELECT count() FROM {}.events WHERE ifNull({expression} % 2, 0) != {shard}",
+            two.scene.db
+        ));
+        assert_eq!(astray, 0, "rows of another server on number {shard}");
+    }
+}
+
+#[test]
+fn each_row_is_loaded_into_the_server_that_it_belongs_to() {
+    let two = Two::with_events(&Bed::from_env(), 4, 500);
+    let expression = "cityHash64(file, n)";
+    let job = submit(&two, &["--shard-by", expression]);
+    assert_eq!(two.scene.tasks().0.len(), 8, "each chunk is a task of both servers");
+    // One dies on its way; another goes on from the other server.
+    let dead = two.scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
+    assert!(dead.faults("move.after=3*off->exit").run().was_killed());
+    two.scene.sign_all_off();
+    two.at_second(two.scene.worker(&job)).run().ok();
+    assert_completed(&two, &job);
+    assert_by_kind(&two, expression);
+    let [first, second] = two.counts("events");
+    assert!(first > 500 && second > 500 && first + second == 2_000, "{first} and {second}");
+}
+
+#[test]
+fn no_row_falls_between_two_servers() {
+    let two = Two::with_events(&Bed::from_env(), 0, 0);
+    let db = &two.scene.db;
+    for admin in two.admins() {
+        admin.run(&format!(
+            "CREATE TABLE {db}.odd (k Nullable(Int64), d LowCardinality(String), n UInt64) \
+             ENGINE = MergeTree ORDER BY n"
+        ));
+        admin.run(&format!(
+            "CREATE TABLE {db}.big (k UInt64, n UInt64) ENGINE = MergeTree ORDER BY n"
+        ));
+    }
+    let numbers =
+        "arrayJoin([NULL, -9223372036854775808, -3, -2, -1, 0, 1, 2, 9223372036854775807])";
+    let odd = format!(
+        "SELECT CAST({numbers}, 'Nullable(Int64)') AS k, toString(k) AS d, rowNumberInAllBlocks() AS n"
+    );
+    // In the file the key may be NULL and is a smaller number than in the target.
+    let big = "SELECT arrayJoin([NULL, 0, 1, 254, 255]) AS k, rowNumberInAllBlocks() AS n";
+    for (file, query) in [("odd.parquet", odd.as_str()), ("big.parquet", big)] {
+        let bytes = two.scene.admin.bytes(&format!("{query} FORMAT Parquet"));
+        two.scene.put_bytes(file, &bytes);
+    }
+    for (table, rows) in [("odd", 9), ("big", 5)] {
+        let flags = [two.both().as_slice(), &["--shard-by", "k"]].concat();
+        let said = two.scene.load_into(table, &format!("{table}.parquet"), &flags).ok();
+        let [first, second] = two.counts(table);
+        assert_eq!(first + second, rows, "{table}\n{said}");
+        for (shard, admin) in two.admins().into_iter().enumerate() {
+            // As a Distributed table counts: unsigned, and NULL with the first.
+            let astray = admin.column(&format!(
+                "SELECT toString(k) FROM {db}.{table} WHERE ifNull(toUInt64(k) % 2, 0) != {shard}"
+            ));
+            assert!(astray.is_empty(), "{table} on {shard}: {astray:?}");
+        }
+    }
+}
+
+#[test]
+fn what_would_lose_or_double_rows_is_refused() {
+    let two = Two::with_events(&Bed::from_env(), 1, 10);
+    let refused = |flags: &[&str], words: &[&str]| {
+        let flags = [two.both().as_slice(), flags].concat();
+        let said = two.scene.plan_program("events", "*", &flags).run();
+        assert_ne!(said.code(), Some(0), "{flags:?}");
+        said.says(words);
+    };
+    refused(&["--shard-by", "rand()"], &["another value at another time"]);
+    refused(&["--shard-by", "n + toUInt64(now())"], &["now()"]);
+    refused(&["--shard-by", "(SELECT 1) + n"], &["a query of its own"]);
+    refused(&["--shard-by", "kind"], &["must be an integer"]);
+    refused(&["--shard-by", "n / 2"], &["must be an integer"]);
+    refused(&["--shard-by", "1 + 2"], &["names no column"]);
+    refused(&["--shard-by", "nothing"], &["nothing", "--shard-by"]);
+    refused(&["--shard-by", "n, n"], &["must be an integer"]);
+    refused(&["--mode", "direct"], &["--mode direct loads into one server"]);
+    refused(&["--publish", "exchange"], &["of one server"]);
+    let said = two.scene.plan_program("events", "*", &["--endpoint", &two.urls[1]]).run();
+    said.exits_with(2).says(&["names one server"]);
+    let said = two.scene.plan_program("events", "*", &["--endpoint", &two.urls[0]]);
+    said.args(["--endpoint", &two.urls[0]]).run().exits_with(2).says(&["the same server"]);
+    two.second.run(&format!("ALTER TABLE {}.events ADD COLUMN more UInt8", two.scene.db));
+    refused(&[], &["events on", "is not what it is on"]);
+    two.second.run(&format!("DROP TABLE {}.receipts SYNC", two.scene.control));
+    refused(&[], &["has no table", "longshore init --server"]);
+}
+
+#[test]
+fn commands_look_at_the_server_of_a_task() {
+    let two = Two::with_events(&Bed::from_env(), 2, 100);
+    let job = submit(&two, &["--shard-by", "n"]);
+    let task = |ordinal: u32| {
+        let id = format!("{job}-{ordinal:07}");
+        two.scene.longshore(["task", &id, "--json"]).run().ok().json()
+    };
+    let planned = task(1);
+    assert_eq!(planned["endpoint"], two.urls[1].as_str(), "{planned}");
+    assert!(planned["sql"]["text"].as_str().is_some_and(|sql| sql.contains("% 2, 0) = 1")));
+    let doctor = two.scene.longshore(["doctor", &job, "--json"]).run().json().to_string();
+    assert!(doctor.contains(&two.urls[0]) && doctor.contains(&two.urls[1]), "{doctor}");
+
+    two.scene.finish(&job);
+    for ordinal in 0..4 {
+        let done = task(ordinal);
+        assert_eq!(done["receipts"].as_array().map(Vec::len), Some(3), "{done}");
+        assert_eq!(done["history"][0]["event"], "done", "{done}");
+    }
+    // What a crash left on the second server, of a task that is over.
+    let left = format!("{}.{job}_0000001_e1_0_events", two.scene.staging);
+    two.second.run(&format!("CREATE TABLE {left} (x UInt8) ENGINE = MergeTree ORDER BY x"));
+    let gone = two.scene.longshore(["gc", "--yes", "--json"]).run().ok().json();
+    assert!(gone["staging"].to_string().contains("_0000001_e1_0_events"), "{gone}");
+    two.assert_exact(&job);
+}

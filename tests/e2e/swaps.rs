@@ -188,8 +188,10 @@ fn gc_takes_shadows_of_jobs_that_are_over_and_no_others() {
     // A plan that nobody knows, as after the control tables were made again.
     let unknown = format!("{}.events_shadow_0123456789abcdef_0_e0", scene.db);
     scene.admin.run(&format!("CREATE TABLE {unknown} AS {}.events", scene.db));
+    assert_eq!(gc(&[]).len(), 3, "a failed job can be retried: its shadow is kept");
+    scene.longshore(["cancel", &failed]).run().ok();
     let left = gc(&[]);
-    assert_eq!(left.len(), 2, "the failed job's is gone: {left:?}");
+    assert_eq!(left.len(), 2, "the cancelled job's is gone: {left:?}");
     assert!(!left.iter().any(|name| name.contains(&failed)), "{left:?}");
     let left = gc(&["--unknown-jobs"]);
     assert_eq!(left, Vec::from_iter(dropped_job), "a plan that may be submitted keeps its shadow");

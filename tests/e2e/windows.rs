@@ -260,10 +260,10 @@ fn the_time_column_is_that_of_the_flag_the_table_the_file_or_the_key() {
     asked.says(&["which column of", "one of: born"]);
     let wrong = ["--since", "2024-01-01", "--time-column", "text"];
     scene.copy_program("source", "copy", &wrong).run().exits_with(2).says(&["is no Date"]);
-    std::fs::write(&file, "[window]\nrequired = true\n").expect("a file");
+    std::fs::write(&file, "[policy]\nrequire_window = true\n").expect("a file");
     let program = scene.copy_program("source", "copy", &[]);
     let asked = program.env("LONGSHORE_CONFIG", file.to_string_lossy()).run().exits_with(2);
-    asked.says(&["window.required", "--since"]);
+    asked.says(&["policy.require_window", "--since"]);
 }
 
 /// A view `v` of the source into a MergeTree table, which puts nothing together.

@@ -47,7 +47,7 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
     }
     let rows_read = match held {
         Held::Exactly(rows) | Held::Read(rows) => rows,
-        Held::AtLeast(_) | Held::Unknown => loaded.read_rows,
+        Held::AtLeast(_) | Held::Share { .. } | Held::Unknown => loaded.read_rows,
     };
     let rows = if let Held::Exactly(rows) = held { rows } else { loaded.written_rows };
     Ok(Manifest {

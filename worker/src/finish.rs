@@ -9,7 +9,7 @@ use longshore_shared::task::{Cursor, Job, JobEvent, Stamp, StateName, TaskId};
 
 use crate::context::Worker;
 use crate::trouble::Trouble;
-use crate::{staging, swap};
+use crate::{shares, staging, swap};
 
 /// Closes a job whose segments are all finished.
 ///
@@ -34,6 +34,10 @@ pub(crate) async fn job(worker: &Worker, job: &Job, cursor: &Cursor) -> Result<(
             "the source held {expected} rows when it was planned, and its chunks held {} together",
             tally.rows
         );
+        return change(worker, job, JobEvent::Finished { unfinished: 1 }, reason).await;
+    }
+    let Some(servers) = worker.all_servers(job) else { return Ok(()) };
+    if let Some(reason) = shares::differ(&servers, job, cursor).await? {
         return change(worker, job, JobEvent::Finished { unfinished: 1 }, reason).await;
     }
     drop_snapshots(worker, job).await?;

@@ -28,6 +28,9 @@ pub(crate) async fn chunk(
 ) -> Result<Summary, Trouble> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let spec = &claim.job.spec;
+    if spec.shard_by.as_ref().is_some_and(|by| by.shard.is_none()) {
+        return Err(ForeignChunk.into());
+    }
     let reading = Reading::of(spec, &chunk, &worker.keys)?;
     let into = (&chunk, spec.graph.position(spec.load(&chunk).target).ok_or(ForeignChunk)?);
     let replayed = replay::of(spec, &chunk);
@@ -70,7 +73,7 @@ async fn insert(
     let spec = &claim.job.spec;
     let twin = set.names.table(&spec.graph, position);
     let fit = Fit::of(&claim.facts, claim.task.progress.attempts);
-    let statement = LoadStatement::staged(spec, chunk, reading, &twin, fit).without(without);
+    let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit)).without(without);
     let call = statement.call(&claim.server);
     let id = claim.task.id.query(claim.epoch(), "load");
     claim.is_loading.store(true, Ordering::Relaxed);

@@ -15,6 +15,7 @@ mod recover;
 mod replace;
 mod replay;
 mod run;
+mod shares;
 mod source;
 mod staging;
 mod swap;

@@ -34,10 +34,22 @@ pub(crate) enum Held {
     Exactly(u64),
     /// Each row is staged once; a table that others write to held this many at plan time.
     AtLeast(u64),
+    /// So many of all rows belong to the server of the task, and each of them is staged once.
+    Share {
+        /// Those that belong there.
+        rows: u64,
+        /// All of them.
+        of: u64,
+    },
     /// There are this many, and the user's expressions decide what becomes of each.
     Read(u64),
     /// It would cost too much to know.
     Unknown,
+}
+
+/// Do the files say how many rows they hold?
+pub(crate) fn says_its_rows(source: &FilesSource) -> bool {
+    COUNTING_FORMATS.contains(&source.format.as_str())
 }
 
 /// Nothing of the chunk's source has changed since the plan was made.
@@ -121,11 +133,14 @@ pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Troubl
     let is_plain = spec.is_one_for_one();
     match (&spec.source, &chunk) {
         (Source::Files(source), Chunk::Files { files }) => {
-            if !is_plain || !COUNTING_FORMATS.contains(&source.format.as_str()) {
+            if !is_plain || !says_its_rows(source) {
                 return Ok(Held::Unknown);
             }
             let reading = Reading::files(source, files, "", &worker.keys);
-            Ok(Held::Exactly(rows_of(&claim.server, &reading).await?))
+            let rows = rows_of(&claim.server, &reading).await?;
+            let Some(by) = &spec.shard_by else { return Ok(Held::Exactly(rows)) };
+            let shard = by.of_shard(&reading, &spec.select, &spec.columns).ok_or(ForeignChunk)?;
+            Ok(Held::Share { rows: rows_of(&claim.server, &shard).await?, of: rows })
         }
         (Source::Tables(source), Chunk::Slice(slice)) => {
             let feed = source.feeds.get(slice.feed).ok_or(ForeignChunk)?;

@@ -71,7 +71,8 @@ pub(crate) async fn manifest(
         )));
     }
     let held = source::count(worker, claim).await?;
-    if let (Held::Exactly(held), Some(rows), true) = (held, base_rows, counted)
+    if let (Held::Exactly(held) | Held::Share { rows: held, .. }, Some(rows), true) =
+        (held, base_rows, counted)
         && rows != held
     {
         return Err(Trouble::Count(format!("the source holds {held} rows, but {rows} are staged")));
@@ -84,7 +85,7 @@ pub(crate) async fn manifest(
         )));
     }
     let rows_read = match held {
-        Held::Exactly(rows) | Held::Read(rows) if counted => rows,
+        Held::Exactly(rows) | Held::Read(rows) | Held::Share { of: rows, .. } if counted => rows,
         _ => loaded.read_rows,
     };
     let rows = base_rows.unwrap_or(rows_read);

@@ -16,6 +16,7 @@ use crate::doctor::{
     Finding, Level, capacity, installation, or_unseen, orphans, privileges, render, source, unseen,
     views,
 };
+use crate::dry_run;
 use crate::exit::{Error, Exit};
 use crate::output::Output;
 use crate::plan::{guarantee, parse_publish};
@@ -165,7 +166,8 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
     let collection =
         files.and_then(|files| Some((files.function, files.named_collection.clone()?)));
     let is_open = !job.state.is_terminal();
-    let graph = job.spec.graph.clone();
+    let spec = job.spec.clone();
+    let graph = &spec.graph;
     let mode = job.spec.mode;
     let look = look(&session, job).await?;
     out.checks = look.findings(config);
@@ -175,8 +177,10 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         out.checks
             .push(found.unwrap_or_else(|error| unseen("mode", Level::Warning, &error, config)));
     }
-    if is_open {
-        out.checks.push(views::unchanged(&session.server, &graph, config).await);
+    if is_open && spec.is_sharded() {
+        out.checks.extend(Box::pin(dry_run::each_server(config, &spec)).await?);
+    } else if is_open {
+        out.checks.push(views::unchanged(&session.server, graph, config).await);
         if let Some((function, name)) = &collection {
             out.checks.push(source::collection(&session.server, *function, name, config).await);
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
 use longshore_shared::source::{ToRead, index_of};
 use longshore_shared::store::TaskStore;
@@ -80,8 +81,9 @@ pub(crate) async fn run(args: ExplainArgs, config: &Config, output: Output) -> R
         return Err(Report::new(Kind::Usage, message).into());
     };
     let neighbours = neighbours(&session, &job, &task).await?;
-    let index = index(&session, &job, &neighbours.own).await?;
-    let sql = statement::of_task(&session, &job, &task, &keys).await?;
+    let server = session.server_of(&job, &id)?;
+    let index = index(&server, &job, &neighbours.own).await?;
+    let sql = statement::of_task(&server, &job, &task, &keys).await?;
     let contents = Contents::of(&job, &task)?;
     output.show(&document(&job, &task, contents, &neighbours, index, sql), words)?;
     Ok(Exit::Done)
@@ -107,14 +109,14 @@ async fn neighbours(session: &Session, job: &Job, task: &Task) -> Result<Neighbo
 }
 
 /// What the server would read of a table; a server that refuses to say is no obstacle.
-async fn index(session: &Session, job: &Job, chunk: &Chunk) -> Result<Option<ToRead>, Error> {
+async fn index(server: &Server, job: &Job, chunk: &Chunk) -> Result<Option<ToRead>, Error> {
     let feed = chunk
         .as_slice()
         .and_then(|slice| Some((job.spec.source.as_tables()?.feeds.get(slice.feed)?, slice)));
     let Some((feed, slice)) = feed.filter(|(feed, _)| feed.remote.is_none()) else {
         return Ok(None);
     };
-    match index_of(&session.server, feed, slice).await {
+    match index_of(server, feed, slice).await {
         Ok(found) => Ok(found),
         // The table is gone, or may not be read: what the plan knows is still worth showing.
         Err(failure) if failure.code().is_some() => Ok(None),

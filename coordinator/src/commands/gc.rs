@@ -72,20 +72,28 @@ struct WorkerLine {
 
 pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
-    let found = leftovers::staging(&session, args.older_than).await?;
-    let (left, unknown): (Vec<Leftover>, Vec<Leftover>) = found
-        .leftovers
-        .into_iter()
-        .partition(|left| args.unknown_jobs || left.why != Why::UnknownJob);
+    let (others, away) = session.elsewhere().await?;
+    for url in away {
+        output.note(&format!("{url} does not answer: what is left there stays."));
+    }
     let mut document = Document {
         removed: args.yes,
         staging: Vec::new(),
         workers: Vec::new(),
-        unknown_jobs: unknown.iter().map(table_of).collect(),
+        unknown_jobs: Vec::new(),
     };
-    for left in left {
-        if !args.yes || remove(&session, &left).await? {
-            document.staging.push(line(left));
+    // Staging tables are on the server of their task; workers and jobs are everywhere the same.
+    for session in std::iter::once(&session).chain(&others) {
+        let found = leftovers::staging(session, args.older_than).await?;
+        let (left, unknown): (Vec<Leftover>, Vec<Leftover>) = found
+            .leftovers
+            .into_iter()
+            .partition(|left| args.unknown_jobs || left.why != Why::UnknownJob);
+        document.unknown_jobs.extend(unknown.iter().map(table_of));
+        for left in left {
+            if !args.yes || remove(session, &left).await? {
+                document.staging.push(line(left));
+            }
         }
     }
     for worker in leftovers::workers(&session, args.older_than).await? {

@@ -1,6 +1,7 @@
 //! `longshore task`: everything known of one task, and what happens next.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use longshore_shared::config::Config;
@@ -8,6 +9,7 @@ use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobState, Manifest, StateName, Task, TaskId, TaskState};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::commands::last;
 use crate::contents::Contents;
@@ -19,6 +21,8 @@ use crate::statement::{self, Statement};
 use crate::text;
 use crate::timeline::{self, Statements};
 
+/// A server of several may be away.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Characters of a load's statement in text.
 const SQL_CHARS_MAX: usize = 2_000;
 
@@ -91,14 +95,28 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
     let contents = Contents::of(&job, &task)?;
     let keys = statement::keys(args.source_keys_file.as_deref())?;
     let past = past(&session, &job, &task, &keys).await?;
-    output.show(&document(task, contents, next, past), task_text)?;
+    let server = job.spec.server(&task.id).map(|server| server.url.clone());
+    let mut document = document(task, contents, next, past);
+    if let Some(url) = server {
+        document.endpoint = url;
+    }
+    output.show(&document, task_text)?;
     Ok(Exit::Done)
 }
 
 async fn past(session: &Session, job: &Job, task: &Task, keys: &SourceKeys) -> Result<Past, Error> {
-    let server = &session.server;
+    let server = &session.server_of(job, &task.id)?;
+    let is_elsewhere = server.connection().url != session.server.connection().url;
+    if is_elsewhere && !matches!(timeout(ANSWER_MAX, server.facts()).await, Ok(Ok(_))) {
+        tracing::warn!(
+            url = server.connection().url,
+            "the task's server does not answer: its statements and proof are not shown"
+        );
+        let history = history::attempts(&session.server, &task.id).await?;
+        return Ok(Past { history, ..Past::default() });
+    }
     let statements = timeline::statements(server, job, &task.id).await?;
-    let sql = statement::of_task(session, job, task, keys).await?;
+    let sql = statement::of_task(server, job, task, keys).await?;
     let sql = match statements.last_load() {
         // It is what the server was told; the settings are made by the same rules.
         Some(load) => sql.map(|made| Statement {
@@ -109,12 +127,13 @@ async fn past(session: &Session, job: &Job, task: &Task, keys: &SourceKeys) -> R
         }),
         None => sql,
     };
-    Ok(Past {
-        receipts: history::receipts(server, &task.id).await?,
-        history: history::attempts(server, &task.id).await?,
-        statements,
-        sql,
-    })
+    let mut history = history::attempts(server, &task.id).await?;
+    if is_elsewhere {
+        // What happened while that server was away is written on the worker's own.
+        history.extend(history::attempts(&session.server, &task.id).await?);
+        history.sort_by_key(|line| (line.epoch, line.at_ms));
+    }
+    Ok(Past { receipts: history::receipts(server, &task.id).await?, history, statements, sql })
 }
 
 fn document(task: Task, contents: Contents, next: String, past: Past) -> TaskDocument {

@@ -193,6 +193,7 @@ fn planner(list: &mut List, scope: &Scope) {
         list.system("parts", "where the target stands: what comes later is told");
     }
     list.system("view_refreshes", "views that run by the clock cannot be staged");
+    list.system("server_settings", "which server a plan is made on, and what it is like");
 }
 
 fn worker(list: &mut List, scope: &Scope) {

@@ -98,7 +98,8 @@ pub(crate) async fn check_syntax(
     match read(call).await {
         Ok(_) => Ok(()),
         Err(failure) if failure.code() == Some(SYNTAX_ERROR) => {
-            let message = format!("--select or --where is not SQL: {}", failure.message);
+            let message =
+                format!("--select, --where or --shard-by is not SQL: {}", failure.message);
             Err(Report::new(Kind::Usage, message).into())
         }
         // Another release may not have the function; it is a check before the real one.
@@ -225,6 +226,15 @@ fn structure_of<'a>(columns: impl Iterator<Item = (&'a str, &'a str)>) -> String
 }
 
 /// `is_table`: the text stands in a load of a table, where a column wins over an alias of its name.
+/// Names and types of what a query gives.
+pub(super) async fn types_of(
+    server: &Server,
+    query: &str,
+) -> Result<Vec<(String, String)>, Failure> {
+    let found = describe(server, query, false).await?;
+    Ok(found.into_iter().map(|column| (column.name, column.r#type)).collect())
+}
+
 async fn describe(server: &Server, what: &str, is_table: bool) -> Result<Vec<Described>, Failure> {
     read(|| {
         server

@@ -25,6 +25,11 @@ pub(crate) fn deal(chunks: &[Chunk], servers: usize) -> Vec<Chunk> {
     dealt
 }
 
+/// Each chunk once for every server, which reads its share of the rows.
+pub(crate) fn divide(chunks: &[Chunk], servers: usize) -> Vec<Chunk> {
+    chunks.iter().flat_map(|chunk| std::iter::repeat_n(chunk.clone(), servers)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use longshore_shared::task::SourceFile;
@@ -55,6 +60,8 @@ mod tests {
             assert_eq!(paths, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
         }
         assert_eq!(deal(&given, 1), given);
+        let divided = divide(&given[..2], 2);
+        assert_eq!(divided.iter().map(Chunk::bytes).collect::<Vec<_>>(), [90, 90, 10, 10]);
         let shares = shares(&deal(&given, 2), 2);
         assert!(shares[0].abs_diff(shares[1]) <= 45, "{shares:?}");
     }

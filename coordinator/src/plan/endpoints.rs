@@ -37,6 +37,10 @@ pub(crate) struct EndpointArgs {
     /// share this one's Keeper
     #[arg(long = "endpoint", value_name = "URL")]
     endpoints: Vec<String>,
+    /// Load each row into one of the servers by this integer expression over columns of the target,
+    /// modulo their number, as a Distributed table does [default: whole chunks, dealt out]
+    #[arg(long, value_name = "EXPRESSION", requires = "endpoints")]
+    pub(crate) shard_by: Option<String>,
 }
 
 /// The servers of a plan, opened.
@@ -145,6 +149,35 @@ impl Fleet {
     /// The server whose tables are those of the plan's spec.
     pub(crate) fn first(&self) -> &Server {
         &self.servers[0].0
+    }
+
+    /// All of them.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().map(|(server, _)| server)
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// What a date or an hour is depends on the time zone.
+    pub(crate) fn one_time_zone(&self) -> Result<(), Report> {
+        let zone = |(_, facts): &(Server, ServerFacts)| facts.timezone.clone();
+        let first = zone(&self.servers[0]);
+        match self.servers.iter().find(|server| zone(server) != first) {
+            None => Ok(()),
+            Some(other) => {
+                let message = format!(
+                    "{} is in time zone {} and {} in {first}",
+                    other.0.connection().url,
+                    zone(other),
+                    self.first().connection().url
+                );
+                Err(Report::new(Kind::Usage, message)
+                    .help("--shard-by asks for one time zone: a row would belong to two servers, or to none"))
+            }
+        }
     }
 
     /// Each server finds the files as they were listed: it knows the collection and may read it.

@@ -79,7 +79,10 @@ fn refuse_other_server(job: &Job, spec: &JobSpec) -> Result<(), Error> {
 }
 
 /// The tasks of these chunks as they are planned.
-fn tasks(id: &JobId, mode: PublishMode, chunks: &[Chunk]) -> Vec<Task> {
+fn tasks(id: &JobId, spec: &JobSpec, chunks: &[Chunk]) -> Vec<Task> {
+    let mode = spec.publish.mode;
+    // A chunk that every server reads its share of is there once for each.
+    let copies = spec.copies() as u64;
     // The last task loads nothing: it publishes what the others have loaded.
     let last = mode.has_last_task().then_some(Chunk::Publish { publish: mode });
     chunks
@@ -92,7 +95,7 @@ fn tasks(id: &JobId, mode: PublishMode, chunks: &[Chunk]) -> Vec<Task> {
             stamp: Stamp::fresh(),
             chunk: chunk.encode(),
             files: u32::try_from(chunk.files().len()).unwrap_or(u32::MAX),
-            bytes: chunk.bytes(),
+            bytes: chunk.bytes() / copies,
             changed_ms: 0,
         })
         .collect()
@@ -131,7 +134,7 @@ pub(crate) async fn publish_as(
     marks: Marks,
 ) -> Result<(Job, bool), Error> {
     let store = &session.store;
-    let tasks = tasks(&id, spec.publish.mode, chunks);
+    let tasks = tasks(&id, &spec, chunks);
     if let Some(job) = store.job(&id).await? {
         refuse_other_server(&job, &spec)?;
         if job.state == JobState::Paused {
@@ -148,6 +151,7 @@ pub(crate) async fn publish_as(
     faults::pass(faults::PLAN_TASKS).await?;
     store.create_cursor(&Cursor::new(id.clone())).await?;
     faults::pass(faults::PLAN_CURSOR).await?;
+    let copies = spec.copies() as u64;
     let job = Job {
         id,
         state: JobState::Planned,
@@ -156,8 +160,8 @@ pub(crate) async fn publish_as(
         spec,
         tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         segment_tasks: SEGMENT_TASKS,
-        files: chunks.iter().map(|chunk| chunk.files().len() as u64).sum(),
-        bytes: chunks.iter().map(Chunk::bytes).sum(),
+        files: chunks.iter().map(|chunk| chunk.files().len() as u64).sum::<u64>() / copies,
+        bytes: chunks.iter().map(Chunk::bytes).sum::<u64>() / copies,
         reason: String::new(),
         created_ms: longshore_shared::ledger::now_ms(),
         submitted_ms: 0,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::PlanFile;
 use super::write::value;
 use crate::contents::{Contents, FileLine};
+use crate::text;
 
 /// All differences; none when the plans are the same.
 #[derive(Debug, Serialize)]
@@ -114,12 +115,10 @@ fn chunks(a: &PlanFile, b: &PlanFile) -> Vec<ChunkChange> {
             let contents = Contents::of_chunk(&plan.spec, chunk);
             match chunk.files() {
                 [] => contents.first(),
-                files => format!(
-                    "{} files, {} bytes, from {}",
-                    files.len(),
-                    chunk.bytes(),
-                    contents.first()
-                ),
+                files => {
+                    let count = text::plural(files.len() as u64, "file");
+                    format!("{count}, from {}", contents.first())
+                }
             }
         })
     };

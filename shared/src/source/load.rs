@@ -55,17 +55,20 @@ pub struct LoadStatement {
 }
 
 impl LoadStatement {
-    /// A load into the staging twin of its target.
+    /// A load into the staging twin of its target; without a fit when the server is not known.
     pub fn staged(
         spec: &JobSpec,
         chunk: &Chunk,
         reading: &Reading,
         twin: &TableName,
-        fit: Fit,
+        fit: Option<Fit>,
     ) -> Self {
         let load = spec.load(chunk);
         let columns = quote_list(load.columns);
-        let select = reading.select(load.select.unwrap_or(&columns));
+        let select = load.select.unwrap_or(&columns);
+        let shard = spec.shard_by.as_ref();
+        let shard = shard.and_then(|by| by.of_shard(reading, select, load.columns));
+        let select = shard.map_or_else(|| reading.select(select), |shard| shard.select(&columns));
         let is_table = spec.source.as_tables().is_some();
         let block_rows = if is_table { TABLE_BLOCK_ROWS } else { BLOCK_ROWS };
         let mut statement = Self {
@@ -73,12 +76,14 @@ impl LoadStatement {
             settings: Vec::new(),
         };
         statement.set(LOAD_SETTINGS);
-        statement.set([
-            ("max_insert_threads", fit.threads.to_string()),
-            ("min_insert_block_size_rows", block_rows.to_string()),
-            ("min_insert_block_size_bytes", fit.block_bytes.to_string()),
-            ("max_query_size", QUERY_BYTES_MAX.to_string()),
-        ]);
+        if let Some(fit) = fit {
+            statement.set([
+                ("max_insert_threads", fit.threads),
+                ("min_insert_block_size_bytes", fit.block_bytes),
+            ]);
+        }
+        statement
+            .set([("min_insert_block_size_rows", block_rows), ("max_query_size", QUERY_BYTES_MAX)]);
         statement.set_of(spec, reading);
         statement
     }

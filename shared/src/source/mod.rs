@@ -10,6 +10,7 @@ mod location;
 mod probe;
 mod reading;
 mod settings;
+mod shard;
 mod slice;
 
 use secrecy::ExposeSecret;

@@ -10,6 +10,7 @@ mod keys;
 mod locks;
 mod memory;
 mod pack;
+mod reset;
 mod rows;
 mod schema;
 mod whole;

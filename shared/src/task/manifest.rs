@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Handover, TableName};
+use super::{FORMAT, FORMAT_FIRST, Handover, TableName, Task, TaskState};
 
 /// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
 /// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
@@ -83,5 +83,19 @@ impl Manifest {
     /// Number of moves.
     pub fn lines(&self) -> usize {
         self.tables.iter().map(|table| table.lines.len()).sum()
+    }
+}
+
+impl Task {
+    /// Lowest version of the records that understands this one.
+    pub fn format(&self) -> u8 {
+        match &self.progress.state {
+            TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
+                if manifest.doubted =>
+            {
+                FORMAT
+            }
+            _ => FORMAT_FIRST,
+        }
     }
 }

@@ -26,7 +26,7 @@ pub use publish::{
     kept_name,
 };
 pub use receipt::Receipt;
-pub use servers::{JobServer, Place};
+pub use servers::{JobServer, Place, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};

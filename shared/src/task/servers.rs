@@ -17,6 +17,31 @@ pub struct JobServer {
     pub graph: Option<Graph>,
 }
 
+/// Which of several servers a row belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardBy {
+    /// An integer expression over columns of the target, as the user wrote it.
+    pub expression: String,
+    /// The function that takes its number as unsigned.
+    pub unsigned: String,
+    /// The columns of the load that it may name, as the target holds them.
+    pub columns: Vec<ShardColumn>,
+    /// Which server of how many, in a spec as its tasks see it: [`JobSpec::on`].
+    #[serde(skip)]
+    pub shard: Option<(usize, usize)>,
+}
+
+/// A column that the number of a row's server depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type in the target; of `LowCardinality(T)` the type T.
+    pub r#type: String,
+    /// It may be NULL where it is read and cannot be in the target: the type's default stands there.
+    pub may_be_null: bool,
+}
+
 /// Where a task must be worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
@@ -37,6 +62,11 @@ impl JobSpec {
     /// Does it load into several servers?
     pub fn is_sharded(&self) -> bool {
         self.servers.len() > 1
+    }
+
+    /// Tasks that each chunk becomes.
+    pub fn copies(&self) -> usize {
+        if self.shard_by.is_some() { self.servers.len().max(1) } else { 1 }
     }
 
     /// The server of a task, when the job names several.
@@ -62,10 +92,14 @@ impl JobSpec {
     #[must_use]
     pub fn on(&self, shard: usize) -> Self {
         let graph = self.servers.get(shard).and_then(|server| server.graph.as_ref());
-        match graph {
-            Some(graph) => Self { graph: graph.clone(), ..self.clone() },
-            None => self.clone(),
+        let mut spec = self.clone();
+        if let Some(graph) = graph {
+            spec.graph = graph.clone();
         }
+        if let Some(by) = &mut spec.shard_by {
+            by.shard = Some((shard, self.servers.len()));
+        }
+        spec
     }
 
     /// Binds a plan to another environment and, when it names one server only, to that server.

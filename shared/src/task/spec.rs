@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tables::TablesSource;
-use super::{Chunk, JobServer, Publish, TableName};
+use super::{Chunk, JobServer, Publish, ShardBy, TableName};
 use crate::schema::Graph;
 use crate::sql::quote_list;
 
@@ -197,10 +197,10 @@ pub struct JobSpec {
     /// The servers that hold the target; several for shards. Empty in plans of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<JobServer>,
-    /// Which of several servers a row belongs to: an integer expression over columns of the target,
-    /// modulo their number. Without it a chunk goes to one server.
+    /// Which of several servers a row belongs to: each chunk is a task of every server then. Without
+    /// it a chunk goes to one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shard_by: Option<String>,
+    pub shard_by: Option<ShardBy>,
     /// How the plan was made.
     #[serde(default, skip_serializing_if = "Made::is_unsaid")]
     pub made: Made,

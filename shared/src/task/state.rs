@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, FORMAT, FORMAT_FIRST, Manifest, Stamp, TaskId, WorkerId};
+use super::{Epoch, Manifest, Stamp, TaskId, WorkerId};
 
 /// Who acts on a task, and on which server its staging tables are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -239,20 +239,6 @@ pub enum IllegalTransition {
         /// Epoch of the task.
         current: Epoch,
     },
-}
-
-impl Task {
-    /// Lowest version of the records that understands this one.
-    pub fn format(&self) -> u8 {
-        match &self.progress.state {
-            TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
-                if manifest.doubted =>
-            {
-                FORMAT
-            }
-            _ => FORMAT_FIRST,
-        }
-    }
 }
 
 impl TaskState {

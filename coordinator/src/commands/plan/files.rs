@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::schema::columns;
-use longshore_shared::source::{SourceKeys, from_clause};
+use longshore_shared::source::{Reading, SourceKeys, from_clause};
 use longshore_shared::task::{FilesSource, JobSpec, Made, Source, SourceFunction, TableName};
 
 use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    EndpointArgs, ListingRequest, Marks, PackLimits, check_syntax, deal, decide, list, pack,
-    publish, target,
+    EndpointArgs, ListingRequest, Loaded, Marks, PackLimits, check_syntax, deal, decide, divide,
+    list, pack, publish, shard_by, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -119,6 +119,15 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     source.structure = schema.structure;
 
     let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
+    let by = match &args.endpoints.shard_by {
+        None => None,
+        Some(expression) => {
+            let reading = Reading::files(&source, first, &choice.filter, &keys);
+            let (select, columns) = (schema.select.as_str(), schema.columns.as_slice());
+            let loaded = Loaded { reading: &reading, select, columns, target: &target_columns };
+            Some(shard_by(&fleet, expression, &loaded).await?)
+        }
+    };
     let spec = JobSpec {
         source: Source::Files(source),
         mode,
@@ -132,7 +141,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         limits: args.load.job.limits(),
         publish: publishing,
         servers,
-        shard_by: None,
+        shard_by: by,
         made: Made {
             again: args.load.job.again.clone(),
             chunk_bytes: Some(chunk_bytes),
@@ -145,7 +154,12 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         .files
         .iter()
         .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
-    let chunks = deal(&pack(&listing.files, limits, seed), spec.servers.len());
+    let chunks = pack(&listing.files, limits, seed);
+    let chunks = if spec.shard_by.is_some() {
+        divide(&chunks, spec.copies())
+    } else {
+        deal(&chunks, spec.servers.len())
+    };
     let (job, created) = publish(&session, spec, &chunks, marks).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, notes), Document::words)?;

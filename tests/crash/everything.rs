@@ -1,0 +1,88 @@
+//! The plug is pulled: workers, command, ClickHouse, Keeper and object store die at once, and come
+//! back in any order.
+
+use std::thread;
+use std::time::Duration;
+
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, Running, S3, Scene, wait_for};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+
+const ROUNDS: usize = 4;
+/// Between the starts of two of them.
+const APART: Duration = Duration::from_millis(400);
+/// A load takes about a second, so that most blows meet some.
+const SLOW: &str = "sleepEachRow(0.005) = 0";
+
+#[derive(Clone, Copy, Debug)]
+enum Actor {
+    Server(&'static str),
+    Worker,
+    Resume,
+}
+
+#[test]
+fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
+    let seed = std::env::var("FAULT_SEED")
+        .map_or_else(|_| rand::random(), |text| text.parse().expect("FAULT_SEED is a number"));
+    println!("FAULT_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let bed = OwnBed::start();
+    for round in 0..ROUNDS {
+        let scene = Scene::on(&bed.bed).and_events(8, 200);
+        let more = ["--chunk-files-max", "1", "--attempts-max", "50", "--where", SLOW];
+        let job = scene.plan(&more);
+        let mut crew: Vec<Running> = vec![scene.endless_worker().args(["--slots", "2"]).spawn()];
+        crew.push(scene.longshore(["run", &job, "--workers", "1"]).spawn());
+        let wait = Duration::from_millis(rng.random_range(500..5_000));
+        thread::sleep(wait);
+        pull_the_plug(&bed, &mut crew);
+
+        let mut order = [
+            Actor::Server(CLICKHOUSE),
+            Actor::Server(KEEPER),
+            Actor::Server(S3),
+            Actor::Worker,
+            Actor::Resume,
+        ];
+        order.shuffle(&mut rng);
+        let mut back = Vec::new();
+        thread::scope(|scope| {
+            for (at, actor) in (0u32..).zip(order) {
+                let bed = &bed;
+                match actor {
+                    Actor::Server(name) => {
+                        scope.spawn(move || {
+                            thread::sleep(APART * at);
+                            bed.restart(name);
+                        });
+                    }
+                    Actor::Worker => {
+                        thread::sleep(APART);
+                        back.push(scene.endless_worker().spawn());
+                    }
+                    // It may come too early: then it says so, and is asked again below.
+                    Actor::Resume => drop(scene.longshore(["resume", &job]).run()),
+                }
+            }
+        });
+        let what = format!("seed {seed}, round {round}, after {wait:?}, {order:?}");
+        wait_for(&what, || {
+            (scene.longshore(["resume", &job]).run().code() == Some(0)).then_some(())
+        });
+        scene.settle(&job, &what);
+        back.iter_mut().for_each(Running::kill);
+    }
+}
+
+fn pull_the_plug(bed: &OwnBed, crew: &mut [Running]) {
+    thread::scope(|scope| {
+        for server in [CLICKHOUSE, KEEPER, S3] {
+            scope.spawn(move || bed.signal(server, "KILL"));
+        }
+        for program in crew {
+            scope.spawn(move || program.kill());
+        }
+    });
+}
