@@ -169,8 +169,10 @@ fn help_of_init() {
     Usage: longshore init [OPTIONS]
 
     Options:
-          --json  Print the result, and an error, as JSON
-      -h, --help  Print help (see more with '--help')
+          --keeper-is-lost  Make control tables again that Keeper has lost: plans, jobs and tasks in
+                            them are gone
+          --json            Print the result, and an error, as JSON
+      -h, --help            Print help (see more with '--help')
     ");
 }
 

@@ -20,7 +20,8 @@ Put that into a file in config.d, restart the server and run `longshore init` ag
 /// What to check when Keeper does not answer the server.
 pub(crate) const KEEPER_HELP: &str = "\
 Longshore keeps its tasks in Keeper (or ZooKeeper). Check the <zookeeper> section of the server's
-configuration, and that Keeper runs.";
+configuration, and that Keeper runs. One that was wiped or replaced refuses the server's old session:
+restart ClickHouse then.";
 
 /// The report of an error.
 pub(crate) fn of(error: &Error, config: Option<&Config>) -> Report {
@@ -139,6 +140,16 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
         36 if failure.message.contains("keeper_map_path_prefix") => {
             Report::new(Kind::Usage, format!("KeeperMap is not configured on {url}"))
                 .help(KEEPER_MAP_HELP)
+        }
+        668 => {
+            let message = format!(
+                "Keeper does not know the control tables on {url} any more: it was wiped, or the server talks \
+                 to another one"
+            );
+            Report::new(Kind::Conflict, message).help(
+                "If the data of Keeper can be put back, do that and restart ClickHouse. If it is lost:\n\
+                 longshore init --keeper-is-lost     (what then: docs/recovery.md)",
+            )
         }
         225 | 999 => {
             let message = format!("ClickHouse at {url} has trouble with Keeper: {first_line}");

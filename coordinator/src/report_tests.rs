@@ -71,7 +71,8 @@ fn keeper_is_down() {
         @"
         [5] ClickHouse at http://ch:8123 has trouble with Keeper: Connection loss.
         Longshore keeps its tasks in Keeper (or ZooKeeper). Check the <zookeeper> section of the server's
-        configuration, and that Keeper runs.
+        configuration, and that Keeper runs. One that was wiped or replaced refuses the server's old session:
+        restart ClickHouse then.
         "
     );
 }

@@ -97,6 +97,21 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// A note of which environment this server belongs to: it outlives a Keeper that is wiped.
+    pub fn of_environment(environment: &str) -> Self {
+        Self {
+            job_id: String::new(),
+            task_id: String::new(),
+            epoch: 0,
+            attempt: 0,
+            worker: String::new(),
+            event: "environment".to_owned(),
+            message: environment.to_owned(),
+            elapsed_ms: 0,
+            at: now_ms(),
+        }
+    }
+
     /// An entry for an event of now.
     pub fn now(task: &TaskId, epoch: Epoch, attempt: u32, worker: &WorkerId, event: &str) -> Self {
         Self {

@@ -7,6 +7,7 @@ mod everything;
 mod keeper;
 mod lease;
 mod lost_answers;
+mod lost_keeper;
 mod place;
 mod publishing;
 mod server;

@@ -20,7 +20,15 @@ const INIT_MAX: Duration = Duration::from_secs(40);
 /// Running it again changes nothing. The tables live in Keeper (KeeperMap), so every server that
 /// shares the Keeper ensemble and was initialised shows the same jobs.
 #[derive(Debug, Args)]
-pub(crate) struct InitArgs {}
+pub(crate) struct InitArgs {
+    /// Make control tables again that Keeper has lost: plans, jobs and tasks in them are gone
+    ///
+    /// Receipts and the identity of the environment are kept on the server, so that a plan made
+    /// again has the id that it had, and loads nothing that it loaded before: see `longshore restore`.
+    /// Tables that Keeper knows are left as they are.
+    #[arg(long)]
+    keeper_is_lost: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Made {
@@ -30,10 +38,17 @@ struct Made {
     version: u32,
     environment: String,
     existed: bool,
+    /// Tables that Keeper had lost.
+    made_again: Vec<&'static str>,
 }
 
-pub(crate) async fn run(_: InitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
+pub(crate) async fn run(args: InitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let server = Server::new(config.connection.clone())?;
+    let made_again = if args.keeper_is_lost {
+        bounded(config, &server, INIT_MAX, store::drop_lost(&server)).await??
+    } else {
+        Vec::new()
+    };
     // Proves address and password, and Keeper where there are tables; what follows takes longer.
     match bounded(config, &server, FIRST_ANSWER_MAX, store::environment(&server)).await? {
         Ok(_) | Err(StoreError::NotInitialised(_)) => {}
@@ -47,16 +62,27 @@ pub(crate) async fn run(_: InitArgs, config: &Config, output: Output) -> Result<
         version: report.version,
         environment: report.environment,
         existed: report.existed,
+        made_again,
     };
     output.show(&made, text)?;
     Ok(Exit::Done)
 }
 
 fn text(made: &Made) -> String {
-    let Made { server, database, staging_database, version, environment, existed } = made;
+    let Made { server, database, staging_database, version, environment, existed, .. } = made;
     if *existed {
         return format!(
             "The control tables are in place on {server}: database {database}, version {version}."
+        );
+    }
+    if !made.made_again.is_empty() {
+        return format!(
+            "Made again on {server}, because Keeper had lost them: {}.\n\
+             This environment is {environment}, as it was.\n\n\
+             Next: plan what was planned, with the same options: it gets the id that it had. Its tasks that have\n\
+             {:6}receipts are not loaded again: longshore restore JOB",
+            made.made_again.join(", "),
+            ""
         );
     }
     format!(
@@ -82,6 +108,7 @@ mod tests {
             version: 1,
             environment: "e1".into(),
             existed: false,
+            made_again: Vec::new(),
         };
         insta::assert_snapshot!(text(&made), @"
         Made on http://ch:8123:

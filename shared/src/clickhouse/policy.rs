@@ -46,7 +46,9 @@ pub fn policy(failure: &Failure) -> Policy {
         // ACCESS_DENIED, AUTHENTICATION_FAILED, UNKNOWN_USER, REQUIRED_PASSWORD, NAMED_COLLECTION_DOESNT_EXIST
         497 | 516 | 192 | 194 | 669 |
         // SETTING_CONSTRAINT_VIOLATION, READONLY
-        452 | 164 => Policy::StopJob,
+        452 | 164 |
+        // INVALID_STATE: Keeper does not know a KeeperMap table any more
+        668 => Policy::StopJob,
 
         // S3_ERROR: the store does not know us, whatever the file
         499 if refuses_keys(&failure.message) => Policy::StopJob,

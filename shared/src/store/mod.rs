@@ -25,7 +25,7 @@ pub use keeper_map::KeeperMapStore;
 pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
 pub use pack::{pack, unpack};
-pub use schema::{InitReport, SCHEMA_VERSION, environment, init};
+pub use schema::{InitReport, SCHEMA_VERSION, drop_lost, environment, init};
 
 use crate::clickhouse::Failure;
 use crate::task::{Cursor, Job, JobId, Segment, StateName, Task, TaskId, WorkerId};

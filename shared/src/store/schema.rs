@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{StoreError, Stored};
 use crate::clickhouse::{Failure, Server, read};
+use crate::ledger::{self, Attempt};
 use crate::sql::{self, Statement};
 
 /// Version of the control tables that this program makes and understands.
@@ -39,6 +40,28 @@ struct Value {
     value: String,
 }
 
+/// INVALID_STATE: the server has the table, and Keeper does not know it.
+const UNKNOWN_TO_KEEPER: i32 = 668;
+
+/// Removes the control tables that Keeper does not know any more, so that [`init`] can make them
+/// again; their names. Rows of them are lost already; receipts and history are not in Keeper.
+///
+/// # Errors
+/// Missing grants, or a Keeper that does not answer.
+pub async fn drop_lost(server: &Server) -> Stored<Vec<&'static str>> {
+    let mut dropped = Vec::new();
+    for (table, _) in KEEPER_TABLES {
+        let probe = server.call(sql::PROBE_TABLE).name("control", server.control());
+        let answer = probe.name("table", table).execute().await;
+        if answer.is_err_and(|failure| failure.code() == Some(UNKNOWN_TO_KEEPER)) {
+            let drop = server.call(sql::DROP_TABLE).name("database", server.control());
+            drop.name("table", table).execute().await?;
+            dropped.push(table);
+        }
+    }
+    Ok(dropped)
+}
+
 /// Makes the databases and tables that are missing.
 ///
 /// # Errors
@@ -69,9 +92,23 @@ pub async fn init(server: &Server) -> Stored<InitReport> {
     }
     let version = ensure_meta(server, VERSION_KEY, &SCHEMA_VERSION.to_string()).await?;
     let version = check_version(&version)?;
-    let fresh = Uuid::new_v4().simple().to_string();
+    // A Keeper that was wiped takes up the old identity: plans get the ids they had, and what their
+    // receipts prove is not loaded again.
+    let noted = noted_environment(server).await?;
+    let fresh = noted.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
     let environment = ensure_meta(server, ENVIRONMENT_KEY, &fresh).await?;
+    if noted.as_ref() != Some(&environment) {
+        ledger::note(server, Attempt::of_environment(&environment)).await;
+    }
     Ok(InitReport { existed, version, environment })
+}
+
+async fn noted_environment(server: &Server) -> Stored<Option<String>> {
+    let row: Option<Value> = read(|| {
+        server.call(sql::FIND_ENVIRONMENT).name("control", server.control()).fetch_optional()
+    })
+    .await?;
+    Ok(row.map(|row| row.value))
 }
 
 /// Identity of the environment, after a check that the tables can be used by this program.

@@ -1,0 +1,2 @@
+-- Does Keeper know this KeeperMap table?
+SELECT count() AS rows FROM {control:Identifier}.{table:Identifier} WHERE 0
