@@ -39,12 +39,12 @@ struct Made {
     environment: String,
     existed: bool,
     /// Tables that Keeper had lost.
-    made_again: Vec<&'static str>,
+    were_lost: Vec<&'static str>,
 }
 
 pub(crate) async fn run(args: InitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let server = Server::new(config.connection.clone())?;
-    let made_again = if args.keeper_is_lost {
+    let were_lost = if args.keeper_is_lost {
         bounded(config, &server, INIT_MAX, store::drop_lost(&server)).await??
     } else {
         Vec::new()
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: InitArgs, config: &Config, output: Output) -> Resu
         version: report.version,
         environment: report.environment,
         existed: report.existed,
-        made_again,
+        were_lost,
     };
     output.show(&made, text)?;
     Ok(Exit::Done)
@@ -75,13 +75,13 @@ fn text(made: &Made) -> String {
             "The control tables are in place on {server}: database {database}, version {version}."
         );
     }
-    if !made.made_again.is_empty() {
+    if !made.were_lost.is_empty() {
         return format!(
             "Made again on {server}, because Keeper had lost them: {}.\n\
              This environment is {environment}, as it was.\n\n\
              Next: plan what was planned, with the same options: it gets the id that it had. Its tasks that have\n\
              {:6}receipts are not loaded again: longshore restore JOB",
-            made.made_again.join(", "),
+            made.were_lost.join(", "),
             ""
         );
     }
@@ -108,7 +108,7 @@ mod tests {
             version: 1,
             environment: "e1".into(),
             existed: false,
-            made_again: Vec::new(),
+            were_lost: Vec::new(),
         };
         insta::assert_snapshot!(text(&made), @"
         Made on http://ch:8123:
