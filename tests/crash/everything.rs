@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 /// A load takes about a second, so that most blows meet some.
 const SLOW: &str = "sleepEachRow(0.005) = 0";
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{Running, Scene, wait_for, within};
+use longshore_tests::{LONG_LEASE, Running, Scene, wait_for, within};
 
 /// A load of 100 rows takes a second: the server reads one after the other.
 const SLOW: &str = "sleepEachRow(0.01) = 0";
@@ -13,8 +13,14 @@ const EXIT_CONFLICT: i32 = 6;
 fn slow_job(workers: usize) -> (Scene, String, Vec<Running>) {
     let scene = Scene::with_events(8, 100);
     let job = scene.submit(&["--chunk-files-max", "1", "--where", SLOW]);
-    let crew = (0..workers).map(|_| scene.endless_worker().spawn()).collect();
+    let crew = crew(&scene, workers);
     (scene, job, crew)
+}
+
+/// Workers whose lease outlives a busy machine: what a dead one has in hand waits while a job is paused.
+fn crew(scene: &Scene, workers: usize) -> Vec<Running> {
+    let worker = || scene.endless_worker().env("LONGSHORE_LEASE", LONG_LEASE);
+    (0..workers).map(|_| worker().spawn()).collect()
 }
 
 /// Visits all points at once, each in a scene of its own.
@@ -78,7 +84,7 @@ fn a_halted_job_gives_its_loads_back_within_seconds() {
     let scene = Scene::with_events(12, 250);
     let more = ["--chunk-files-max", "6", "--where", SLOW, "--settings", "max_threads=1"];
     let job = scene.submit(&more);
-    let crew: Vec<Running> = (0..2).map(|_| scene.endless_worker().spawn()).collect();
+    let crew = crew(&scene, 2);
     wait_for("both are loading", || (running_queries(&scene, &job) > 1).then_some(()));
     // Each load would take a quarter of a minute.
     scene.longshore(["pause", &job, "--now", "--reason", "night"]).run().ok();
