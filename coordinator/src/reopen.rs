@@ -40,8 +40,24 @@ impl Counts {
     }
 }
 
-/// The chosen tasks, each with what happens to it.
-pub(crate) type Chosen = Vec<(TaskId, StateName, TaskEvent)>;
+/// A task as it was when it was chosen, and what happens to it if it still is so.
+pub(crate) struct Choice {
+    pub(crate) id: TaskId,
+    pub(crate) was: StateName,
+    /// Each claim makes it one more: a task that was done again meanwhile is left alone.
+    pub(crate) epoch: u64,
+    pub(crate) event: TaskEvent,
+}
+
+impl Choice {
+    /// Of a task as it was read.
+    pub(crate) fn of(task: &TaskBrief, event: TaskEvent) -> Self {
+        Self { id: task.id.clone(), was: task.state, epoch: task.epoch, event }
+    }
+}
+
+/// The chosen tasks.
+pub(crate) type Chosen = Vec<Choice>;
 
 /// Every task that a worker may have touched, page by page. Those beyond the frontier are pending.
 pub(crate) async fn touched(store: &KeeperMapStore, job: &Job) -> Result<Vec<TaskBrief>, Error> {
@@ -77,18 +93,13 @@ pub(crate) async fn reopen(
     faults::pass(faults::REOPEN_BEGUN).await?;
     let mut counts = Counts::default();
     for was in [StateName::Failed, StateName::Done] {
-        let ids: Vec<TaskId> = chosen
-            .iter()
-            .filter(|(_, state, event)| *state == was && *event != TaskEvent::Accepted)
-            .map(|(id, ..)| id.clone())
-            .collect();
+        let of = chosen.iter().filter(|choice| choice.was == was);
+        let tasks: Vec<(TaskId, u64)> = of.map(|one| (one.id.clone(), one.epoch)).collect();
         let each = async || Ok::<_, Error>(faults::pass(faults::REOPEN_TASK).await?);
-        *counts.of(was) += store.reset_tasks(&ids, each).await?;
+        *counts.of(was) += store.reset_tasks(&tasks, was, each).await?;
     }
-    for (id, was, event) in chosen {
-        if was == StateName::Quarantined {
-            *counts.of(was) += u64::from(change(store, &id, &event).await?);
-        }
+    for choice in chosen.iter().filter(|choice| choice.was == StateName::Quarantined) {
+        counts.quarantined += u64::from(change(store, choice).await?);
     }
     recount(store, job).await?;
     faults::pass(faults::REOPEN_DONE).await?;
@@ -96,9 +107,13 @@ pub(crate) async fn reopen(
 }
 
 /// Changes one task, if it still is what it was.
-async fn change(store: &KeeperMapStore, id: &TaskId, event: &TaskEvent) -> Result<bool, Error> {
-    let Some(task) = store.task(id).await? else { return Ok(false) };
-    let Ok(progress) = task.progress.next(event) else { return Ok(false) };
+async fn change(store: &KeeperMapStore, choice: &Choice) -> Result<bool, Error> {
+    let Some(task) = store.task(&choice.id).await? else { return Ok(false) };
+    let now = (task.progress.state.name(), task.progress.epoch.0);
+    if now != (choice.was, choice.epoch) {
+        return Ok(false);
+    }
+    let Ok(progress) = task.progress.next(&choice.event) else { return Ok(false) };
     let next = Task { progress, stamp: Stamp::fresh(), ..task.clone() };
     let swapped = store.swap_task(&task, &next).await?;
     faults::pass(faults::REOPEN_TASK).await?;

@@ -9,6 +9,7 @@ use longshore_shared::task::{Job, Manifest, PublishMode, TableName, Task, TaskSt
 use serde::Deserialize;
 
 use crate::exit::{Error, Kind, Report};
+use crate::reopen::Choice;
 use crate::session::Session;
 use crate::text;
 
@@ -119,9 +120,13 @@ pub(crate) async fn check_empty(
 }
 
 /// Makes the receipts of tasks void that are loaded again: no worker loads a task that has one.
-pub(crate) async fn void(session: &Session, job: &Job, tasks: &[String]) -> Result<(), Error> {
+pub(crate) async fn void(session: &Session, job: &Job, tasks: &[&Choice]) -> Result<(), Error> {
     for page in tasks.chunks(PAGE) {
-        let call = session.server.call(sql::VOID_RECEIPTS).list("tasks", page);
+        let ids: Vec<String> = page.iter().map(|choice| choice.id.to_string()).collect();
+        let epochs: Vec<String> = page.iter().map(|choice| choice.epoch.to_string()).collect();
+        let epochs = format!("[{}]", epochs.join(","));
+        let call = session.server.call(sql::VOID_RECEIPTS).list("tasks", &ids);
+        let call = call.raw_param("epochs", &epochs);
         call.name("control", session.server.control()).param("job", &job.id).execute().await?;
     }
     Ok(())

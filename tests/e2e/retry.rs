@@ -79,6 +79,23 @@ fn a_retry_that_dies_anywhere_is_finished_by_doing_it_again() {
 }
 
 #[test]
+fn a_retry_that_sleeps_changes_nothing_that_was_done_meanwhile() {
+    let (scene, job, good) = with_broken_file();
+    scene.put_bytes("events-001.parquet", &good);
+    let sleeper = scene
+        .longshore(["retry", &job, "--failed", "--json"])
+        .faults(format!("{}=sleep(8000)", faults::REOPEN_BEGUN.0))
+        .spawn();
+    wait_for("it has chosen", || (scene.status(&job)["state"] == "reopening").then_some(()));
+    assert_eq!(retry(&scene, &job, &["--failed"]).ok().json()["failed"], 1);
+    scene.finish(&job);
+    assert!(scene.tasks().all("done"), "{:?}", scene.tasks());
+    assert_eq!(sleeper.wait().ok().json()["failed"], 0, "the task is in another epoch by now");
+    scene.settle(&job, "a retry slept");
+    assert_eq!(scene.loads(&job), 3);
+}
+
+#[test]
 fn several_retries_at_once_open_each_task_once() {
     let (scene, job, good) = with_broken_file();
     scene.put_bytes("events-001.parquet", &good);

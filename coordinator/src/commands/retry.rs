@@ -11,7 +11,7 @@ use crate::exit::{Error, Exit, Kind, Report};
 use crate::filter::Filter;
 use crate::output::Output;
 use crate::policy::{self, ForceArgs};
-use crate::reopen::{self, Chosen, Counts};
+use crate::reopen::{self, Choice, Chosen, Counts};
 use crate::replayable;
 use crate::session::Session;
 use crate::text;
@@ -202,8 +202,8 @@ pub(crate) async fn open(
                 .into());
         }
     };
-    let replayed = chosen.iter().filter(|(_, state, _)| *state == StateName::Done);
-    let replayed: Vec<String> = replayed.map(|(id, ..)| id.to_string()).collect();
+    let replayed: Vec<&Choice> =
+        chosen.iter().filter(|choice| choice.was == StateName::Done).collect();
     replayable::void(session, &job, &replayed).await?;
     let counts = reopen::reopen(store, &job, chosen).await?;
     match alter(store, job, JobEvent::Reopened, "").await? {
@@ -251,7 +251,7 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
     let mut chosen: Chosen = Vec::new();
     if wish.failed {
         let failed = of(StateName::Failed);
-        chosen.extend(failed.map(|task| (task.id.clone(), task.state, TaskEvent::Reopened)));
+        chosen.extend(failed.map(|task| Choice::of(task, TaskEvent::Reopened)));
     }
     if wish.quarantined {
         for task in of(StateName::Quarantined) {
@@ -268,7 +268,7 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
                     TaskEvent::Reset
                 }
             };
-            chosen.push((task.id.clone(), task.state, event));
+            chosen.push(Choice::of(task, event));
         }
     }
     if wish.done {
@@ -277,23 +277,18 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
             refuse_replay(job)?;
             replayable::check_empty(session, job, &done).await?;
         }
-        chosen.extend(done.iter().map(|task| (task.id.clone(), task.state, TaskEvent::Reset)));
+        chosen.extend(done.iter().map(|task| Choice::of(task, TaskEvent::Reset)));
     }
     chosen.extend(last_too(job, &tasks, &chosen));
     Ok(chosen)
 }
 
 /// The task that publishes failed because others did: it is tried again with them.
-fn last_too(
-    job: &Job,
-    tasks: &[TaskBrief],
-    chosen: &Chosen,
-) -> Option<(TaskId, StateName, TaskEvent)> {
+fn last_too(job: &Job, tasks: &[TaskBrief], chosen: &Chosen) -> Option<Choice> {
     let ordinal = job.tasks.checked_sub(1).filter(|_| job.spec.publish.mode.has_last_task())?;
     let last = tasks.iter().find(|task| task.id.ordinal == ordinal)?;
-    let is_new = !chosen.is_empty() && chosen.iter().all(|(id, ..)| *id != last.id);
-    (is_new && last.state == StateName::Failed)
-        .then(|| (last.id.clone(), last.state, TaskEvent::Reopened))
+    let is_new = !chosen.is_empty() && chosen.iter().all(|choice| choice.id != last.id);
+    (is_new && last.state == StateName::Failed).then(|| Choice::of(last, TaskEvent::Reopened))
 }
 
 fn refuse_replay(job: &Job) -> Result<(), Error> {
@@ -330,7 +325,7 @@ async fn nothing(session: &Session, job: &Job) -> Result<Error, Error> {
 }
 
 fn counted(chosen: &Chosen) -> Counts {
-    let of = |wanted| chosen.iter().filter(|(_, state, _)| *state == wanted).count() as u64;
+    let of = |wanted| chosen.iter().filter(|choice| choice.was == wanted).count() as u64;
     Counts {
         failed: of(StateName::Failed),
         quarantined: of(StateName::Quarantined),

@@ -3,14 +3,16 @@
 //! What one statement does to a row here is what `TaskEvent::Reset` and, for a failed task,
 //! `TaskEvent::Reopened` do; the test that opens ten thousand tasks compares them.
 
+use std::collections::HashMap;
+
 use backon::BackoffBuilder;
 use clickhouse::Row;
 use serde::Deserialize;
 
 use super::{KeeperMapStore, REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, Stored};
-use crate::clickhouse::{control_schedule, read};
+use crate::clickhouse::{Call, control_schedule, read};
 use crate::sql;
-use crate::task::{Stamp, TaskId};
+use crate::task::{Stamp, StateName, TaskId};
 
 /// What Keeper keeps of a row beside its three long texts: names, numbers, its path.
 const ROW_BYTES: usize = 600;
@@ -28,8 +30,8 @@ struct Counted {
 }
 
 impl KeeperMapStore {
-    /// Makes failed and done tasks pending, as they were planned; tasks in other states stay as they
-    /// are. Returns how many were changed by this call. `each` is called after each request.
+    /// Makes tasks that ended as `was` pending, as they were planned: each only if it is still in the
+    /// epoch given with it. Returns how many were changed by this call. `each` is called after each request.
     ///
     /// Only while nobody else acts on them: of a job that is being reopened.
     ///
@@ -38,7 +40,8 @@ impl KeeperMapStore {
     /// goes on.
     pub async fn reset_tasks<E>(
         &self,
-        tasks: &[TaskId],
+        tasks: &[(TaskId, u64)],
+        was: StateName,
         mut each: impl AsyncFnMut() -> Result<(), E>,
     ) -> Result<u64, E>
     where
@@ -46,10 +49,13 @@ impl KeeperMapStore {
     {
         let mut changed = 0;
         for page in tasks.chunks(REQUEST_ROWS_MAX) {
-            let keys: Vec<String> = page.iter().map(ToString::to_string).collect();
+            let epochs: HashMap<String, u64> =
+                page.iter().map(|(id, epoch)| (id.to_string(), *epoch)).collect();
+            let keys: Vec<String> = epochs.keys().cloned().collect();
             let weights = self.weigh(&keys).await?;
             for batch in batches(weights) {
-                changed += self.reset_batch(&batch).await?;
+                let epochs: Vec<String> = batch.iter().map(|key| epochs[key].to_string()).collect();
+                changed += self.reset_batch(&batch, &epochs, was).await?;
                 each().await?;
             }
         }
@@ -61,13 +67,15 @@ impl KeeperMapStore {
     }
 
     /// One request, sent until none of its tasks is left to change.
-    async fn reset_batch(&self, keys: &[String]) -> Stored<u64> {
+    async fn reset_batch(&self, keys: &[String], epochs: &[String], was: StateName) -> Stored<u64> {
+        let epochs = format!("[{}]", epochs.join(","));
+
         let stamp = Stamp::fresh();
         let mut pauses = control_schedule().build();
         loop {
-            let write = self.write(sql::RESET_TASKS).list("tasks", keys);
+            let write = fill(self.write(sql::RESET_TASKS), keys, &epochs, was);
             let answer = write.param("stamp", &stamp.0).execute().await;
-            let count = || self.call(sql::COUNT_STAMPED).list("tasks", keys);
+            let count = || fill(self.call(sql::COUNT_STAMPED), keys, &epochs, was);
             let counted: Counted = read(|| count().param("stamp", &stamp.0).fetch_one()).await?;
             if counted.left == 0 {
                 return Ok(counted.changed);
@@ -78,6 +86,10 @@ impl KeeperMapStore {
             }
         }
     }
+}
+
+fn fill<'a>(call: Call<'a>, keys: &[String], epochs: &str, was: StateName) -> Call<'a> {
+    call.list("tasks", keys).raw_param("epochs", epochs).param("was", was.as_str())
 }
 
 /// Keys of rows that fit into one request together.
