@@ -10,6 +10,7 @@ use longshore_shared::task::{Chunk, Source};
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::misfit;
 use crate::replay;
 use crate::staging::StagingSet;
 use crate::trouble::Trouble;
@@ -73,7 +74,9 @@ async fn insert(
     let spec = &claim.job.spec;
     let twin = set.names.table(&spec.graph, position);
     let fit = Fit::of(&claim.facts, claim.task.progress.attempts);
-    let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit)).without(without);
+    let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit))
+        .known_to(claim.server.known_settings().await)
+        .without(without);
     let call = statement.call(&claim.server);
     let id = claim.task.id.query(claim.epoch(), "load");
     claim.is_loading.store(true, Ordering::Relaxed);
@@ -90,6 +93,12 @@ pub(crate) async fn blame(worker: &Worker, claim: &Claim, trouble: &Trouble) -> 
     if !matches!(trouble, Trouble::Failure(_)) {
         return message;
     }
+    if let Trouble::Failure(failure) = trouble
+        && misfit::may_be(failure)
+        && let Some(found) = misfit::find(worker, claim, &chunk).await
+    {
+        return found;
+    }
     let Source::Files(source) = &claim.job.spec.source else { return message };
     // The file stands first: the server's words are long, and lists of tasks show their beginning.
     let files = chunk.files();
@@ -104,10 +113,12 @@ pub(crate) async fn blame(worker: &Worker, claim: &Claim, trouble: &Trouble) -> 
             break;
         }
         let one = std::slice::from_ref(file);
-        let reading = Reading::files(source, one, &spec.filter, &worker.keys);
+        let reading = Reading::files(source, one, &spec.filter, &spec.settings, &worker.keys);
         // Every column is read: a count alone would only look at a file's footer.
         let text = format!("SELECT sum(cityHash64(*)) FROM ({})", reading.select(&spec.select));
-        let read = claim.server.call_text("blame", text).deadline(None).execute().await;
+        let known = claim.server.known_settings().await;
+        let call = claim.server.call_text("blame", text).settings(&reading.settings, known);
+        let read = call.deadline(None).execute().await;
         if let Err(failure) = read
             && failure.code().is_some()
         {

@@ -8,6 +8,7 @@ mod finish;
 mod late;
 mod lease;
 mod load;
+mod misfit;
 mod proof;
 mod publish;
 mod ready;

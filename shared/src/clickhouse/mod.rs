@@ -13,7 +13,7 @@ mod tls;
 
 pub use call::{Call, Summary};
 pub(crate) use connect::authorities;
-pub use connect::{Connection, Server, ServerFacts};
+pub use connect::{Connection, Known, Server, ServerFacts};
 pub use failure::{Failure, Kind};
 pub use fate::{Ending, settle, settled};
 pub use policy::{Policy, policy, refuses_keys};
