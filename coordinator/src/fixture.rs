@@ -55,7 +55,7 @@ pub(crate) fn job(state: JobState) -> Job {
                 left_out: Vec::new(),
                 own: Vec::new(),
                 settings: std::collections::BTreeMap::new(),
-                is_sample: false,
+                unseen: None,
             }),
             mode: Mode::Staged,
             target: table_name("events"),

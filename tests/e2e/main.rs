@@ -44,6 +44,7 @@ mod swaps;
 mod take_over;
 mod tls;
 mod upgrades;
+mod values;
 mod views;
 mod windows;
 mod wire;

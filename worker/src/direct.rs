@@ -85,6 +85,7 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
 
 async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
+    crate::schemas::expected(worker, claim).await?;
     let reading = Reading::of(&claim.job.spec, &chunk, &worker.keys)?;
     match send(claim, &reading, &[]).await {
         Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
@@ -96,6 +97,7 @@ async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
 
 async fn send(claim: &Claim, reading: &Reading, without: &[&str]) -> Result<Summary, Failure> {
     let statement = LoadStatement::direct(&claim.job.spec, reading, &claim.task.id);
-    let call = statement.without(without).call(&claim.server);
+    let known = claim.server.known_settings().await;
+    let call = statement.known_to(known).without(without).call(&claim.server);
     settled(&claim.server, call, &claim.task.id.query(claim.epoch(), "load")).await
 }

@@ -16,6 +16,7 @@ mod recover;
 mod replace;
 mod replay;
 mod run;
+mod schemas;
 mod shares;
 mod source;
 mod staging;

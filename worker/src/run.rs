@@ -19,7 +19,9 @@ use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
 use crate::endpoint::Endpoints;
 use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{direct, finish, lease, load, publish, ready, recover, source, staging, swap, verify};
+use crate::{
+    direct, finish, lease, load, publish, ready, recover, schemas, source, staging, swap, verify,
+};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);
@@ -67,9 +69,10 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
 /// Loads into a fresh staging set and writes down what is in it.
 async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
     verify::schema(claim).await?;
-    let (set, (), ()) = tokio::try_join!(
+    let (set, (), (), ()) = tokio::try_join!(
         staging::create(worker, claim),
         source::unchanged(worker, claim),
+        schemas::expected(worker, claim),
         recover::refuse_loaded(claim)
     )?;
     let loaded = load::chunk(worker, claim, &set).await?;

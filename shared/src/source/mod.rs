@@ -346,7 +346,7 @@ mod tests {
             left_out: Vec::new(),
             own: Vec::new(),
             settings: std::collections::BTreeMap::new(),
-            is_sample: false,
+            unseen: None,
         }
     }
 

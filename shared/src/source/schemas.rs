@@ -83,7 +83,6 @@ struct Footer {
 struct Described {
     name: String,
     r#type: String,
-    #[allow(dead_code)]
     default_type: String,
     #[allow(dead_code)]
     default_expression: String,
@@ -111,6 +110,21 @@ impl SchemaReader {
             .iter()
             .map(|file| found.get(&file.path).cloned().unwrap_or(Found::Empty))
             .collect())
+    }
+
+    /// The columns that the reader is asked for: name, type, and whether a row without a value gets a
+    /// default that was chosen.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn asked_for(&self, file: &SourceFile) -> Result<Vec<(String, Type, bool)>, Failure> {
+        let from = raw_clause(&self.source, std::slice::from_ref(file), &self.keys);
+        let found: Vec<Described> =
+            self.ask("describe_structure", format!("DESCRIBE TABLE {from}"), &[]).await?;
+        let asked = found.into_iter().map(|column| {
+            (column.name, Type::parse(&column.r#type), !column.default_type.is_empty())
+        });
+        Ok(asked.collect())
     }
 
     async fn one_by_one(&self, files: &[&SourceFile]) -> Result<HashMap<String, Found>, Failure> {
@@ -201,9 +215,17 @@ impl SchemaReader {
             left_out: Vec::new(),
             ..self.source.clone()
         };
-        let from = raw_clause(&bare, std::slice::from_ref(file), &self.keys);
-        let few = ("input_format_max_rows_to_read_for_schema_inference", ROWS_OF_MANY);
-        let few = if is_one_of_many { vec![few] } else { Vec::new() };
+        let one = reads(&bare, std::slice::from_ref(file), &self.keys, &bare.format, None);
+        let Some(one) = one.first() else { return Ok(Found::Empty) };
+        let from = &one.table;
+        let mut few = Vec::new();
+        if is_one_of_many {
+            few.push(("input_format_max_rows_to_read_for_schema_inference", ROWS_OF_MANY));
+        }
+        // A pattern may match neighbours, and the server describes the first file that it finds.
+        if one.path.is_some() {
+            few.push(("schema_inference_mode", "union"));
+        }
         let asked: Result<Vec<Described>, Failure> =
             self.ask("describe_file", format!("DESCRIBE TABLE {from}"), &few).await;
         let columns = match asked {
@@ -217,11 +239,8 @@ impl SchemaReader {
             Err(failure) => return Err(failure),
         };
         let hive = hive_keys(&file.path);
-        // A file with an odd name is described through a SELECT that carries these along.
-        let added = |name: &str| from.starts_with('(') && super::VIRTUAL.contains(&name);
         let columns = columns
             .into_iter()
-            .filter(|column| !added(&column.name))
             .map(|column| {
                 let kind = Type::parse(&column.r#type);
                 FoundColumn {

@@ -30,7 +30,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
                 left_out: Vec::new(),
                 own: Vec::new(),
                 settings: std::collections::BTreeMap::new(),
-                is_sample: false,
+                unseen: None,
             }),
             mode: Mode::Staged,
             target: TableName { database: "db".into(), table: "t".into() },

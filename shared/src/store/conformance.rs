@@ -72,7 +72,7 @@ pub fn job(tasks: u32) -> Job {
         left_out: Vec::new(),
         own: Vec::new(),
         settings: std::collections::BTreeMap::new(),
-        is_sample: false,
+        unseen: None,
     };
     let spec = JobSpec {
         source: Source::Files(source),

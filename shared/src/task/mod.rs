@@ -30,7 +30,7 @@ pub use publish::{
 pub use receipt::Receipt;
 pub use servers::{JobServer, Place, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
-pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction};
+pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction, Unseen};
 pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
 pub use tables::{
     BudgetUnit, Feed, FeedView, Known, Remote, RemoteFunction, Span, TablesSource, Window,

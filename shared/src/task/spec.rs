@@ -84,14 +84,23 @@ pub struct FilesSource {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
     /// Only a sample of the files was looked at: workers look at those of their chunk.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_sample: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Unseen>,
+}
+
+/// What must hold of files that were not looked at when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// Columns that a file may have; none: any, because the user chose what to load.
+    pub columns: Option<Vec<String>>,
+    /// Every value of a column must have its like in the type that is read.
+    pub types: bool,
 }
 
 impl FilesSource {
     /// Does an older program read these files in another way?
     pub fn has_outputs(&self) -> bool {
-        !(self.outputs.is_empty() && self.settings.is_empty() && !self.is_sample)
+        !(self.outputs.is_empty() && self.settings.is_empty() && self.unseen.is_none())
     }
 }
 

@@ -102,6 +102,11 @@ fn plain(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
         }
         // Formats without such numbers hold their bytes.
         ("String", to) if by_format && integer(to).is_some_and(|(_, bits)| bits > 64) => Fit::Exact,
+        ("String", "Decimal")
+            if by_format && decimal(to.1).is_some_and(|(digits, _)| digits > 38) =>
+        {
+            Fit::Unknown
+        }
         ("String" | "FixedString", to) if integer(to).is_some() => Fit::Range,
         (
             "String" | "FixedString",

@@ -66,6 +66,9 @@ pub(crate) struct FilesArgs {
     /// Only compare every file with the target, and write nothing; N: parse so many rows of each too
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
     validate: Option<u64>,
+    /// Files whose schemas are read now; of more a sample is, and workers look at the others
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    schemas_max: u32,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -120,7 +123,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         left_out: Vec::new(),
         own: Vec::new(),
         settings: BTreeMap::new(),
-        is_sample: false,
+        unseen: None,
     };
     fleet.can_read(&source, first, &settings, &keys).await?;
     let choice = args.load.choice(args.structure);
@@ -134,6 +137,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         keys: &keys,
         settings: &settings,
         choice: &choice,
+        schemas_max: args.schemas_max as usize,
     };
     if let Some(rows) = args.validate {
         let findings = validate(files, rows).await?;

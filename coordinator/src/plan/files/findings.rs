@@ -307,7 +307,10 @@ async fn parse(
                 let known = server.known_settings().await;
                 let call = || {
                     let call = server.call_text("parse_rows", text.clone());
-                    call.settings(&reading.settings, known).deadline(None).execute()
+                    let call = call.settings(&reading.settings, known);
+                    // No more rows than asked for: a block is parsed whole.
+                    let call = call.setting("max_block_size", rows).setting("max_threads", 1);
+                    call.setting("input_format_parallel_parsing", 0).deadline(None).execute()
                 };
                 (file.path, read(call).await.map(drop))
             });

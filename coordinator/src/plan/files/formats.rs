@@ -127,7 +127,10 @@ impl<'a> Format<'a> {
     /// Settings with which its columns may be read in other types than the file names.
     pub(crate) fn settings(self) -> impl Iterator<Item = (String, String)> {
         let types = is_text_with_types(self.name).then_some("input_format_with_types_use_header");
-        let meta = self.name.starts_with("JSON").then_some("input_format_json_use_metadata");
+        let meta = self
+            .name
+            .starts_with("JSON")
+            .then_some("input_format_json_validate_types_from_metadata");
         types.into_iter().chain(meta).map(|name| (name.to_owned(), "0".to_owned()))
     }
 }

@@ -22,7 +22,7 @@ use longshore_shared::source::{
     Found, Reading, Schema, SchemaReader, SourceKeys, VIRTUAL, is_pinned_by_path, raw_clause,
 };
 use longshore_shared::sql::{self, quote_list};
-use longshore_shared::task::{FilesSource, Output, SourceFile, TableName};
+use longshore_shared::task::{FilesSource, Output, SourceFile, TableName, Unseen};
 use longshore_shared::types::Type;
 use serde::Deserialize;
 
@@ -36,9 +36,7 @@ use super::columns::{ColumnChoice, Query, SourceSchema};
 use super::outputs::NullIs;
 use crate::exit::{Error, Kind, Report};
 
-/// Files whose schemas are all read when a plan is made. Of more a sample is.
-const SCHEMAS_MAX: usize = 10_000;
-/// Files of such a sample.
+/// Files of a sample.
 const SAMPLE_FILES: usize = 1_000;
 /// UNKNOWN_FORMAT, FORMAT_IS_NOT_SUITABLE_FOR_INPUT
 const NO_FORMAT: [i32; 2] = [73, 78];
@@ -58,6 +56,8 @@ pub(crate) struct Files<'a> {
     pub(crate) keys: &'a SourceKeys,
     pub(crate) settings: &'a BTreeMap<String, String>,
     pub(crate) choice: &'a ColumnChoice,
+    /// Files whose schemas are all read. Of more a sample is.
+    pub(crate) schemas_max: usize,
 }
 
 #[derive(Debug, Deserialize, Row)]
@@ -103,7 +103,11 @@ impl Files<'_> {
         }
         let (schemas, is_sample) = self.schemas(format).await?;
         let mut notes = notes::of_files(&schemas, self.looked_at(), self.files.len());
-        self.source.is_sample = is_sample;
+        let wants_all = self.choice.select.is_none() && self.choice.columns.is_empty();
+        self.source.unseen = is_sample.then(|| Unseen {
+            columns: wants_all.then(Vec::new),
+            types: !self.choice.as_insert && !format.is_text(),
+        });
         let targets = self.targets().await?;
         let (layout, mut schema) = if self.choice.select.is_some() {
             self.by_select(format, &targets, &schemas).await?
@@ -118,6 +122,10 @@ impl Files<'_> {
             let schema = self.by_name(&layout).await?;
             (layout, schema)
         };
+        if let Some(Unseen { columns: Some(columns), .. }) = &mut self.source.unseen {
+            columns.extend(layout.structure.iter().map(|read| read.name.clone()));
+            columns.extend(layout.notes.folders.iter().chain(&self.choice.ignored).cloned());
+        }
         self.refuse_hidden_paths()?;
         notes.splice(0..0, layout.notes.sentences());
         notes.extend(std::mem::take(&mut schema.notes));
@@ -222,7 +230,8 @@ impl Files<'_> {
     }
 
     fn looked_at(&self) -> usize {
-        if self.files.len() > SCHEMAS_MAX { SAMPLE_FILES } else { self.files.len() }
+        let all = self.files.len();
+        if all > self.schemas_max { SAMPLE_FILES.min(self.schemas_max) } else { all }
     }
 
     fn reader(&self) -> SchemaReader {
@@ -239,11 +248,12 @@ impl Files<'_> {
         if !format.has_schema() {
             return Ok((Schemas::default(), false));
         }
-        let is_sample = self.files.len() > SCHEMAS_MAX;
+        let is_sample = self.files.len() > self.schemas_max;
         let sample: Vec<SourceFile>;
         let files = if is_sample {
-            let step = self.files.len() / SAMPLE_FILES;
-            sample = self.files.iter().step_by(step).take(SAMPLE_FILES).cloned().collect();
+            let wanted = self.looked_at();
+            let step = self.files.len() / wanted;
+            sample = self.files.iter().step_by(step).take(wanted).cloned().collect();
             &sample
         } else {
             self.files
