@@ -53,6 +53,14 @@ pub enum Bug {
     AliasesFirst,
     /// A piece of a table includes the first key of the next one.
     BoundsOverlap,
+    /// A column is read in the type that the file has, and the INSERT converts it.
+    TypesOfTheFile,
+    /// The columns of all files are those of the first.
+    ColumnsOfTheFirst,
+    /// Settings of the user do not reach the count of a source.
+    CountWithDefaults,
+    /// A file that answers "not found" is left out of the load.
+    SkipFiles,
 }
 
 impl Bug {
@@ -81,6 +89,10 @@ impl Bug {
         (Self::PublishPartly, "publish-partly"),
         (Self::AliasesFirst, "aliases-first"),
         (Self::BoundsOverlap, "bounds-overlap"),
+        (Self::TypesOfTheFile, "types-of-the-file"),
+        (Self::ColumnsOfTheFirst, "columns-of-the-first"),
+        (Self::CountWithDefaults, "count-with-defaults"),
+        (Self::SkipFiles, "skip-files"),
     ];
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn differ(
     job: &Job,
     cursor: &Cursor,
 ) -> Result<Option<String>, Trouble> {
-    let counts = matches!(&job.spec.source, Source::Files(files) if source::says_its_rows(files));
+    let counts = matches!(&job.spec.source, Source::Files(files) if source::is_counted(files));
     if job.spec.shard_by.is_none() || !counts || !job.spec.is_one_for_one() {
         return Ok(None);
     }

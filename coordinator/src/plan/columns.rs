@@ -3,6 +3,7 @@
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::schema::Column;
+use longshore_shared::source::DESCRIBE_SETTINGS;
 use longshore_shared::sql::{self, quote_list};
 use longshore_shared::task::Output;
 use serde::Deserialize;
@@ -254,9 +255,9 @@ async fn describe(
 ) -> Result<Vec<Described>, Failure> {
     let known = server.known_settings().await;
     read(|| {
-        server
-            .call_text("describe_source", format!("DESCRIBE TABLE {what}"))
-            .setting("describe_include_subcolumns", 0)
+        let call = server.call_text("describe_source", format!("DESCRIBE TABLE {what}"));
+        let own = DESCRIBE_SETTINGS.iter().filter(|(name, _)| known.has(name));
+        own.fold(call, |call, (name, value)| call.setting(name, value))
             .settings(settings, known)
             .fetch_all()
     })

@@ -23,7 +23,8 @@ pub use probe::{ProbeError, ToRead, check_filter, index_of, rows_to_read};
 pub use reading::{ForeignChunk, Reading, table_clause, window_where};
 pub use schemas::{Found, FoundColumn, Schema, SchemaReader};
 pub use settings::{
-    DIRECT_SETTINGS, LOAD_SETTINGS, READ_SETTINGS, RECENT_SETTINGS, is_protected, read_settings,
+    DESCRIBE_SETTINGS, DIRECT_SETTINGS, LOAD_SETTINGS, READ_SETTINGS, RECENT_SETTINGS,
+    is_protected, read_settings,
 };
 pub use slice::slice_where;
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{SourceKeys, raw_clause, read_settings, reads};
+use super::{DESCRIBE_SETTINGS, SourceKeys, raw_clause, read_settings, reads};
 use crate::clickhouse::{Failure, Kind, Server, read};
 use crate::task::{FilesSource, SourceFile};
 use crate::types::Type;
@@ -267,7 +267,8 @@ impl SchemaReader {
         let settings = read_settings(&self.source.settings, &self.settings);
         read(|| {
             let call = self.server.call_text(name, text.clone());
-            let call = more.iter().fold(call, |call, (name, value)| call.setting(name, value));
+            let more = DESCRIBE_SETTINGS.iter().chain(more).filter(|(name, _)| known.has(name));
+            let call = more.fold(call, |call, (name, value)| call.setting(name, value));
             call.settings(&settings, known)
                 .setting("max_query_size", 64 * 1024 * 1024)
                 .deadline(None)

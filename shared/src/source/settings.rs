@@ -31,7 +31,7 @@ pub const LOAD_SETTINGS: [(&str, &str); 17] = [
 
 /// Settings of every statement that opens files: listing, schema, count, load, and the search for a
 /// file at fault. A plan may set some of them to read its files in another way.
-pub const READ_SETTINGS: [(&str, &str); 29] = [
+pub const READ_SETTINGS: [(&str, &str); 26] = [
     // What an earlier query saw of a file is no news of it; on 26.7 a cached schema has no columns
     // of hive folders.
     ("schema_inference_use_cache_for_s3", "0"),
@@ -66,7 +66,10 @@ pub const READ_SETTINGS: [(&str, &str); 29] = [
     ("allow_suspicious_low_cardinality_types", "1"),
     ("allow_suspicious_fixed_string_types", "1"),
     ("allow_suspicious_variant_types", "1"),
-    // A server says which of its columns are virtual by other means.
+];
+
+/// Settings of a statement that describes: the answer has the columns that are read out of it.
+pub const DESCRIBE_SETTINGS: [(&str, &str); 3] = [
     ("describe_include_virtual_columns", "0"),
     ("describe_include_subcolumns", "0"),
     ("describe_compact_output", "0"),

@@ -3,10 +3,12 @@
 //! and names file, column and value.
 
 mod columns;
+mod document;
 mod losses;
 mod reading;
 mod tables;
 mod validate;
+mod web;
 
 use longshore_tests::{Finished, Scene};
 

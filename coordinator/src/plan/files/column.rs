@@ -1,5 +1,6 @@
 //! How one column of the target is read out of files.
 
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::Cast;
 use longshore_shared::types::{Fit, Reader, Type, fit, join, widened};
@@ -110,6 +111,9 @@ impl How<'_> {
             return self.text(target);
         }
         match found {
+            Some(found) if planted(Bug::TypesOfTheFile) => {
+                ReadAs::plain(&target.name, &found.types[0].0.to_string())
+            }
             Some(found) => self.typed(target, found),
             None => ReadAs::as_target(target),
         }
