@@ -1,11 +1,13 @@
 //! `longshore-worker`: claims tasks and loads them exactly once.
 
+mod blame;
 mod claim;
 mod context;
 mod direct;
 mod endpoint;
 mod finish;
 mod late;
+mod hindrance;
 mod lease;
 mod load;
 mod proof;

@@ -2,7 +2,7 @@
 //! lost or doubled, so a plan cannot change them.
 
 /// Name and value.
-pub const LOAD_SETTINGS: [(&str, &str); 18] = [
+pub const LOAD_SETTINGS: [(&str, &str); 19] = [
     // Staging is fresh and private: an identical block is a block, not a repetition.
     ("insert_deduplicate", "0"),
     // A view that fails fails the load; otherwise its rows are silently missing.
@@ -20,6 +20,7 @@ pub const LOAD_SETTINGS: [(&str, &str); 18] = [
     ("s3_throw_on_zero_files_match", "1"),
     ("s3_skip_empty_files", "0"),
     ("s3_validate_etag_on_read", "1"),
+    ("http_skip_not_found_url_for_globs", "0"),
     ("max_execution_time", "0"),
     ("limit", "0"),
     ("offset", "0"),
