@@ -93,6 +93,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         container: args.container.as_deref(),
     };
     let listing = list(server, &request, &keys).await?;
+    notes.extend(listing.notes.iter().cloned());
     let first = &listing.files[..1];
     let format = match args.format {
         Some(format) => format,
