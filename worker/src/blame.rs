@@ -97,7 +97,11 @@ async fn named(worker: &Worker, claim: &Claim, failure: &Failure) -> String {
         [(file, words)] => format!("file {}: {words}", file.path),
         [(file, words), others @ ..] => {
             let others: Vec<&str> = others.iter().map(|(file, _)| file.path.as_str()).collect();
-            format!("file {}: {words}; these cannot be loaded either: {}", file.path, others.join(", "))
+            format!(
+                "file {}: {words}; these cannot be loaded either: {}",
+                file.path,
+                others.join(", ")
+            )
         }
     }
 }
@@ -193,11 +197,13 @@ fn in_their_names(failure: &Failure, claim: &Claim) -> Failure {
 }
 
 fn known_names(message: &str, graph: &Graph, names: &StagingNames) -> String {
-    let views = graph.views.iter().enumerate().map(|(at, view)| (names.view(graph, at), &view.name));
+    let views =
+        graph.views.iter().enumerate().map(|(at, view)| (names.view(graph, at), &view.name));
     let tables =
         graph.tables.iter().enumerate().map(|(at, table)| (names.table(graph, at), &table.name));
     views.chain(tables).fold(message.to_owned(), |message, (staged, known)| {
-        let (database, table) = (quote_identifier(&staged.database), quote_identifier(&staged.table));
+        let (database, table) =
+            (quote_identifier(&staged.database), quote_identifier(&staged.table));
         // The server quotes a name only where it has to.
         let written = [
             format!("{database}.{table}"),
@@ -239,13 +245,18 @@ mod tests {
     fn files_that_only_fail_together_are_told_together() {
         let file = |path: &str| SourceFile { path: path.into(), size: 1, etag: "e".into() };
         let files = [file("b/a.csv"), file("b/a.csv.gz")];
-        assert_eq!(of_some(&files, "odd: (in file/uri b/a.csv.gz)"), "file b/a.csv.gz: odd: (in file/uri b/a.csv.gz)");
+        assert_eq!(
+            of_some(&files, "odd: (in file/uri b/a.csv.gz)"),
+            "file b/a.csv.gz: odd: (in file/uri b/a.csv.gz)"
+        );
         assert_eq!(of_some(&files, "odd"), "odd (one of 2 files, from b/a.csv)");
     }
 
     #[test]
     fn words_of_reading_a_file_are_told_from_words_of_a_statement() {
         assert!(says_reading("Field s not found: (in file/uri b/2.avro): While executing"));
-        assert!(!says_reading("Unknown identifier. In scope SELECT x FROM s3('http://h/b/2.avro')"));
+        assert!(!says_reading(
+            "Unknown identifier. In scope SELECT x FROM s3('http://h/b/2.avro')"
+        ));
     }
 }

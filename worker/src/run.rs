@@ -19,7 +19,9 @@ use crate::claim::{self, Claim, Found};
 use crate::context::{Options, Worker};
 use crate::endpoint::Endpoints;
 use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{blame, direct, finish, lease, load, publish, ready, recover, source, staging, swap, verify};
+use crate::{
+    blame, direct, finish, lease, load, publish, ready, recover, source, staging, swap, verify,
+};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);

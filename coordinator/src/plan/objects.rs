@@ -123,8 +123,7 @@ fn locate(
             notes.push(format!("{address} is read at {full}, as {variable} says"));
         }
         // What an S3 address was made of may look like one of the web.
-        let function =
-            request.function.or_else(|| resolved.as_ref().map(|_| SourceFunction::S3));
+        let function = request.function.or_else(|| resolved.as_ref().map(|_| SourceFunction::S3));
         let address = resolved.as_ref().map_or(address, |(full, _)| full);
         let collection = request.collection.is_some();
         let location = Location::parse(address, function, collection, request.container)?;
@@ -252,7 +251,9 @@ fn refused(failure: Failure, address: &str) -> Error {
                 .into()
         }
         Some(ACCESS_DENIED) => Report::new(Kind::Usage, words.clone())
-            .help("file() reads below the folder user_files of the server only: put the files there")
+            .help(
+                "file() reads below the folder user_files of the server only: put the files there",
+            )
             .into(),
         _ => failure.into(),
     }
@@ -297,5 +298,30 @@ fn refuse_newlines(files: &[SourceFile]) -> Result<(), Error> {
                 format!("the key {:?} holds a line break, which cannot be loaded", file.path);
             Err(Report::new(Kind::Usage, message).help("rename the file in the store").into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_text_is_refused_by_what_can_be_read_of_it() {
+        let listed = |path: &[u8]| Listed { path: path.to_vec(), size: 1, etag: "e".into() };
+        assert_eq!(named(listed("b/ü.csv".as_bytes())).unwrap().path, "b/ü.csv");
+        let refused = named(listed(b"b/odd-\xff.csv")).unwrap_err();
+        assert!(refused.message.contains("odd-\u{fffd}.csv"), "{refused}");
+    }
+
+    #[test]
+    fn files_of_the_web_without_a_time_are_told_apart_from_those_without_anything() {
+        let file = |path: &str, size, etag: &str| SourceFile {
+            path: path.into(),
+            size,
+            etag: etag.into(),
+        };
+        assert_eq!(unpinned(&[file("/a", 3, "1445412480")]), None);
+        let note = unpinned(&[file("/a", 3, "1"), file("/b", 3, "0"), file("/c", 0, "0")]).unwrap();
+        assert!(note.contains("for 2 files, as /b and no size for 1 of them"), "{note}");
     }
 }

@@ -110,9 +110,7 @@ impl Failure {
             }
             Error::Network(source) => Self::new(statement, Kind::Unknown, &chain(source.as_ref())),
             Error::TimedOut => Self::new(statement, Kind::Unknown, "timed out"),
-            Error::InvalidUtf8Encoding(_) => {
-                Self::new(statement, Kind::Reply, NOT_UTF8)
-            }
+            Error::InvalidUtf8Encoding(_) => Self::new(statement, Kind::Reply, NOT_UTF8),
             other => Self::new(statement, Kind::Reply, &chain(other)),
         }
     }

@@ -33,10 +33,7 @@ impl Policy {
 
 /// The codes that are no retry, with their names, by what they mean.
 pub const CODES: [(Policy, &[(i32, &str)]); 4] = [
-    (
-        Policy::Lighter,
-        &[(241, "MEMORY_LIMIT_EXCEEDED"), (173, "CANNOT_ALLOCATE_MEMORY")],
-    ),
+    (Policy::Lighter, &[(241, "MEMORY_LIMIT_EXCEEDED"), (173, "CANNOT_ALLOCATE_MEMORY")]),
     (
         Policy::FailTask,
         &[

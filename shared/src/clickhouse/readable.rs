@@ -194,7 +194,8 @@ impl Answer {
 fn judge(head: &[u8]) -> Place {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     let is_ok = head.split(' ').nth(1) == Some("200");
-    if head.starts_with("http/1.") && (!is_ok || head.contains("\r\nx-clickhouse-exception-code:")) {
+    if head.starts_with("http/1.") && (!is_ok || head.contains("\r\nx-clickhouse-exception-code:"))
+    {
         let is_packed = head.contains("\r\ncontent-encoding:");
         let in_chunks = head.contains("\r\ntransfer-encoding: chunked");
         return if is_packed { Place::Result } else { Place::Error { in_chunks } };
@@ -244,7 +245,8 @@ mod tests {
 
     #[test]
     fn an_error_is_readable_whatever_it_quotes_and_as_long_as_it_was() {
-        let body = b"Code: 6. DB::Exception: 'PK\x03\xff\xfe' in \xc3\xbc\xe2\x98\x83.csv\r\n0\r\n\r\n";
+        let body =
+            b"Code: 6. DB::Exception: 'PK\x03\xff\xfe' in \xc3\xbc\xe2\x98\x83.csv\r\n0\r\n\r\n";
         let answer = [ERROR, body].concat();
         for pieces in 1..answer.len() {
             let passed = read_in(pieces, &answer);

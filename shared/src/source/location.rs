@@ -259,7 +259,9 @@ mod tests {
     #[test]
     fn signs_that_an_address_cannot_hold_are_named_with_their_code() {
         let error = |address| s3(address).check_signs().unwrap_err().to_string();
-        assert!(error("http://h/my folder/*.csv").contains("a blank, which must be written as %20"));
+        assert!(
+            error("http://h/my folder/*.csv").contains("a blank, which must be written as %20")
+        );
         assert!(error("http://h/100%/x.csv").ends_with("written as %25"));
         assert!(error("http://h/a#b.csv").ends_with("written as %23"));
         assert!(error("http://h/ü.csv").ends_with("written as %C3%BC"));
