@@ -58,7 +58,7 @@ fn what_keeps_a_task_from_being_published_is_told_while_it_lasts() {
         "CREATE TABLE {db}.many (id UInt32) ENGINE = MergeTree PARTITION BY id ORDER BY id \
          SETTINGS max_parts_in_total = 5;\n",
     );
-    let rows: String = (0..12).map(|row| format!("{row}\n")).collect();
+    let rows = (0..12).fold(String::new(), |rows, row| format!("{rows}{row}\n"));
     scene.put_bytes("many.csv", format!("id\n{rows}").as_bytes());
     let id = scene.plan_into("many", "many.csv", &[]);
     let run = scene.longshore(["run", &id, "--workers", "1"]).spawn();

@@ -142,7 +142,7 @@ impl Location {
         };
         let mut bytes = [0; 4];
         let bytes = symbol.encode_utf8(&mut bytes).bytes();
-        let encoded = bytes.map(|byte| format!("%{byte:02X}")).collect();
+        let encoded = bytes.fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
         Err(LocationError::Sign { address: self.pattern.clone(), what, encoded })
     }
 
