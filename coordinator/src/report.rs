@@ -113,7 +113,7 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
         }
         FailureKind::Reply if words.contains(NOT_UTF8) => {
             let message = format!("{url} answers {words} (in {})", failure.statement);
-            if failure.statement == "describe_source" {
+            if matches!(failure.statement, "describe_file" | "describe_source") {
                 let message = "the names of columns in the first file are not UTF-8".to_owned();
                 return Report::new(Kind::Usage, message)
                     .help("it may be packed, or of another format: check --format");

@@ -18,3 +18,4 @@ pub mod sql;
 pub mod store;
 pub mod task;
 pub mod telemetry;
+pub mod types;

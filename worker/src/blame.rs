@@ -16,6 +16,7 @@ use longshore_shared::task::{Chunk, Mode, Source, SourceFile, StateName, TableNa
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::load::UNKNOWN_SETTING;
+use crate::misfit;
 use crate::swap;
 use crate::trouble::Trouble;
 
@@ -71,6 +72,11 @@ async fn named(worker: &Worker, claim: &Claim, failure: &Failure) -> String {
     let message = failure.to_string();
     let Ok(chunk) = Chunk::decode(&claim.task.chunk) else { return message };
     let files = chunk.files();
+    if misfit::may_be(failure)
+        && let Some(found) = misfit::find(worker, claim, &chunk).await
+    {
+        return found;
+    }
     // The file stands first: the server's words are long, and lists of tasks show their beginning.
     match files {
         [] => return message,
@@ -176,7 +182,8 @@ impl<'a> Load<'a> {
             let id = claim.task.id.query(claim.epoch(), step);
             statement.call(&claim.server).id(&id).deadline(None).execute().await
         };
-        match send(statement).await {
+        let known = claim.server.known_settings().await;
+        match send(&statement.clone().known_to(known)).await {
             Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
                 send(&statement.clone().without(&RECENT_SETTINGS)).await.map(drop)
             }

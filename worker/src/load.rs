@@ -70,7 +70,9 @@ async fn insert(
     let spec = &claim.job.spec;
     let twin = set.names.table(&spec.graph, position);
     let fit = Fit::of(&claim.facts, claim.task.progress.attempts);
-    let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit)).without(without);
+    let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit))
+        .known_to(claim.server.known_settings().await)
+        .without(without);
     let call = statement.call(&claim.server);
     let id = claim.task.id.query(claim.epoch(), "load");
     claim.is_loading.store(true, Ordering::Relaxed);

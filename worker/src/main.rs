@@ -10,6 +10,7 @@ mod hindrance;
 mod late;
 mod lease;
 mod load;
+mod misfit;
 mod proof;
 mod publish;
 mod ready;

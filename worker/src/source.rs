@@ -4,7 +4,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::identities;
-use longshore_shared::source::{ForeignChunk, Reading, pin_query};
+use longshore_shared::source::{ForeignChunk, Reading, pin_query, read_settings};
 use longshore_shared::task::{Chunk, Feed, FilesSource, Slice, Source, SourceFile};
 use serde::Deserialize;
 
@@ -57,7 +57,7 @@ pub(crate) async fn unchanged(worker: &Worker, claim: &Claim) -> Result<(), Trou
     let chunk = Chunk::decode(&claim.task.chunk)?;
     match (&claim.job.spec.source, &chunk) {
         (Source::Files(source), Chunk::Files { files: planned }) => {
-            files(worker, &claim.server, source, planned).await
+            files(worker, claim, source, planned).await
         }
         (Source::Tables(source), Chunk::Slice(slice)) => {
             table(&claim.server, source.feeds.get(slice.feed).ok_or(ForeignChunk)?).await
@@ -88,7 +88,7 @@ async fn table(server: &Server, feed: &Feed) -> Result<(), Trouble> {
 /// Every file of the chunk is there with the size and etag of the plan.
 async fn files(
     worker: &Worker,
-    server: &Server,
+    claim: &Claim,
     source: &FilesSource,
     planned: &[SourceFile],
 ) -> Result<(), Trouble> {
@@ -96,9 +96,14 @@ async fn files(
         return Ok(());
     }
     let text = pin_query(source, planned, &worker.keys);
+    let settings = read_settings(&source.settings, &claim.job.spec.settings);
+    let known = claim.server.known_settings().await;
     let call = || {
-        let text = text.clone();
-        server.call_text("pin", text).setting("max_query_size", 64 * 1024 * 1024)
+        let call = claim.server.call_text("pin", text.clone()).settings(&settings, known);
+        // A file that became empty must be seen.
+        let call =
+            call.setting("s3_skip_empty_files", 0).setting("engine_file_skip_empty_files", 0);
+        call.setting("engine_url_skip_empty_files", 0).setting("max_query_size", 64 * 1024 * 1024)
     };
     let found: Vec<Listed> = read(|| call().deadline(None).fetch_all()).await?;
     compare(planned, &found)
@@ -136,7 +141,7 @@ pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Troubl
             if !is_plain || !says_its_rows(source) {
                 return Ok(Held::Unknown);
             }
-            let reading = Reading::files(source, files, "", &worker.keys);
+            let reading = Reading::files(source, files, "", &spec.settings, &worker.keys);
             let rows = rows_of(&claim.server, &reading).await?;
             let Some(by) = &spec.shard_by else { return Ok(Held::Exactly(rows)) };
             let shard = by.of_shard(&reading, &spec.select, &spec.columns).ok_or(ForeignChunk)?;
@@ -182,18 +187,16 @@ fn judge(feed: &Feed, slice: &Slice, rows: u64) -> Result<(), Trouble> {
 
 async fn rows_of(server: &Server, reading: &Reading) -> Result<u64, Trouble> {
     let text = reading.select("count() AS rows");
+    let known = server.known_settings().await;
     let count: Count = read(|| {
-        let mut call = server
+        server
             .call_text("count_source", text.clone())
             .setting("max_query_size", 64 * 1024 * 1024)
             // The count must come from the source as it is, not from an earlier query.
-            .setting("use_cache_for_count_from_files", 0)
             .setting("use_query_condition_cache", 0)
-            .deadline(None);
-        for (name, value) in &reading.settings {
-            call = call.setting(name, value);
-        }
-        call.fetch_one()
+            .settings(&reading.settings, known)
+            .deadline(None)
+            .fetch_one()
     })
     .await?;
     Ok(count.rows)

@@ -1,11 +1,13 @@
 //! `--endpoint`: the servers that a plan loads into. Each is looked at before anything is written.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Connection, Failure, Server, ServerFacts, read};
 use longshore_shared::config::{Config, check_address};
 use longshore_shared::schema::{Graph, discover};
-use longshore_shared::source::{SourceKeys, pin_query};
+use longshore_shared::source::{SourceKeys, pin_query, read_settings};
 use longshore_shared::sql::quote_table;
 use longshore_shared::store::{StoreError, environment};
 use longshore_shared::task::{FilesSource, JobServer, Mode, Publish, SourceFile, TableName};
@@ -185,12 +187,16 @@ impl Fleet {
         &self,
         source: &FilesSource,
         files: &[SourceFile],
+        settings: &BTreeMap<String, String>,
         keys: &SourceKeys,
     ) -> Result<(), Error> {
+        let settings = read_settings(&source.settings, settings);
         for (server, _) in self.servers.iter().filter(|_| self.servers.len() > 1) {
             let text = pin_query(source, files, keys);
+            let known = server.known_settings().await;
+            let call = || server.call_text("pin", text.clone()).settings(&settings, known);
             let found: Result<Vec<Listed>, Failure> =
-                read(|| server.call_text("pin", text.clone()).deadline(None).fetch_all()).await;
+                read(|| call().deadline(None).fetch_all()).await;
             let url = &server.connection().url;
             let is_same = |found: &Listed| {
                 files.iter().any(|file| file.path == found.path && file.size == found.size)

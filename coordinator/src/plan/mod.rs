@@ -11,7 +11,9 @@ mod delta;
 mod endpoints;
 mod errors;
 mod feeds;
+pub(crate) mod files;
 mod objects;
+mod outputs;
 mod pack;
 mod publish;
 mod rehearse;
@@ -27,7 +29,7 @@ mod window_request;
 mod window_time;
 
 pub(crate) use adopt::source_words;
-pub(crate) use columns::{ColumnChoice, check_syntax, decide, decide_table};
+pub(crate) use columns::{ColumnChoice, check_syntax, decide_table};
 pub(crate) use deal::{deal, divide};
 pub(crate) use delta::{Since, plan_delta};
 pub(crate) use endpoints::EndpointArgs;

@@ -1,9 +1,12 @@
 //! Lists the files of a source, once, by the server.
 
+use std::collections::BTreeMap;
+
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read, refuses_keys, says_odd_address};
 use longshore_shared::source::{
     Location, LocationError, S3Endpoint, SourceKeys, explicit_listing_query, listing_query,
+    read_settings,
 };
 use longshore_shared::task::{SourceFile, SourceFunction};
 use serde::Deserialize;
@@ -33,6 +36,8 @@ pub(crate) struct ListingRequest<'a> {
     pub(crate) function: Option<SourceFunction>,
     pub(crate) collection: Option<&'a str>,
     pub(crate) container: Option<&'a str>,
+    /// Settings of the user, for whatever opens files.
+    pub(crate) settings: &'a BTreeMap<String, String>,
 }
 
 /// The files, in order of their path, and how their addresses are made.
@@ -82,7 +87,7 @@ pub(crate) async fn list(
         list_literal(server, &location, &locations, request, keys).await?
     } else {
         let text = listing_query(&location, request.collection, keys);
-        ask(server, text).await.map_err(|failure| no_match(failure, &location))?
+        ask(server, text, request).await.map_err(|failure| no_match(failure, &location))?
     };
     let listed = listed.into_iter().map(named).collect::<Result<Vec<_>, _>>()?;
     let mut files = listed;
@@ -197,7 +202,7 @@ async fn list_literal(
     let mut listed = Vec::with_capacity(relative.len());
     for page in relative.chunks(KEYS_A_STATEMENT) {
         let text = explicit_listing_query(location, page, request.collection, keys);
-        let found = ask(server, text).await.map_err(|failure| missing(failure, page))?;
+        let found = ask(server, text, request).await.map_err(|failure| missing(failure, page))?;
         let lost =
             page.iter().find(|key| !found.iter().any(|file| file.path.ends_with(key.as_bytes())));
         if let Some(key) = lost {
@@ -208,10 +213,21 @@ async fn list_literal(
     Ok(listed)
 }
 
-async fn ask(server: &Server, text: String) -> Result<Vec<Listed>, Failure> {
+async fn ask(
+    server: &Server,
+    text: String,
+    request: &ListingRequest<'_>,
+) -> Result<Vec<Listed>, Failure> {
+    let settings = read_settings(&BTreeMap::new(), request.settings);
+    let known = server.known_settings().await;
     read(|| {
         server
             .call_text("list_files", text.clone())
+            .settings(&settings, known)
+            // Of an empty file the size is what is asked for.
+            .setting("s3_skip_empty_files", 0)
+            .setting("engine_file_skip_empty_files", 0)
+            .setting("engine_url_skip_empty_files", 0)
             .setting("max_query_size", 64 * 1024 * 1024)
             .setting("s3_throw_on_zero_files_match", 1)
             .deadline(None)

@@ -59,7 +59,9 @@ pub(crate) async fn shard_by(
         refuse_moods(home, expression, text).await?;
     }
     fleet.one_time_zone()?;
-    let read = types_of(home, &format!("({})", loaded.reading.select(loaded.select))).await?;
+    let settings = &loaded.reading.settings;
+    let read =
+        types_of(home, &format!("({})", loaded.reading.select(loaded.select)), settings).await?;
     let column = |name: &String| {
         let target = loaded.target.iter().find(|column| column.name == *name)?;
         let kind = inside(&target.r#type, "LowCardinality").to_owned();
@@ -88,7 +90,9 @@ pub(crate) async fn shard_by(
     };
     for server in fleet.servers() {
         let probe = format!("({})", share.select(&quote_list(loaded.columns)));
-        types_of(server, &probe).await.map_err(|failure| unusable(expression, failure))?;
+        types_of(server, &probe, settings)
+            .await
+            .map_err(|failure| unusable(expression, failure))?;
     }
     Ok(ShardBy { shard: None, ..by })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clickhouse::{RowOwned, RowRead};
 use serde::Serialize;
 
-use super::{Failure, Kind};
+use super::{Failure, Kind, Known};
 use crate::faults;
 use crate::sql::{Binding, Statement};
 use crate::task::QueryId;
@@ -96,6 +96,12 @@ impl<'a> Call<'a> {
     pub fn setting(mut self, name: &str, value: impl ToString) -> Self {
         self.client = self.client.with_setting(name, value.to_string());
         self
+    }
+
+    /// Sends settings that the server knows.
+    pub fn settings(self, settings: &[(String, String)], known: &Known) -> Self {
+        let known = settings.iter().filter(|(name, _)| known.has(name));
+        known.fold(self, |call, (name, value)| call.setting(name, value))
     }
 
     /// Gives the statement its deterministic id, and a comment that names the task in the server's logs.

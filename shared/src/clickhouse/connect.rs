@@ -1,5 +1,6 @@
 //! Opening a server: address, credentials, connection pool.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 use super::readable::ReadableConnector;
 use super::{Call, Failure};
@@ -47,6 +49,23 @@ pub struct Connection {
 pub struct Server {
     client: clickhouse::Client,
     connection: Connection,
+    known: Arc<OnceCell<Known>>,
+}
+
+/// Names of the settings that a server knows: one that it does not know fails a whole statement.
+#[derive(Debug, Clone, Default)]
+pub struct Known(Option<HashSet<String>>);
+
+impl Known {
+    /// Does the server know this setting? Yes, where the server could not be asked.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|names| names.contains(name))
+    }
+}
+
+#[derive(Deserialize, Row)]
+struct SettingName {
+    name: String,
 }
 
 /// What a load is fitted to.
@@ -79,7 +98,7 @@ impl Server {
             .with_password(connection.password.expose_secret())
             .with_compression(clickhouse::Compression::None)
             .with_product_info("longshore", env!("CARGO_PKG_VERSION"));
-        Ok(Self { client, connection })
+        Ok(Self { client, connection, known: Arc::default() })
     }
 
     /// Address, user and database names.
@@ -119,6 +138,21 @@ impl Server {
     pub async fn facts(&self) -> Result<ServerFacts, Failure> {
         let call = || self.call(sql::SERVER_FACTS).param("control", self.control());
         super::read(|| call().fetch_one::<ServerFacts>()).await
+    }
+}
+
+impl Server {
+    /// The settings that the server knows, asked for once.
+    pub async fn known_settings(&self) -> &Known {
+        let ask = async {
+            let call = || self.call(sql::LIST_SETTINGS).fetch_all::<SettingName>();
+            // Who may not look sends all: an older server answers with the name it does not know.
+            super::read(call)
+                .await
+                .map(|found| Known(Some(found.into_iter().map(|s| s.name).collect())))
+        };
+        static ALL: Known = Known(None);
+        self.known.get_or_try_init(|| ask).await.unwrap_or(&ALL)
     }
 }
 

@@ -14,7 +14,7 @@ mod tls;
 
 pub use call::{Call, Summary};
 pub(crate) use connect::authorities;
-pub use connect::{Connection, Server, ServerFacts};
+pub use connect::{Connection, Known, Server, ServerFacts};
 pub use failure::{Failure, Kind, NOT_UTF8, readable};
 pub use fate::{Ending, settle, settled};
 pub use policy::{CODES, Policy, policy, refuses_keys, says_gone, says_odd_address};

@@ -2,9 +2,9 @@
 //! whoever wants to see it beforehand.
 
 use super::{DIRECT_SETTINGS, LOAD_SETTINGS, Reading};
-use crate::clickhouse::{Call, Server, ServerFacts};
+use crate::clickhouse::{Call, Known, Server, ServerFacts};
 use crate::sql::quote_list;
-use crate::task::{Chunk, JobSpec, TableName, TaskId};
+use crate::task::{Chunk, JobSpec, TableName, TaskId, select_list};
 
 /// Rows of one block of files: with the bytes below, what bounds the number of staged parts (ENGINE K).
 const BLOCK_ROWS: u64 = 4_000_000;
@@ -45,6 +45,15 @@ impl Fit {
     }
 }
 
+/// The SELECT with the columns that are converted on their way into the target. The query of a view
+/// converts as the view does.
+fn converted(spec: &JobSpec, is_own: bool, select: String) -> String {
+    if spec.outputs.is_empty() || !is_own {
+        return select;
+    }
+    format!("SELECT {} FROM ({select})", select_list(&spec.outputs))
+}
+
 /// One INSERT … SELECT with everything that is sent along.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadStatement {
@@ -69,6 +78,7 @@ impl LoadStatement {
         let shard = spec.shard_by.as_ref();
         let shard = shard.and_then(|by| by.of_shard(reading, select, load.columns));
         let select = shard.map_or_else(|| reading.select(select), |shard| shard.select(&columns));
+        let select = converted(spec, load.select.is_some(), select);
         let is_table = spec.source.as_tables().is_some();
         let block_rows = if is_table { TABLE_BLOCK_ROWS } else { BLOCK_ROWS };
         let mut statement = Self {
@@ -91,7 +101,7 @@ impl LoadStatement {
     /// A load into the target itself: one block with a token of its own.
     pub fn direct(spec: &JobSpec, reading: &Reading, task: &TaskId) -> Self {
         let columns = quote_list(&spec.columns);
-        let select = reading.select(&spec.select);
+        let select = converted(spec, true, reading.select(&spec.select));
         let mut statement = Self {
             text: format!("INSERT INTO {} ({columns}) {select} ORDER BY ALL", spec.target.quoted()),
             settings: Vec::new(),
@@ -103,6 +113,13 @@ impl LoadStatement {
         statement.set([("max_query_size", QUERY_BYTES_MAX.to_string())]);
         statement.set([("insert_deduplication_token", task)]);
         statement
+    }
+
+    /// The same without settings that a server does not know.
+    #[must_use]
+    pub fn known_to(mut self, known: &Known) -> Self {
+        self.settings.retain(|(name, _)| known.has(name));
+        self
     }
 
     /// The same without some settings, for a server that does not know them.
@@ -120,7 +137,7 @@ impl LoadStatement {
 
     /// What belongs to what is read, and what the user wants.
     fn set_of(&mut self, spec: &JobSpec, reading: &Reading) {
-        self.set(reading.settings.iter().map(|(name, value)| (*name, value)));
+        self.set(reading.settings.iter().map(|(name, value)| (name.as_str(), value)));
         self.set(spec.settings.iter().map(|(name, value)| (name.as_str(), value)));
     }
 

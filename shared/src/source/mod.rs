@@ -10,6 +10,7 @@ mod load;
 mod location;
 mod probe;
 mod reading;
+mod schemas;
 mod settings;
 mod shard;
 mod slice;
@@ -22,12 +23,18 @@ pub use load::{Fit, LoadStatement};
 pub use location::{Location, LocationError};
 pub use probe::{ProbeError, ToRead, check_filter, index_of, rows_to_read};
 pub use reading::{ForeignChunk, Reading, table_clause, window_where};
-pub use settings::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, is_protected};
+pub use schemas::{Found, FoundColumn, Schema, SchemaReader};
+pub use settings::{
+    DIRECT_SETTINGS, LOAD_SETTINGS, READ_SETTINGS, RECENT_SETTINGS, is_protected, read_settings,
+};
 pub use slice::slice_where;
 
 use crate::planted::{Bug, planted};
-use crate::sql::{quote_identifier, quote_literal};
-use crate::task::{FilesSource, SourceFile, SourceFunction};
+use crate::sql::{quote_identifier, quote_list, quote_literal};
+use crate::task::{FilesSource, Output, SourceFile, SourceFunction, select_list};
+
+/// What the server adds to the rows of a file, where the file has no column of that name.
+pub const VIRTUAL: [&str; 4] = ["_path", "_file", "_size", "_time"];
 
 /// Virtual columns that identify a file. Only stores with objects have an etag.
 fn listing_columns(function: SourceFunction) -> &'static str {
@@ -118,8 +125,23 @@ pub fn pin_query(source: &FilesSource, files: &[SourceFile], keys: &SourceKeys) 
         .join(" UNION ALL ")
 }
 
-/// What stands after FROM to read these files.
+/// What stands after FROM to read these files: the columns that the plan makes of them.
 pub fn from_clause(source: &FilesSource, files: &[SourceFile], keys: &SourceKeys) -> String {
+    let files = raw_clause(source, files, keys);
+    if source.left_out.is_empty() && source.outputs.iter().all(Output::is_plain) {
+        return files;
+    }
+    // A reader that refuses keys it was not asked for must be asked for those too.
+    let left_out = if source.left_out.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE NOT ignore({})", quote_list(&source.left_out))
+    };
+    format!("(SELECT {} FROM {files}{left_out})", select_list(&source.outputs))
+}
+
+/// What stands after FROM to read these files as the reader gives them, before any conversion.
+pub fn raw_clause(source: &FilesSource, files: &[SourceFile], keys: &SourceKeys) -> String {
     let structure = (!source.structure.is_empty()).then_some(source.structure.as_str());
     let reads = reads(source, files, keys, &source.format, structure);
     match reads.as_slice() {
@@ -128,16 +150,22 @@ pub fn from_clause(source: &FilesSource, files: &[SourceFile], keys: &SourceKeys
             let parts: Vec<String> = reads
                 .iter()
                 .map(|read| {
-                    format!(
-                        "SELECT *, _path, _file, _size, _time FROM {}{}",
-                        read.table,
-                        read.pin()
-                    )
+                    let added =
+                        VIRTUAL.iter().filter(|name| !source.own.iter().any(|own| own == *name));
+                    let added: String = added.flat_map(|name| [", ", name]).collect();
+                    format!("SELECT *{added} FROM {}{}", read.table, read.pin())
                 })
                 .collect();
             format!("({})", parts.join(" UNION ALL "))
         }
     }
+}
+
+/// Can these files be told from their neighbours? A key that only a pattern reaches is known by
+/// its path, which a column of that name hides.
+pub fn is_pinned_by_path(source: &FilesSource, file: &SourceFile, keys: &SourceKeys) -> bool {
+    let one = std::slice::from_ref(file);
+    reads(source, one, keys, "One", None).iter().any(|read| read.path.is_some())
 }
 
 /// What stands after FROM to read what a pattern matches, before anything was listed.
@@ -316,6 +344,11 @@ mod tests {
             container: None,
             format: "Parquet".into(),
             structure: "x UInt64".into(),
+            outputs: Vec::new(),
+            left_out: Vec::new(),
+            own: Vec::new(),
+            settings: std::collections::BTreeMap::new(),
+            is_sample: false,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What a chunk reads, as SQL: the same text for the load, the count that checks it, and the search
 //! for what is at fault.
 
-use super::{SourceKeys, from_clause, slice_where};
+use std::collections::BTreeMap;
+
+use super::{SourceKeys, from_clause, read_settings, slice_where};
 use crate::planted::{Bug, planted};
 use crate::sql::{quote_identifier, quote_literal};
 use crate::task::{
@@ -16,7 +18,7 @@ pub struct Reading {
     /// After WHERE; empty for none.
     pub condition: String,
     /// Settings of the statement that belong to what is read.
-    pub settings: Vec<(&'static str, String)>,
+    pub settings: Vec<(String, String)>,
 }
 
 /// A chunk that does not belong to the source of its job: a foreign hand in the control tables.
@@ -32,7 +34,7 @@ impl Reading {
     pub fn of(spec: &JobSpec, chunk: &Chunk, keys: &SourceKeys) -> Result<Self, ForeignChunk> {
         match (&spec.source, chunk) {
             (Source::Files(source), Chunk::Files { files }) => {
-                Ok(Self::files(source, files, &spec.filter, keys))
+                Ok(Self::files(source, files, &spec.filter, &spec.settings, keys))
             }
             (Source::Tables(source), Chunk::Slice(slice)) => {
                 let feed = source.feeds.get(slice.feed).ok_or(ForeignChunk)?;
@@ -42,15 +44,17 @@ impl Reading {
         }
     }
 
-    /// Some files, and the user's condition.
+    /// Some files, and the user's condition and settings.
     pub fn files(
         source: &FilesSource,
         files: &[SourceFile],
         filter: &str,
+        settings: &BTreeMap<String, String>,
         keys: &SourceKeys,
     ) -> Self {
         let from = from_clause(source, files, keys);
-        Self { from, condition: filter.to_owned(), settings: Vec::new() }
+        let settings = read_settings(&source.settings, settings);
+        Self { from, condition: filter.to_owned(), settings }
     }
 
     /// A piece of a table, and the user's condition.
@@ -65,7 +69,7 @@ impl Reading {
                 // The bounds are over columns of the table. Left to itself the server takes an
                 // expression of the SELECT that has a column's name in its place.
                 let value = if planted(Bug::AliasesFirst) { "0" } else { "1" };
-                let settings = vec![("prefer_column_name_to_alias", value.to_owned())];
+                let settings = vec![("prefer_column_name_to_alias".to_owned(), value.to_owned())];
                 Self { from: table_clause(feed), condition, settings }
             }
             // Inside the query of a view the table may stand in many places: each reads the piece.
@@ -75,7 +79,7 @@ impl Reading {
                     from: format!("({})", view.select),
                     condition: filter.to_owned(),
                     settings: filters
-                        .map(|text| ("additional_table_filters", text))
+                        .map(|text| ("additional_table_filters".to_owned(), text))
                         .into_iter()
                         .collect(),
                 }

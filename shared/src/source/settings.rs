@@ -1,8 +1,10 @@
 //! Settings that every load sends, whatever the server's profile says: they decide whether rows are
 //! lost or doubled, so a plan cannot change them.
 
+use std::collections::BTreeMap;
+
 /// Name and value.
-pub const LOAD_SETTINGS: [(&str, &str); 19] = [
+pub const LOAD_SETTINGS: [(&str, &str); 17] = [
     // Staging is fresh and private: an identical block is a block, not a repetition.
     ("insert_deduplicate", "0"),
     // A view that fails fails the load; otherwise its rows are silently missing.
@@ -18,9 +20,7 @@ pub const LOAD_SETTINGS: [(&str, &str); 19] = [
     // No file is no error to some profiles.
     ("s3_ignore_file_doesnt_exist", "0"),
     ("s3_throw_on_zero_files_match", "1"),
-    ("s3_skip_empty_files", "0"),
     ("s3_validate_etag_on_read", "1"),
-    ("http_skip_not_found_url_for_globs", "0"),
     ("max_execution_time", "0"),
     ("limit", "0"),
     ("offset", "0"),
@@ -28,6 +28,76 @@ pub const LOAD_SETTINGS: [(&str, &str); 19] = [
     ("read_overflow_mode", "throw"),
     ("enable_parallel_replicas", "0"),
 ];
+
+/// Settings of every statement that opens files: listing, schema, count, load, and the search for a
+/// file at fault. A plan may set some of them to read its files in another way.
+pub const READ_SETTINGS: [(&str, &str); 29] = [
+    // What an earlier query saw of a file is no news of it; on 26.7 a cached schema has no columns
+    // of hive folders.
+    ("schema_inference_use_cache_for_s3", "0"),
+    ("schema_inference_use_cache_for_azure", "0"),
+    ("schema_inference_use_cache_for_hdfs", "0"),
+    ("schema_inference_use_cache_for_file", "0"),
+    ("schema_inference_use_cache_for_url", "0"),
+    ("use_cache_for_count_from_files", "0"),
+    // A file that answers 404 is lost rows, not a shorter list.
+    ("http_skip_not_found_url_for_globs", "0"),
+    // An empty file holds no row; that it is empty still is known by its pinned size.
+    ("s3_skip_empty_files", "1"),
+    ("azure_skip_empty_files", "1"),
+    ("hdfs_skip_empty_files", "1"),
+    ("engine_file_skip_empty_files", "1"),
+    ("engine_url_skip_empty_files", "1"),
+    // A column that a file lacks takes the default that stands in the structure.
+    ("input_format_parquet_allow_missing_columns", "1"),
+    ("input_format_orc_allow_missing_columns", "1"),
+    ("input_format_arrow_allow_missing_columns", "1"),
+    // The reader of Avro refuses such a file; a plan may say that it takes the default too.
+    ("input_format_avro_allow_missing_fields", "0"),
+    ("input_format_defaults_for_omitted_fields", "1"),
+    ("input_format_null_as_default", "1"),
+    ("input_format_csv_empty_as_default", "1"),
+    ("insert_null_as_default", "1"),
+    ("input_format_with_names_use_header", "1"),
+    ("use_hive_partitioning", "1"),
+    // A conversion of NULL must not look at what stands in its place.
+    ("short_circuit_function_evaluation", "enable"),
+    // A cast names types that the target has already.
+    ("allow_suspicious_low_cardinality_types", "1"),
+    ("allow_suspicious_fixed_string_types", "1"),
+    ("allow_suspicious_variant_types", "1"),
+    // A server says which of its columns are virtual by other means.
+    ("describe_include_virtual_columns", "0"),
+    ("describe_include_subcolumns", "0"),
+    ("describe_compact_output", "0"),
+];
+
+/// Those of the above that decide whether rows are lost, or whether a plan can be trusted.
+const READ_PROTECTED: [&str; 12] = [
+    "schema_inference_use_cache_for_s3",
+    "schema_inference_use_cache_for_azure",
+    "schema_inference_use_cache_for_hdfs",
+    "schema_inference_use_cache_for_file",
+    "schema_inference_use_cache_for_url",
+    "use_cache_for_count_from_files",
+    "http_skip_not_found_url_for_globs",
+    "short_circuit_function_evaluation",
+    "describe_include_virtual_columns",
+    "describe_include_subcolumns",
+    "describe_compact_output",
+    "insert_null_as_default",
+];
+
+/// Settings of a statement that opens files, in the order in which they are set: those of every
+/// plan, those that this plan chose, those of the user.
+pub fn read_settings(
+    chosen: &BTreeMap<String, String>,
+    user: &BTreeMap<String, String>,
+) -> Vec<(String, String)> {
+    let fixed = READ_SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let given = chosen.iter().chain(user).map(|(name, value)| (name.clone(), value.clone()));
+    fixed.chain(given).collect()
+}
 
 /// What a load into the target itself sends besides, in place of its own among the above.
 ///
@@ -73,5 +143,7 @@ const OWN_SETTINGS: [&str; 9] = [
 
 /// May a plan set it?
 pub fn is_protected(name: &str) -> bool {
-    OWN_SETTINGS.contains(&name) || LOAD_SETTINGS.iter().any(|(protected, _)| *protected == name)
+    OWN_SETTINGS.contains(&name)
+        || READ_PROTECTED.contains(&name)
+        || LOAD_SETTINGS.iter().any(|(protected, _)| *protected == name)
 }

@@ -82,7 +82,7 @@ mod tests {
         let reading = Reading {
             from: "s3(x)".into(),
             condition: "a > 1".into(),
-            settings: vec![("max_threads", "1".into())],
+            settings: vec![("max_threads".into(), "1".into())],
         };
         let columns = ["a", "b", "c"].map(String::from);
         let shard = by().of_shard(&reading, "a, b, upper(c) AS c", &columns).expect("a shard");

@@ -69,6 +69,11 @@ pub fn job(tasks: u32) -> Job {
         container: None,
         format: "Parquet".into(),
         structure: "`a` String".into(),
+        outputs: Vec::new(),
+        left_out: Vec::new(),
+        own: Vec::new(),
+        settings: std::collections::BTreeMap::new(),
+        is_sample: false,
     };
     let spec = JobSpec {
         source: Source::Files(source),
@@ -76,6 +81,7 @@ pub fn job(tasks: u32) -> Job {
         target,
         columns: vec!["a".into()],
         select: "a".into(),
+        outputs: Vec::new(),
         filter: "a != 'x\ty'".into(),
         settings: [("max_threads".to_owned(), "2".to_owned())].into(),
         graph: Graph { tables: vec![table], views: Vec::new() },

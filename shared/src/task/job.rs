@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, FORMAT, FORMAT_FIRST, JobId, JobSpec, Stamp};
+use super::{Epoch, FORMAT, FORMAT_FIRST, FORMAT_OPERATED, JobId, JobSpec, Source, Stamp};
 
 /// Where a job stands. The stored texts never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -199,12 +199,16 @@ pub struct Job {
 impl Job {
     /// Lowest version of the records that understands this one.
     pub fn format(&self) -> u8 {
+        // An older worker would read the values unconverted.
+        let converts = !self.spec.outputs.is_empty()
+            || matches!(&self.spec.source, Source::Files(files) if files.has_outputs());
         match self.state {
+            _ if converts => FORMAT,
             JobState::Halted | JobState::Cancelling | JobState::Reopening | JobState::Deleting => {
-                FORMAT
+                FORMAT_OPERATED
             }
             // An older worker would load everything into its own server.
-            _ if self.spec.is_sharded() => FORMAT,
+            _ if self.spec.is_sharded() => FORMAT_OPERATED,
             _ => FORMAT_FIRST,
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{FORMAT, FORMAT_FIRST, Handover, TableName, Task, TaskState};
+use super::{FORMAT_FIRST, FORMAT_OPERATED, Handover, TableName, Task, TaskState};
 
 /// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
 /// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
@@ -93,7 +93,7 @@ impl Task {
             TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
                 if manifest.doubted =>
             {
-                FORMAT
+                FORMAT_OPERATED
             }
             _ => FORMAT_FIRST,
         }

@@ -6,6 +6,7 @@ mod ids;
 mod job;
 mod lock;
 mod manifest;
+mod outputs;
 mod parse;
 mod publish;
 mod receipt;
@@ -21,6 +22,7 @@ pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use lock::Lock;
 pub use manifest::{Line, Manifest, Part, StagedTable};
+pub use outputs::{Cast, Output, select_list};
 pub use publish::{
     Handover, HandoverPartition, LateRows, Mark, Publish, PublishMode, Shadow, ShadowName,
     kept_name,
@@ -37,6 +39,8 @@ pub use tables::{
 /// Newest version of the records in the control tables that this program knows. A newer one is
 /// refused, never guessed at. A record carries the lowest version that understands it, so that an
 /// older program goes on with everything it knows.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
+/// The version that first knew sharded jobs, and the states of jobs over days.
+pub const FORMAT_OPERATED: u8 = 2;
 /// The version of every record that needs nothing new.
 pub const FORMAT_FIRST: u8 = 1;

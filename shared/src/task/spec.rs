@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tables::TablesSource;
-use super::{Chunk, JobServer, Publish, ShardBy, TableName};
+use super::{Chunk, JobServer, Output, Publish, ShardBy, TableName};
 use crate::schema::Graph;
 use crate::sql::quote_list;
 
@@ -69,8 +69,30 @@ pub struct FilesSource {
     pub container: Option<String>,
     /// ClickHouse format name.
     pub format: String,
-    /// `name Type, …` of the columns in the files, pinned at plan time.
+    /// `name Type DEFAULT …, …` of the columns that the reader is asked for, pinned at plan time.
     pub structure: String,
+    /// The columns that come out of it. Empty: all of the structure, as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
+    /// Columns of the structure that are read to be left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Columns of the files that are named like something the server adds to rows of files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<String>,
+    /// Settings of every statement that reads the files, chosen when the plan was made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Only a sample of the files was looked at: workers look at those of their chunk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_sample: bool,
+}
+
+impl FilesSource {
+    /// Does an older program read these files in another way?
+    pub fn has_outputs(&self) -> bool {
+        !(self.outputs.is_empty() && self.settings.is_empty() && !self.is_sample)
+    }
 }
 
 /// Bounds of a job.
@@ -181,6 +203,9 @@ pub struct JobSpec {
     pub columns: Vec<String>,
     /// Expressions of the SELECT, one text.
     pub select: String,
+    /// The columns that come out of the SELECT, where some are converted. Empty: as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
     /// Condition of the SELECT; empty for none.
     pub filter: String,
     /// Extra settings of the INSERT.

@@ -23,6 +23,12 @@ pub(crate) struct LoadArgs {
     /// Load only these columns of the source
     #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with = "select")]
     pub(crate) columns: Vec<String>,
+    /// Leave these columns of the source out
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with_all = ["select", "columns"])]
+    pub(crate) ignore_columns: Vec<String>,
+    /// What becomes of a value that does not fit into its column
+    #[arg(long, value_enum, value_name = "HOW", default_value = "checked")]
+    pub(crate) conversions: Conversions,
     /// Bytes in one chunk, as 500M or 2G [default: 1G of files, 2G of a table, 128M in direct mode]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) chunk_bytes: Option<u64>,
@@ -82,9 +88,20 @@ impl LoadArgs {
             structure,
             select: self.select.clone(),
             columns: self.columns.clone(),
+            ignored: self.ignore_columns.clone(),
             filter: self.filter.clone(),
+            as_insert: self.conversions == Conversions::AsInsert,
         }
     }
+}
+
+/// What becomes of a value that does not fit into its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Conversions {
+    /// Its task fails and names file, column and value
+    Checked,
+    /// What a plain INSERT makes of it is loaded: numbers wrap, digits are cut off, NULL is a default
+    AsInsert,
 }
 
 /// How rows get into the target.
@@ -188,7 +205,10 @@ fn parse_settings(pairs: &[String]) -> Result<BTreeMap<String, String>, Error> {
                 );
                 return Err(Report::new(Kind::Usage, message).into());
             }
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
+            // A value may be a blank or a tab: a delimiter.
+            let trimmed = value.trim();
+            let value = if trimmed.is_empty() { value } else { trimmed };
+            Ok((name.trim().to_owned(), value.to_owned()))
         })
         .collect()
 }

@@ -160,6 +160,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         target: args.target.clone(),
         columns: schema.columns.clone(),
         select: schema.select.clone(),
+        outputs: schema.outputs.clone(),
         filter: choice.filter.clone(),
         settings: settings.clone(),
         graph: graph.clone(),

@@ -1,20 +1,24 @@
 //! `longshore plan files`: files of an object store, cut into chunks.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::schema::columns;
-use longshore_shared::source::{Reading, SourceKeys, from_clause};
-use longshore_shared::task::{FilesSource, JobSpec, Made, Source, SourceFunction, TableName};
+use longshore_shared::source::{Reading, SourceKeys};
+use longshore_shared::task::{
+    FilesSource, JobSpec, Made, Source, SourceFile, SourceFunction, TableName,
+};
 
 use super::common::{Document, LoadArgs};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
+use crate::plan::files::{Files, Findings, is_marker, validate};
 use crate::plan::{
-    EndpointArgs, ListingRequest, Loaded, Marks, PackLimits, check_syntax, deal, decide, divide,
-    list, pack, publish, shard_by, target,
+    EndpointArgs, ListingRequest, Loaded, Marks, PackLimits, check_syntax, deal, divide, list,
+    pack, publish, shard_by, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -56,9 +60,12 @@ pub(crate) struct FilesArgs {
     /// ClickHouse format of the files [default: by their ending]
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
-    /// Columns of the files as 'name Type, …' [default: read from the first file]
+    /// Columns of the files as 'name Type, …' [default: read from the files and the target]
     #[arg(long, value_name = "COLUMNS")]
     structure: Option<String>,
+    /// Only compare every file with the target, and write nothing; N: parse so many rows of each too
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
+    validate: Option<u64>,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -91,15 +98,17 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         function: args.source_function,
         collection: args.named_collection.as_deref(),
         container: args.container.as_deref(),
+        settings: &settings,
     };
-    let listing = list(server, &request, &keys).await?;
-    notes.extend(listing.notes.iter().cloned());
+    let mut listing = list(server, &request, &keys).await?;
+    notes.append(&mut listing.notes);
+    notes.extend(leave_out_markers(&mut listing.files));
     let first = &listing.files[..1];
     let format = match args.format {
         Some(format) => format,
         None => guess_format(&first[0].path)?,
     };
-    let mut source = FilesSource {
+    let source = FilesSource {
         function: listing.location.function,
         base: listing.location.base.clone(),
         strip: listing.strip.clone(),
@@ -108,22 +117,37 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         container: args.container,
         format,
         structure: String::new(),
+        outputs: Vec::new(),
+        left_out: Vec::new(),
+        own: Vec::new(),
+        settings: BTreeMap::new(),
+        is_sample: false,
     };
-    fleet.can_read(&source, first, &keys).await?;
+    fleet.can_read(&source, first, &settings, &keys).await?;
     let choice = args.load.choice(args.structure);
     let target_columns = columns(home, &args.target).await?;
-    let schema = decide(server, &target_columns, &source.format, &choice, |structure| {
-        let structure = structure.unwrap_or_default().to_owned();
-        from_clause(&FilesSource { structure, ..source.clone() }, first, &keys)
-    })
-    .await?;
-    source.structure = schema.structure;
+    let files = Files {
+        server,
+        target: &args.target,
+        columns: &target_columns,
+        source,
+        files: &listing.files,
+        keys: &keys,
+        settings: &settings,
+        choice: &choice,
+    };
+    if let Some(rows) = args.validate {
+        let findings = validate(files, rows).await?;
+        output.show(&findings, Findings::words)?;
+        return Ok(if findings.has_problems() { Exit::Problem } else { Exit::Done });
+    }
+    let (source, schema) = files.decide().await?;
 
     let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
     let by = match &args.endpoints.shard_by {
         None => None,
         Some(expression) => {
-            let reading = Reading::files(&source, first, &choice.filter, &keys);
+            let reading = Reading::files(&source, first, &choice.filter, &settings, &keys);
             let (select, columns) = (schema.select.as_str(), schema.columns.as_slice());
             let loaded = Loaded { reading: &reading, select, columns, target: &target_columns };
             Some(shard_by(&fleet, expression, &loaded).await?)
@@ -135,6 +159,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         target: args.target,
         columns: schema.columns,
         select: schema.select,
+        outputs: schema.outputs,
         filter: choice.filter,
         settings,
         graph,
@@ -165,6 +190,23 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)
+}
+
+/// Takes away what holds no rows of a table: markers of other tools, and empty files where others
+/// are not. Says so.
+fn leave_out_markers(files: &mut Vec<SourceFile>) -> Option<String> {
+    let has_rows = |file: &SourceFile| !is_marker(&file.path) && file.size > 0;
+    if !files.iter().any(has_rows) {
+        return None;
+    }
+    let out: Vec<String> =
+        files.iter().filter(|file| !has_rows(file)).map(|file| file.path.clone()).collect();
+    files.retain(has_rows);
+    let first = out.first()?;
+    let files = text::plural(out.len() as u64, "file");
+    Some(format!(
+        "left out, because they are empty or markers of other tools: {files}, the first is {first}"
+    ))
 }
 
 fn addresses(args: &FilesArgs) -> Result<Vec<String>, Error> {

@@ -115,6 +115,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         mode: Mode::Staged,
         target: chosen.graph.base().name.clone(),
         select: quote_list(&columns),
+        outputs: Vec::new(),
         columns: columns.clone(),
         filter: String::new(),
         settings: settings.clone(),

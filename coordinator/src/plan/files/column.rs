@@ -1,0 +1,310 @@
+//! How one column of the target is read out of files.
+
+use longshore_shared::sql::quote_identifier;
+use longshore_shared::task::Cast;
+use longshore_shared::types::{Fit, Reader, Type, fit, join, widened};
+
+use super::formats::Format;
+use super::merge::Merged;
+
+/// A column of the target.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) kind: Type,
+    /// The type as the server writes it.
+    pub(crate) text: String,
+    /// Empty, `DEFAULT`, `MATERIALIZED`, `ALIAS` or `EPHEMERAL`.
+    pub(crate) default_kind: String,
+    /// What stands there when a row has no value; empty for the type's own default.
+    pub(crate) default: String,
+    /// The default of another column is made of it.
+    pub(crate) is_referenced: bool,
+}
+
+impl Target {
+    /// Can an INSERT name it?
+    pub(crate) fn is_insertable(&self) -> bool {
+        matches!(self.default_kind.as_str(), "" | "DEFAULT" | "EPHEMERAL")
+    }
+
+    fn has_default(&self) -> bool {
+        !self.default.is_empty()
+    }
+}
+
+/// What may become of values of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remark {
+    /// A value may not fit; the load looks at each and fails.
+    Checked,
+    /// A value may not fit, and that is accepted.
+    Accepted,
+    /// Digits are rounded.
+    Rounded,
+    /// The reader converts, and what it makes of a value is not known here.
+    Converted,
+}
+
+/// A column as it is asked of the reader.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadAs {
+    pub(crate) name: String,
+    /// Type, and DEFAULT where it has one.
+    pub(crate) kind: String,
+    pub(crate) default: Option<String>,
+    /// How it becomes the target's type.
+    pub(crate) cast: Option<Cast>,
+    /// What a person should know, with the type in the files.
+    pub(crate) remark: Option<(Remark, String)>,
+}
+
+impl ReadAs {
+    /// As it is.
+    pub(crate) fn plain(name: &str, kind: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            default: None,
+            cast: None,
+            remark: None,
+        }
+    }
+
+    /// As the target has it, default included.
+    pub(crate) fn as_target(target: &Target) -> Self {
+        let default = target.has_default() && target.default_kind == "DEFAULT";
+        Self {
+            default: default.then(|| target.default.clone()),
+            ..Self::plain(&target.name, &target.text)
+        }
+    }
+
+    /// As part of a structure.
+    pub(crate) fn structure(&self) -> String {
+        let default =
+            self.default.as_ref().map_or_else(String::new, |sql| format!(" DEFAULT {sql}"));
+        format!("{} {}{default}", quote_identifier(&self.name), self.kind)
+    }
+}
+
+/// How a column is read.
+pub(crate) struct How<'a> {
+    pub(crate) format: Format<'a>,
+    /// What a plain INSERT makes of a value is accepted.
+    pub(crate) as_insert: bool,
+    /// The user's expressions are made of it: what does not fit is seen in their result.
+    pub(crate) is_under_select: bool,
+}
+
+impl How<'_> {
+    /// How a column of the target is read. `found` is what files hold of it.
+    pub(crate) fn read(&self, target: &Target, found: Option<&Merged>) -> ReadAs {
+        let is_text = self.format.is_text() || found.is_some_and(|found| found.is_hive);
+        if self.as_insert && !self.format.is_strict() {
+            let loses = !is_text && found.is_some_and(|found| may_lose(target, found));
+            let remark = loses.then(|| (Remark::Accepted, kinds(found)));
+            return ReadAs { remark, ..ReadAs::as_target(target) };
+        }
+        if is_text {
+            return self.text(target);
+        }
+        match found {
+            Some(found) => self.typed(target, found),
+            None => ReadAs::as_target(target),
+        }
+    }
+
+    /// Of text: in a type that holds more, so that nothing is cut off before it can be seen.
+    fn text(&self, target: &Target) -> ReadAs {
+        let as_target = ReadAs::as_target(target);
+        let Some(wider) = widened(&target.kind) else { return as_target };
+        let is_moment = wider.not_null() == Type::named("String");
+        if target.is_referenced || (is_moment && !self.format.has_text_of_moments()) {
+            return as_target;
+        }
+        let is_nullable = target.kind.is_nullable();
+        let kind = match (is_nullable, target.has_default()) {
+            // Only the reader knows a row without the value from one with NULL.
+            (true, true) => return as_target,
+            // NULL stands for a value that is not there; the INSERT puts the default there.
+            (false, true) => wider.nullable(),
+            _ if is_moment => wider.nullable(),
+            _ => Some(wider),
+        };
+        let Some(kind) = kind else { return as_target };
+        cast(target, &kind, false, None)
+    }
+
+    /// Of a format with types.
+    fn typed(&self, target: &Target, found: &Merged) -> ReadAs {
+        let to = &target.kind;
+        let as_target = ReadAs::as_target(target);
+        let reader = if self.format.is_strict() { Reader::Insert } else { Reader::Format };
+        let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to.bare(), reader));
+        let fits = fits.max().unwrap_or(Fit::Exact);
+        let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
+        let refuses = nulls && !to.is_nullable() && !target.has_default();
+        let remark = match fits {
+            Fit::Exact if !refuses => None,
+            Fit::Rounded => Some((Remark::Rounded, kinds(Some(found)))),
+            Fit::Unknown => Some((Remark::Converted, kinds(Some(found)))),
+            _ => Some((Remark::Checked, kinds(Some(found)))),
+        };
+        // NULL inside arrays is told by the types; the footer may say that there is none.
+        let is_exact = match fits {
+            Fit::Nulls => !found.may_be_null,
+            Fit::Exact | Fit::Rounded | Fit::Unknown => true,
+            _ => false,
+        };
+        let same = found.types.iter().all(|(kind, _)| kind.bare() == to.bare());
+        if is_exact && (!self.format.is_strict() || same) {
+            if !refuses {
+                return ReadAs { remark: remark.filter(|_| fits != Fit::Nulls), ..as_target };
+            }
+            let Some(kind) = to.nullable() else { return ReadAs { remark, ..as_target } };
+            let zero = format!("defaultValueOfTypeName({})", to.literal());
+            return ReadAs { remark, default: Some(zero), ..self.cast(target, &kind, true) };
+        }
+        let mut kinds = found.types.iter().map(|(kind, _)| kind.clone());
+        let first = kinds.next().unwrap_or_else(|| to.clone());
+        let Some(joined) = kinds.try_fold(first, |one, other| join(&one, &other)) else {
+            return ReadAs {
+                remark: Some((Remark::Converted, self::kinds(Some(found)))),
+                ..as_target
+            };
+        };
+        let joined = joined.bare().clone();
+        let is_missing = found.missing.is_some();
+        let wants_null = nulls
+            || (target.has_default() && !to.is_nullable())
+            || (is_missing && to.is_nullable());
+        let Some(kind) = (if wants_null { joined.nullable() } else { Some(joined.clone()) }) else {
+            // A list or tuple is never NULL: where a file lacks it the reader puts the default.
+            let default = as_target.default.as_ref();
+            let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
+            return ReadAs { remark, default, ..self.cast(target, &joined, false) };
+        };
+        let default = if refuses {
+            Some(format!("defaultValueOfTypeName({})", joined.literal()))
+        } else if to.is_nullable() && target.has_default() {
+            Some(format!("CAST(({}), {})", target.default, kind.literal()))
+        } else {
+            None
+        };
+        ReadAs { remark, default, ..self.cast(target, &kind, refuses) }
+    }
+
+    /// Under expressions of the user the values stay as they are.
+    fn cast(&self, target: &Target, kind: &Type, refuse_null: bool) -> ReadAs {
+        if self.is_under_select {
+            return ReadAs::plain(&target.name, &kind.to_string());
+        }
+        cast(target, kind, refuse_null, None)
+    }
+}
+
+fn cast(target: &Target, kind: &Type, refuse_null: bool, default: Option<String>) -> ReadAs {
+    let to = target.text.clone();
+    ReadAs {
+        default,
+        cast: Some(Cast { from: kind.to_string(), to, refuse_null }),
+        ..ReadAs::plain(&target.name, &kind.to_string())
+    }
+}
+
+/// May a plain INSERT change a value?
+fn may_lose(target: &Target, found: &Merged) -> bool {
+    let to = &target.kind;
+    let nulls = found.may_be_null && !to.is_nullable() && !target.has_default();
+    nulls
+        || found.types.iter().any(|(kind, _)| {
+            !matches!(fit(kind.bare(), to.bare(), Reader::Format), Fit::Exact | Fit::Nulls)
+        })
+}
+
+/// The types in the files, for people.
+fn kinds(found: Option<&Merged>) -> String {
+    let kinds = found.map_or(&[][..], |found| &found.types);
+    kinds.iter().map(|(kind, _)| kind.to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn target(kind: &str, default: &str) -> Target {
+        Target {
+            name: "c".into(),
+            kind: Type::parse(kind),
+            text: kind.into(),
+            default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+            default: default.into(),
+            is_referenced: false,
+        }
+    }
+
+    fn found(kinds: &[&str], is_missing: bool) -> Merged {
+        let types: Vec<_> = kinds.iter().map(|kind| (Type::parse(kind), "f".to_owned())).collect();
+        Merged {
+            name: "c".into(),
+            may_be_null: kinds.iter().any(|kind| kind.contains("Nullable")),
+            types,
+            is_hive: false,
+            missing: is_missing.then(|| ("g".to_owned(), 1)),
+            first: "f".into(),
+        }
+    }
+
+    fn read(format: &str, target: &Target, found: &Merged) -> String {
+        let format = Format::of(format, &BTreeMap::new());
+        let how = How { format, as_insert: false, is_under_select: false };
+        let read = how.read(target, Some(found));
+        let cast = read.cast.as_ref().map_or_else(String::new, |cast| {
+            format!(" -> {}{}", cast.to, if cast.refuse_null { " without NULL" } else { "" })
+        });
+        format!("{}{cast}", read.structure())
+    }
+
+    #[test]
+    fn a_column_that_can_lose_nothing_is_asked_for_as_the_target_has_it() {
+        let of =
+            |kind, default, kinds| read("Parquet", &target(kind, default), &found(kinds, false));
+        assert_eq!(of("Int64", "", &["Int32", "Int64"]), "`c` Int64");
+        assert_eq!(of("Int64", "5", &["Nullable(Int64)"]), "`c` Int64 DEFAULT 5");
+        assert_eq!(of("Nullable(Int64)", "", &["Nullable(Int64)"]), "`c` Nullable(Int64)");
+        assert_eq!(of("UUID", "", &["FixedString(16)"]), "`c` UUID");
+        assert_eq!(of("Float32", "", &["Float64"]), "`c` Float32");
+    }
+
+    #[test]
+    fn a_column_that_can_lose_something_is_read_as_the_files_have_it() {
+        let of = |kind, default, kinds, missing| {
+            read("Parquet", &target(kind, default), &found(kinds, missing))
+        };
+        assert_eq!(of("UInt8", "", &["Int64"], false), "`c` Int64 -> UInt8");
+        assert_eq!(of("UInt8", "", &["Int32", "Int64"], true), "`c` Int64 -> UInt8");
+        assert_eq!(of("UInt8", "9", &["Int64"], true), "`c` Nullable(Int64) -> UInt8");
+        assert_eq!(
+            of("Int64", "", &["Nullable(Int64)"], false),
+            "`c` Nullable(Int64) DEFAULT defaultValueOfTypeName('Int64') -> Int64 without NULL"
+        );
+        assert_eq!(of("Date", "", &["String"], false), "`c` String -> Date");
+        assert_eq!(
+            of("Array(UInt8)", "", &["Array(Int64)"], false),
+            "`c` Array(Int64) -> Array(UInt8)"
+        );
+    }
+
+    #[test]
+    fn text_is_read_wider() {
+        let of =
+            |kind, default| read("CSVWithNames", &target(kind, default), &found(&["Int64"], false));
+        assert_eq!(of("UInt8", ""), "`c` Int128 -> UInt8");
+        assert_eq!(of("UInt8", "9"), "`c` Nullable(Int128) -> UInt8");
+        assert_eq!(of("DateTime", ""), "`c` Nullable(String) -> DateTime");
+        assert_eq!(of("String", "'x'"), "`c` String DEFAULT 'x'");
+        assert_eq!(of("Nullable(UInt8)", "9"), "`c` Nullable(UInt8) DEFAULT 9");
+    }
+}

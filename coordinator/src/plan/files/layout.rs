@@ -1,0 +1,246 @@
+//! Columns of files to columns of the target, by name.
+
+use longshore_shared::schema::names_in;
+use longshore_shared::source::VIRTUAL;
+use longshore_shared::sql::quote_identifier;
+use longshore_shared::task::{Cast, Output};
+use longshore_shared::types::{Fit, Reader, Type, fit};
+
+use super::column::{How, ReadAs, Target};
+use super::merge::{Merged, Schemas};
+use super::notes::Notes;
+use super::surplus;
+use crate::exit::{Error, Kind, Report};
+use crate::plan::ColumnChoice;
+
+/// How files are read and what becomes of it.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    /// What the reader is asked for.
+    pub(crate) structure: Vec<ReadAs>,
+    /// What comes out, in the order of the target.
+    pub(crate) outputs: Vec<Output>,
+    /// Columns that are read to be left out.
+    pub(crate) left_out: Vec<String>,
+    /// Columns of the files that are named like virtual ones.
+    pub(crate) own: Vec<String>,
+    /// What a person should know.
+    pub(crate) notes: Notes,
+}
+
+/// What is to be laid out.
+pub(crate) struct Request<'a> {
+    pub(crate) targets: &'a [Target],
+    pub(crate) schemas: &'a Schemas,
+    pub(crate) how: &'a How<'a>,
+    pub(crate) choice: &'a ColumnChoice,
+    /// Only some of the files were looked at.
+    pub(crate) is_sample: bool,
+}
+
+impl Request<'_> {
+    fn wants(&self, name: &str) -> bool {
+        let choice = self.choice;
+        (choice.columns.is_empty() || choice.columns.iter().any(|chosen| chosen == name))
+            && !choice.ignored.iter().any(|ignored| ignored == name)
+    }
+
+    /// The column of the target that a column of the files goes to.
+    pub(super) fn target_of(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.is_insertable() && target.name == name)
+    }
+
+    /// The layout.
+    ///
+    /// # Errors
+    /// A column of the files that no column of the target takes.
+    pub(crate) fn lay_out(&self) -> Result<Layout, Error> {
+        let mut layout = Layout::default();
+        let all =
+            self.how.format.has_late_keys() || self.is_sample || !self.how.format.has_schema();
+        self.refuse_unknown()?;
+        let mut nested = Vec::new();
+        for column in &self.schemas.columns {
+            if VIRTUAL.contains(&column.name.as_str()) {
+                layout.own.push(column.name.clone());
+            }
+            if self.target_of(&column.name).is_some() {
+                continue;
+            }
+            if !self.wants(&column.name) {
+                // A reader that refuses unknown keys must know these.
+                let is_asked = self.choice.ignored.contains(&column.name);
+                if is_asked && self.how.format.has_late_keys() {
+                    layout.leave_out(&column.name, self.how.format.is_text(), &column.types[0].0);
+                }
+                continue;
+            }
+            match self.nested(column)? {
+                Some(columns) => nested.push((column, columns)),
+                None if column.is_hive => layout.notes.folders.push(column.name.clone()),
+                None => return Err(surplus::refusal(self, column).into()),
+            }
+        }
+        if self.how.format.has_late_keys() {
+            let late = self.choice.ignored.iter().filter(|name| self.schemas.get(name).is_none());
+            for name in late {
+                layout.leave_out(name, true, &Type::named("String"));
+            }
+        }
+        let is_nested =
+            |name: &str| nested.iter().any(|(_, columns)| columns.iter().any(|c| c.name == name));
+        for target in self.targets.iter().filter(|target| target.is_insertable()) {
+            if !self.wants(&target.name) || is_nested(&target.name) {
+                continue;
+            }
+            let found = self.schemas.get(&target.name);
+            if found.is_none() && (!all || target.default_kind == "EPHEMERAL") {
+                layout.notes.absent(target);
+                continue;
+            }
+            layout.notes.missing(target, found);
+            let read = self.how.read(target, found);
+            layout.notes.remark(&read);
+            layout.outputs.push(Output { cast: read.cast.clone(), ..Output::plain(&target.name) });
+            layout.structure.push(read);
+        }
+        for (column, columns) in nested {
+            layout.add_nested(column, &columns, self.how.as_insert);
+        }
+        self.mind_defaults(&mut layout);
+        if layout.outputs.is_empty() {
+            return Err(surplus::no_column(self).into());
+        }
+        Ok(layout)
+    }
+
+    /// `--columns` and `--ignore-columns` name columns that are there.
+    fn refuse_unknown(&self) -> Result<(), Error> {
+        let is_known = |name: &String| {
+            self.schemas.get(name).is_some()
+                || self.targets.iter().any(|t| t.is_insertable() && t.name == *name)
+        };
+        let mut chosen = self.choice.columns.iter();
+        if let Some(name) = chosen.find(|name| !is_known(name)) {
+            let message = format!("the files have no column `{name}` (--columns)");
+            return Err(Report::new(Kind::Usage, message).help(surplus::columns_of(self)).into());
+        }
+        Ok(())
+    }
+
+    /// The columns `n.x` of the target that an array of tuples `n` fills.
+    fn nested<'t>(&'t self, column: &Merged) -> Result<Option<Vec<&'t Target>>, Error> {
+        let prefix = format!("{}.", column.name);
+        let targets: Vec<&Target> = self
+            .targets
+            .iter()
+            .filter(|target| target.is_insertable() && target.name.starts_with(&prefix))
+            .collect();
+        let has_names = column.types.iter().all(|(kind, _)| kind.nested().is_some());
+        if targets.is_empty() || !has_names {
+            return Ok(None);
+        }
+        for (kind, path) in &column.types {
+            for (name, _) in kind.nested().into_iter().flatten() {
+                let name = format!("{prefix}{}", name.as_deref().unwrap_or_default());
+                if !targets.iter().any(|t| t.name == name) && self.wants(&name) {
+                    return Err(surplus::unknown(&name, path).into());
+                }
+            }
+        }
+        Ok(Some(targets.into_iter().filter(|target| self.wants(&target.name)).collect()))
+    }
+
+    /// A default that is made of other columns sees them as the reader gives them. Where the reader
+    /// gives another type than the target has, the INSERT makes the default.
+    fn mind_defaults(&self, layout: &mut Layout) {
+        let converted: Vec<String> = layout
+            .structure
+            .iter()
+            .filter(|read| read.cast.is_some() || layout.left_out.contains(&read.name))
+            .map(|read| read.name.clone())
+            .collect();
+        let mut wanted: Vec<String> = Vec::new();
+        for at in 0..layout.structure.len() {
+            let read = &layout.structure[at];
+            let Some(default) = read.default.clone().filter(|_| read.cast.is_none()) else {
+                continue;
+            };
+            let Some(target) = self.targets.iter().find(|target| target.name == read.name) else {
+                continue;
+            };
+            let used: Vec<&Target> = names_in(&default)
+                .iter()
+                .filter_map(|name| self.targets.iter().find(|target| target.name == *name))
+                .collect();
+            let is_foreign = |used: &&Target| {
+                converted.contains(&used.name)
+                    || !used.is_insertable()
+                    || used.default_kind == "EPHEMERAL"
+            };
+            let nullable = (!target.kind.is_nullable()).then(|| target.kind.nullable()).flatten();
+            match nullable {
+                Some(kind) if used.iter().any(|used| is_foreign(&used)) => {
+                    let read = &mut layout.structure[at];
+                    read.kind = kind.to_string();
+                    read.default = None;
+                }
+                _ => wanted.extend(used.iter().map(|used| used.name.clone())),
+            }
+        }
+        // What a default is made of must be in the structure, in the files or not.
+        while let Some(name) = wanted.pop() {
+            if layout.structure.iter().any(|read| read.name == name) {
+                continue;
+            }
+            let target = self.targets.iter().find(|t| t.name == name && t.is_insertable());
+            let Some(target) = target else { continue };
+            wanted.extend(names_in(&target.default));
+            layout.structure.push(ReadAs::as_target(target));
+        }
+    }
+}
+
+impl Layout {
+    fn leave_out(&mut self, name: &str, is_text: bool, kind: &Type) {
+        let kind = if is_text { "String".to_owned() } else { kind.to_string() };
+        self.structure.push(ReadAs::plain(name, &kind));
+        self.left_out.push(name.to_owned());
+    }
+
+    /// An array of tuples fills the columns of a Nested.
+    fn add_nested(&mut self, column: &Merged, targets: &[&Target], as_insert: bool) {
+        let mut elements = Vec::new();
+        for target in targets {
+            let name = &target.name[column.name.len() + 1..];
+            let Type::Array(to) = &target.kind else { continue };
+            let mut kinds = column.types.iter().filter_map(|(kind, _)| {
+                kind.nested()?
+                    .iter()
+                    .find(|(n, _)| n.as_deref() == Some(name))
+                    .map(|(_, kind)| kind)
+            });
+            let from = kinds.next().cloned();
+            let fits = from.as_ref().map_or(Fit::Exact, |from| fit(from, to, Reader::Format));
+            let is_exact = match fits {
+                Fit::Nulls => !column.may_be_null,
+                Fit::Exact | Fit::Rounded | Fit::Unknown => true,
+                _ => false,
+            };
+            let read = match from {
+                Some(from) if !is_exact && !as_insert => from,
+                _ => (**to).clone(),
+            };
+            let cast = (read != **to).then(|| Cast {
+                from: Type::Array(Box::new(read.clone())).to_string(),
+                to: target.text.clone(),
+                refuse_null: false,
+            });
+            elements.push((Some(name.to_owned()), read));
+            let of = format!("{}.{}", quote_identifier(&column.name), quote_identifier(name));
+            self.outputs.push(Output { name: target.name.clone(), of: Some(of), cast });
+        }
+        let kind = Type::Array(Box::new(Type::Tuple(elements)));
+        self.structure.push(ReadAs::plain(&column.name, &kind.to_string()));
+    }
+}

@@ -1,0 +1,151 @@
+//! What a person is told of how files are read.
+
+use super::column::{ReadAs, Remark, Target};
+use super::merge::{Merged, Schemas};
+use crate::text;
+
+/// Columns named in one note.
+const NAMED: usize = 30;
+
+/// Notes by kind, so that many columns make one sentence.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    absent: Vec<String>,
+    missing: Vec<String>,
+    /// Its reader refuses a file that lacks a column.
+    pub(super) refuses_missing: bool,
+    checked: Vec<String>,
+    checked_text: Vec<String>,
+    accepted: Vec<String>,
+    rounded: Vec<String>,
+    converted: Vec<String>,
+    /// Columns of folders that the target lacks.
+    pub(super) folders: Vec<String>,
+}
+
+impl Notes {
+    /// A column that no file has.
+    pub(super) fn absent(&mut self, target: &Target) {
+        if target.default_kind.is_empty() {
+            self.absent.push(target.name.clone());
+        }
+    }
+
+    /// A column that some files lack.
+    pub(super) fn missing(&mut self, target: &Target, found: Option<&Merged>) {
+        if let Some((first, files)) = found.and_then(|found| found.missing.as_ref()) {
+            let files = text::plural(*files as u64, "file");
+            self.missing.push(format!("{} (in {files}, the first is {first})", target.name));
+        }
+    }
+
+    /// What may become of values.
+    pub(super) fn remark(&mut self, read: &ReadAs) {
+        match (&read.remark, &read.cast) {
+            (Some((remark, from)), cast) => {
+                let to = cast.as_ref().map_or(read.kind.as_str(), |cast| cast.to.as_str());
+                let words = format!("{} ({from} to {to})", read.name);
+                match remark {
+                    Remark::Checked => self.checked.push(words),
+                    Remark::Accepted => self.accepted.push(words),
+                    Remark::Rounded => self.rounded.push(words),
+                    Remark::Converted => self.converted.push(words),
+                }
+            }
+            (None, Some(_)) => self.checked_text.push(read.name.clone()),
+            (None, None) => {}
+        }
+    }
+
+    /// As sentences without their full stop.
+    pub(crate) fn sentences(&self) -> Vec<String> {
+        let list = |names: &[String]| {
+            let more = names.len().saturating_sub(NAMED);
+            let shown = names[..names.len().min(NAMED)].join(", ");
+            if more == 0 { shown } else { format!("{shown} and {more} more") }
+        };
+        let mut notes = Vec::new();
+        let mut add = |names: &[String], words: &dyn Fn(String) -> String| {
+            if !names.is_empty() {
+                notes.push(words(list(names)));
+            }
+        };
+        add(&self.absent, &|names| {
+            format!("not in the files, so filled with the default of their type: {names}")
+        });
+        let refuses = self.refuses_missing;
+        add(&self.missing, &|names| {
+            if refuses {
+                return format!(
+                    "some files lack these columns, and the reader of the format refuses a file that lacks one,                      so its task will fail: {names}; --settings input_format_avro_allow_missing_fields=1 puts                      the default there"
+                );
+            }
+            format!("some files lack these columns and get their default there: {names}")
+        });
+        add(&self.checked, &|names| {
+            format!(
+                "converted to another type, and checked: {names}. A value that does not fit fails its \
+                 task, with file and value; --conversions as-insert loads what a plain INSERT makes of it"
+            )
+        });
+        add(&self.checked_text, &|names| {
+            format!(
+                "text that does not fit the range or digits of its column fails its task, with file and \
+                 value ({names}); --conversions as-insert loads what a plain INSERT makes of it"
+            )
+        });
+        add(&self.accepted, &|names| {
+            format!(
+                "converted as a plain INSERT does, which may change values that do not fit: {names}"
+            )
+        });
+        add(&self.rounded, &|names| format!("rounded to the digits of the target's type: {names}"));
+        add(&self.converted, &|names| {
+            format!(
+                "converted by the reader of the format, as a plain INSERT does, and not checked: {names}; \
+                 compare some rows"
+            )
+        });
+        add(&self.folders, &|names| {
+            format!(
+                "the folders of the files name columns that the target lacks; left out: {names}"
+            )
+        });
+        notes
+    }
+}
+
+/// What is told of files that were looked at.
+pub(crate) fn of_files(schemas: &Schemas, looked_at: usize, all: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if looked_at < all {
+        notes.push(format!(
+            "the schemas of {looked_at} of {all} files were read; workers look at the others before they \
+             load them, and `longshore plan files … --validate` reads all of them now"
+        ));
+    }
+    if let Some((path, failure)) = schemas.broken.first() {
+        let others = match schemas.broken.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more files"),
+        };
+        notes.push(format!(
+            "file {path}{others} cannot be read and will fail its task: {}",
+            first_words(&failure.message)
+        ));
+    }
+    if schemas.empty > 0 {
+        notes.push(format!("{} without rows", text::plural(schemas.empty as u64, "file")));
+    }
+    notes
+}
+
+/// The beginning of what the server said.
+pub(crate) fn first_words(message: &str) -> String {
+    const CHARS: usize = 200;
+    let line = message.lines().next().unwrap_or_default();
+    if line.chars().count() <= CHARS {
+        return line.to_owned();
+    }
+    format!("{} …", line.chars().take(CHARS).collect::<String>())
+}

@@ -1,0 +1,101 @@
+//! Types that hold more than a given one, to see what would be cut off.
+
+use super::Type;
+use super::fit::{decimal, integer, precision};
+
+/// Digits behind the point that are looked at beyond those of the target.
+const DIGITS_BEYOND: u32 = 20;
+/// Digits of the widest decimal.
+const DIGITS_MAX: u32 = 76;
+
+/// The type in which text is read once more to see whether a value of the given type is all of it.
+pub(super) fn beyond(name: &str, arguments: &[String]) -> Option<Type> {
+    match name {
+        "Date" => Some(Type::named("Date32")),
+        "DateTime" => {
+            let digits = ["6".to_owned()];
+            Some(Type::with("DateTime64", digits.into_iter().chain(arguments.iter().cloned())))
+        }
+        // With nine digits the years after 2262 are out of reach.
+        "DateTime64" => {
+            let wider = match precision(arguments) {
+                0..8 => 8,
+                8 => 9,
+                _ => return None,
+            };
+            let zone = arguments.iter().skip(1).cloned();
+            Some(Type::with("DateTime64", std::iter::once(format!("{wider}")).chain(zone)))
+        }
+        "Decimal" => {
+            let (digits, scale) = decimal(arguments)?;
+            let wider = (scale + DIGITS_BEYOND).min(DIGITS_MAX - (digits - scale));
+            let arguments = [DIGITS_MAX.to_string(), wider.to_string()];
+            (wider > scale).then(|| Type::with("Decimal", arguments))
+        }
+        _ => None,
+    }
+}
+
+/// The type in which a text format is read for a column of this type, so that nothing is lost on
+/// the way: the readers of text wrap numbers and cut digits off without an error. Nothing for
+/// types that they read whole.
+///
+/// Measured: three million rows of CSV with seven columns take as long as with the narrow types.
+pub fn widened(to: &Type) -> Option<Type> {
+    match to {
+        // A moment may be written as a number, which a wider type would read in another unit.
+        Type::Plain { name, .. } if matches!(name.as_str(), "DateTime" | "DateTime64") => {
+            beyond(name, to.plain()?.1).map(|_| Type::named("String"))
+        }
+        Type::Nullable(inner) => Some(Type::Nullable(Box::new(widened(inner)?))),
+        Type::LowCardinality(inner) => widened(inner),
+        other => inside(other),
+    }
+}
+
+/// As [`widened`], of what a value holds.
+fn inside(to: &Type) -> Option<Type> {
+    let or_same = |kind: &Type| inside(kind).unwrap_or_else(|| kind.clone());
+    match to {
+        Type::Nullable(inner) => Some(Type::Nullable(Box::new(inside(inner)?))),
+        Type::LowCardinality(inner) => inside(inner),
+        Type::Array(inner) => Some(Type::Array(Box::new(inside(inner)?))),
+        Type::Map(key, value) => {
+            if inside(key).is_none() && inside(value).is_none() {
+                return None;
+            }
+            Some(Type::Map(Box::new(or_same(key)), Box::new(or_same(value))))
+        }
+        Type::Tuple(items) => items.iter().any(|(_, item)| inside(item).is_some()).then(|| {
+            Type::Tuple(items.iter().map(|(name, item)| (name.clone(), or_same(item))).collect())
+        }),
+        Type::Plain { name, arguments } => match name.as_str() {
+            name if integer(name).is_some_and(|(_, bits)| bits <= 64) => {
+                Some(Type::named("Int128"))
+            }
+            "Date" | "Decimal" => beyond(name, arguments),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_dates_and_decimals_are_read_wider() {
+        let of = |text: &str| widened(&Type::parse(text)).map(|wider| wider.to_string());
+        assert_eq!(of("UInt8").unwrap(), "Int128");
+        assert_eq!(of("Nullable(Date)").unwrap(), "Nullable(Date32)");
+        assert_eq!(of("LowCardinality(Nullable(UInt8))").unwrap(), "Nullable(Int128)");
+        assert_eq!(of("Decimal(9, 2)").unwrap(), "Decimal(76, 22)");
+        assert_eq!(of("DateTime('UTC')").unwrap(), "String");
+        assert_eq!(of("Map(String, Array(UInt8))").unwrap(), "Map(String, Array(Int128))");
+        assert_eq!(of("Tuple(a String, b Date)").unwrap(), "Tuple(`a` String, `b` Date32)");
+        for text in ["String", "UInt256", "Float32", "Array(DateTime)", "Enum8('a' = 1)", "Date32"]
+        {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+}
