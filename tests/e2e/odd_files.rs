@@ -79,43 +79,23 @@ fn a_statement_that_is_wrong_for_every_file_pauses_the_job() {
     assert_eq!(scene.admin.number(&format!("SELECT sum(id) FROM {}.ids", scene.db)), 28);
 }
 
+/// A plan of these files as one chunk; its id and its notes.
 fn ids_of_the_web(files: Vec<WebFile>, pattern: &str) -> (Scene, Web, String, String) {
     let (scene, web) = (Scene::new(), Web::start(files));
     scene.create("CREATE TABLE {db}.ids (id UInt32) ENGINE = MergeTree ORDER BY id;\n");
     let target = format!("{}.ids", scene.db);
     let plan = scene.longshore(["plan", "files", "--json", "--target", &target, "--url"]);
-    let more = ["--format", "CSVWithNames", "--structure", "id UInt32", "--chunk-files-max", "1"];
+    let more = ["--format", "CSVWithNames", "--structure", "id UInt32"];
     let plan = plan.args([web.url(pattern).as_str()]).args(more).run().ok();
     let id = plan.json()["plan_id"].as_str().expect("a plan id").to_owned();
     (scene, web, id, plan.json()["notes"].to_string())
 }
 
 #[test]
-fn a_file_of_the_web_that_is_gone_when_it_is_read_fails_its_task() {
-    let files = vec![
-        WebFile::new("/a.csv", "id\n1\n"),
-        WebFile::gone("/b.csv"),
-        WebFile::new("/c.csv", "id\n3\n"),
-    ];
-    let (scene, _web, id, notes) = ids_of_the_web(files, "/{a,b,c}.csv");
-    assert!(!notes.contains("time of change"), "{notes}");
-    let run = scene.longshore(["run", &id, "--workers", "1"]).run();
-    run.exits_with(EXIT_JOB_FAILED).says(&["b.csv", "404"]);
-    let tasks = scene.tasks();
-    assert_eq!((tasks.count("done"), tasks.count("failed")), (2, 1), "{tasks:?}");
-    assert_eq!(scene.admin.number(&format!("SELECT sum(id) FROM {}.ids", scene.db)), 4);
-}
-
-#[test]
-fn a_file_of_the_web_that_is_gone_is_missed_among_others_of_its_chunk_too() {
+fn a_file_of_the_web_that_is_gone_is_missed_among_others_of_its_chunk() {
     let files = vec![WebFile::new("/a.csv", "id\n1\n"), WebFile::gone("/b.csv")];
-    let (scene, web) = (Scene::new(), Web::start(files));
-    scene.create("CREATE TABLE {db}.ids (id UInt32) ENGINE = MergeTree ORDER BY id;\n");
-    let target = format!("{}.ids", scene.db);
-    let plan = scene.longshore(["plan", "files", "--json", "--target", &target, "--url"]);
-    let more = ["--format", "CSVWithNames", "--structure", "id UInt32"];
-    let plan = plan.args([web.url("/{a,b}.csv").as_str()]).args(more).run().ok();
-    let id = plan.json()["plan_id"].as_str().expect("a plan id").to_owned();
+    let (scene, _web, id, notes) = ids_of_the_web(files, "/{a,b}.csv");
+    assert!(!notes.contains("time of change"), "{notes}");
     let run = scene.longshore(["run", &id, "--workers", "1"]).run();
     run.exits_with(EXIT_JOB_FAILED).says(&["/b.csv", "404"]);
     assert_eq!(scene.admin.number(&format!("SELECT count() FROM {}.ids", scene.db)), 0);
