@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use longshore_shared::store::{Census, StoreError, TaskStore, census};
-use longshore_shared::task::{Job, JobId};
+use longshore_shared::task::{Job, JobId, TaskId};
 use serde::Serialize;
 
 use crate::output::Output;
@@ -100,6 +100,8 @@ pub(crate) struct Progress {
     started: Instant,
     line_at: Option<Instant>,
     tenth: u64,
+    /// Tasks that were said to be hindered, and by what.
+    told: Vec<(TaskId, String)>,
 }
 
 enum Shape {
@@ -137,11 +139,19 @@ impl Progress {
         } else {
             Shape::Lines
         };
-        Self { shape, pace: Pace::default(), started: Instant::now(), line_at: None, tenth: 0 }
+        Self {
+            shape,
+            pace: Pace::default(),
+            started: Instant::now(),
+            line_at: None,
+            tenth: 0,
+            told: Vec::new(),
+        }
     }
 
     /// Shows the job as it stands.
     pub(crate) fn show(&mut self, look: &Look) {
+        self.note_hindered(look);
         let (amount, total) = look.amount();
         self.pace.note(self.started.elapsed(), amount, look.census.rows);
         let left = self.pace.left(total.saturating_sub(amount));
@@ -182,6 +192,22 @@ impl Progress {
             Shape::Lines => eprintln!("{text}"),
             Shape::Json => {}
         }
+    }
+
+    /// Says which tasks cannot be published, once for each cause.
+    fn note_hindered(&mut self, look: &Look) {
+        let hindered = &look.census.hindered;
+        for (task, error) in hindered {
+            let known = self.told.iter().any(|(told, words)| told == task && words == error);
+            if !known {
+                self.note(&format!("task {task}: {}", text::line(error, text::CELL_CHARS_MAX * 3)));
+            }
+        }
+        let is_there = |told: &TaskId| hindered.iter().any(|(task, _)| task == told);
+        for (task, _) in self.told.iter().filter(|(task, _)| !is_there(task)) {
+            self.note(&format!("task {task} goes on"));
+        }
+        self.told.clone_from(hindered);
     }
 
     /// Takes the bar away.
@@ -234,6 +260,9 @@ fn state(look: &Look, left: Option<Duration>) -> String {
     }
     if census.quarantined > 0 {
         words.push(format!("{} quarantined", text::count(census.quarantined)));
+    }
+    if !census.hindered.is_empty() {
+        words.push(format!("{} waiting", census.hindered.len()));
     }
     words.join(", ")
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use longshore_shared::clickhouse::{Failure, Kind as FailureKind};
+use longshore_shared::clickhouse::{Failure, Kind as FailureKind, NOT_UTF8};
 use longshore_shared::config::{Config, ConfigError};
 use longshore_shared::schema::GraphError;
 use longshore_shared::sql;
@@ -110,6 +110,17 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
         FailureKind::Unknown => {
             let message = format!("no usable answer from ClickHouse at {url}: {words}");
             return reach(Report::new(Kind::Unreachable, message));
+        }
+        FailureKind::Reply if words.contains(NOT_UTF8) => {
+            let message = format!("{url} answers {words} (in {})", failure.statement);
+            if matches!(failure.statement, "describe_file" | "describe_source") {
+                let message = "the names of columns in the first file are not UTF-8".to_owned();
+                return Report::new(Kind::Usage, message)
+                    .help("it may be packed, or of another format: check --format");
+            }
+            return Report::new(Kind::Error, message).help(
+                "a name of a table, column, partition or user is none that can be written down: rename it",
+            );
         }
         FailureKind::Reply => {
             let message = format!("cannot read the answer of {url}: {words}");

@@ -113,6 +113,16 @@ fn an_answer_that_was_lost() {
 }
 
 #[test]
+fn a_name_that_is_no_text() {
+    let message = NOT_UTF8.to_owned();
+    let failure = Failure { statement: "table_graph", kind: FailureKind::Reply, message };
+    insta::assert_snapshot!(shown(failure), @"
+    [1] http://ch:8123 answers bytes that are not UTF-8 (in table_graph)
+    a name of a table, column, partition or user is none that can be written down: rename it
+    ");
+}
+
+#[test]
 fn control_tables_that_are_not_there_or_too_new() {
     insta::assert_snapshot!(shown(StoreError::NotInitialised("longshore".into())), @"
     [2] there are no control tables in database `longshore` on http://ch:8123

@@ -63,7 +63,7 @@ enum Fate {
 
 impl Crew {
     /// Starts `count` workers. Their logs go to `logs`, or to a folder of their own that goes away
-    /// with them when all is well.
+    /// with them when the job and its workers ended well.
     pub(crate) fn start(
         job: &JobId,
         count: usize,
@@ -180,13 +180,16 @@ impl Crew {
         self.all_ended().await;
     }
 
-    /// Removes the logs if they are in a folder of our own and nobody needs them.
-    pub(crate) fn tidy(&self) {
+    /// Removes the logs if they are in a folder of our own and nobody needs them: the job and its
+    /// workers ended well. Else they stay where they are: the folder.
+    pub(crate) fn tidy(&self, job_is_well: bool) -> Option<PathBuf> {
         let is_well =
             self.members.iter().all(|m| m.restarts == 0 && !matches!(m.state, State::Failed(_)));
-        if is_well {
+        if job_is_well && is_well {
             self.logs.remove();
+            return None;
         }
+        Some(self.logs.folder().to_owned())
     }
 
     fn spawn(&self, number: usize) -> Result<Child, Error> {

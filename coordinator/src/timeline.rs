@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, read, readable};
 use longshore_shared::redact::scrub;
 use longshore_shared::sql;
 use longshore_shared::task::{Job, TaskId};
@@ -85,6 +85,7 @@ pub(crate) struct Statements {
 struct Logged {
     query_id: String,
     last_type: String,
+    #[serde(deserialize_with = "readable")]
     last_exception: String,
     started_ms: i64,
     elapsed_ms: u64,
@@ -92,6 +93,7 @@ struct Logged {
     bytes_read: u64,
     rows_written: u64,
     memory: u64,
+    #[serde(deserialize_with = "readable")]
     text: String,
 }
 
@@ -104,6 +106,7 @@ struct Process {
     read_bytes: u64,
     written_rows: u64,
     memory: u64,
+    #[serde(deserialize_with = "readable")]
     query: String,
 }
 

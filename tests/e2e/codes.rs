@@ -35,7 +35,7 @@ fn at(words: &'static str, is_before_publishing: bool) {
             let expected = match policy(&Failure::server("test", code, &said(code))) {
                 Policy::Retry | Policy::Lighter => "retried",
                 Policy::FailTask => "failed",
-                Policy::StopJob => "handed back",
+                Policy::InDoubt | Policy::StopJob => "handed back",
             };
             let events = scene.admin.column(&format!(
                 "SELECT event FROM {}.attempts WHERE job_id = '{job}' AND message LIKE '%Code: {code}.%'",

@@ -1,5 +1,6 @@
 //! What Longshore takes for granted about the server, asked of the server itself.
 
+mod codes;
 mod cut;
 mod cut_check;
 mod cut_random;

@@ -24,6 +24,7 @@ mod tls;
 mod tracer;
 mod two;
 mod wait;
+mod web;
 mod wire;
 
 pub use bed::Bed;
@@ -41,4 +42,5 @@ pub use tls::{Authority, TlsFront};
 pub use tracer::Tracer;
 pub use two::Two;
 pub use wait::{DEADLINE, wait_for, within};
+pub use web::{Web, WebFile};
 pub use wire::{End, Flow, Toxics, Wire, http_answer};

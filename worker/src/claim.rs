@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::{Acting, Worker};
 use crate::endpoint::Endpoint;
+use crate::hindrance::Hindrance;
 use crate::trouble::Trouble;
 use crate::{finish, swap};
 
@@ -55,6 +56,8 @@ pub(crate) struct Claim {
     pub(crate) began: Instant,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
+    /// What keeps it from being published.
+    pub(crate) hindrance: Hindrance,
     /// What a person should know of an attempt that went well.
     remarks: std::sync::Mutex<Vec<String>>,
     /// Ends when the worker drains, or when loads of the job in flight are to be given back.
@@ -67,6 +70,11 @@ impl Claim {
     /// The epoch we act in.
     pub(crate) fn epoch(&self) -> Epoch {
         self.task.progress.epoch
+    }
+
+    /// No attempt is left after this one.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.task.progress.attempts >= self.job.spec.limits.attempts_max
     }
 
     /// It was in quarantine before.
@@ -377,6 +385,7 @@ async fn take(worker: &Worker, job: &Arc<Job>, id: &TaskId) -> Result<Option<Cla
                 is_loading: AtomicBool::new(false),
                 began,
                 loaded_here: false,
+                hindrance: Hindrance::default(),
                 remarks: std::sync::Mutex::default(),
                 _acting: acting,
             }))

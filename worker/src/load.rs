@@ -6,20 +6,16 @@ use longshore_shared::clickhouse::{Failure, Summary, settled};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::source::{Fit, ForeignChunk, LoadStatement, RECENT_SETTINGS, Reading};
-use longshore_shared::task::{Chunk, Source};
+use longshore_shared::task::Chunk;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::misfit;
 use crate::replay;
 use crate::staging::StagingSet;
 use crate::trouble::Trouble;
 
-/// Files that are read again one by one to find the one at fault.
-const BLAME_FILES_MAX: usize = 200;
-
 /// UNKNOWN_SETTING: an older server.
-const UNKNOWN_SETTING: i32 = 115;
+pub(crate) const UNKNOWN_SETTING: i32 = 115;
 
 /// Loads the chunk into the staging set.
 pub(crate) async fn chunk(
@@ -84,46 +80,4 @@ async fn insert(
         return call.id(&id).deadline(None).execute().await;
     }
     settled(&claim.server, call, &id).await
-}
-
-/// The cause of a failure with the file it belongs to, found by reading the files one by one.
-pub(crate) async fn blame(worker: &Worker, claim: &Claim, trouble: &Trouble) -> String {
-    let message = trouble.to_string();
-    let Ok(chunk) = Chunk::decode(&claim.task.chunk) else { return message };
-    if !matches!(trouble, Trouble::Failure(_)) {
-        return message;
-    }
-    if let Trouble::Failure(failure) = trouble
-        && misfit::may_be(failure)
-        && let Some(found) = misfit::find(worker, claim, &chunk).await
-    {
-        return found;
-    }
-    let Source::Files(source) = &claim.job.spec.source else { return message };
-    // The file stands first: the server's words are long, and lists of tasks show their beginning.
-    let files = chunk.files();
-    let named = files.iter().filter(|file| message.contains(&file.path));
-    let only = if files.len() == 1 { files.first() } else { None };
-    if let Some(file) = named.max_by_key(|file| file.path.len()).or(only) {
-        return format!("file {}: {message}", file.path);
-    }
-    let spec = &claim.job.spec;
-    for file in files.iter().take(BLAME_FILES_MAX) {
-        if worker.lease.check().is_err() || claim.stop.is_cancelled() {
-            break;
-        }
-        let one = std::slice::from_ref(file);
-        let reading = Reading::files(source, one, &spec.filter, &spec.settings, &worker.keys);
-        // Every column is read: a count alone would only look at a file's footer.
-        let text = format!("SELECT sum(cityHash64(*)) FROM ({})", reading.select(&spec.select));
-        let known = claim.server.known_settings().await;
-        let call = claim.server.call_text("blame", text).settings(&reading.settings, known);
-        let read = call.deadline(None).execute().await;
-        if let Err(failure) = read
-            && failure.code().is_some()
-        {
-            return format!("file {}: {}", file.path, failure.message);
-        }
-    }
-    format!("{message} (one of {} files, from {})", files.len(), files[0].path)
 }

@@ -1,10 +1,12 @@
 //! `longshore-worker`: claims tasks and loads them exactly once.
 
+mod blame;
 mod claim;
 mod context;
 mod direct;
 mod endpoint;
 mod finish;
+mod hindrance;
 mod late;
 mod lease;
 mod load;

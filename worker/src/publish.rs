@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use longshore_shared::clickhouse::{Failure, Policy, Server, policy, read, task_delay};
+use longshore_shared::clickhouse::{Failure, Server, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
@@ -23,7 +23,7 @@ use crate::claim::Claim;
 use crate::context::Worker;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
-use crate::{direct, proof, swap, verify};
+use crate::{direct, hindrance, proof, swap, verify};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -39,10 +39,11 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
         // Only right after our own load is it certain that nothing was moved yet.
         let is_first = claim.loaded_here && tries == 0;
         match publish(worker, claim, manifest, is_first).await {
-            Err(Trouble::Failure(failure)) if policy(&failure) != Policy::StopJob => {
+            Err(Trouble::Failure(failure)) if !policy(&failure).is_lasting() => {
                 // Only forward: wait until the server is well again, for as long as we are trusted.
                 tries += 1;
                 tracing::warn!(error = %failure, tries, "publishing goes on after a pause");
+                hindrance::meets(worker, claim, &failure.message).await;
                 tokio::time::sleep(task_delay(tries).min(Duration::from_secs(5))).await;
                 worker.lease.check()?;
             }
@@ -184,7 +185,10 @@ async fn move_partition(
         .id(&id)
         .execute()
         .await;
-    let Err(failure) = answer else { return Ok(true) };
+    let Err(failure) = answer else {
+        hindrance::passes(worker, claim).await;
+        return Ok(true);
+    };
     if failure.is_unknown() {
         // It may be running, on its way still, or half done by a server that died. The next epoch
         // waits for its end, and shuts out what arrives later.
@@ -213,6 +217,11 @@ async fn wait_for_cleanup(
     let remains: Vec<String> = remains.iter().cloned().collect();
     while !proof::find(&claim.server, table, &remains).await?.rolled_back.is_empty() {
         worker.lease.check()?;
+        let cause = format!(
+            "a move was rolled back, and the server has not cleared {parts} of its parts in {table} yet; \
+             that takes five minutes at most"
+        );
+        hindrance::meets(worker, claim, &cause).await;
         tokio::time::sleep(CLEANUP_PAUSE).await;
     }
     Ok(())
@@ -243,12 +252,13 @@ async fn drop_published(
 
 /// A failed MOVE is looked at again, unless the failure is one that a person has to mend.
 async fn wait_or_stop(worker: &Worker, claim: &Claim, failure: &Failure) -> Result<(), Trouble> {
-    if policy(failure) == Policy::StopJob {
+    if policy(failure).is_lasting() {
         // "Tables have different structure" does not say what was altered.
         verify::schema(claim).await?;
         return Err(failure.clone().into());
     }
     tracing::warn!(error = %failure, "a move gave an error, reconciling");
+    hindrance::meets(worker, claim, &failure.message).await;
     tokio::time::sleep(task_delay(1)).await;
     worker.lease.check()
 }

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Policy, Server, policy, read, task_delay};
+use longshore_shared::clickhouse::{Server, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Placed, placed};
@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::hindrance;
 use crate::swap;
 use crate::trouble::Trouble;
 
@@ -52,7 +53,7 @@ pub(crate) async fn partitions(
             }
             worker.edge(faults::REPLACE_BEFORE).await?;
             *step += 1;
-            if replace(claim, handover, &shadow, &partition.id, *step).await? {
+            if replace(worker, claim, handover, &shadow, &partition.id, *step).await? {
                 worker.edge(faults::REPLACE_AFTER).await?;
                 break;
             }
@@ -100,6 +101,7 @@ async fn contents(
 
 /// Sends one REPLACE. False when it gave an error: then everything is looked at again.
 async fn replace(
+    worker: &Worker,
     claim: &Claim,
     handover: &Handover,
     shadow: &TableName,
@@ -123,9 +125,10 @@ async fn replace(
         // It may act later: the next epoch shuts it out, or waits for its end.
         return Err(Trouble::Unsettled);
     }
-    if policy(&failure) == Policy::StopJob {
+    if policy(&failure).is_lasting() {
         return Err(failure.into());
     }
+    hindrance::meets(worker, claim, &failure.message).await;
     tracing::warn!(error = %failure, "a replacement gave an error, looking again");
     tokio::time::sleep(task_delay(1)).await;
     Ok(false)

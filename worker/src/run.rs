@@ -20,7 +20,8 @@ use crate::context::{Options, Worker};
 use crate::endpoint::Endpoints;
 use crate::trouble::{Remedy, StartError, Trouble};
 use crate::{
-    direct, finish, lease, load, publish, ready, recover, schemas, source, staging, swap, verify,
+    blame, direct, finish, lease, load, publish, ready, recover, schemas, source, staging, swap,
+    verify,
 };
 
 /// First pause of an idle slot; it grows to the configured maximum.
@@ -233,6 +234,8 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
         Ok(()) => ("done", claim.remarks()),
         Err(trouble) => {
             let trouble = claim.judged(worker, trouble).await;
+            let blame = async { Ok(blame::attributed(worker, claim, trouble).await) };
+            let trouble = Box::pin(claim.while_there(blame)).await.unwrap_or_else(|away| away);
             (end_badly(worker, claim, &trouble).await, trouble.to_string())
         }
     };
@@ -281,9 +284,7 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
     if worker.lease.check().is_err() {
         return "let go";
     }
-    let limits = &claim.job.spec.limits;
     let attempts = claim.task.progress.attempts;
-    let used_up = attempts >= limits.attempts_max;
     let is_away = matches!(trouble, Trouble::Away { .. });
     let (event, word) = match remedy {
         Remedy::LetGo => {
@@ -302,7 +303,7 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
             }
             (TaskEvent::HandedBack { epoch }, "handed back")
         }
-        Remedy::Retry if !used_up => {
+        Remedy::Retry if !claim.is_used_up() => {
             let delay_ms = u64::try_from(task_delay(attempts).as_millis()).unwrap_or(0);
             let error = trouble.to_string();
             (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
@@ -310,13 +311,7 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
         // Nobody can stop what may run there: whoever takes it over does.
         Remedy::Retry if is_away => return "let go",
         Remedy::Retry | Remedy::Fail => {
-            let error = if swap::is_last(claim) {
-                trouble.to_string()
-            } else {
-                let blame = async { Ok(load::blame(worker, claim, trouble).await) };
-                claim.while_there(blame).await.unwrap_or_else(|_| trouble.to_string())
-            };
-            (TaskEvent::GaveUp { epoch, error }, "failed")
+            (TaskEvent::GaveUp { epoch, error: trouble.to_string() }, "failed")
         }
     };
     // First nothing may write into the staging set, then the task changes, then the set goes:

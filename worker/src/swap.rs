@@ -5,7 +5,7 @@
 //! matter what was answered, or how often this was begun.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Policy, Server, policy, read, task_delay};
+use longshore_shared::clickhouse::{Server, policy, read, task_delay};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::table_now;
@@ -246,7 +246,7 @@ async fn send_exchange(
         .execute()
         .await;
     let Err(failure) = answer else { return Ok(()) };
-    if !failure.is_unknown() && policy(&failure) == Policy::StopJob {
+    if !failure.is_unknown() && policy(&failure).is_lasting() {
         return Err(failure.into());
     }
     tracing::warn!(error = %failure, "an exchange gave no result");

@@ -40,6 +40,9 @@ pub(crate) enum Trouble {
     /// A file is not what it was at plan time.
     #[error("{0}")]
     Source(String),
+    /// The rows of some files, or of a piece of a table, cannot be loaded. Names them.
+    #[error("{0}")]
+    Data(String),
     /// A chunk of another kind than its job's source.
     #[error(transparent)]
     Chunk(#[from] ForeignChunk),
@@ -119,7 +122,7 @@ impl Trouble {
         let (Self::Failure(failure) | Self::Store(StoreError::Failure(failure))) = self else {
             return None;
         };
-        (policy(failure) == Policy::StopJob).then(|| failure.clone())
+        policy(failure).is_lasting().then(|| failure.clone())
     }
 
     /// The remedy before the manifest is written.
@@ -129,11 +132,12 @@ impl Trouble {
                 match policy(failure) {
                     Policy::Retry | Policy::Lighter => Remedy::Retry,
                     Policy::FailTask => Remedy::Fail,
-                    Policy::StopJob => Remedy::PauseJob,
+                    Policy::StopJob | Policy::InDoubt => Remedy::PauseJob,
                 }
             }
             Self::Store(StoreError::TooLarge { .. })
             | Self::Source(_)
+            | Self::Data(_)
             | Self::Chunk(_)
             | Self::NotPublished(_) => Remedy::Fail,
             Self::Count(_) | Self::Injected(_) | Self::Away { is_loading: true, .. } => {

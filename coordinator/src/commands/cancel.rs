@@ -125,7 +125,9 @@ async fn wait(
     };
     if let Some(mut crew) = crew {
         crew.leave(config.lease, &mut signals).await;
-        crew.tidy();
+        if let Some(logs) = crew.tidy(matches!(end, Exit::Done)) {
+            output.note(&format!("The worker's log is in {}.", logs.display()));
+        }
     }
     Ok(end)
 }

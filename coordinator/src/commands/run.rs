@@ -98,6 +98,8 @@ struct Summary {
     status: JobStatus,
     /// The first tasks that are not done.
     problems: Vec<TaskLine>,
+    /// Folder of the workers' logs, where they were kept.
+    logs: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Result<Exit, Error> {
@@ -111,7 +113,7 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Resul
     let id = job.id;
     if submitted == Submitted::Ended {
         output.note(&format!("Job {id} has ended before; nothing is left to do."));
-        return summary(&session, &id, output).await;
+        return summary(&session, &id, None, output).await;
     }
     let (tasks, target) = (job.tasks, job.spec.target);
     let words = format!("Job {id}: {} for {target}", text::plural(tasks.into(), "task"));
@@ -143,22 +145,27 @@ pub(crate) async fn work(
         Ok(End::Settled) => {
             faults::pass(faults::RUN_SETTLED).await?;
             crew.leave(config.lease, &mut signals).await;
-            crew.tidy();
-            summary(session, id, output).await
+            // What the workers said is wanted most when the job did not end well.
+            let is_well = session.job(id.as_str()).await?.state == JobState::Completed;
+            summary(session, id, crew.tidy(is_well), output).await
         }
         Ok(End::Signal(signal)) => {
             output.note(
                 "Stopping: the workers finish or hand back their tasks. Once more kills them.",
             );
             crew.drain(&mut signals).await;
-            crew.tidy();
+            crew.tidy(false);
             output.note(&format!(
-                "Stopped. Job {id} goes on with: longshore run {id} --workers {count}"
+                "Stopped. Job {id} goes on with: longshore run {id} --workers {count}\n\
+                 The workers' logs are in {}.",
+                crew.logs().display()
             ));
             Ok(Exit::Signal(signal))
         }
         Err(error) => {
             crew.drain(&mut signals).await;
+            crew.tidy(false);
+            output.note(&format!("The workers' logs are in {}.", crew.logs().display()));
             Err(error)
         }
     }
@@ -208,18 +215,23 @@ async fn watch(
     }
 }
 
-async fn summary(session: &Session, id: &JobId, output: Output) -> Result<Exit, Error> {
+async fn summary(
+    session: &Session,
+    id: &JobId,
+    logs: Option<PathBuf>,
+    output: Output,
+) -> Result<Exit, Error> {
     let job = session.job(id.as_str()).await?;
     let status = status::read(&session.store, &job).await?;
     let problem_states = [StateName::Failed, StateName::Quarantined];
     let problems = find_tasks(&session.store, &job, &problem_states, PROBLEMS_MAX).await?;
     let problems = problems.into_iter().map(TaskLine::from).collect();
-    output.show(&Summary { status, problems }, summary_text)?;
+    output.show(&Summary { status, problems, logs }, summary_text)?;
     Ok(if job.state == JobState::Completed { Exit::Done } else { Exit::Unfinished })
 }
 
 fn summary_text(summary: &Summary) -> String {
-    let Summary { status, problems } = summary;
+    let Summary { status, problems, logs } = summary;
     let id = &status.job_id;
     let tasks = &status.tasks;
     let mut lines = vec![match status.state {
@@ -264,6 +276,9 @@ fn summary_text(summary: &Summary) -> String {
                 text::count(more)
             ));
         }
+    }
+    if let Some(logs) = logs {
+        lines.push(format!("\nThe workers' logs are in {}.", logs.display()));
     }
     let next = match (status.state, problems.first()) {
         (JobState::Paused, _) => Some(format!("once the cause is gone: longshore run {id}")),

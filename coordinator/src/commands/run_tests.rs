@@ -16,7 +16,9 @@ async fn summary_of(
     change(&mut status.tasks);
     status.rows = 12_345_678;
     status.bytes = job.bytes;
-    summary_text(&Summary { status, problems })
+    let is_well = job.state == JobState::Completed;
+    let logs = (!is_well).then(|| PathBuf::from("/tmp/logs"));
+    summary_text(&Summary { status, problems, logs })
 }
 
 #[tokio::test]
@@ -64,6 +66,8 @@ async fn a_job_with_failed_tasks() {
         lake/events/7.parquet: not a Parquet file
     … and 2 more: longshore tasks 0123456789abcdef --state failed,quarantined
 
+    The workers' logs are in /tmp/logs.
+
     Next: longshore task 0123456789abcdef-0000007
     ");
 }
@@ -77,6 +81,8 @@ async fn a_paused_job() {
       tasks   13 of 40 done
       rows    12,345,678
       bytes   4.00 GiB of 4.00 GiB
+
+    The workers' logs are in /tmp/logs.
 
     Next: once the cause is gone: longshore run 0123456789abcdef
     ");

@@ -3,7 +3,7 @@
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::store::{Census, Stored, TaskStore, WorkerRecord, census};
-use longshore_shared::task::{Job, JobState};
+use longshore_shared::task::{Job, JobState, TaskId};
 use serde::Serialize;
 
 use crate::commands::jobs::JobFilter;
@@ -12,6 +12,9 @@ use crate::output::{Output, Side, table};
 use crate::progress::{LOOK_PAUSE, Look, Progress, look};
 use crate::session::Session;
 use crate::text;
+
+/// Characters shown of what a task waits for.
+const ERROR_CHARS_MAX: usize = 400;
 
 /// Show all jobs, or how one of them stands
 ///
@@ -46,6 +49,15 @@ pub(crate) struct JobStatus {
     /// From the last submit to the end; nothing while the job runs.
     pub(crate) elapsed_ms: Option<i64>,
     pub(crate) workers: Vec<WorkerLine>,
+    /// Tasks that are loaded and cannot be published at the moment, the first of them.
+    pub(crate) hindered: Vec<HinderedLine>,
+}
+
+/// A task that is kept from being published.
+#[derive(Debug, Serialize)]
+pub(crate) struct HinderedLine {
+    task_id: String,
+    error: String,
 }
 
 /// A worker that works on the job, or could.
@@ -126,10 +138,19 @@ fn document(job: &Job, tasks: Census, workers: Vec<WorkerLine>) -> JobStatus {
         created_at: text::time(job.created_ms),
         submitted_at: text::time(job.submitted_ms),
         ended_at: text::time(job.ended_ms),
+        hindered: hindered(&tasks),
         elapsed_ms: (job.ended_ms > 0).then_some(job.ended_ms - job.submitted_ms),
         tasks,
         workers,
     }
+}
+
+fn hindered(census: &Census) -> Vec<HinderedLine> {
+    let line = |(task, error): &(TaskId, String)| HinderedLine {
+        task_id: task.to_string(),
+        error: error.clone(),
+    };
+    census.hindered.iter().map(line).collect()
 }
 
 fn worker_line(worker: WorkerRecord, census: &Census) -> WorkerLine {
@@ -191,6 +212,9 @@ fn status_text(status: &JobStatus) -> String {
     }
     if !status.reason.is_empty() {
         lines.push(format!("reason    {}", status.reason));
+    }
+    for HinderedLine { task_id, error } in &status.hindered {
+        lines.push(format!("waiting   {task_id}: {}", text::line(error, ERROR_CHARS_MAX)));
     }
     let times = [
         ("planned", &status.created_at),

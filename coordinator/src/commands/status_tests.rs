@@ -72,6 +72,17 @@ fn a_paused_job_gives_its_reason() {
 }
 
 #[test]
+fn a_task_that_cannot_be_published_says_why() {
+    let job = fixture::job(JobState::Running);
+    let task = longshore_shared::task::TaskId { job: job.id.clone(), ordinal: 7 };
+    let cause = "it is loaded and cannot be published yet: Too many parts (20)".to_owned();
+    let census = Census { hindered: vec![(task, cause)], ..fixture::census() };
+    let words = status_text(&from_parts(&job, census, std::iter::empty()));
+    let line = "waiting   0123456789abcdef-0000007: it is loaded and cannot be published yet: Too many parts (20)\n";
+    assert!(words.contains(line), "{words}");
+}
+
+#[test]
 fn the_keys_of_the_document() {
     let job = fixture::ended(JobState::Failed);
     insta::assert_json_snapshot!(status(&job, fixture::census()), @r#"
@@ -131,7 +142,8 @@ fn the_keys_of_the_document() {
           "heartbeat_age_ms": 500,
           "tasks": 0
         }
-      ]
+      ],
+      "hindered": []
     }
     "#);
 }

@@ -97,6 +97,15 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
     let past = past(&session, &job, &task, &keys).await?;
     let server = job.spec.server(&task.id).map(|server| server.url.clone());
     let mut document = document(task, contents, next, past);
+    if let Some(brief) = brief.filter(|brief| brief.state == document.state) {
+        // What a publishing task waits for is noted on its row and is no part of its state.
+        document.error = brief.error;
+        if document.state == StateName::Publishing && !document.error.is_empty() {
+            document.next.push_str(
+                " It is tried again until it works; once the cause is gone, it goes on by itself.",
+            );
+        }
+    }
     if let Some(url) = server {
         document.endpoint = url;
     }

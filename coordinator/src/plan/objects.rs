@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read, refuses_keys};
+use longshore_shared::clickhouse::{Failure, Server, read, refuses_keys, says_odd_address};
 use longshore_shared::source::{
-    Location, SourceKeys, explicit_listing_query, listing_query, read_settings,
+    Location, LocationError, S3Endpoint, SourceKeys, explicit_listing_query, listing_query,
+    read_settings,
 };
 use longshore_shared::task::{SourceFile, SourceFunction};
 use serde::Deserialize;
 
 use crate::exit::{Error, Kind, Report};
+use crate::text;
 
 /// Keys asked for in one statement: the server looks at each by a request of its own.
 const KEYS_A_STATEMENT: usize = 500;
@@ -18,6 +20,12 @@ const KEYS_A_STATEMENT: usize = 500;
 const NOTHING_MATCHED: i32 = 107;
 /// S3_ERROR.
 const STORE_ERROR: i32 = 499;
+/// POCO_EXCEPTION: an address that is none, or the network between the server and the store.
+const POCO_EXCEPTION: i32 = 1000;
+/// SUPPORT_IS_DISABLED: `*` in a web address.
+const SUPPORT_IS_DISABLED: i32 = 344;
+/// DATABASE_ACCESS_DENIED: a file of the server outside of its folder for users.
+const ACCESS_DENIED: i32 = 291;
 
 /// What to list.
 pub(crate) struct ListingRequest<'a> {
@@ -38,11 +46,15 @@ pub(crate) struct Listing {
     /// What the server's paths begin with and the addresses do not.
     pub(crate) strip: String,
     pub(crate) files: Vec<SourceFile>,
+    /// What a person should know.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Deserialize, Row)]
 struct Listed {
-    path: String,
+    /// A name of a file may be any bytes.
+    #[serde(with = "serde_bytes")]
+    path: Vec<u8>,
     size: u64,
     etag: String,
 }
@@ -53,18 +65,15 @@ pub(crate) async fn list(
     request: &ListingRequest<'_>,
     keys: &SourceKeys,
 ) -> Result<Listing, Error> {
-    let locations = request
-        .addresses
-        .iter()
-        .map(|address| {
-            let collection = request.collection.is_some();
-            Location::parse(address, request.function, collection, request.container)
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| {
-            Report::new(Kind::Usage, error.to_string())
-                .help("for a key inside a named collection give --named-collection too")
-        })?;
+    let mut notes = Vec::new();
+    let locations = locate(request, &mut notes).map_err(|error| {
+        let field = if request.literal { "--files" } else { "--url" };
+        let message = match &error {
+            LocationError::Endpoint { .. } => error.to_string(),
+            error => format!("{field}: {error}"),
+        };
+        Report::new(Kind::Usage, message).help(location_help(&error))
+    })?;
     let Some(location) = locations.first().cloned() else {
         return Err(Report::new(Kind::Usage, "the list of files is empty").into());
     };
@@ -78,14 +87,12 @@ pub(crate) async fn list(
         list_literal(server, &location, &locations, request, keys).await?
     } else {
         let text = listing_query(&location, request.collection, keys);
-        ask(server, text, request).await.map_err(|failure| no_match(failure, &location.pattern))?
+        ask(server, text, request).await.map_err(|failure| no_match(failure, &location))?
     };
-    let mut files: Vec<SourceFile> = listed
-        .into_iter()
-        // Folder markers of browsers and older tools.
-        .filter(|listed| !(listed.path.ends_with('/') && listed.size == 0))
-        .map(|listed| SourceFile { path: listed.path, size: listed.size, etag: listed.etag })
-        .collect();
+    let listed = listed.into_iter().map(named).collect::<Result<Vec<_>, _>>()?;
+    let mut files = listed;
+    // Folder markers of browsers and older tools.
+    files.retain(|file| !(file.path.ends_with('/') && file.size == 0));
     files.sort();
     files.dedup_by(|a, b| a.path == b.path);
     refuse_newlines(&files)?;
@@ -98,7 +105,85 @@ pub(crate) async fn list(
         let message = format!("`{}` and `{}` are not below the same address", first.path, odd.path);
         return Err(Report::new(Kind::Usage, message).help("give the address in full").into());
     }
-    Ok(Listing { location, strip, files })
+    if location.function == SourceFunction::Url {
+        // An older server sends the pattern as it is.
+        if location.pattern.contains('*') && files.iter().any(|file| file.path.contains('*')) {
+            return Err(no_list_of_the_web(&location.pattern).into());
+        }
+        notes.extend(unpinned(&files));
+    }
+    Ok(Listing { location, strip, files, notes })
+}
+
+/// Takes the addresses apart; notes where `s3://` leads to.
+fn locate(
+    request: &ListingRequest<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Location>, LocationError> {
+    let endpoint = S3Endpoint::load(|name| std::env::var(name).ok());
+    let mut locations = Vec::with_capacity(request.addresses.len());
+    for address in request.addresses {
+        let resolved = endpoint.resolve(address)?;
+        if let (Some((full, variable)), true) = (&resolved, locations.is_empty()) {
+            notes.push(format!("{address} is read at {full}, as {variable} says"));
+        }
+        // What an S3 address was made of may look like one of the web.
+        let function = request.function.or_else(|| resolved.as_ref().map(|_| SourceFunction::S3));
+        let address = resolved.as_ref().map_or(address, |(full, _)| full);
+        let collection = request.collection.is_some();
+        let location = Location::parse(address, function, collection, request.container)?;
+        // Keys of a list are reached by patterns that hold no odd sign; those of the web are not.
+        if !request.literal || location.function == SourceFunction::Url {
+            location.check_signs()?;
+        }
+        locations.push(location);
+    }
+    Ok(locations)
+}
+
+fn location_help(error: &LocationError) -> &'static str {
+    match error {
+        LocationError::Sign { .. } => {
+            "an address is percent-encoded: a blank is %20, a % is %25. Keys alone, with \
+             --named-collection, and the lines of --files of a store are taken as they are"
+        }
+        LocationError::Endpoint { .. } => "as AWS_ENDPOINT_URL=http://host:9000; or unset it",
+        LocationError::NoHost(_) => "as s3://BUCKET/KEY or http://HOST/PATH",
+        LocationError::FileHost(_) => "as file:///FOLDER/*.csv",
+        LocationError::Credentials => "put them into a named collection or the environment",
+        LocationError::UnknownScheme(_) | LocationError::Mismatch { .. } => {
+            "for a key inside a named collection give --named-collection too"
+        }
+    }
+}
+
+/// The file of a listed row, if its name is text: what cannot be written down cannot be asked for.
+fn named(listed: Listed) -> Result<SourceFile, Report> {
+    let Listed { path, size, etag } = listed;
+    let path = String::from_utf8(path).map_err(|error| {
+        let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let message = format!("the name of a file is not UTF-8: {shown:?}");
+        Report::new(Kind::Usage, message).help("rename the file in the store")
+    })?;
+    Ok(SourceFile { path, size, etag })
+}
+
+/// Files of the web of which nothing is known that would change with them.
+fn unpinned(files: &[SourceFile]) -> Option<String> {
+    let no_time: Vec<&SourceFile> = files.iter().filter(|file| file.etag == "0").collect();
+    let first = no_time.first()?;
+    let of = |count: usize| text::plural(count as u64, "file");
+    let no_size = no_time.iter().filter(|file| file.size == 0).count();
+    let more = match no_size {
+        0 => String::new(),
+        count => format!(" and no size for {count} of them, which may not be there at all"),
+    };
+    Some(format!(
+        "the web server tells no time of change for {}, as {}{more}: if one changes between plan and load, \
+         nobody notices",
+        of(no_time.len()),
+        first.path
+    ))
 }
 
 async fn list_literal(
@@ -118,7 +203,8 @@ async fn list_literal(
     for page in relative.chunks(KEYS_A_STATEMENT) {
         let text = explicit_listing_query(location, page, request.collection, keys);
         let found = ask(server, text, request).await.map_err(|failure| missing(failure, page))?;
-        let lost = page.iter().find(|key| !found.iter().any(|file| file.path.ends_with(*key)));
+        let lost =
+            page.iter().find(|key| !found.iter().any(|file| file.path.ends_with(key.as_bytes())));
         if let Some(key) = lost {
             return Err(Report::new(Kind::Usage, format!("there is no file `{key}`")).into());
         }
@@ -150,16 +236,56 @@ async fn ask(
     .await
 }
 
-fn no_match(failure: Failure, pattern: &str) -> Error {
+fn no_match(failure: Failure, location: &Location) -> Error {
+    let pattern = &location.pattern;
     if failure.code() == Some(NOTHING_MATCHED) || says_missing(&failure) {
         return nothing(pattern).into();
     }
-    failure.into()
+    if location.function == SourceFunction::Url
+        && failure.code() == Some(SUPPORT_IS_DISABLED)
+        && pattern.contains('*')
+    {
+        return no_list_of_the_web(pattern).into();
+    }
+    refused(failure, pattern)
+}
+
+/// What the server says of an address, in the words of the command.
+fn refused(failure: Failure, address: &str) -> Error {
+    let words = &failure.message;
+    match failure.code() {
+        Some(POCO_EXCEPTION) if says_odd_address(words) => {
+            let message = format!("`{address}` is no address: {words}");
+            Report::new(Kind::Usage, message)
+                .help("check host, port and signs; a blank is written as %20, a % as %25")
+                .into()
+        }
+        Some(POCO_EXCEPTION) => {
+            let message = format!("ClickHouse cannot reach the store of `{address}`: {words}");
+            Report::new(Kind::Error, message)
+                .help("check host and port, and that the server of ClickHouse reaches them")
+                .into()
+        }
+        Some(ACCESS_DENIED) => Report::new(Kind::Usage, words.clone())
+            .help(
+                "file() reads below the folder user_files of the server only: put the files there",
+            )
+            .into(),
+        _ => failure.into(),
+    }
+}
+
+/// HTTP has no way to list a folder; S3 has.
+fn no_list_of_the_web(pattern: &str) -> Report {
+    Report::new(Kind::Usage, format!("url() cannot list `{pattern}`: HTTP knows no `*`")).help(
+        "if the address belongs to an S3-compatible store: --source-function s3\n\
+         else name the files: {a,b} or {1..9} in the address, or --files LIST",
+    )
 }
 
 fn missing(failure: Failure, keys: &[String]) -> Error {
     if !says_missing(&failure) && failure.code() != Some(NOTHING_MATCHED) {
-        return failure.into();
+        return refused(failure, keys.first().map_or("", String::as_str));
     }
     let named = keys.iter().find(|key| failure.message.contains(&format!("'{key}'")));
     let message = named.map_or_else(
@@ -188,5 +314,30 @@ fn refuse_newlines(files: &[SourceFile]) -> Result<(), Error> {
                 format!("the key {:?} holds a line break, which cannot be loaded", file.path);
             Err(Report::new(Kind::Usage, message).help("rename the file in the store").into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_text_is_refused_by_what_can_be_read_of_it() {
+        let listed = |path: &[u8]| Listed { path: path.to_vec(), size: 1, etag: "e".into() };
+        assert_eq!(named(listed("b/ü.csv".as_bytes())).unwrap().path, "b/ü.csv");
+        let refused = named(listed(b"b/odd-\xff.csv")).unwrap_err();
+        assert!(refused.message.contains("odd-\u{fffd}.csv"), "{refused}");
+    }
+
+    #[test]
+    fn files_of_the_web_without_a_time_are_told_apart_from_those_without_anything() {
+        let file = |path: &str, size, etag: &str| SourceFile {
+            path: path.into(),
+            size,
+            etag: etag.into(),
+        };
+        assert_eq!(unpinned(&[file("/a", 3, "1445412480")]), None);
+        let note = unpinned(&[file("/a", 3, "1"), file("/b", 3, "0"), file("/c", 0, "0")]).unwrap();
+        assert!(note.contains("for 2 files, as /b and no size for 1 of them"), "{note}");
     }
 }

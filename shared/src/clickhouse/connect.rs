@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
+use super::readable::ReadableConnector;
 use super::{Call, Failure};
 use crate::sql::{self, Statement};
 
@@ -172,9 +173,9 @@ fn http_client(url: &str, ca_file: Option<&Path>) -> Result<clickhouse::Client, 
             .https_only()
             .enable_http1()
             .wrap_connector(tcp);
-        Ok(clickhouse::Client::with_http_client(builder.build(tls)))
+        Ok(clickhouse::Client::with_http_client(builder.build(ReadableConnector(tls))))
     } else {
-        Ok(clickhouse::Client::with_http_client(builder.build(tcp)))
+        Ok(clickhouse::Client::with_http_client(builder.build(ReadableConnector(tcp))))
     }
 }
 

@@ -3,10 +3,18 @@
 //! The client crate gives server errors as text, so code and message are taken apart here. The
 //! important question is not what went wrong but whether the statement may have been applied.
 
+use serde::{Deserialize, Deserializer};
+
 use crate::redact;
 
 /// Message text kept of a server error; a statement echoed in full would fill the task row.
 const MESSAGE_CHARS_MAX: usize = 2_000;
+
+/// What a failure says when the server's answer holds a name or value that is no text.
+pub const NOT_UTF8: &str = "bytes that are not UTF-8";
+
+/// How an error begins that is none of ClickHouse's own, in front of its code.
+const FOREIGN_ERRORS: [&str; 3] = ["Poco::Exception. ", "std::exception. ", "Unknown exception. "];
 
 /// Why a statement gave no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +45,7 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(statement: &'static str, kind: Kind, message: &str) -> Self {
-        let mut message = redact::scrub(message.trim());
+        let mut message = redact::scrub(&printable(message.trim()));
         if message.chars().count() > MESSAGE_CHARS_MAX {
             // The cause stands at the beginning, the place in the source at the end.
             let head: String = message.chars().take(MESSAGE_CHARS_MAX / 2).collect();
@@ -102,6 +110,7 @@ impl Failure {
             }
             Error::Network(source) => Self::new(statement, Kind::Unknown, &chain(source.as_ref())),
             Error::TimedOut => Self::new(statement, Kind::Unknown, "timed out"),
+            Error::InvalidUtf8Encoding(_) => Self::new(statement, Kind::Reply, NOT_UTF8),
             other => Self::new(statement, Kind::Reply, &chain(other)),
         }
     }
@@ -126,7 +135,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// `Code: 60. DB::Exception: …` → 60; so does `Code: 60` alone, which is all that the header tells.
+/// `Code: 60. DB::Exception: …` → 60; so does `Code: 60` alone, which is all that the header tells,
+/// and `Poco::Exception. Code: 1000, …` of a library that the server uses.
 ///
 /// A page of a gateway (`<p>Code: 504</p>`) is no word of the server.
 fn parse_code(text: &str) -> Option<i32> {
@@ -134,11 +144,31 @@ fn parse_code(text: &str) -> Option<i32> {
     let rest = &text[at + "Code: ".len()..];
     let digits = rest.find(|symbol: char| !symbol.is_ascii_digit()).unwrap_or(rest.len());
     let is_header = at == 0 && rest[digits..].trim().is_empty();
-    if is_header || rest[digits..].contains("Exception") {
+    let is_foreign = FOREIGN_ERRORS.contains(&&text[..at]);
+    if is_header || is_foreign || rest[digits..].contains("Exception") {
         rest[..digits].parse().ok()
     } else {
         None
     }
+}
+
+/// Text of the server that a person reads, from bytes that may be none. For a row's field:
+/// `#[serde(deserialize_with = "readable")]`.
+///
+/// Only for words. A name that leads to something must be exact, so it is a `String`, and one that
+/// is not UTF-8 is an error.
+///
+/// # Errors
+/// When the field holds no string at all.
+pub fn readable<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
+    let bytes = serde_bytes::ByteBuf::deserialize(field)?;
+    Ok(printable(&String::from_utf8_lossy(&bytes)))
+}
+
+/// Without the signs that steer a terminal: the server quotes data, and data may be anything.
+fn printable(text: &str) -> String {
+    let is_shown = |symbol: char| !symbol.is_control() || matches!(symbol, '\n' | '\t');
+    text.chars().map(|symbol| if is_shown(symbol) { symbol } else { '?' }).collect()
 }
 
 #[cfg(test)]
@@ -149,8 +179,17 @@ mod tests {
     fn reads_the_code_of_a_server_error() {
         assert_eq!(parse_code("Code: 999. Coordination::Exception: Transaction failed"), Some(999));
         assert_eq!(parse_code("Code: 60"), Some(60));
+        let foreign = "Poco::Exception. Code: 1000, e.code() = 0, Bad URI syntax: not a hex digit";
+        assert_eq!(parse_code(foreign), Some(1000));
+        assert_eq!(parse_code("std::exception. Code: 1001, type: std::length_error"), Some(1001));
         assert_eq!(parse_code("504 Gateway Timeout"), None);
         assert_eq!(parse_code("<h1>Gateway Timeout</h1> Code: 504 <p>Request ID: 7</p>"), None);
+    }
+
+    #[test]
+    fn words_that_quote_data_do_not_steer_a_terminal() {
+        let failure = Failure::server("x", 6, "Code: 6: 'PK\u{3}\u{1b}[2J\u{0}' at\n\tline 1");
+        assert_eq!(failure.message, "Code: 6: 'PK??[2J?' at\n\tline 1");
     }
 
     #[test]

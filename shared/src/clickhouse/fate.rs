@@ -8,7 +8,7 @@ use std::time::Duration;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Call, Failure, Server, Summary, read};
+use super::{Call, Failure, Server, Summary, read, readable};
 use crate::sql;
 use crate::task::QueryId;
 
@@ -41,6 +41,7 @@ struct Running {
 struct Logged {
     r#type: String,
     code: i32,
+    #[serde(deserialize_with = "readable")]
     exception: String,
     read_rows: u64,
     written_rows: u64,

@@ -8,13 +8,14 @@ mod connect;
 mod failure;
 mod fate;
 mod policy;
+mod readable;
 mod retry;
 mod tls;
 
 pub use call::{Call, Summary};
 pub(crate) use connect::authorities;
 pub use connect::{Connection, Known, Server, ServerFacts};
-pub use failure::{Failure, Kind};
+pub use failure::{Failure, Kind, NOT_UTF8, readable};
 pub use fate::{Ending, settle, settled};
-pub use policy::{Policy, policy, refuses_keys};
+pub use policy::{CODES, Policy, policy, refuses_keys, says_gone, says_odd_address};
 pub use retry::{CONTROL_ATTEMPTS, control_schedule, read, task_delay};

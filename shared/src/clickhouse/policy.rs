@@ -1,8 +1,10 @@
 //! What a failure means for the task it happened in: one total function over the error codes.
 //!
-//! Codes are those of ClickHouse's `src/Common/ErrorCodes.cpp`. A task that is tried again starts
-//! in a fresh staging set, so a retry before `publishing` is always safe; the question is only
-//! whether it can help.
+//! A code is told by its name in ClickHouse (`system.errors`). A task that is tried again starts in
+//! a fresh staging set, so a retry before `publishing` is always safe; the question is only whether
+//! it can help. And if it cannot: is one task at fault, or would every task fail alike? Many codes
+//! say neither, for the server uses them for odd data and for wrong statements. Those are
+//! [`Policy::InDoubt`], and the worker finds out.
 
 use super::{Failure, Kind};
 
@@ -15,69 +17,244 @@ pub enum Policy {
     Lighter,
     /// The data is at fault: one more try cannot help, the task fails and the job goes on.
     FailTask,
+    /// The data of one task may be at fault, or the statement of all. The same statement without a
+    /// row tells them apart. Where nobody can ask, it is taken for the fault of all.
+    InDoubt,
     /// Every task would fail alike (grants, missing table, changed schema): pause the job.
     StopJob,
 }
 
+impl Policy {
+    /// It stays until a person mends it.
+    pub fn is_lasting(self) -> bool {
+        matches!(self, Self::StopJob | Self::InDoubt)
+    }
+}
+
+/// The codes that are no retry, with their names, by what they mean.
+pub const CODES: [(Policy, &[(i32, &str)]); 4] = [
+    (Policy::Lighter, &[(241, "MEMORY_LIMIT_EXCEEDED"), (173, "CANNOT_ALLOCATE_MEMORY")]),
+    (
+        Policy::FailTask,
+        &[
+            // Text that is none of its type.
+            (6, "CANNOT_PARSE_TEXT"),
+            (25, "CANNOT_PARSE_ESCAPE_SEQUENCE"),
+            (26, "CANNOT_PARSE_QUOTED_STRING"),
+            (27, "CANNOT_PARSE_INPUT_ASSERTION_FAILED"),
+            (38, "CANNOT_PARSE_DATE"),
+            (41, "CANNOT_PARSE_DATETIME"),
+            (72, "CANNOT_PARSE_NUMBER"),
+            (130, "CANNOT_READ_ARRAY_FROM_TEXT"),
+            (376, "CANNOT_PARSE_UUID"),
+            (441, "CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING"),
+            (467, "CANNOT_PARSE_BOOL"),
+            (546, "NO_ROW_DELIMITER"),
+            (563, "CANNOT_READ_MAP_FROM_TEXT"),
+            (585, "CANNOT_PARSE_YAML"),
+            (626, "CANNOT_SKIP_UNKNOWN_FIELD"),
+            (632, "UNEXPECTED_DATA_AFTER_PARSED_VALUE"),
+            (675, "CANNOT_PARSE_IPV4"),
+            (676, "CANNOT_PARSE_IPV6"),
+            (691, "UNKNOWN_ELEMENT_OF_ENUM"),
+            (718, "TOO_SLOW_PARSING"),
+            (760, "UNICODE_ERROR"),
+            // A file that is cut off, damaged, or packed in another way than its name says.
+            (3, "UNEXPECTED_END_OF_FILE"),
+            (4, "EXPECTED_END_OF_FILE"),
+            (32, "ATTEMPT_TO_READ_AFTER_EOF"),
+            (33, "CANNOT_READ_ALL_DATA"),
+            (39, "TOO_LARGE_SIZE_COMPRESSED"),
+            (40, "CHECKSUM_DOESNT_MATCH"),
+            (117, "INCORRECT_DATA"),
+            (246, "CORRUPTED_DATA"),
+            (271, "CANNOT_DECOMPRESS"),
+            (354, "ZLIB_INFLATE_FAILED"),
+            (432, "UNKNOWN_CODEC"),
+            (448, "BROTLI_READ_FAILED"),
+            (554, "LZMA_STREAM_DECODER_FAILED"),
+            (561, "ZSTD_DECODER_FAILED"),
+            (594, "BZIP2_STREAM_DECODER_FAILED"),
+            (618, "LZ4_DECODER_FAILED"),
+            (638, "SNAPPY_UNCOMPRESS_FAILED"),
+            (643, "CANNOT_UNPACK_ARCHIVE"),
+            (652, "ONLY_NULLS_WHILE_READING_SCHEMA"),
+            (723, "PARQUET_EXCEPTION"),
+            (748, "AVRO_EXCEPTION"),
+            (1001, "STD_EXCEPTION"),
+            // A file that is gone or another one by now.
+            (107, "FILE_DOESNT_EXIST"),
+            (629, "HTTP_RANGE_NOT_SATISFIABLE"),
+            (1009, "S3_OBJECT_CHANGED_DURING_READ"),
+            // A value that does not fit.
+            (128, "TOO_LARGE_ARRAY_SIZE"),
+            (131, "TOO_LARGE_STRING_SIZE"),
+            (153, "ILLEGAL_DIVISION"),
+            (190, "SIZES_OF_ARRAYS_DONT_MATCH"),
+            (321, "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE"),
+            (349, "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN"),
+            (366, "SIZES_OF_NESTED_COLUMNS_ARE_INCONSISTENT"),
+            (395, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"),
+            (407, "DECIMAL_OVERFLOW"),
+            (435, "NO_COLUMN_SERIALIZED_TO_REQUIRED_PROTOBUF_FIELD"),
+            (436, "PROTOBUF_BAD_CAST"),
+            (437, "PROTOBUF_FIELD_NOT_REPEATED"),
+            (469, "VIOLATED_CONSTRAINT"),
+            (503, "AGGREGATE_FUNCTION_THROW"),
+            (623, "CAPN_PROTO_BAD_CAST"),
+            (645, "NUMBER_OF_DIMENSIONS_MISMATCHED"),
+            // More partitions in one block than `max_partitions_per_insert_block`.
+            (252, "TOO_MANY_PARTS"),
+        ],
+    ),
+    (
+        Policy::InDoubt,
+        &[
+            // Columns: of the target, or of one file.
+            (7, "INCORRECT_NUMBER_OF_COLUMNS"),
+            (8, "THERE_IS_NO_COLUMN"),
+            (9, "SIZES_OF_COLUMNS_DOESNT_MATCH"),
+            (10, "NOT_FOUND_COLUMN_IN_BLOCK"),
+            (15, "DUPLICATE_COLUMN"),
+            (16, "NO_SUCH_COLUMN_IN_TABLE"),
+            (20, "NUMBER_OF_COLUMNS_DOESNT_MATCH"),
+            (47, "UNKNOWN_IDENTIFIER"),
+            (122, "INCOMPATIBLE_COLUMNS"),
+            (207, "AMBIGUOUS_IDENTIFIER"),
+            (352, "AMBIGUOUS_COLUMN_NAME"),
+            (636, "CANNOT_EXTRACT_TABLE_STRUCTURE"),
+            (772, "INCOMPATIBLE_SCHEMA"),
+            // Types: of an expression, or of what a file holds.
+            (19, "SIZE_OF_FIXED_STRING_DOESNT_MATCH"),
+            (43, "ILLEGAL_TYPE_OF_ARGUMENT"),
+            (44, "ILLEGAL_COLUMN"),
+            (50, "UNKNOWN_TYPE"),
+            (53, "TYPE_MISMATCH"),
+            (70, "CANNOT_CONVERT_TYPE"),
+            (120, "CANNOT_INSERT_VALUE_OF_DIFFERENT_SIZE_INTO_TUPLE"),
+            (169, "BAD_TYPE_OF_FIELD"),
+            (170, "BAD_GET"),
+            (386, "NO_COMMON_TYPE"),
+            (728, "UNEXPECTED_DATA_TYPE"),
+            // Arguments and positions: written so, or made of a row.
+            (11, "POSITION_OUT_OF_BOUND"),
+            (12, "PARAMETER_OUT_OF_BOUND"),
+            (34, "TOO_MANY_ARGUMENTS_FOR_FUNCTION"),
+            (35, "TOO_FEW_ARGUMENTS_FOR_FUNCTION"),
+            (36, "BAD_ARGUMENTS"),
+            (42, "NUMBER_OF_ARGUMENTS_DOESNT_MATCH"),
+            (46, "UNKNOWN_FUNCTION"),
+            (62, "SYNTAX_ERROR"),
+            (69, "ARGUMENT_OUT_OF_BOUND"),
+            (125, "INCORRECT_RESULT_OF_SCALAR_SUBQUERY"),
+            (135, "ZERO_ARRAY_OR_TUPLE_INDEX"),
+            (427, "CANNOT_COMPILE_REGEXP"),
+            (474, "INVALID_TEMPLATE_FORMAT"),
+            (490, "CANNOT_FORMAT_DATETIME"),
+            (754, "UDF_EXECUTION_FAILED"),
+            // What this server cannot do at all, or not with this file.
+            (48, "NOT_IMPLEMENTED"),
+            (49, "LOGICAL_ERROR"),
+            (73, "UNKNOWN_FORMAT"),
+            (79, "INCORRECT_FILE_NAME"),
+            (85, "FORMAT_IS_NOT_SUITABLE_FOR_INPUT"),
+            (89, "UNKNOWN_COMPRESSION_METHOD"),
+            (344, "SUPPORT_IS_DISABLED"),
+            (401, "FEATURE_IS_NOT_ENABLED_AT_BUILD_TIME"),
+            (422, "UNSUPPORTED_URI_SCHEME"),
+            (715, "CANNOT_DETECT_FORMAT"),
+        ],
+    ),
+    (
+        Policy::StopJob,
+        &[
+            (56, "UNKNOWN_STORAGE"),
+            (60, "UNKNOWN_TABLE"),
+            (81, "UNKNOWN_DATABASE"),
+            (115, "UNKNOWN_SETTING"),
+            (164, "READONLY"),
+            (192, "UNKNOWN_USER"),
+            (193, "WRONG_PASSWORD"),
+            (194, "REQUIRED_PASSWORD"),
+            (195, "IP_ADDRESS_NOT_ALLOWED"),
+            (291, "DATABASE_ACCESS_DENIED"),
+            (452, "SETTING_CONSTRAINT_VIOLATION"),
+            (471, "INVALID_SETTING_VALUE"),
+            (472, "READONLY_SETTING"),
+            (478, "UNKNOWN_POLICY"),
+            (481, "PATH_ACCESS_DENIED"),
+            (491, "UNACCEPTABLE_URL"),
+            (497, "ACCESS_DENIED"),
+            (516, "AUTHENTICATION_FAILED"),
+            // Keeper does not know a KeeperMap table any more.
+            (668, "INVALID_STATE"),
+            (669, "NAMED_COLLECTION_DOESNT_EXIST"),
+            (720, "USER_EXPIRED"),
+        ],
+    ),
+];
+
+/// RECEIVED_ERROR_FROM_REMOTE_IO_SERVER, S3_ERROR, AZURE_BLOB_STORAGE_ERROR, HDFS_ERROR, AWS_ERROR,
+/// GCP_ERROR, GOOGLE_CLOUD_ERROR: what was wrong stands in the words alone.
+const STORES: [i32; 7] = [86, 499, 500, 660, 693, 707, 737];
+/// POCO_EXCEPTION: an address that is none, or the network.
+const POCO_EXCEPTION: i32 = 1000;
+/// TOO_MANY_PARTS: of one block, or in a table whose merges lag behind.
+const TOO_MANY_PARTS: i32 = 252;
+
 /// The policy for a failure. Codes nobody listed are retried: attempts are bounded.
 pub fn policy(failure: &Failure) -> Policy {
     let Kind::Server(code) = failure.kind else { return Policy::Retry };
+    let words = &failure.message;
     match code {
-        // MEMORY_LIMIT_EXCEEDED, TOO_MANY_PARTITIONS… of one block, CANNOT_ALLOCATE_MEMORY
-        241 | 173 => Policy::Lighter,
-
-        // CANNOT_PARSE_TEXT, …_INPUT_ASSERTION_FAILED, …_DATE, …_DATETIME, …_NUMBER, …_UUID, …_BOOL
-        6 | 27 | 38 | 41 | 72 | 376 | 467 | 675 | 676 |
-        // INCORRECT_DATA, CANNOT_READ_ALL_DATA, CHECKSUM_DOESNT_MATCH, CANNOT_DECOMPRESS, ZLIB, ZSTD, LZ4
-        117 | 33 | 40 | 271 | 354 | 561 | 562 | 572 | 600 |
-        // TYPE_MISMATCH, CANNOT_CONVERT_TYPE, VALUE_IS_OUT_OF_RANGE, DECIMAL_OVERFLOW, NULL into a plain column
-        53 | 70 | 321 | 407 | 349 |
-        // FUNCTION_THROW_IF…, VIOLATED_CONSTRAINT, NOT_AN_AGGREGATE…, PARQUET/ARROW library errors
-        395 | 469 | 1001 | 636 | 74 |
-        // TOO_MANY_PARTS of one block (max_partitions_per_insert_block)
-        252 => Policy::FailTask,
-
-        // UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN, SYNTAX_ERROR, UNKNOWN_SETTING, UNKNOWN_FUNCTION, ILLEGAL_TYPE
-        47 | 16 | 62 | 115 | 46 | 43 | 42 | 48 |
-        // UNKNOWN_TABLE, UNKNOWN_DATABASE, UNKNOWN_STORAGE, BAD_ARGUMENTS, UNKNOWN_FORMAT
-        60 | 81 | 56 | 36 | 73 |
-        // INCOMPATIBLE_COLUMNS, UNKNOWN_POLICY mismatch, NO_SUCH_COLUMN_IN_TABLE, THERE_IS_NO_COLUMN
-        122 | 478 | 8 | 20 |
-        // ACCESS_DENIED, AUTHENTICATION_FAILED, UNKNOWN_USER, REQUIRED_PASSWORD, NAMED_COLLECTION_DOESNT_EXIST
-        497 | 516 | 192 | 194 | 669 |
-        // SETTING_CONSTRAINT_VIOLATION, READONLY
-        452 | 164 |
-        // INVALID_STATE: Keeper does not know a KeeperMap table any more
-        668 => Policy::StopJob,
-
-        // S3_ERROR: the store does not know us, whatever the file
-        499 if refuses_keys(&failure.message) => Policy::StopJob,
-        // S3_ERROR: a key that is gone or forbidden stays so
-        499 if says_gone(&failure.message) => Policy::FailTask,
-
-        _ => Policy::Retry,
+        // The store does not know us, whatever the file.
+        code if STORES.contains(&code) && refuses_keys(words) => Policy::StopJob,
+        // A key that is gone or forbidden stays so.
+        code if STORES.contains(&code) && says_gone(words) => Policy::FailTask,
+        POCO_EXCEPTION if says_odd_address(words) => Policy::FailTask,
+        TOO_MANY_PARTS if words.contains("Merges are processing") => Policy::Retry,
+        code => {
+            let has = |codes: &[(i32, &str)]| codes.iter().any(|(listed, _)| *listed == code);
+            CODES.iter().find(|(_, codes)| has(codes)).map_or(Policy::Retry, |(policy, _)| *policy)
+        }
     }
 }
 
 /// Does the store refuse the credentials, and not one object?
 pub fn refuses_keys(message: &str) -> bool {
-    ["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"]
-        .iter()
-        .any(|mark| message.contains(mark))
-}
-
-fn says_gone(message: &str) -> bool {
     [
-        "does not exist",
-        "NoSuchKey",
-        "NO_SUCH_KEY",
-        "AccessDenied",
-        "Access Denied",
-        "HTTP response code: 404",
-        "HTTP response code: 403",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "ExpiredToken",
+        "AuthenticationFailed",
     ]
     .iter()
     .any(|mark| message.contains(mark))
+}
+
+/// Does the store say that the object is not there, or not for us?
+pub fn says_gone(message: &str) -> bool {
+    let has_status = |status: &str| {
+        ["HTTP response code: ", "HTTP status code: "]
+            .iter()
+            .any(|head| message.contains(&format!("{head}{status}")))
+    };
+    let marks = [
+        "does not exist",
+        "NoSuchKey",
+        "NO_SUCH_KEY",
+        "BlobNotFound",
+        "AccessDenied",
+        "Access Denied",
+    ];
+    marks.iter().any(|mark| message.contains(mark))
+        || ["401", "403", "404", "410"].into_iter().any(has_status)
+}
+
+/// Does the server say that an address is none?
+pub fn says_odd_address(message: &str) -> bool {
+    message.contains("Bad URI syntax") || message.contains("URISyntaxException")
 }
 
 #[cfg(test)]
@@ -96,11 +273,49 @@ mod tests {
     }
 
     #[test]
+    fn codes_that_one_file_or_the_whole_job_can_cause_are_in_doubt() {
+        for code in [8, 16, 36, 43, 46, 47, 48, 53, 70, 122, 636] {
+            let policy = policy(&Failure::server("x", code, "words"));
+            assert_eq!(policy, Policy::InDoubt, "{code}");
+            assert!(policy.is_lasting(), "{code}");
+        }
+    }
+
+    #[test]
+    fn no_code_is_listed_twice() {
+        let mut codes: Vec<i32> =
+            CODES.iter().flat_map(|(_, codes)| codes.iter().map(|(code, _)| *code)).collect();
+        let all = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), all);
+    }
+
+    #[test]
     fn a_key_that_is_gone_is_not_tried_again_but_a_busy_store_is() {
         let gone = Failure::server("x", 499, "The specified key does not exist.");
         assert_eq!(policy(&gone), Policy::FailTask);
         let unknown = "`InvalidAccessKeyId`: The access key ID you provided does not exist";
         assert_eq!(policy(&Failure::server("x", 499, unknown)), Policy::StopJob);
         assert_eq!(policy(&Failure::server("x", 499, "SlowDown")), Policy::Retry);
+        let of = |status: &str| {
+            policy(&Failure::server("x", 86, &format!("HTTP status code: {status}, body length")))
+        };
+        assert_eq!(of("404 'Not Found'"), Policy::FailTask);
+        assert_eq!(of("503 'Service Unavailable'"), Policy::Retry);
+    }
+
+    #[test]
+    fn an_odd_address_is_the_fault_of_its_file_and_a_cut_network_passes() {
+        let of = |words| policy(&Failure::server("x", 1000, words));
+        assert_eq!(of("Bad URI syntax: URI encoding: not a hex digit"), Policy::FailTask);
+        assert_eq!(of("Connection refused"), Policy::Retry);
+    }
+
+    #[test]
+    fn too_many_parts_of_a_block_stay_too_many_and_merges_catch_up() {
+        let of = |words| policy(&Failure::server("x", 252, words));
+        assert_eq!(of("Too many partitions for single INSERT block"), Policy::FailTask);
+        assert_eq!(of("Too many parts (300). Merges are processing slower"), Policy::Retry);
     }
 }

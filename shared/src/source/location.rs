@@ -23,6 +23,32 @@ pub enum LocationError {
     /// No table function can be guessed.
     #[error("cannot tell from `{0}` which table function reads it; give --source-function")]
     UnknownScheme(String),
+    /// Nothing stands where the host, or the bucket, belongs.
+    #[error("the address `{0}` names no host or bucket")]
+    NoHost(String),
+    /// A file of the machine that the command runs on, or of another.
+    #[error(
+        "`{0}` names a machine; file:///FOLDER/FILE is a file of the machine that ClickHouse runs on, below its user_files"
+    )]
+    FileHost(String),
+    /// A sign that no address may hold as it is.
+    #[error("the address `{address}` holds {what}, which must be written as {encoded}")]
+    Sign {
+        /// The user's address.
+        address: String,
+        /// The sign, in words.
+        what: String,
+        /// As it must be written.
+        encoded: String,
+    },
+    /// A variable that names no address.
+    #[error("{name} is `{value}`, which is no address: it begins with http:// or https://")]
+    Endpoint {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+    },
     /// Credentials stand in the address.
     #[error("the address holds credentials; give them by --named-collection or the environment")]
     Credentials,
@@ -54,12 +80,23 @@ impl Location {
             None if collection => SourceFunction::S3,
             None => return Err(LocationError::UnknownScheme(address.to_owned())),
         };
+        let address = match address.strip_prefix("file://") {
+            Some(path) if function == SourceFunction::File && path.starts_with('/') => path,
+            Some(_) if function == SourceFunction::File => {
+                return Err(LocationError::FileHost(address.to_owned()));
+            }
+            _ => address,
+        };
         let base_length = match address.find("://") {
             Some(scheme) => {
                 let host = scheme + "://".len();
                 let path = address[host..].find('/').map_or(address.len(), |at| host + at + 1);
                 if address[host..path].contains('@') {
                     return Err(LocationError::Credentials);
+                }
+                let names_none = address[host..path].trim_end_matches('/').is_empty();
+                if names_none && address.starts_with("http") {
+                    return Err(LocationError::NoHost(address.to_owned()));
                 }
                 path
             }
@@ -74,6 +111,39 @@ impl Location {
             base: address[..base_length].to_owned(),
             suffix,
         })
+    }
+
+    /// Refuses an address that the server would not take, or take for another one.
+    ///
+    /// Only for addresses that are given to the server as they are: the keys of a list are reached
+    /// in another way.
+    ///
+    /// # Errors
+    /// [`LocationError::Sign`], with the sign and how it is written.
+    pub fn check_signs(&self) -> Result<(), LocationError> {
+        if self.base.is_empty() {
+            return Ok(());
+        }
+        let is_escape = |at: usize| {
+            let digits = self.pattern.as_bytes().get(at + 1..at + 3);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        };
+        let is_odd = |(at, symbol): &(usize, char)| match symbol {
+            '%' => !is_escape(*at),
+            // What follows it is not sent: another file would be read.
+            '#' => true,
+            symbol => symbol.is_whitespace() || symbol.is_control() || !symbol.is_ascii(),
+        };
+        let Some((_, symbol)) = self.pattern.char_indices().find(is_odd) else { return Ok(()) };
+        let what = match symbol {
+            ' ' => "a blank".to_owned(),
+            symbol if symbol.is_control() => "a sign that cannot be seen".to_owned(),
+            symbol => format!("the sign `{symbol}`"),
+        };
+        let mut bytes = [0; 4];
+        let bytes = symbol.encode_utf8(&mut bytes).bytes();
+        let encoded = bytes.fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
+        Err(LocationError::Sign { address: self.pattern.clone(), what, encoded })
     }
 
     /// What `_path` begins with and the address does not (`bucket/` of a virtual-hosted bucket, the
@@ -173,6 +243,33 @@ mod tests {
         // Any depth.
         assert_eq!(s3("s3://bucket/a/**/*.p").strip_of("bucket/a/b/c/x.p").unwrap(), "bucket/");
         assert!(s3("s3://bucket/a/b/c/*.p").strip_of("x.p").is_err());
+    }
+
+    #[test]
+    fn a_file_of_the_server_is_its_path() {
+        let file = Location::parse("file:///data/*.csv", None, false, None).unwrap();
+        assert_eq!((file.function, file.pattern.as_str()), (SourceFunction::File, "/data/*.csv"));
+        assert_eq!(file.base, "");
+        assert_eq!(file.strip_of("/data/x.csv").unwrap(), "");
+        let inside = Location::parse("x/*.csv", Some(SourceFunction::File), false, None).unwrap();
+        assert_eq!(inside.strip_of("/user_files/x/1.csv").unwrap(), "/user_files/");
+        assert!(Location::parse("file://host/data/x.csv", None, false, None).is_err());
+    }
+
+    #[test]
+    fn signs_that_an_address_cannot_hold_are_named_with_their_code() {
+        let error = |address| s3(address).check_signs().unwrap_err().to_string();
+        assert!(
+            error("http://h/my folder/*.csv").contains("a blank, which must be written as %20")
+        );
+        assert!(error("http://h/100%/x.csv").ends_with("written as %25"));
+        assert!(error("http://h/a#b.csv").ends_with("written as %23"));
+        assert!(error("http://h/ü.csv").ends_with("written as %C3%BC"));
+        for fine in ["http://h/my%20folder/{a,b}*.csv", "my folder/ü#100%.csv"] {
+            let location = Location::parse(fine, None, true, None).unwrap();
+            assert_eq!(location.check_signs(), Ok(()), "{fine}");
+        }
+        assert!(Location::parse("http:///x", None, false, None).is_err());
     }
 
     #[test]

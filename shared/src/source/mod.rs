@@ -4,6 +4,7 @@
 //! something to the server (`{ } * ?` are globs there, `#` and `%` break its URL, FAULTS F7) is
 //! reached by a pattern with `?` in those places and pinned by `WHERE _path = …`.
 
+mod endpoint;
 mod keys;
 mod load;
 mod location;
@@ -16,6 +17,7 @@ mod slice;
 
 use secrecy::ExposeSecret;
 
+pub use endpoint::S3Endpoint;
 pub use keys::{KeysError, SourceKeys};
 pub use load::{Fit, LoadStatement};
 pub use location::{Location, LocationError};

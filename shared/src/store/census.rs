@@ -13,6 +13,9 @@ use crate::task::{Cursor, Job, StateName, Tally, TaskId, WorkerId};
 /// Tasks read at once, at least.
 const PAGE_MIN: usize = 100;
 
+/// Hindered tasks that are named: they mostly have one cause.
+const HINDERED_MAX: usize = 5;
+
 /// How many tasks of a job stand where, and what the done ones brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Census {
@@ -39,6 +42,9 @@ pub struct Census {
     /// Who works on how many tasks.
     #[serde(skip)]
     pub owners: BTreeMap<WorkerId, u64>,
+    /// Tasks that are loaded and cannot be published at the moment, and why; the first of them.
+    #[serde(skip)]
+    pub hindered: Vec<(TaskId, String)>,
 }
 
 impl Census {
@@ -83,6 +89,10 @@ impl Census {
             }
             StateName::Failed => self.failed += 1,
             StateName::Quarantined => self.quarantined += 1,
+        }
+        let is_hindered = brief.state == StateName::Publishing && !brief.error.is_empty();
+        if is_hindered && self.hindered.len() < HINDERED_MAX {
+            self.hindered.push((brief.id.clone(), brief.error.clone()));
         }
         if brief.state.is_owned() {
             *self.owners.entry(brief.worker.clone()).or_default() += 1;

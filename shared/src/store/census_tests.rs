@@ -121,6 +121,7 @@ async fn adds_finished_segments_open_tasks_and_what_is_untouched() {
         rows: 22,
         bytes: 40,
         owners,
+        hindered: Vec::new(),
     };
     assert_eq!(census, expected);
     let counted: u64 = StateName::ALL.into_iter().map(|state| census.of(state)).sum();

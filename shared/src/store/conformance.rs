@@ -27,6 +27,7 @@ pub async fn exercise(store: impl TaskStore + LockStore) {
     records::tasks_are_made_once(&*store).await;
     records::briefs_come_by_key(&*store).await;
     records::every_state_is_read_back_as_it_was_written(&*store).await;
+    records::a_note_changes_no_state_and_goes_with_the_next_change(&*store).await;
     records::a_pause_delays_a_task(&*store).await;
     records::a_stale_swap_loses(&*store).await;
     records::a_swap_recognises_its_own_write(&*store).await;

@@ -7,10 +7,9 @@ use clickhouse::{Row, RowWrite};
 
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
 use super::rows::{CursorRow, WorkerRow, readable, to_hex};
-use super::whole;
 use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
-    TaskStore, WorkerRecord,
+    TaskStore, WorkerRecord, tell, whole,
 };
 use crate::clickhouse::{Call, Failure, Server, control_schedule, read};
 use crate::planted::{Bug, planted};
@@ -289,6 +288,10 @@ impl TaskStore for KeeperMapStore {
         };
         let back = || Box::pin(self.read_task(&was.id)) as ReadBack<'_, Task>;
         self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |task| &task.stamp.0).await
+    }
+
+    async fn tell(&self, task: &Task, words: &str) -> Stored<()> {
+        tell::tell(self, task, words).await
     }
 
     async fn cursor(&self, job: &JobId) -> Stored<Option<Cursor>> {

@@ -28,10 +28,25 @@ pub(super) struct Inner {
     pub(super) dry_runs: BTreeSet<JobId>,
     jobs: BTreeMap<JobId, Job>,
     tasks: BTreeMap<TaskId, Task>,
+    /// What hinders a task, with the stamp of the row that it was noted on.
+    told: BTreeMap<TaskId, (Stamp, String)>,
     cursors: BTreeMap<JobId, Cursor>,
     workers: BTreeMap<WorkerId, (WorkerRecord, i64)>,
     mishaps: VecDeque<Mishap>,
     now_ms: i64,
+}
+
+impl Inner {
+    /// With what is noted on its row.
+    fn noted(&self, brief: TaskBrief) -> TaskBrief {
+        let stamp = self.tasks.get(&brief.id).map(|task| &task.stamp);
+        match self.told.get(&brief.id) {
+            Some((noted, words)) if Some(noted) == stamp => {
+                TaskBrief { error: words.clone(), ..brief }
+            }
+            _ => brief,
+        }
+    }
 }
 
 impl MemoryStore {
@@ -131,7 +146,7 @@ impl TaskStore for MemoryStore {
         Ok(ids
             .iter()
             .filter_map(|id| inner.tasks.get(id))
-            .map(|task| brief(task, inner.now_ms))
+            .map(|task| inner.noted(brief(task, inner.now_ms)))
             .collect())
     }
 
@@ -150,6 +165,15 @@ impl TaskStore for MemoryStore {
             return Err(StoreError::Failure(Failure::server("memory", 999, "Connection loss")));
         }
         Ok(outcome)
+    }
+
+    async fn tell(&self, task: &Task, words: &str) -> Stored<()> {
+        let mut inner = self.lock();
+        let is_owned = task.progress.state.name().is_owned();
+        if is_owned && inner.tasks.get(&task.id).is_some_and(|row| row.stamp == task.stamp) {
+            inner.told.insert(task.id.clone(), (task.stamp.clone(), words.to_owned()));
+        }
+        Ok(())
     }
 
     async fn cursor(&self, job: &JobId) -> Stored<Option<Cursor>> {

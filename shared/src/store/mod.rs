@@ -13,6 +13,7 @@ mod pack;
 mod reset;
 mod rows;
 mod schema;
+mod tell;
 mod whole;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -101,7 +102,7 @@ pub struct TaskBrief {
     pub bytes: u64,
     /// Rows published.
     pub rows: u64,
-    /// Cause of the last failure.
+    /// Cause of the last failure, or what hinders it while it is published.
     pub error: String,
     /// The pause before the next attempt is over.
     pub due: bool,
@@ -174,6 +175,13 @@ pub trait TaskStore: Send + Sync + 'static {
     /// Replaces `was` by `next` if `was` is still in force.
     fn swap_task(&self, was: &Task, next: &Task)
     -> impl Future<Output = Stored<Swap<Task>>> + Send;
+
+    /// Notes on the row of a task what hinders it, for people; an empty text takes it back.
+    ///
+    /// No state changes, so epoch and stamp stay, and nobody who acts on the task is disturbed. A
+    /// row that is not exactly `task` any more is left alone. The next change of the task takes
+    /// the note away. It shows as the error of a [`TaskBrief`].
+    fn tell(&self, task: &Task, words: &str) -> impl Future<Output = Stored<()>> + Send;
 
     /// The cursor of a job.
     fn cursor(&self, job: &JobId) -> impl Future<Output = Stored<Option<Cursor>>> + Send;

@@ -104,6 +104,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         settings: &settings,
     };
     let mut listing = list(server, &request, &keys).await?;
+    notes.append(&mut listing.notes);
     notes.extend(leave_out_markers(&mut listing.files));
     let first = &listing.files[..1];
     let format = match args.format {

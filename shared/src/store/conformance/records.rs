@@ -128,6 +128,31 @@ pub(super) async fn every_state_is_read_back_as_it_was_written(store: &impl Task
     assert_eq!((briefs[3].rows, &briefs[3].error), (0, &error));
 }
 
+pub(super) async fn a_note_changes_no_state_and_goes_with_the_next_change(store: &impl TaskStore) {
+    let (_, tasks) = stored_tasks(store, 1).await;
+    let error = async || {
+        let briefs = store.briefs(std::slice::from_ref(&tasks[0].id)).await.expect("briefs");
+        briefs.into_iter().next().expect("it is there").error
+    };
+    store.tell(&tasks[0], "nobody acts on it").await.expect("tell");
+    assert_eq!(error().await, "", "a task that nobody acts on is not hindered");
+    let claim = TaskEvent::Claimed { by: owner("host-1") };
+    let claimed = advance(store, &tasks[0], &claim).await;
+    let epoch = claimed.progress.epoch;
+    let loaded = TaskEvent::Loaded { epoch, manifest: manifest(1) };
+    let publishing = advance(store, &claimed, &loaded).await;
+    let before = fetch(store, &publishing.id).await;
+    store.tell(&publishing, "it's `full` \n\u{1f6a2}").await.expect("tell");
+    assert_eq!(error().await, "it's `full` \n\u{1f6a2}");
+    assert_eq!(fetch(store, &publishing.id).await, before, "nothing else has changed");
+    store.tell(&claimed, "of the past").await.expect("tell");
+    assert_eq!(error().await, "it's `full` \n\u{1f6a2}", "what is over tells nothing");
+    let done = advance(store, &publishing, &TaskEvent::Published { epoch, rows: 7 }).await;
+    assert_eq!(error().await, "");
+    store.tell(&done, "late").await.expect("tell");
+    assert_eq!(error().await, "");
+}
+
 fn manifest(lines: u32) -> Manifest {
     let part = || Part { uuid: Uuid::new_v4(), hash: "0f".repeat(16), rows: 7 };
     let lines = (0..lines)
