@@ -160,6 +160,7 @@ mod tests {
             target: target.parse().unwrap(),
             columns: Vec::new(),
             select: String::new(),
+            gives_more: false,
         };
         let graph = Graph {
             tables: vec![

@@ -29,8 +29,8 @@ pub(crate) async fn target(
     match mode {
         Mode::Staged => {
             let mut graph = discover(server, name, ignored).await?;
-            let notes = shadow::leave_views(&mut graph, publishing);
-            rehearse(server, &graph).await?;
+            let mut notes = shadow::leave_views(&mut graph, publishing);
+            notes.extend(rehearse(server, &mut graph).await?);
             shadow::rehearse(server, &graph, publishing).await?;
             Ok((graph, notes))
         }

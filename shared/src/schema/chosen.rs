@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 
 use super::graph::{
-    Graph, GraphError, GraphTable, GraphView, TableRow, columns, get, refuse_cross_reads, stageable,
+    Graph, GraphTable, GraphView, TableRow, columns, get, refuse_cross_reads, refuse_detours,
+    stageable,
 };
+use super::graph_error::GraphError;
 use super::refreshable::refuse_refreshable;
 use super::rewrite::mentions;
 use crate::clickhouse::{Failure, Server, read};
@@ -140,6 +142,8 @@ pub async fn choose_views(
     }
     let chosen = arrange(filled, found, &every)?;
     refuse_cross_reads(&chosen.graph)?;
+    refuse_detours(server, &chosen.graph.views, &chosen.graph.tables).await?;
+    refuse_detours(server, &chosen.feeds, &chosen.graph.tables).await?;
     refuse_refreshable(server, &chosen.graph, ignored).await?;
     Ok(chosen)
 }
@@ -202,6 +206,7 @@ async fn read_view(server: &Server, name: &TableName) -> Result<GraphView, Choic
         source: source.table_name(),
         target: row.view_target(),
         select: row.as_select,
+        gives_more: false,
     })
 }
 

@@ -7,9 +7,13 @@
 mod alone;
 mod chosen;
 mod clone;
+mod detours;
 mod drift;
 mod graph;
+mod graph_error;
 mod now;
+mod old_syntax;
+mod reads;
 mod refreshable;
 mod rewrite;
 mod sorting;
@@ -17,9 +21,11 @@ mod tokens;
 
 pub use alone::discover_alone;
 pub use chosen::{ChoiceError, Chosen, choose_views, view_query};
-pub use clone::{StagingNames, create_statements};
+pub use clone::{Creation, StagingNames, create_statements};
+pub use detours::{Detour, find_detour};
 pub use drift::{Drift, check as check_drift};
-pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
+pub use graph::{Column, Graph, GraphTable, GraphView, columns, discover};
+pub use graph_error::GraphError;
 pub use now::{Placed, dependents, identities, placed, table_now};
 pub use rewrite::{RewriteError, firing_select, qualified_names, rewrite_source};
 pub use sorting::key_expressions;

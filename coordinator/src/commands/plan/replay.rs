@@ -59,7 +59,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     let session = Session::open(config).await?;
     let server = &session.server;
     let ignored = &args.job.ignore_view;
-    let chosen =
+    let mut chosen =
         choose_views(server, &args.view, args.target.as_ref(), args.cascade, ignored).await?;
     let mut rows = 0;
     for view in &chosen.feeds {
@@ -103,7 +103,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         origins.push(replay.origin(view, &mut told).await?);
     }
     let publishing = args.job.publish.chosen(false);
-    rehearse(server, &chosen.graph).await?;
+    told.extend(rehearse(server, &mut chosen.graph).await?);
     rehearse_shadows(server, &chosen.graph, publishing).await?;
     let marks = Marks::of(server, &chosen.graph, publishing).await?;
     let columns: Vec<String> =
