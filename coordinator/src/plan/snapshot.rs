@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 /// TABLE_ALREADY_EXISTS.
 const EXISTS: i32 = 57;
-/// NOT_IMPLEMENTED and SUPPORT_IS_DISABLED: the engine or the table's state does not admit it.
-const REFUSED: [i32; 2] = [48, 344];
+/// NOT_IMPLEMENTED, SUPPORT_IS_DISABLED and BAD_ARGUMENTS (the old syntax of MergeTree): the engine or the
+/// table's state does not admit it.
+const REFUSED: [i32; 3] = [48, 344, 36];
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use longshore_shared::sql;
 use longshore_shared::task::{Mode, Publish, TableName};
 use serde::Deserialize;
 
-use super::{rehearse, shadow};
+use super::{expiry_notes, rehearse, rights, shadow};
 use crate::exit::{Error, Kind, Report};
 
 /// Server-wide setting of tables that do not set it themselves.
@@ -32,6 +32,7 @@ pub(crate) async fn target(
             let mut notes = shadow::leave_views(&mut graph, publishing);
             notes.extend(rehearse(server, &mut graph).await?);
             shadow::rehearse(server, &graph, publishing).await?;
+            notes.extend(told(server, &graph).await?);
             Ok((graph, notes))
         }
         Mode::Direct if !publishing.is_append() => {
@@ -54,6 +55,7 @@ pub(crate) async fn target(
                 return Err(Report::new(Kind::Usage, message).help(help).into());
             }
             let mut notes = vec![guarantee.words(name)];
+            notes.extend(told(server, &graph).await?);
             if !graph.base().dependents.is_empty() {
                 notes.push(format!(
                     "the server fires the views of {name}; they are not staged, so readers see \
@@ -63,6 +65,14 @@ pub(crate) async fn target(
             Ok((graph, notes))
         }
     }
+}
+
+/// What the tables and views of a graph do to rows, or ask for, without being in the way of a plan.
+pub(super) async fn told(server: &Server, graph: &Graph) -> Result<Vec<String>, Error> {
+    let mut notes = expiry_notes(graph);
+    let needs = rights::graph_needs(server, graph).await?;
+    notes.extend(rights::notes(server, &needs.dictionaries).await?);
+    Ok(notes)
 }
 
 /// What keeps a chunk that is sent twice from being in the target twice.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::detours::Detour;
 use super::graph::{
     Graph, GraphTable, GraphView, TableRow, columns, get, refuse_cross_reads, refuse_detours,
     stageable,
@@ -76,6 +77,30 @@ pub enum ChoiceError {
         /// The table.
         table: TableName,
     },
+    /// A view reaches a table that the replay fills over something else.
+    #[error(
+        "{view} also reads {table}, which this replay fills, by a detour ({view} → {detour}): its result would depend on rows that are not published yet"
+    )]
+    Detour {
+        /// The view.
+        view: TableName,
+        /// The table.
+        table: TableName,
+        /// The way from the view to the table.
+        detour: Detour,
+    },
+}
+
+impl ChoiceError {
+    /// What to do instead.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::ReadsTarget { view, .. } | Self::Detour { view, .. } => Some(format!(
+                "leave {view} out, and fill its target by hand: INSERT … SELECT the view's query"
+            )),
+            _ => None,
+        }
+    }
 }
 
 impl From<Failure> for ChoiceError {
@@ -142,8 +167,14 @@ pub async fn choose_views(
     }
     let chosen = arrange(filled, found, &every)?;
     refuse_cross_reads(&chosen.graph)?;
-    refuse_detours(server, &chosen.graph.views, &chosen.graph.tables).await?;
-    refuse_detours(server, &chosen.feeds, &chosen.graph.tables).await?;
+    for views in [&chosen.graph.views, &chosen.feeds] {
+        match refuse_detours(server, views, &chosen.graph.tables).await {
+            Err(GraphError::Detour { view, table, detour, .. }) => {
+                return Err(ChoiceError::Detour { view, table, detour });
+            }
+            other => other?,
+        }
+    }
     refuse_refreshable(server, &chosen.graph, ignored).await?;
     Ok(chosen)
 }

@@ -37,21 +37,22 @@ impl fmt::Display for Detour {
     }
 }
 
+/// A table, view or dictionary, with what tells what is read through it.
 #[derive(Deserialize, Row)]
-struct Object {
+pub(super) struct Object {
     database: String,
     name: String,
-    engine: String,
-    engine_full: String,
+    pub(super) engine: String,
+    pub(super) engine_full: String,
     uuid: String,
-    create_table_query: String,
-    as_select: String,
+    pub(super) create_table_query: String,
+    pub(super) as_select: String,
     loading_dependencies_database: Vec<String>,
     loading_dependencies_table: Vec<String>,
 }
 
 impl Object {
-    fn table_name(&self) -> TableName {
+    pub(super) fn table_name(&self) -> TableName {
         TableName { database: self.database.clone(), table: self.name.clone() }
     }
 
@@ -211,7 +212,8 @@ async fn matching(server: &Server, database: &str, table: &str) -> Result<Vec<Ta
     Ok(found.into_iter().map(name).collect())
 }
 
-async fn lookup(server: &Server, names: &[&TableName]) -> Result<Vec<Object>, Failure> {
+/// What of these names there is.
+pub(super) async fn lookup(server: &Server, names: &[&TableName]) -> Result<Vec<Object>, Failure> {
     let names: HashSet<&&TableName> = names.iter().collect();
     if names.is_empty() {
         return Ok(Vec::new());

@@ -12,8 +12,7 @@ pub(super) fn engine_of_today(definition: &str) -> Option<String> {
         return None;
     }
     let (mut depth, mut arguments, mut end) = (0, vec![String::new()], None);
-    for at in solid[1]..all.len() {
-        let token = &all[at];
+    for (at, token) in all.iter().enumerate().skip(solid[1]) {
         match token.kind {
             Kind::Symbol('(' | '[') => depth += 1,
             Kind::Symbol(')' | ']') => depth -= 1,

@@ -3,8 +3,6 @@
 //! Inside a view every direct reference to the source sees only the inserted block (ENGINE H), so
 //! every direct reference is replaced, on tokens, in the server's own database-qualified text.
 
-use std::collections::BTreeSet;
-
 use super::tokens::{Kind, Token, tokens};
 use crate::sql::{quote_identifier, quote_table};
 use crate::task::TableName;
@@ -91,20 +89,6 @@ pub fn firing_select(select: &str) -> String {
         }
     }
     select.to_owned()
-}
-
-/// Every `db.name` of this SELECT that can be a table: the server knows which of them are.
-pub fn qualified_names(select: &str) -> BTreeSet<TableName> {
-    let all = tokens(select);
-    let solid: Vec<&Token<'_>> = all.iter().filter(|token| token.kind != Kind::Gap).collect();
-    solid
-        .windows(3)
-        .filter(|window| window[1].is_symbol('.'))
-        .filter_map(|window| {
-            let (database, table) = (window[0].name()?.to_owned(), window[2].name()?.to_owned());
-            Some(TableName { database, table })
-        })
-        .collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
