@@ -171,7 +171,7 @@ async fn targets(session: &Session, job: &Job, force: ForceArgs) -> Result<Vec<F
             return Ok(vec![Finding::problem(SERVER, message, remedy)]);
         }
         let mut found = vec![views::unchanged(&session.server, &spec.graph, config).await];
-        found.extend(views::dictionaries(&session.server, spec, config).await);
+        found.extend(views::dictionaries(&session.server, spec, Level::Problem, config).await);
         return Ok(found);
     }
     each_server(config, spec).await
@@ -189,7 +189,7 @@ pub(crate) async fn each_server(config: &Config, spec: &JobSpec) -> Result<Vec<F
             Ok(Ok(facts)) if facts.server_uuid == planned.uuid => {
                 let own = spec.on(shard);
                 let mut of_server = vec![views::unchanged(&server, &own.graph, config).await];
-                of_server.extend(views::dictionaries(&server, &own, config).await);
+                of_server.extend(views::dictionaries(&server, &own, Level::Problem, config).await);
                 of_server
             }
             Ok(Ok(_)) => {

@@ -182,7 +182,8 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         out.checks.extend(Box::pin(dry_run::each_server(config, &spec)).await?);
     } else if is_open {
         out.checks.push(views::unchanged(&session.server, graph, config).await);
-        out.checks.extend(views::dictionaries(&session.server, &spec, config).await);
+        let lacking = views::dictionaries(&session.server, &spec, Level::Warning, config);
+        out.checks.extend(lacking.await);
         if let Some((function, name)) = &collection {
             out.checks.push(source::collection(&session.server, *function, name, config).await);
         }

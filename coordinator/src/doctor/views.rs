@@ -94,15 +94,23 @@ pub(crate) async fn unchanged(server: &Server, graph: &Graph, config: &Config) -
     }
 }
 
-/// The dictionaries that a load uses and this user may not read.
-pub(crate) async fn dictionaries(server: &Server, spec: &JobSpec, config: &Config) -> Vec<Finding> {
+/// The dictionaries that a load uses and this user may not read. The workers may have another user,
+/// so whoever only looks is warned.
+pub(crate) async fn dictionaries(
+    server: &Server,
+    spec: &JobSpec,
+    level: Level,
+    config: &Config,
+) -> Vec<Finding> {
     const CHECK: &str = "grants";
     let found = async {
         let needs = rights::spec_needs(server, spec).await?;
         rights::lacking(server, &needs.dictionaries).await
     };
-    let finding =
-        |lacking: rights::Lacking| Finding::problem(CHECK, lacking.message, lacking.grant);
+    let finding = |lacking: rights::Lacking| {
+        let remedy = lacking.grant;
+        Finding { level, ..Finding::problem(CHECK, lacking.message, remedy) }
+    };
     let found = found.await.map(|found| found.into_iter().map(finding).collect());
     or_unseen(CHECK, config, found)
 }

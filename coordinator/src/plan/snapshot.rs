@@ -4,15 +4,15 @@
 //! until the snapshot is dropped, and until then takes the space that the source has freed.
 
 use longshore_shared::clickhouse::{Failure, Kind, Server, read};
+use longshore_shared::schema::{engine_of_today, table_now};
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
 use uuid::Uuid;
 
 /// TABLE_ALREADY_EXISTS.
 const EXISTS: i32 = 57;
-/// NOT_IMPLEMENTED, SUPPORT_IS_DISABLED and BAD_ARGUMENTS (the old syntax of MergeTree): the engine or the
-/// table's state does not admit it.
-const REFUSED: [i32; 3] = [48, 344, 36];
+/// NOT_IMPLEMENTED and SUPPORT_IS_DISABLED: the engine or the table's state does not admit it.
+const REFUSED: [i32; 2] = [48, 344];
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,11 @@ pub(crate) async fn make(
     let snapshot = TableName { database: server.staging().to_owned(), table: name.to_owned() };
     if exists(server, &snapshot).await? {
         return Ok(snapshot);
+    }
+    let of_source = table_now(server, source).await?;
+    if of_source.is_some_and(|table| engine_of_today(&table.definition).is_some()) {
+        let reason = "it was made with the old syntax of MergeTree".to_owned();
+        return Err(SnapshotError::Refused { table: source.clone(), reason });
     }
     // Making a table and linking parts into it are two steps; the name comes last.
     let mark = Uuid::new_v4().simple().to_string();

@@ -189,7 +189,7 @@ async fn is_here(server: &Server, way: &Way) -> Result<bool, Failure> {
     for (call, name) in &way.servers {
         let own = lookup(server, &[name]).await?.pop().map(|object| object.uuid);
         let text = format!(
-            "SELECT toString(uuid) AS uuid FROM {call}, system.tables) \
+            "SELECT toString(uuid) AS uuid FROM {call} \
              WHERE database = {} AND name = {}",
             quote_literal(&name.database),
             quote_literal(&name.table)

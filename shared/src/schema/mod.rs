@@ -32,6 +32,7 @@ pub use graph::{Column, Graph, GraphTable, GraphView, columns, discover};
 pub use graph_error::GraphError;
 pub use needs::{Needs, needs, plain_views};
 pub use now::{Placed, dependents, identities, placed, table_now};
+pub use old_syntax::engine_of_today;
 pub use rewrite::{RewriteError, firing_select, rewrite_source};
 pub use sorting::key_expressions;
 pub use ttl::{RowTtl, ttls};

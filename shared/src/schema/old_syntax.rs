@@ -3,7 +3,8 @@
 use super::tokens::{Kind, Token, tokens};
 
 /// The engine of such a table in the syntax of today; none when it has that already.
-pub(super) fn engine_of_today(definition: &str) -> Option<String> {
+#[must_use]
+pub fn engine_of_today(definition: &str) -> Option<String> {
     let all = tokens(definition);
     let start = engine_at(&all)?;
     let solid: Vec<usize> = (start..all.len()).filter(|at| all[*at].kind != Kind::Gap).collect();

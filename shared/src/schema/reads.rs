@@ -29,7 +29,7 @@ pub(super) struct Read {
     pub(super) what: What,
     /// The table function that reads it; none when the query names it itself.
     pub(super) function: Option<String>,
-    /// Another server may be read: the table function by which that one is reached, up to the table.
+    /// Another server may be read: its `system.tables`, as a query reads it.
     pub(super) server: Option<String>,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn reads(text: &str) -> Vec<Read> {
                     server: server.clone(),
                 }));
             } else if let Some(function) = FUNCTIONS.iter().find(|known| **known == name) {
-                let own = REMOTE.contains(function).then(|| first_of(name, &inside));
+                let own = REMOTE.contains(function).then(|| system_tables(name, &inside));
                 open.push((end, function, own.or(server)));
                 // Further names are found inside.
                 let of = |what| Read {
@@ -93,6 +93,9 @@ pub(super) fn reads(text: &str) -> Vec<Read> {
                 add_named(&inside, What::Dictionary, &mut add);
             } else if name == "joinGet" || name == "joinGetOrNull" {
                 add_named(&inside, What::Join, &mut add);
+            } else if let Some(view) = split_name(name) {
+                // A view with parameters: `db.view`(a = 1).
+                add(What::Name(view));
             }
             continue;
         }
@@ -153,7 +156,7 @@ pub(super) fn engine_reads(engine: &str, engine_full: &str, database: &str) -> V
             .collect(),
         "Distributed" => pair(1)
             .map(|name| Read {
-                server: Some(first_of("cluster", &inside)),
+                server: Some(system_tables("cluster", &inside)),
                 ..here(What::Name(name))
             })
             .into_iter()
@@ -178,7 +181,7 @@ pub(super) fn dictionary_reads(definition: &str) -> Vec<Read> {
     let port = value("PORT").map(|port| format!(":{port}")).unwrap_or_default();
     let host = value("HOST").unwrap_or_default();
     let address = crate::sql::quote_literal(&format!("{host}{port}"));
-    let server = (!host.is_empty()).then(|| format!("remote({address}"));
+    let server = (!host.is_empty()).then(|| format!("remote({address}, system.tables)"));
     let mut found: Vec<Read> = value("QUERY").map(|query| reads(&query)).unwrap_or_default();
     if let (Some(database), Some(table)) = (value("DB"), value("TABLE")) {
         let what = What::Name(TableName { database, table });
@@ -234,13 +237,25 @@ fn split_name(text: &str) -> Option<TableName> {
     Some(TableName { database: database.to_owned(), table: table.to_owned() })
 }
 
-/// Names of tables that are written as two arguments, or as one string.
+/// Names of tables that are written as two arguments, as one string, or by keys.
 fn pairs(inside: &[&[&Token<'_>]]) -> Vec<TableName> {
     let words: Vec<Option<String>> = inside.iter().map(|argument| word(argument)).collect();
     let two = words
         .windows(2)
         .filter_map(|pair| Some(TableName { database: pair[0].clone()?, table: pair[1].clone()? }));
-    two.chain(words.iter().flatten().filter_map(|text| split_name(text))).collect()
+    let value = |keys: &[&str]| {
+        inside.iter().find_map(|argument| match argument {
+            [key, equals, value]
+                if equals.is_symbol('=') && keys.iter().any(|word| key.is_keyword(word)) =>
+            {
+                word(&[value])
+            }
+            _ => None,
+        })
+    };
+    let by_key = value(&["database", "db"]).zip(value(&["table"]));
+    let by_key = by_key.map(|(database, table)| TableName { database, table });
+    two.chain(words.iter().flatten().filter_map(|text| split_name(text))).chain(by_key).collect()
 }
 
 /// The arguments of `merge`: a database and a regular expression, or the latter alone.
@@ -278,13 +293,17 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// `remote('address'`: a call with its first argument, to be completed by a table.
-fn first_of(function: &str, inside: &[&[&Token<'_>]]) -> String {
-    let first: String = inside
-        .first()
-        .map(|first| first.iter().map(|token| token.text).collect())
-        .unwrap_or_default();
-    format!("{function}({first}")
+/// The table `system.tables` of the server that a call reads.
+fn system_tables(function: &str, inside: &[&[&Token<'_>]]) -> String {
+    let first = inside.first().copied().unwrap_or_default();
+    let text: String = first.iter().map(|token| token.text).collect();
+    let is_collection =
+        function.starts_with("remote") && matches!(first, [only] if only.name().is_some());
+    if is_collection {
+        format!("{function}({text}, database = 'system', table = 'tables')")
+    } else {
+        format!("{function}({text}, system.tables)")
+    }
 }
 
 impl Token<'_> {

@@ -38,14 +38,20 @@ fn table_functions_reach_tables_in_every_spelling() {
         "remote('h:9000', 'd.t')",
     ] {
         let found = of(&format!("SELECT 1 FROM d.s LEFT JOIN {call} AS r USING id"));
-        let expected = "d.t < remote @ remote('h:9000'".to_owned();
+        let expected = "d.t < remote @ remote('h:9000', system.tables)".to_owned();
         assert!(found.contains(&expected), "{call}: {found:?}");
         assert!(found.contains(&"d.s".to_owned()), "{call}: {found:?}");
     }
+    let found = of("FROM remoteSecure(far, database = 'd', table = 't')");
+    assert_eq!(
+        found,
+        ["d.t < remoteSecure @ remoteSecure(far, database = 'system', table = 'tables')"]
+    );
     assert_eq!(of("FROM view(SELECT a FROM d.t)"), ["d.t < view"]);
     assert_eq!(of("FROM loop(d.t), d.u"), ["d.t < loop", "d.u"]);
+    assert_eq!(of("FROM `d.w`(p = 1)"), ["d.w"]);
     let both = of("FROM cluster('c', view(SELECT 1 FROM d.t))");
-    assert_eq!(both, ["d.t < view @ cluster('c'"]);
+    assert_eq!(both, ["d.t < view @ cluster('c', system.tables)"]);
 }
 
 #[test]
@@ -69,7 +75,7 @@ fn engines_read_other_tables() {
     assert_eq!(of("Alias", "Alias('t')"), ["own.t"]);
     assert_eq!(of("Dictionary", "Dictionary('d.x')"), ["dictionary d.x"]);
     let far = of("Distributed", "Distributed('c', 'd', 't', rand())");
-    assert_eq!(far, ["d.t @ cluster('c'"]);
+    assert_eq!(far, ["d.t @ cluster('c', system.tables)"]);
     assert_eq!(of("MergeTree", "MergeTree ORDER BY (a, b)"), Vec::<String>::new());
 }
 
@@ -81,7 +87,10 @@ fn a_dictionary_reads_its_table_or_query() {
         shown(&dictionary_reads(&text))
     };
     assert_eq!(of("DB 'd' TABLE 't'"), ["d.t"]);
-    assert_eq!(of("HOST 'h' PORT 9000 DB 'd' TABLE 't'"), ["d.t @ remote('h:9000'"]);
-    assert_eq!(of("HOST 'h' QUERY 'SELECT k FROM d.t'"), ["d.t @ remote('h'"]);
+    assert_eq!(
+        of("HOST 'h' PORT 9000 DB 'd' TABLE 't'"),
+        ["d.t @ remote('h:9000', system.tables)"]
+    );
+    assert_eq!(of("HOST 'h' QUERY 'SELECT k FROM d.t'"), ["d.t @ remote('h', system.tables)"]);
     assert_eq!(shown(&dictionary_reads("SOURCE(HTTP(URL 'http://d.t'))")), Vec::<String>::new());
 }
