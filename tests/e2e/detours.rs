@@ -1,7 +1,7 @@
 //! Views that reach a table of the job other than by naming it see another table than in a plain
 //! INSERT: they are refused with the way they take. What only looks alike is loaded.
 
-use longshore_tests::{Format, Scene, literal};
+use longshore_tests::{Admin, Format, OwnBed, Scene, literal};
 
 const COLUMNS: &str = "file, n, day, kind, value, checksum";
 
@@ -202,4 +202,21 @@ fn a_replay_names_the_way_to_a_table_that_it_fills_or_reads() {
     scene.admin.run(&format!("SELECT dictHas({quoted}, 1::UInt64)"));
     let plan = scene.replay_program(&["mv"], &[]).run().ok();
     plan.says(&["a dictionary on its own source", "(Dictionary)"]);
+}
+
+#[test]
+fn a_table_of_the_same_name_on_another_server_is_another_table() {
+    let bed = OwnBed::of_two();
+    let second = Admin::new(bed.bed.second_url.as_deref().expect("a second server"));
+    let port = second.run("SELECT tcpPort()");
+    let scene = Scene::on(&bed.bed);
+    second.run(&format!("CREATE DATABASE {} ENGINE = Atomic", scene.db));
+    second.run_all(&BASE.replace("{db}", &scene.db));
+    second.run(&format!("INSERT INTO {}.events (n) SELECT number FROM numbers(77)", scene.db));
+    let there = format!("(SELECT count() FROM remote('127.0.0.1:{port}', {{db}}.events))");
+    with_view(&scene, "", &there);
+    let id = scene.plan_into("events", "*", &[]);
+    scene.longshore(["run", &id, "--workers", "1"]).run().ok();
+    let found = scene.admin.run(&format!("SELECT count(), any(c) FROM {}.t", scene.db));
+    assert_eq!(found, "50\t77");
 }

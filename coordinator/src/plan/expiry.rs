@@ -25,9 +25,14 @@ pub(crate) fn expiry_notes(graph: &Graph) -> Vec<String> {
         let name = &table.name;
         if !rows.is_empty() {
             let texts: Vec<&str> = rows.iter().map(|ttl| ttl.text.as_str()).collect();
+            let does = if texts.iter().any(|text| text.contains("GROUP BY")) {
+                "deletes or sums up"
+            } else {
+                "deletes"
+            };
             notes.push(format!(
-                "{name} deletes rows by its TTL ({}): rows that are past it are loaded, and the \
-                 server deletes them soon after, as it does after any INSERT",
+                "{name} {does} rows by its TTL ({}): rows that are past it are loaded, and the \
+                 server {does} them soon after, as it does after any INSERT",
                 texts.join(", ")
             ));
         }

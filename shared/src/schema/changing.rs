@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::tokens::{Kind, Token, tokens};
 
-/// By their names in small letters; those that begin with `rand` or `generate` besides.
-const CHANGING: [&str; 50] = [
+/// By their names in small letters; those that begin with `rand` besides.
+const CHANGING: [&str; 57] = [
     "now",
     "now64",
     "nowinblock",
@@ -19,6 +19,13 @@ const CHANGING: [&str; 50] = [
     "localtimestamp",
     "utctimestamp",
     "utc_timestamp",
+    "generateuuidv4",
+    "generateuuidv7",
+    "generateulid",
+    "generatesnowflakeid",
+    "generateserialid",
+    "generaterandom",
+    "generaterandomstructure",
     "fuzzbits",
     "arrayshuffle",
     "arraypartialshuffle",
@@ -57,7 +64,7 @@ const CHANGING: [&str; 50] = [
     "transactionid",
     "getsetting",
 ];
-const PREFIXES: [&str; 2] = ["rand", "generate"];
+const PREFIX: &str = "rand";
 
 /// The functions of an expression or query whose values are not those of an earlier run.
 pub fn changing_functions(text: &str) -> BTreeSet<String> {
@@ -72,8 +79,7 @@ pub fn changing_functions(text: &str) -> BTreeSet<String> {
         .filter_map(|at| solid[at].name())
         .filter(|name| {
             let name = name.to_ascii_lowercase();
-            CHANGING.contains(&name.as_str())
-                || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            CHANGING.contains(&name.as_str()) || name.starts_with(PREFIX)
         })
         .map(str::to_owned)
         .collect()

@@ -12,7 +12,7 @@ use super::graph::{
 };
 use super::graph_error::GraphError;
 use super::refreshable::refuse_refreshable;
-use super::rewrite::mentions;
+use super::rewrite::reads_directly;
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql;
 use crate::task::TableName;
@@ -193,7 +193,7 @@ fn arrange(
         return Err(ChoiceError::Circle);
     }
     for view in &feeds {
-        if let Some(table) = filled.iter().find(|table| mentions(&view.select, &table.name)) {
+        if let Some(table) = filled.iter().find(|table| reads_directly(&view.select, &table.name)) {
             let (view, table) = (view.name.clone(), table.name.clone());
             return Err(ChoiceError::ReadsTarget { view, table });
         }

@@ -9,7 +9,7 @@ use super::detours::find_detour;
 use super::graph_error::GraphError;
 use super::old_syntax::engine_of_today;
 use super::refreshable::refuse_refreshable;
-use super::rewrite::{firing_select, mentions};
+use super::rewrite::{firing_select, reads_directly};
 use super::tokens::tokens;
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql;
@@ -309,7 +309,7 @@ pub(super) fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
 pub(super) fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
     for view in &graph.views {
         for table in &graph.tables {
-            if table.name != view.source && mentions(&view.select, &table.name) {
+            if table.name != view.source && reads_directly(&view.select, &table.name) {
                 return Err(GraphError::CrossRead {
                     view: view.name.clone(),
                     source_table: view.source.clone(),

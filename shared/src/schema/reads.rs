@@ -1,5 +1,7 @@
 //! What the text of a query or an engine reads: tables by name, and functions that reach tables.
 
+use std::ops::Range;
+
 use super::tokens::{Kind, Token, quoted, tokens};
 use crate::task::TableName;
 
@@ -108,6 +110,16 @@ pub(super) fn reads(text: &str) -> Vec<Read> {
         }
     }
     found
+}
+
+/// The calls of table functions that read a whole table, or another server: places from the name to
+/// the closing bracket.
+pub(super) fn function_spans(solid: &[&Token<'_>]) -> Vec<Range<usize>> {
+    (0..solid.len())
+        .filter(|at| at.checked_sub(1).is_none_or(|before| !solid[before].is_symbol('.')))
+        .filter(|at| solid[*at].name().is_some_and(|name| FUNCTIONS.contains(&name)))
+        .filter_map(|at| Some(at..call_end(solid, at)?))
+        .collect()
 }
 
 /// `dictGet…`, `dictHas`, … and the table function `dictionary`.
