@@ -205,6 +205,25 @@ fn a_replay_names_the_way_to_a_table_that_it_fills_or_reads() {
 }
 
 #[test]
+fn a_column_that_looks_into_a_table_of_the_job_is_told_of_and_loaded() {
+    let scene = Scene::new();
+    scene.create(BASE);
+    scene.create(
+        "CREATE MATERIALIZED VIEW {db}.mv TO {db}.t AS SELECT n, value AS c FROM {db}.events;
+         CREATE DICTIONARY {db}.d (n UInt64, c UInt64) PRIMARY KEY n \
+         SOURCE(CLICKHOUSE(DB '{db}' TABLE 't')) LIFETIME(0) LAYOUT(HASHED());
+         ALTER TABLE {db}.events ADD COLUMN up UInt64 ALIAS dictGet('{db}.d', 'c', n);\n",
+    );
+    scene.put_rows("0.parquet", 50, Format::Parquet);
+    let plan = scene.plan_program("events", "*", &[]).run().ok();
+    let db = &scene.db;
+    let plan = plan.says(&[&format!("columns of {db}.events look into {db}.t,"), "(Dictionary)"]);
+    let id = plan.json()["plan_id"].as_str().expect("a plan id").to_owned();
+    scene.longshore(["run", &id, "--workers", "1"]).run().ok();
+    scene.assert_rows("events");
+}
+
+#[test]
 fn a_table_of_the_same_name_on_another_server_is_another_table() {
     let bed = OwnBed::of_two();
     let second = Admin::new(bed.bed.second_url.as_deref().expect("a second server"));

@@ -2,7 +2,7 @@
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
-use longshore_shared::schema::{Graph, GraphTable, discover, discover_alone};
+use longshore_shared::schema::{Graph, GraphTable, discover, discover_alone, find_detour};
 use longshore_shared::sql;
 use longshore_shared::task::{Mode, Publish, TableName};
 use serde::Deserialize;
@@ -70,6 +70,16 @@ pub(crate) async fn target(
 /// What the tables and views of a graph do to rows, or ask for, without being in the way of a plan.
 pub(super) async fn told(server: &Server, graph: &Graph) -> Result<Vec<String>, Error> {
     let mut notes = expiry_notes(graph);
+    let names: Vec<TableName> = graph.tables.iter().map(|table| table.name.clone()).collect();
+    for table in &graph.tables {
+        if let Some(detour) = find_detour(server, &table.definition, &names).await? {
+            notes.push(format!(
+                "columns of {} look into {}, which this job fills ({detour}): they see the rows that \
+                 are published by then",
+                table.name, detour.table
+            ));
+        }
+    }
     let needs = rights::graph_needs(server, graph).await?;
     notes.extend(rights::notes(server, &needs.dictionaries).await?);
     Ok(notes)
