@@ -170,7 +170,9 @@ async fn targets(session: &Session, job: &Job, force: ForceArgs) -> Result<Vec<F
                           or load into this one: --force-environment";
             return Ok(vec![Finding::problem(SERVER, message, remedy)]);
         }
-        return Ok(vec![views::unchanged(&session.server, &spec.graph, config).await]);
+        let mut found = vec![views::unchanged(&session.server, &spec.graph, config).await];
+        found.extend(views::dictionaries(&session.server, spec, Level::Problem, config).await);
+        return Ok(found);
     }
     each_server(config, spec).await
 }
@@ -183,18 +185,21 @@ pub(crate) async fn each_server(config: &Config, spec: &JobSpec) -> Result<Vec<F
         connection.url.clone_from(&planned.url);
         let server = Server::new(connection)?;
         let facts = bounded(config, &server, FIRST_ANSWER_MAX, server.facts()).await;
-        let finding = match facts {
+        let of_server = match facts {
             Ok(Ok(facts)) if facts.server_uuid == planned.uuid => {
-                views::unchanged(&server, &spec.on(shard).graph, config).await
+                let own = spec.on(shard);
+                let mut of_server = vec![views::unchanged(&server, &own.graph, config).await];
+                of_server.extend(views::dictionaries(&server, &own, Level::Problem, config).await);
+                of_server
             }
             Ok(Ok(_)) => {
                 let message = format!("another server answers at {}", planned.url);
-                Finding::problem(SERVER, message, "bring that server back, or plan again")
+                vec![Finding::problem(SERVER, message, "bring that server back, or plan again")]
             }
-            Ok(Err(failure)) => unseen(SERVER, Level::Problem, &failure.into(), config),
-            Err(error) => unseen(SERVER, Level::Problem, &error, config),
+            Ok(Err(failure)) => vec![unseen(SERVER, Level::Problem, &failure.into(), config)],
+            Err(error) => vec![unseen(SERVER, Level::Problem, &error, config)],
         };
-        found.push(finding.about(planned.url.clone()));
+        found.extend(of_server.into_iter().map(|finding| finding.about(planned.url.clone())));
     }
     Ok(found)
 }

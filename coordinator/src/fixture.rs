@@ -34,6 +34,7 @@ pub(crate) fn job(state: JobState) -> Job {
         target: table_name("daily"),
         columns: Vec::new(),
         select: String::new(),
+        gives_more: false,
     };
     let tables = vec![graph_table("events", "MergeTree"), graph_table("daily", "SummingMergeTree")];
     Job {

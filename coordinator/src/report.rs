@@ -86,6 +86,20 @@ fn of_graph(error: &GraphError) -> Report {
         GraphError::ViewKind { view, .. } | GraphError::CrossRead { view, .. } => {
             report.help(format!("detach {view} for the time of the load, and fill its target afterwards"))
         }
+        GraphError::Detour { view, source_table, .. } => report.help(format!(
+            "--mode direct lets the server run {view} on the rows of {source_table} itself (it is weaker: \
+             docs/replay.md); or drop {view}, load, then make it again and fill its target with INSERT … SELECT"
+        )),
+        GraphError::OldSyntax { table, today, .. } => report.help(format!(
+            "load into a table with the syntax of today; the old rows follow with longshore plan copy:\n  \
+             CREATE TABLE {}.{} AS {} ENGINE = {today}",
+            sql::quote_identifier(&table.database),
+            sql::quote_identifier(&format!("{}_new", table.table)),
+            table.quoted()
+        )),
+        GraphError::Engine { table, .. } => report.help(format!(
+            "load into a MergeTree table; or, where {table} is the target itself, --mode direct"
+        )),
         _ => report,
     }
 }

@@ -14,16 +14,18 @@ const LANES: usize = 6;
 /// A worker that misses a grant it cannot do without tells so again and again, and does not end.
 const WORKER_MAX: Duration = Duration::from_secs(20);
 
-/// Two engines, a view, and a table that only the view reads.
+/// Two engines, a view, and a table and a dictionary that only the view reads.
 const TABLES: &str = "
 CREATE TABLE {db}.events
 (file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64)
 ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY (file, n);
 CREATE TABLE {db}.kinds (kind String, label String) ENGINE = MergeTree ORDER BY kind;
+CREATE DICTIONARY {db}.weights (kind String, weight UInt64 DEFAULT 2) PRIMARY KEY kind
+SOURCE(CLICKHOUSE(QUERY 'SELECT ''buy'' AS kind, 3 AS weight')) LIFETIME(0) LAYOUT(COMPLEX_KEY_HASHED());
 CREATE TABLE {db}.daily (day Date, label String, value UInt64)
 ENGINE = SummingMergeTree PARTITION BY toYYYYMM(day) ORDER BY (day, label);
 CREATE MATERIALIZED VIEW {db}.daily_mv TO {db}.daily AS
-SELECT e.day AS day, k.label AS label, sum(e.value) AS value
+SELECT e.day AS day, k.label AS label, sum(e.value * dictGet('{db}.weights', 'weight', tuple(e.kind))) AS value
 FROM {db}.events AS e LEFT JOIN {db}.kinds AS k ON e.kind = k.kind GROUP BY day, label;
 ";
 
@@ -234,7 +236,8 @@ fn plans(world: &World, case: &Case) -> String {
             return ended.to_string();
         }
     }
-    String::new()
+    // A grant that only workers fail without is told of by the plan.
+    plan.to_string()
 }
 
 /// Plans and submits as the administrator.

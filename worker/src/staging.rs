@@ -55,14 +55,14 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
     let statements =
         create_statements(graph, &names).map_err(|(view, error)| Trouble::View(view, error))?;
     let skipped = |text: &str| planted(Bug::SkipViews) && text.starts_with("CREATE MATERIALIZED");
-    let statements = statements.into_iter().filter(|text| !skipped(text));
+    let statements = statements.into_iter().filter(|made| !skipped(&made.text));
     let mut was_there = false;
     for (step, statement) in statements.enumerate() {
         if step > 0 {
             worker.edge(faults::STAGE_BETWEEN).await?;
         }
         let id = claim.task.id.query(claim.epoch(), format_args!("stage-{step}"));
-        let made = server.call_text("create_staging", statement).id(&id).execute().await;
+        let made = statement.call(server, "create_staging").id(&id).execute().await;
         match made {
             Err(failure) if failure.code() == Some(ALREADY_EXISTS) => was_there = true,
             made => drop(made?),

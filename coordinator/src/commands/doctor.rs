@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::doctor::grants::{Grant, Role, Scope, grants};
 use crate::doctor::job::{OpenTask, has_problem, look};
-use crate::doctor::views::{TableNode, also_read, tree, tree_text};
+use crate::doctor::views::{TableNode, tree, tree_text};
 use crate::doctor::{
     Finding, Level, capacity, installation, or_unseen, orphans, privileges, render, source, unseen,
     views,
@@ -19,6 +19,7 @@ use crate::doctor::{
 use crate::dry_run;
 use crate::exit::{Error, Exit};
 use crate::output::Output;
+use crate::plan::rights::{graph_needs, spec_needs};
 use crate::plan::{guarantee, parse_publish};
 use crate::session::Session;
 
@@ -135,11 +136,11 @@ async fn check_all(args: &DoctorArgs, config: &Config, out: &mut Document) -> Re
         let (graph, found) = views::check(&server, target, config).await;
         out.checks.extend(found);
         if let Some(graph) = graph {
-            let read = also_read(&server, &graph).await?;
+            let needs = graph_needs(&server, &graph).await?;
             let parts = capacity::parts(&server, graph.base()).await;
             out.checks.extend(or_unseen("parts", config, parts));
             out.graph = Some(tree(&graph));
-            scope = scope.with_graph(&graph, read).with_publish(args.publish);
+            scope = scope.with_graph(&graph, needs).with_publish(args.publish);
         }
     }
     let found = privileges::check(&server, &scope, args.role).await;
@@ -181,6 +182,8 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         out.checks.extend(Box::pin(dry_run::each_server(config, &spec)).await?);
     } else if is_open {
         out.checks.push(views::unchanged(&session.server, graph, config).await);
+        let lacking = views::dictionaries(&session.server, &spec, Level::Warning, config);
+        out.checks.extend(lacking.await);
         if let Some((function, name)) = &collection {
             out.checks.push(source::collection(&session.server, *function, name, config).await);
         }
@@ -212,14 +215,15 @@ async fn print_grants(args: DoctorArgs, config: &Config, output: Output) -> Resu
     if let Some(job) = &args.job {
         let session = Session::open(config).await?;
         let spec = session.job(job).await?.spec;
-        let read = also_read(&session.server, &spec.graph).await?;
+        let needs = spec_needs(&session.server, &spec).await?;
         let publish = spec.publish.mode;
-        scope = scope.with_graph(&spec.graph, read).with_source(&spec.source).with_publish(publish);
+        scope =
+            scope.with_graph(&spec.graph, needs).with_source(&spec.source).with_publish(publish);
     } else if let Some(target) = &args.target {
         let server = Server::new(config.connection.clone())?;
         let graph = longshore_shared::schema::discover(&server, target, &[]).await?;
-        let read = also_read(&server, &graph).await?;
-        scope = scope.with_graph(&graph, read).with_publish(args.publish);
+        let needs = graph_needs(&server, &graph).await?;
+        scope = scope.with_graph(&graph, needs).with_publish(args.publish);
     }
     let user = args.to.unwrap_or_else(|| config.connection.user.clone());
     let line = |grant: Grant| GrantLine { statement: grant.statement(&user), why: grant.why };

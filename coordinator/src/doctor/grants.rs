@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use clap::ValueEnum;
-use longshore_shared::schema::Graph;
+use longshore_shared::schema::{Graph, Needs};
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::{PublishMode, Source, SourceFunction, TableName};
 use serde::Serialize;
@@ -52,6 +52,8 @@ pub(crate) struct Scope {
     pub(crate) views: Vec<TableName>,
     /// Tables that the views read besides.
     pub(crate) read: Vec<TableName>,
+    /// Dictionaries that views and columns use.
+    pub(crate) dictionaries: Vec<TableName>,
     /// How the files are read.
     pub(crate) source: Option<SourceFunction>,
     /// Named collection on the server.
@@ -67,10 +69,11 @@ pub(crate) struct Scope {
 impl Scope {
     /// Adds a target with everything that depends on it.
     #[must_use]
-    pub(crate) fn with_graph(mut self, graph: &Graph, read: Vec<TableName>) -> Self {
+    pub(crate) fn with_graph(mut self, graph: &Graph, needs: Needs) -> Self {
         self.tables = graph.tables.iter().map(|t| (t.name.clone(), t.engine.clone())).collect();
         self.views = graph.views.iter().map(|view| view.name.clone()).collect();
-        self.read = read;
+        self.read = needs.tables.into_iter().collect();
+        self.dictionaries = needs.dictionaries.into_iter().collect();
         self
     }
 
@@ -284,6 +287,9 @@ fn see_views(list: &mut List, scope: &Scope) {
 fn read_others(list: &mut List, scope: &Scope) {
     for table in &scope.read {
         list.add("SELECT", table.to_string(), "a view reads it");
+    }
+    for dictionary in &scope.dictionaries {
+        list.add("dictGet", dictionary.to_string(), "a view or a column uses it");
     }
 }
 

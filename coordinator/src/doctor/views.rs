@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use longshore_shared::clickhouse::{Failure, Server};
+use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
 use longshore_shared::schema::{
-    Graph, GraphError, StagingNames, check_drift, create_statements, discover, identities,
-    qualified_names,
+    Graph, GraphError, StagingNames, check_drift, create_statements, discover,
 };
-use longshore_shared::task::TableName;
+use longshore_shared::task::{JobSpec, TableName};
 use serde::Serialize;
 
-use super::{Finding, Level, unseen};
+use super::{Finding, Level, or_unseen, unseen};
+use crate::plan::rights;
 use crate::text;
 
 const CHECK: &str = "views";
@@ -94,14 +94,25 @@ pub(crate) async fn unchanged(server: &Server, graph: &Graph, config: &Config) -
     }
 }
 
-/// Tables that the views read besides those of the graph.
-pub(crate) async fn also_read(server: &Server, graph: &Graph) -> Result<Vec<TableName>, Failure> {
-    let named: BTreeSet<TableName> =
-        graph.views.iter().flat_map(|view| qualified_names(&view.select)).collect();
-    let others: Vec<TableName> =
-        named.into_iter().filter(|name| graph.position(name).is_none()).collect();
-    // A column of an alias looks the same; only tables are in the answer.
-    Ok(identities(server, &others).await?.into_iter().map(|(name, _)| name).collect())
+/// The dictionaries that a load uses and this user may not read. The workers may have another user,
+/// so whoever only looks is warned.
+pub(crate) async fn dictionaries(
+    server: &Server,
+    spec: &JobSpec,
+    level: Level,
+    config: &Config,
+) -> Vec<Finding> {
+    const CHECK: &str = "grants";
+    let found = async {
+        let needs = rights::spec_needs(server, spec).await?;
+        rights::lacking(server, &needs.dictionaries).await
+    };
+    let finding = |lacking: rights::Lacking| {
+        let remedy = lacking.grant;
+        Finding { level, ..Finding::problem(CHECK, lacking.message, remedy) }
+    };
+    let found = found.await.map(|found| found.into_iter().map(finding).collect());
+    or_unseen(CHECK, config, found)
 }
 
 /// The graph as a tree from its target. A table that several views fill is shown in full once.
@@ -160,6 +171,7 @@ mod tests {
             target: target.parse().unwrap(),
             columns: Vec::new(),
             select: String::new(),
+            gives_more: false,
         };
         let graph = Graph {
             tables: vec![

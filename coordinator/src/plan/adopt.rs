@@ -35,7 +35,7 @@ pub(crate) async fn rebind(session: &Session, file: &mut PlanFile) -> Result<(),
 /// Targets, views and sources are those of the plan, and its staging tables can be made here.
 pub(crate) async fn check(session: &Session, file: &PlanFile) -> Result<(), Error> {
     let (server, spec) = (&session.server, &file.spec);
-    let Some(graph) = graph_here(session, file).await? else { return Ok(()) };
+    let Some(mut graph) = graph_here(session, file).await? else { return Ok(()) };
     if let Some(drift) = check_drift(server, &graph).await? {
         let message = format!("the tables are not those of plan {}: {drift}", file.id);
         return Err(Report::new(Kind::Conflict, message)
@@ -53,7 +53,7 @@ pub(crate) async fn check(session: &Session, file: &PlanFile) -> Result<(), Erro
         }
     }
     if spec.mode == Mode::Staged {
-        rehearse(server, &graph).await?;
+        rehearse(server, &mut graph).await?;
         rehearse_shadows(server, &graph, spec.publish).await?;
     }
     Ok(())

@@ -2,17 +2,18 @@
 
 use super::cut::CutError;
 use super::snapshot::SnapshotError;
+use super::sources::instead;
 use crate::exit::{Error, Kind, Report};
 
 impl From<CutError> for Error {
     fn from(error: CutError) -> Self {
         let help = match &error {
             CutError::Failure(failure) => return failure.clone().into(),
-            CutError::NoTable(_) => "names are case-sensitive; the user needs SELECT on it",
-            CutError::Engine { .. } => {
-                "copy the tables behind it one by one, or INSERT … SELECT it by hand"
+            CutError::NoTable(_) => {
+                "names are case-sensitive; the user needs SELECT on it".to_owned()
             }
-            CutError::Restless(_) => "try again, or give --snapshot",
+            CutError::Engine { table, engine } => instead(table, engine),
+            CutError::Restless(_) => "try again, or give --snapshot".to_owned(),
         };
         Report::new(Kind::Usage, error.to_string()).help(help).into()
     }

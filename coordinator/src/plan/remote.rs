@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::cut::Cut;
+use super::cut::{Cut, CutError};
 use crate::exit::{Error, Kind, Report};
 use crate::text;
 
@@ -179,6 +179,28 @@ struct Partition {
     digest: u64,
 }
 
+#[derive(Deserialize, Row)]
+struct Engine {
+    engine: String,
+}
+
+/// Only tables of the MergeTree family have parts: others would look empty.
+async fn refuse_engine(server: &Server, feed: &Feed) -> Result<(), Error> {
+    let table = &feed.table;
+    let text = format!(
+        "SELECT engine FROM {} WHERE database = {} AND name = {}",
+        table_clause(&Feed { table: system("tables"), ..feed.clone() }),
+        quote_literal(&table.database),
+        quote_literal(&table.table)
+    );
+    let call = || server.call_text("remote_engine", text.clone()).fetch_optional::<Engine>();
+    match read(call).await? {
+        None => Err(no_table(table).into()),
+        Some(found) if found.engine.ends_with("MergeTree") => Ok(()),
+        Some(Engine { engine }) => Err(CutError::Engine { table: table.clone(), engine }.into()),
+    }
+}
+
 /// A table whose index nobody may ask for: whole partitions, several small ones in a chunk.
 pub(crate) async fn by_partition(
     server: &Server,
@@ -187,6 +209,7 @@ pub(crate) async fn by_partition(
     unit: BudgetUnit,
 ) -> Result<Cut, Error> {
     let table = &feed.table;
+    refuse_engine(server, feed).await?;
     let bytes = match unit {
         BudgetUnit::Uncompressed => "data_uncompressed_bytes",
         BudgetUnit::Compressed => "data_compressed_bytes",

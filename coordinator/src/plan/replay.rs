@@ -3,16 +3,18 @@
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::config::Config;
 use longshore_shared::schema::{
-    ChoiceError, Chosen, Graph, GraphView, columns, firing_select, identities,
+    ChoiceError, Column, Graph, GraphView, columns, firing_select, identities,
 };
 use longshore_shared::source::{ProbeError, check_filter};
-use longshore_shared::task::{BudgetUnit, Feed, FeedView, Publish, TableName};
+use longshore_shared::sql::quote_identifier;
+use longshore_shared::task::{BudgetUnit, Feed, FeedView, TableName};
 
 use super::aggregation::{Cutting, Shape, Together, cutting, query_shape};
+use super::columns::types_of;
 use super::cut::{CutOptions, Unit, cut};
 use super::feeds::{Align, FeedOptions, Origin};
 use super::remote::Source;
-use super::replay_detours::refuse_detours;
+use super::replay_detours::{dictionary_note, refuse_detours};
 use super::window::{NO_BORDER, Windowed};
 use super::window_request::WindowRequest;
 use super::{ColumnChoice, decide_table};
@@ -23,7 +25,9 @@ impl From<ChoiceError> for Error {
     fn from(error: ChoiceError) -> Self {
         match error {
             ChoiceError::Graph(error) => error.into(),
-            other => Report::new(Kind::Usage, other.to_string()).into(),
+            other => {
+                Report { help: other.help(), ..Report::new(Kind::Usage, other.to_string()) }.into()
+            }
         }
     }
 }
@@ -64,6 +68,7 @@ impl Replay<'_> {
         let shape = query_shape(self.server, &feed_view.select, &source).await?;
         let shape = shape.filter(|shape| shape.ways > 0).ok_or_else(|| unreadable(view))?;
         refuse_detours(self.server, view, &shape).await?;
+        notes.extend(dictionary_note(self.server, view).await?);
         let is_alone = shape.other_tables.is_empty()
             && shape.table_functions.is_empty()
             && shape.second_looks == 0
@@ -310,7 +315,9 @@ async fn feed(server: &Server, view: &GraphView, notes: &mut Vec<String>) -> Res
     }
     let target = columns(server, &view.target).await?;
     let from = format!("({select})");
-    let schema = decide_table(server, &target, &ColumnChoice::default(), &from).await;
+    let (choice, left_out) = choice(server, view, &target, &from).await?;
+    notes.extend(left_out);
+    let schema = decide_table(server, &target, &choice, &from).await;
     let schema = schema.map_err(|error| of_view(error, view))?;
     notes.extend(schema.notes.into_iter().map(|note| format!("{}: {note}", view.name)));
     Ok(Feed {
@@ -333,58 +340,53 @@ async fn feed(server: &Server, view: &GraphView, notes: &mut Vec<String>) -> Res
     })
 }
 
+/// The columns that the server takes of a view when rows are inserted: those that its target stores.
+/// With what is left out, in words.
+async fn choice(
+    server: &Server,
+    view: &GraphView,
+    target: &[Column],
+    from: &str,
+) -> Result<(ColumnChoice, Option<String>), Error> {
+    let mut choice = ColumnChoice::default();
+    // A query that cannot be read is reported by whoever decides the columns.
+    let Ok(given) = types_of(server, from).await else { return Ok((choice, None)) };
+    let kind = |name: &String| {
+        let found = target.iter().find(|column| column.name == *name);
+        found.map(|column| column.default_kind.as_str())
+    };
+    let names = given.into_iter().map(|(name, _)| name);
+    let (taken, lost): (Vec<String>, Vec<String>) =
+        names.partition(|name| kind(name).is_some_and(|kind| kind != "ALIAS"));
+    let GraphView { name, target, .. } = view;
+    if let Some(column) = taken.iter().find(|name| kind(name) == Some("MATERIALIZED")) {
+        let message = format!(
+            "{name} fills `{column}` of {target}, which is MATERIALIZED there: the server keeps the \
+             value of the view, and an INSERT cannot give it"
+        );
+        let help = format!(
+            "ALTER TABLE {} MODIFY COLUMN {} … DEFAULT … instead of MATERIALIZED",
+            target.quoted(),
+            quote_identifier(column)
+        );
+        return Err(Report::new(Kind::Usage, message).help(help).into());
+    }
+    if taken.is_empty() || lost.is_empty() {
+        return Ok((choice, None));
+    }
+    choice.columns = taken;
+    let note = format!(
+        "{name} gives columns that {target} does not store: {}; they are left out, as the server \
+         leaves them out of an INSERT",
+        lost.join(", ")
+    );
+    Ok((choice, Some(note)))
+}
+
 /// The flags that a message about columns names are not those of a replay.
 fn of_view(error: Error, view: &GraphView) -> Error {
     let Error::Report(report) = error else { return error };
     Report::new(report.kind, format!("{}: {}", view.name, report.message))
         .help(format!("make the columns of {} and of the view the same", view.target))
         .into()
-}
-
-/// What the user should know of what is filled and what is not.
-pub(crate) async fn notes(
-    server: &Server,
-    chosen: &Chosen,
-    publish: Publish,
-) -> Result<Vec<String>, Error> {
-    let mut notes = Vec::new();
-    for table in &chosen.graph.tables {
-        let rows = rows_of(server, &table.name).await?;
-        if rows > 0 && publish.is_append() {
-            notes.push(format!(
-                "{} holds {} already, and the replay adds to them: what the view wrote of the same \
-                 rows would be there twice",
-                table.name,
-                text::plural(rows, "row")
-            ));
-        }
-    }
-    for (view, table) in &chosen.left_out {
-        notes.push(format!(
-            "{view} fires on {table} and is left out: what it writes is not filled (--cascade \
-             takes it in)"
-        ));
-    }
-    for (view, table) in &chosen.other_writers {
-        notes.push(format!("{view} writes to {table} too and is not replayed"));
-    }
-    Ok(notes)
-}
-
-#[derive(serde::Deserialize, clickhouse::Row)]
-struct Rows {
-    rows: u64,
-}
-
-/// Rows in the parts of a table.
-pub(crate) async fn rows_of(server: &Server, table: &TableName) -> Result<u64, Error> {
-    let text = "SELECT sum(rows) AS rows FROM system.parts WHERE active AND database = {database:String} AND table = {table:String}";
-    let call = || {
-        server
-            .call_text("rows_of_parts", text.to_owned())
-            .param("database", &table.database)
-            .param("table", &table.table)
-    };
-    let found: Rows = read(|| call().fetch_one()).await?;
-    Ok(found.rows)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use longshore_shared::clickhouse::{Server, read};
-use longshore_shared::schema::GraphView;
+use longshore_shared::schema::{Detour, GraphView, find_detour, firing_select};
 use longshore_shared::sql::quote_literal;
 
 use super::aggregation::{Shape, query_shape};
@@ -40,6 +40,9 @@ pub(super) async fn refuse_detours(
             "INSERT … SELECT the view's query by hand, or let the view read the table itself";
         Err(Report::new(Kind::Usage, message).help(help).into())
     };
+    if let Some(detour) = detour(server, view).await?.filter(|detour| !is_of_dictionary(detour)) {
+        return refused(format!("its source by a detour ({} → {detour})", view.name));
+    }
     let mut seen = BTreeSet::new();
     let mut open = vec![shape.clone()];
     while let Some(shape) = open.pop() {
@@ -65,6 +68,31 @@ pub(super) async fn refuse_detours(
         }
     }
     Ok(())
+}
+
+async fn detour(server: &Server, view: &GraphView) -> Result<Option<Detour>, Error> {
+    let source = std::slice::from_ref(&view.source);
+    Ok(find_detour(server, &firing_select(&view.select), source).await?)
+}
+
+/// A dictionary reads by itself, so that no chunk reaches into its query.
+fn is_of_dictionary(detour: &Detour) -> bool {
+    detour.over.iter().any(|step| step.ends_with("(Dictionary)"))
+}
+
+/// A dictionary on the source shows it whole, as it is when a chunk is loaded.
+pub(super) async fn dictionary_note(
+    server: &Server,
+    view: &GraphView,
+) -> Result<Option<String>, Error> {
+    let detour = detour(server, view).await?.filter(is_of_dictionary);
+    Ok(detour.map(|detour| {
+        format!(
+            "{} looks into a dictionary on its own source ({} → {detour}): it sees the source as it is \
+             when a chunk is loaded, not as it was when the rows were inserted",
+            view.name, view.name
+        )
+    }))
 }
 
 async fn lookup(server: &Server, names: &[String]) -> Result<Vec<Found>, Error> {

@@ -4,6 +4,7 @@
 //! until the snapshot is dropped, and until then takes the space that the source has freed.
 
 use longshore_shared::clickhouse::{Failure, Kind, Server, read};
+use longshore_shared::schema::{engine_of_today, table_now};
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
 use uuid::Uuid;
@@ -39,6 +40,11 @@ pub(crate) async fn make(
     let snapshot = TableName { database: server.staging().to_owned(), table: name.to_owned() };
     if exists(server, &snapshot).await? {
         return Ok(snapshot);
+    }
+    let of_source = table_now(server, source).await?;
+    if of_source.is_some_and(|table| engine_of_today(&table.definition).is_some()) {
+        let reason = "it was made with the old syntax of MergeTree".to_owned();
+        return Err(SnapshotError::Refused { table: source.clone(), reason });
     }
     // Making a table and linking parts into it are two steps; the name comes last.
     let mark = Uuid::new_v4().simple().to_string();

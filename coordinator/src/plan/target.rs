@@ -2,12 +2,12 @@
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
-use longshore_shared::schema::{Graph, GraphTable, discover, discover_alone};
+use longshore_shared::schema::{Graph, GraphTable, discover, discover_alone, find_detour};
 use longshore_shared::sql;
 use longshore_shared::task::{Mode, Publish, TableName};
 use serde::Deserialize;
 
-use super::{rehearse, shadow};
+use super::{expiry_notes, rehearse, rights, shadow};
 use crate::exit::{Error, Kind, Report};
 
 /// Server-wide setting of tables that do not set it themselves.
@@ -29,9 +29,10 @@ pub(crate) async fn target(
     match mode {
         Mode::Staged => {
             let mut graph = discover(server, name, ignored).await?;
-            let notes = shadow::leave_views(&mut graph, publishing);
-            rehearse(server, &graph).await?;
+            let mut notes = shadow::leave_views(&mut graph, publishing);
+            notes.extend(rehearse(server, &mut graph).await?);
             shadow::rehearse(server, &graph, publishing).await?;
+            notes.extend(told(server, &graph).await?);
             Ok((graph, notes))
         }
         Mode::Direct if !publishing.is_append() => {
@@ -54,6 +55,7 @@ pub(crate) async fn target(
                 return Err(Report::new(Kind::Usage, message).help(help).into());
             }
             let mut notes = vec![guarantee.words(name)];
+            notes.extend(told(server, &graph).await?);
             if !graph.base().dependents.is_empty() {
                 notes.push(format!(
                     "the server fires the views of {name}; they are not staged, so readers see \
@@ -63,6 +65,24 @@ pub(crate) async fn target(
             Ok((graph, notes))
         }
     }
+}
+
+/// What the tables and views of a graph do to rows, or ask for, without being in the way of a plan.
+pub(super) async fn told(server: &Server, graph: &Graph) -> Result<Vec<String>, Error> {
+    let mut notes = expiry_notes(graph);
+    let names: Vec<TableName> = graph.tables.iter().map(|table| table.name.clone()).collect();
+    for table in &graph.tables {
+        if let Some(detour) = find_detour(server, &table.definition, &names).await? {
+            notes.push(format!(
+                "columns of {} look into {}, which this job fills ({detour}): they see the rows that \
+                 are published by then",
+                table.name, detour.table
+            ));
+        }
+    }
+    let needs = rights::graph_needs(server, graph).await?;
+    notes.extend(rights::notes(server, &needs.dictionaries).await?);
+    Ok(notes)
 }
 
 /// What keeps a chunk that is sent twice from being in the target twice.

@@ -5,12 +5,13 @@ use std::fmt::Write;
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::schema::table_now;
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::{KeyColumn, Piece, RowBounds, Slice, TableName, Window};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::cut::Cut;
+use super::cut::{Cut, CutError};
 use super::window_time::TimeColumn;
 use crate::exit::{Error, Kind, Report};
 use crate::text;
@@ -86,6 +87,13 @@ impl Windowed {
             return Err(Report::new(Kind::Usage, message)
                 .help("give a longer --min-chunk or a shorter window")
                 .into());
+        }
+        // Others have no partitions to name, and no parts that tell one state of them from another.
+        if let Some(found) = table_now(server, table).await?
+            && !found.engine.ends_with("MergeTree")
+        {
+            let table = table.clone();
+            return Err(CutError::Engine { table, engine: found.engine }.into());
         }
         let cells = self.cells(server, table).await?;
         let mut partitions: Vec<&String> = cells.iter().flat_map(|c| &c.partitions).collect();

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use super::detours::Detour;
 use super::graph::{
-    Graph, GraphError, GraphTable, GraphView, TableRow, columns, get, refuse_cross_reads, stageable,
+    Graph, GraphTable, GraphView, TableRow, columns, get, refuse_cross_reads, refuse_detours,
+    stageable,
 };
+use super::graph_error::GraphError;
 use super::refreshable::refuse_refreshable;
-use super::rewrite::mentions;
+use super::rewrite::reads_directly;
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql;
 use crate::task::TableName;
@@ -74,6 +77,30 @@ pub enum ChoiceError {
         /// The table.
         table: TableName,
     },
+    /// A view reaches a table that the replay fills over something else.
+    #[error(
+        "{view} also reads {table}, which this replay fills, by a detour ({view} → {detour}): its result would depend on rows that are not published yet"
+    )]
+    Detour {
+        /// The view.
+        view: TableName,
+        /// The table.
+        table: TableName,
+        /// The way from the view to the table.
+        detour: Detour,
+    },
+}
+
+impl ChoiceError {
+    /// What to do instead.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::ReadsTarget { view, .. } | Self::Detour { view, .. } => Some(format!(
+                "leave {view} out, and fill its target by hand: INSERT … SELECT the view's query"
+            )),
+            _ => None,
+        }
+    }
 }
 
 impl From<Failure> for ChoiceError {
@@ -140,6 +167,14 @@ pub async fn choose_views(
     }
     let chosen = arrange(filled, found, &every)?;
     refuse_cross_reads(&chosen.graph)?;
+    for views in [&chosen.graph.views, &chosen.feeds] {
+        match refuse_detours(server, views, &chosen.graph.tables).await {
+            Err(GraphError::Detour { view, table, detour, .. }) => {
+                return Err(ChoiceError::Detour { view, table, detour });
+            }
+            other => other?,
+        }
+    }
     refuse_refreshable(server, &chosen.graph, ignored).await?;
     Ok(chosen)
 }
@@ -158,7 +193,7 @@ fn arrange(
         return Err(ChoiceError::Circle);
     }
     for view in &feeds {
-        if let Some(table) = filled.iter().find(|table| mentions(&view.select, &table.name)) {
+        if let Some(table) = filled.iter().find(|table| reads_directly(&view.select, &table.name)) {
             let (view, table) = (view.name.clone(), table.name.clone());
             return Err(ChoiceError::ReadsTarget { view, table });
         }
@@ -202,6 +237,7 @@ async fn read_view(server: &Server, name: &TableName) -> Result<GraphView, Choic
         source: source.table_name(),
         target: row.view_target(),
         select: row.as_select,
+        gives_more: false,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::graph::Graph;
 use super::rewrite::{RewriteError, rewrite_source};
+use crate::clickhouse::{Call, Server};
 use crate::planted::{Bug, planted};
 use crate::sql::{quote_identifier, quote_table};
 use crate::task::{Epoch, TableName, TaskId};
@@ -75,6 +76,30 @@ fn label(name: &str) -> String {
         .collect()
 }
 
+/// Lets a view be made whose columns are not those of its target.
+const AS_IT_STANDS: &str = "allow_materialized_view_with_bad_select";
+
+/// A statement that makes a table or view of a staging set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// Its text.
+    pub text: String,
+    /// The view is one that the server fires and would not make again.
+    as_it_stands: bool,
+}
+
+impl Creation {
+    fn plain(text: String) -> Self {
+        Self { text, as_it_stands: false }
+    }
+
+    /// The statement on its way to the server.
+    pub fn call<'a>(&self, server: &'a Server, name: &'static str) -> Call<'a> {
+        let call = server.call_text(name, self.text.clone());
+        if self.as_it_stands { call.setting(AS_IT_STANDS, 1) } else { call }
+    }
+}
+
 /// The statements that make a staging set, in order: twins first, then the clones.
 ///
 /// # Errors
@@ -82,7 +107,7 @@ fn label(name: &str) -> String {
 pub fn create_statements(
     graph: &Graph,
     names: &StagingNames,
-) -> Result<Vec<String>, (TableName, RewriteError)> {
+) -> Result<Vec<Creation>, (TableName, RewriteError)> {
     let mut statements = Vec::with_capacity(graph.tables.len() + graph.views.len());
     for (position, table) in graph.tables.iter().enumerate() {
         let twin = names.table(graph, position).quoted();
@@ -97,7 +122,7 @@ pub fn create_statements(
                 .collect();
             statement = format!("{statement} SETTINGS {}", settings.join(", "));
         }
-        statements.push(statement);
+        statements.push(Creation::plain(statement));
     }
     for (position, view) in graph.views.iter().enumerate() {
         let twin_of = |name: &TableName| {
@@ -115,12 +140,13 @@ pub fn create_statements(
             .map(|column| format!("{} {}", quote_identifier(&column.name), column.r#type))
             .collect();
         let clone = names.view(graph, position);
-        statements.push(format!(
+        let text = format!(
             "CREATE MATERIALIZED VIEW {} TO {} ({}) AS {select}",
             quote_table(&clone.database, &clone.table),
             target.quoted(),
             columns.join(", "),
-        ));
+        );
+        statements.push(Creation { text, as_it_stands: view.gives_more });
     }
     Ok(statements)
 }
@@ -151,6 +177,7 @@ mod tests {
             target: target.parse().unwrap(),
             columns: vec![column.clone()],
             select: select.into(),
+            gives_more: false,
         };
         let graph = Graph {
             tables: vec![table("db.base"), table("db.`tägl ich`"), table("db.total")],
@@ -161,7 +188,9 @@ mod tests {
         };
         let task: TaskId = "0123456789abcdef-7".parse().unwrap();
         let names = StagingNames::of_task("stage", &task, Epoch(2));
-        insta::assert_snapshot!(create_statements(&graph, &names).unwrap().join("\n"), @r"
+        let statements = create_statements(&graph, &names).unwrap();
+        let texts: Vec<String> = statements.into_iter().map(|made| made.text).collect();
+        insta::assert_snapshot!(texts.join("\n"), @r"
         CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_0_base` AS `db`.`base` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
         CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS `db`.`tägl ich` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
         CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_2_total` AS `db`.`total` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000

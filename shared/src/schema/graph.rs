@@ -5,15 +5,18 @@ use std::collections::VecDeque;
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
+use super::detours::find_detour;
+use super::graph_error::GraphError;
+use super::old_syntax::engine_of_today;
 use super::refreshable::refuse_refreshable;
-use super::rewrite::mentions;
+use super::rewrite::{firing_select, reads_directly};
 use super::tokens::tokens;
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql;
 use crate::task::{Shadow, TableName};
 
 /// Views deeper than this are a cycle or a mistake.
-const VIEWS_MAX: usize = 200;
+pub(super) const VIEWS_MAX: usize = 200;
 
 /// A column as in `system.columns`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Row)]
@@ -82,6 +85,15 @@ pub struct GraphView {
     pub columns: Vec<Column>,
     /// The server's text of its SELECT, names qualified.
     pub select: String,
+    /// Its query gives columns that its target does not take. The server fires such a view, and
+    /// leaves those columns out, but it would not create it again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gives_more: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde asks for it.
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Everything that a row of the target ends in. The target is the first table.
@@ -111,72 +123,6 @@ impl Graph {
     pub fn position(&self, name: &TableName) -> Option<usize> {
         self.tables.iter().position(|table| table.name == *name)
     }
-}
-
-/// Why the graph of a target cannot be staged.
-#[derive(Debug, thiserror::Error)]
-pub enum GraphError {
-    /// The server could not be asked.
-    #[error(transparent)]
-    Failure(#[from] Failure),
-    /// No such table.
-    #[error("there is no table {0}")]
-    NoTable(TableName),
-    /// An engine whose rows cannot be moved.
-    #[error(
-        "{table} has engine {engine}, which cannot be staged: rows are moved as partitions of MergeTree tables"
-    )]
-    Engine {
-        /// The table.
-        table: TableName,
-        /// Its engine.
-        engine: String,
-    },
-    /// A dependent that is no ordinary materialized view.
-    #[error("{view} depends on {table} and is a {engine}, which cannot be staged")]
-    ViewKind {
-        /// The dependent.
-        view: TableName,
-        /// What it depends on.
-        table: TableName,
-        /// Its engine.
-        engine: String,
-    },
-    /// A view that runs by the clock.
-    #[error(
-        "{view} is a refreshable view that {how} {table}; it runs by the clock, not on insert, and cannot be staged"
-    )]
-    Refreshable {
-        /// The view.
-        view: TableName,
-        /// The table of the graph.
-        table: TableName,
-        /// `reads` or `writes`.
-        how: &'static str,
-    },
-    /// A view that reads a staged table besides its source.
-    #[error(
-        "{view} fires on {source_table} and also reads {other}, which this job fills too: its result would depend on rows that are not published yet"
-    )]
-    CrossRead {
-        /// The view.
-        view: TableName,
-        /// The table it fires on.
-        source_table: TableName,
-        /// The other table.
-        other: TableName,
-    },
-    /// A replicated table whose Keeper path a twin would share.
-    #[error(
-        "{table} is replicated with a fixed Keeper path; a staging twin needs `{{uuid}}` in the path"
-    )]
-    ReplicaPath {
-        /// The table.
-        table: TableName,
-    },
-    /// Too many views, or a cycle.
-    #[error("more than {VIEWS_MAX} views depend on {0}, or they form a cycle")]
-    TooMany(TableName),
 }
 
 #[derive(Debug, Clone, Deserialize, Row)]
@@ -298,9 +244,11 @@ pub async fn discover(
             source,
             target: view_target,
             select: row.as_select,
+            gives_more: false,
         });
     }
     refuse_cross_reads(&graph)?;
+    refuse_detours(server, &graph.views, &graph.tables).await?;
     refuse_refreshable(server, &graph, ignored).await?;
     Ok(graph)
 }
@@ -343,6 +291,10 @@ pub(super) fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
     if !merge_tree && table.engine != "Null" {
         return Err(GraphError::Engine { table: table.name, engine: table.engine });
     }
+    if let Some(today) = engine_of_today(&table.definition) {
+        let GraphTable { name: table, engine, .. } = table;
+        return Err(GraphError::OldSyntax { table, engine, today });
+    }
     let replicated = table.engine.starts_with("Replicated");
     if replicated
         && table.definition.contains("MergeTree('")
@@ -357,13 +309,34 @@ pub(super) fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
 pub(super) fn refuse_cross_reads(graph: &Graph) -> Result<(), GraphError> {
     for view in &graph.views {
         for table in &graph.tables {
-            if table.name != view.source && mentions(&view.select, &table.name) {
+            if table.name != view.source && reads_directly(&view.select, &table.name) {
                 return Err(GraphError::CrossRead {
                     view: view.name.clone(),
                     source_table: view.source.clone(),
                     other: table.name.clone(),
                 });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses views that reach a table of the job over a plain view, a `Merge` table, a dictionary, …
+pub(super) async fn refuse_detours(
+    server: &Server,
+    views: &[GraphView],
+    tables: &[GraphTable],
+) -> Result<(), GraphError> {
+    let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
+    for view in views {
+        let found = find_detour(server, &firing_select(&view.select), &names).await?;
+        if let Some(detour) = found {
+            return Err(GraphError::Detour {
+                view: view.name.clone(),
+                source_table: view.source.clone(),
+                table: detour.table.clone(),
+                detour,
+            });
         }
     }
     Ok(())

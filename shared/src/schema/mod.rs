@@ -5,23 +5,36 @@
 //! publish: a table that changed in between stops the job instead of losing rows silently.
 
 mod alone;
+mod changing;
 mod chosen;
 mod clone;
+mod detours;
 mod drift;
 mod graph;
+mod graph_error;
 mod names;
+mod needs;
 mod now;
+mod old_syntax;
+mod reads;
 mod refreshable;
 mod rewrite;
 mod sorting;
 mod tokens;
+mod ttl;
 
 pub use alone::discover_alone;
+pub use changing::changing_functions;
 pub use chosen::{ChoiceError, Chosen, choose_views, view_query};
-pub use clone::{StagingNames, create_statements};
+pub use clone::{Creation, StagingNames, create_statements};
+pub use detours::{Detour, find_detour};
 pub use drift::{Drift, check as check_drift};
-pub use graph::{Column, Graph, GraphError, GraphTable, GraphView, columns, discover};
+pub use graph::{Column, Graph, GraphTable, GraphView, columns, discover};
+pub use graph_error::GraphError;
 pub use names::names_in;
+pub use needs::{Needs, needs, plain_views};
 pub use now::{Placed, dependents, identities, placed, table_now};
-pub use rewrite::{RewriteError, firing_select, qualified_names, rewrite_source};
+pub use old_syntax::engine_of_today;
+pub use rewrite::{RewriteError, firing_select, rewrite_source};
 pub use sorting::key_expressions;
+pub use ttl::{RowTtl, ttls};

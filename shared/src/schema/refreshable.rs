@@ -3,7 +3,8 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::graph::{Graph, GraphError, TableRow};
+use super::graph::{Graph, TableRow};
+use super::graph_error::GraphError;
 use super::rewrite::mentions;
 use crate::clickhouse::{Server, read};
 use crate::sql;

@@ -3,8 +3,9 @@
 //! Inside a view every direct reference to the source sees only the inserted block (ENGINE H), so
 //! every direct reference is replaced, on tokens, in the server's own database-qualified text.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
+use super::reads::function_spans;
 use super::tokens::{Kind, Token, tokens};
 use crate::sql::{quote_identifier, quote_table};
 use crate::task::TableName;
@@ -38,9 +39,14 @@ pub fn rewrite_source(
         (0..all.len()).filter(|at| !matches!(all[*at].kind, super::tokens::Kind::Gap)).collect();
     refuse_ambiguous(&all, &solid, &source.database)?;
 
+    let spans = spans(&all, &solid);
     let mut replaced = 0;
     let mut texts: Vec<String> = all.iter().map(|token| token.text.to_owned()).collect();
     for window in 0..solid.len() {
+        // What a table function reads is the whole table, or that of another server.
+        if spans.iter().any(|span| span.contains(&window)) {
+            continue;
+        }
         let Some(reference) = reference_at(&all, &solid, window, source) else { continue };
         let [first, dot, last] = [solid[window], solid[window + 1], solid[window + 2]];
         texts[dot].clear();
@@ -62,7 +68,23 @@ pub fn rewrite_source(
     Ok(texts.concat())
 }
 
-/// Does this SELECT name the table directly?
+/// Does this SELECT read the table by its name, and not inside of a table function?
+pub(super) fn reads_directly(select: &str, table: &TableName) -> bool {
+    let all = tokens(select);
+    let solid: Vec<usize> = (0..all.len()).filter(|at| all[*at].kind != Kind::Gap).collect();
+    let spans = spans(&all, &solid);
+    let is_free = |window: &usize| !spans.iter().any(|span| span.contains(window));
+    (0..solid.len())
+        .filter(is_free)
+        .any(|window| reference_at(&all, &solid, window, table).is_some())
+}
+
+fn spans(all: &[Token<'_>], solid: &[usize]) -> Vec<Range<usize>> {
+    let tokens: Vec<&Token<'_>> = solid.iter().map(|at| &all[*at]).collect();
+    function_spans(&tokens)
+}
+
+/// Does this SELECT name the table, wherever?
 pub(super) fn mentions(select: &str, table: &TableName) -> bool {
     let all = tokens(select);
     let solid: Vec<usize> =
@@ -91,20 +113,6 @@ pub fn firing_select(select: &str) -> String {
         }
     }
     select.to_owned()
-}
-
-/// Every `db.name` of this SELECT that can be a table: the server knows which of them are.
-pub fn qualified_names(select: &str) -> BTreeSet<TableName> {
-    let all = tokens(select);
-    let solid: Vec<&Token<'_>> = all.iter().filter(|token| token.kind != Kind::Gap).collect();
-    solid
-        .windows(3)
-        .filter(|window| window[1].is_symbol('.'))
-        .filter_map(|window| {
-            let (database, table) = (window[0].name()?.to_owned(), window[2].name()?.to_owned());
-            Some(TableName { database, table })
-        })
-        .collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +207,19 @@ mod tests {
             rewrite("SELECT * FROM shop.orders AS o LEFT JOIN shop.orders_dim AS d USING id, eu.orders").unwrap(),
             @"SELECT * FROM `stage`.`s0` AS o LEFT JOIN shop.orders_dim AS d USING id, eu.orders"
         );
+    }
+
+    #[test]
+    fn what_a_table_function_reads_stays() {
+        let text = "SELECT n, (SELECT count() FROM remote('far:9000', shop.orders)) AS c FROM shop.orders AS o";
+        insta::assert_snapshot!(
+            rewrite(text).unwrap(),
+            @"SELECT n, (SELECT count() FROM remote('far:9000', shop.orders)) AS c FROM `stage`.`s0` AS o"
+        );
+        let table = "shop.orders".parse().unwrap();
+        assert!(reads_directly(text, &table));
+        assert!(!reads_directly("SELECT 1 FROM view(SELECT n FROM shop.orders)", &table));
+        assert!(mentions("SELECT 1 FROM view(SELECT n FROM shop.orders)", &table));
     }
 
     #[test]

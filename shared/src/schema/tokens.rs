@@ -92,7 +92,7 @@ fn token(rest: &str, first: char) -> (Kind, usize) {
 }
 
 /// The decoded text between quotes and the length with both quotes.
-fn quoted(rest: &str, delimiter: char) -> (String, usize) {
+pub(super) fn quoted(rest: &str, delimiter: char) -> (String, usize) {
     let mut text = String::new();
     let mut symbols = rest.char_indices().skip(1).peekable();
     while let Some((at, symbol)) = symbols.next() {

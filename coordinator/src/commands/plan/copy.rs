@@ -13,7 +13,7 @@ use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
     FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_syntax,
-    cut_tables, decide_table, plan_delta, plan_tables, target,
+    cut_tables, decide_table, expired_note, plan_delta, plan_tables, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -146,6 +146,10 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     // Before the table is cut: what arrives from here on is not in this plan.
     let marks = Marks::of(server, &graph, publishing).await?;
     notes.extend(schema.notes);
+    if choice.select.is_none() {
+        let from = table_clause(&origin.feed);
+        notes.extend(expired_note(server, &from, &args.from, &graph, &choice.filter).await);
+    }
     let from = args.from.to_string();
     options.marks = marks;
     if in_place {

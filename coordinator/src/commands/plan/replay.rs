@@ -12,7 +12,8 @@ use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    FeedOptions, Marks, Replay, cut_tables, notes, plan_tables, rehearse, rehearse_shadows, rows_of,
+    FeedOptions, Marks, Replay, cut_tables, notes, plan_tables, refuse_source, rehearse,
+    rehearse_shadows, rows_of,
 };
 use crate::session::Session;
 use crate::text::{self, parse_bytes};
@@ -59,10 +60,11 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     let session = Session::open(config).await?;
     let server = &session.server;
     let ignored = &args.job.ignore_view;
-    let chosen =
+    let mut chosen =
         choose_views(server, &args.view, args.target.as_ref(), args.cascade, ignored).await?;
     let mut rows = 0;
     for view in &chosen.feeds {
+        refuse_source(server, view).await?;
         rows += rows_of(server, &view.source).await?;
     }
     if rows == 0 {
@@ -103,7 +105,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         origins.push(replay.origin(view, &mut told).await?);
     }
     let publishing = args.job.publish.chosen(false);
-    rehearse(server, &chosen.graph).await?;
+    told.extend(rehearse(server, &mut chosen.graph).await?);
     rehearse_shadows(server, &chosen.graph, publishing).await?;
     let marks = Marks::of(server, &chosen.graph, publishing).await?;
     let columns: Vec<String> =
