@@ -1,0 +1,93 @@
+"""Longshore, as a user runs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from dataclasses import dataclass, field
+
+from .paths import programs
+
+SECONDS_MAX = 90
+LOADED, REFUSED, FAILED, PAUSED, BROKEN = "loaded", "refused", "failed", "paused", "broken"
+
+
+@dataclass
+class Outcome:
+    kind: str
+    code: int = 0
+    message: str = ""
+    help: str = ""
+    notes: list = field(default_factory=list)
+    plan: str = ""
+    commands: list = field(default_factory=list)
+
+
+def environment(control):
+    """Control tables of its own for each lane, so that plans of many scenes do not pile up."""
+    return {
+        **os.environ, "PATH": f"{programs()}{os.pathsep}{os.environ['PATH']}",
+        "LONGSHORE_DATABASE": control, "LONGSHORE_STAGING_DATABASE": f"{control}_staging",
+    }
+
+
+def call(arguments, env):
+    """Exit code, standard output, standard error. A command that hangs is killed with all its workers."""
+    process = subprocess.Popen(
+        ["longshore", *arguments], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        return None, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    return process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+
+def offers(option, env, known={}):  # noqa: B006  (asked once a run)
+    """Does `plan files` have this option?"""
+    if "help" not in known:
+        known["help"] = call(["plan", "files", "--help"], env)[1]
+    return re.search(rf"{option}\b", known["help"]) is not None
+
+
+def _json(text):
+    for part in (text, *reversed(text.splitlines())):
+        try:
+            found = json.loads(part)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def load(target, prefix, form, options, env):
+    """Plans and runs one load."""
+    plan = ["plan", "files", "--target", target, "--url", f"{prefix}/**", "--named-collection", os.environ["S3_COLLECTION"], "--format", form, *options, "--json"]
+    told = [" ".join(["longshore", *(f"'{part}'" if re.search(r"[^\w/.,-]", part) else part for part in plan)])]
+    code, out, err = call(plan, env)
+    if code is None:
+        return Outcome(BROKEN, -1, f"the plan took more than {SECONDS_MAX} s", commands=told)
+    found = _json(out) or _json(err) or {}
+    if code != 0 or "plan_id" not in found:
+        problem = found.get("error") or {}
+        message = problem.get("message") or (out + err)
+        kind = REFUSED if problem and code in (1, 2, 6, 8) else BROKEN
+        return Outcome(kind, code, message, str(problem.get("help") or ""), commands=told)
+    ran = ["run", found["plan_id"], "--workers", "1", "--json"]
+    told.append("longshore " + " ".join(ran))
+    code, out, err = call(ran, env)
+    job = _json(out) or {}
+    outcome = Outcome(LOADED, code or 0, "", notes=[str(note) for note in found.get("notes", [])], plan=found["plan_id"], commands=told)
+    if code == 0 and job.get("state") == "completed":
+        return outcome
+    tasks = _json(call(["tasks", found["plan_id"], "--json"], env)[1]) or {}
+    errors = [str(task["error"]) for task in tasks.get("tasks", []) if task.get("error")]
+    outcome.message = "\n".join([*errors, str(job.get("reason", "")), *map(str, job.get("problems", [])), "" if errors else out[-2000:] + err[-2000:]])
+    state = job.get("state")
+    outcome.kind = PAUSED if state == "paused" else FAILED if state == "failed" and code is not None else BROKEN
+    outcome.code = -1 if code is None else code
+    return outcome

@@ -1,0 +1,198 @@
+"""Judges one scene: what Longshore did with the files beside what the witnesses did."""
+
+import re
+from dataclasses import dataclass, field
+
+from . import oracle, product
+from .compare import LOST, ROUNDED
+from .formats import LOOSE
+from .server import ask
+
+EQUAL, REFUSED, FAILED, NOTED, LIKE_INSERT, BETTER, UNEXPLAINED = (
+    "equal", "refused", "failed", "noted", "equal, and lossy as the plain INSERT", "better than the plain INSERT", "UNEXPLAINED",
+)
+ORDER = [EQUAL, LIKE_INSERT, BETTER, NOTED, REFUSED, FAILED, UNEXPLAINED]
+
+
+@dataclass
+class Verdict:
+    verdict: str
+    reason: str = ""
+    details: list = field(default_factory=list)
+    way_on: str = ""
+
+
+def surplus_columns(scene):
+    """Columns of files that the target cannot take, by their names."""
+    return sorted({c.name for f in scene.files for c in f.columns if c.name not in [one.name for one in scene.insertable]})
+
+
+def judge(scene, database, prefix, env):
+    target = f"{database}.target"
+    ask(scene.ddl(target))
+    first = oracle.given_types(scene, database, prefix)
+    second = oracle.own_choice(scene, database, prefix)
+    outcome = product.load(target, prefix, scene.format.name, scene.options, env)
+    lost = oracle.losses(scene, database, prefix, first.table) if first.rows is not None else []
+    state = _State(scene, database, prefix, env, first, second, outcome, lost)
+    if outcome.kind == product.LOADED:
+        found = _loaded(state, target)
+    elif outcome.kind in (product.REFUSED, product.FAILED):
+        found = _not_loaded(state, target)
+    else:
+        found = Verdict(UNEXPLAINED, f"the job is {outcome.kind}", [outcome.message[:1500]])
+    found.details += [f"  plain INSERT: {first.error[:400] or f'{first.rows.total()} rows'}", *(f"  lost there: {one}" for one in lost[:5])]
+    return found, outcome
+
+
+@dataclass
+class _State:
+    scene: object
+    database: str
+    prefix: str
+    env: dict
+    first: object
+    second: object
+    outcome: object
+    lost: list
+
+
+def _loaded(state, target):
+    scene, first, second, outcome = state.scene, state.first, state.second, state.outcome
+    rows = oracle.rows_of(scene, target)
+    lost = oracle.losses(scene, state.database, state.prefix, target)
+    hard = [one for one in lost if one.verdict != ROUNDED]
+    silent = [one for one in hard if not _noted(outcome, one.column)]
+    surplus = [one for one in surplus_columns(scene) if not _noted(outcome, one)]
+    if surplus and not (scene.format.single or scene.format.types == "bytes of a type"):
+        return Verdict(UNEXPLAINED, "loaded, though a column of a file is nowhere in the target and no note names it", [f"  columns: {surplus}"])
+    if rows == first.rows:
+        if not lost:
+            return Verdict(EQUAL)
+        if scene.format.types == LOOSE or not hard:
+            return Verdict(LIKE_INSERT, "text" if hard else "rounded", [f"  {one}" for one in lost[:5]])
+        return Verdict(NOTED, "lossy as the plain INSERT") if not silent else Verdict(
+            UNEXPLAINED, "a value was lost without a word, as a plain INSERT loses it", [f"  {one}" for one in silent[:5]])
+    third = oracle.from_truth(scene, state.database)
+    if not hard and third.rows is not None and _same_columns(scene, state, target, third):
+        return Verdict(BETTER, "the plain INSERT fails" if first.rows is None else "the plain INSERT gives other values")
+    if rows == second.rows and not hard:
+        return Verdict(EQUAL, "as the server's own choice")
+    differing = _differing(scene, first if first.rows is not None else third, target)
+    if first.rows is None and third.rows is None and second.rows is None and not hard:
+        return Verdict(BETTER, "the plain INSERT fails, and nothing that is known was lost")
+    if differing and all(_noted(outcome, column) for column in differing):
+        return Verdict(NOTED, "differs where a note says so")
+    what = "the values lost are no other's" if hard else "no value of a file is lost"
+    kind = "loaded other values than the plain INSERT" if first.rows is not None else "loaded what no witness gives"
+    return Verdict(UNEXPLAINED, f"{kind} in {_families(scene, differing)}: {what}", [f"  columns: {differing}", *(f"  {one}" for one in hard[:5]), *_sample(rows, first.rows)])
+
+
+def _same_columns(scene, state, target, third):
+    """Equal to the third witness; it casts text and times in its own ways, so lossless columns of files do not count."""
+    del state
+    differing = _differing(scene, third, target)
+    have = {c.target for f in scene.files for c in f.columns}
+    return all(column in have and scene.named(column).kind == "" for column in differing)
+
+
+def _differing(scene, witness, target):
+    if witness.rows is None:
+        return []
+    a, b = oracle.values_of(scene, witness.table), oracle.values_of(scene, target)
+    if len(a) == 1 and scene.format.single:
+        return [one.name for one in scene.insertable]
+    found = set()
+    for identity in set(a) | set(b):
+        mine, theirs = a.get(identity, []), b.get(identity, [])
+        if len(mine) != len(theirs):
+            return ["row_id"]
+        for x, y in zip(mine, theirs):
+            found |= {column for column in x if x[column] != y[column]}
+    return sorted(found)
+
+
+def _families(scene, columns):
+    return ", ".join(sorted({scene.named(one).type.family for one in columns})) or "computed columns"
+
+
+def _sample(rows, other):
+    if other is None:
+        return []
+    shown = [f"  target only: {line.decode('utf-8', 'replace')[:400]}" for line in list((rows - other).keys())[:2]]
+    return shown + [f"  plain only:  {line.decode('utf-8', 'replace')[:400]}" for line in list((other - rows).keys())[:2]]
+
+
+def _noted(outcome, column):
+    return any(_names(note, column) for note in outcome.notes)
+
+
+def _names(message, word):
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) is not None
+
+
+def _not_loaded(state, target):
+    scene, first, second, outcome, lost = state.scene, state.first, state.second, state.outcome, state.lost
+    message = f"{outcome.message}\n{outcome.help}"
+    verdict = REFUSED if outcome.kind == product.REFUSED else FAILED
+    told = [f"  said: {outcome.message[:700]}", f"  help: {outcome.help[:300]}"]
+    inside = oracle.rows_of(scene, target)
+    if first.rows is not None and inside - first.rows:
+        return Verdict(UNEXPLAINED, f"{verdict}, but the target holds rows that the plain INSERT does not have", told)
+    surplus = surplus_columns(scene)
+    files = [file.key.rpartition("/")[2] for file in scene.files]
+    columns = [one.name for one in scene.columns] + surplus
+    if surplus:
+        reason, wanted = "a column that the target lacks", surplus
+    elif lost:
+        worst = [one for one in lost if one.verdict == LOST] or lost
+        reason = f"a value would be lost ({worst[0].verdict})"
+        wanted = [one.column for one in worst] + [one.file.rpartition("/")[2] for one in worst]
+    elif first.rows is None:
+        if second.rows is not None and not oracle.losses(scene, state.database, state.prefix, second.table):
+            return Verdict(UNEXPLAINED, f"{verdict}, though an INSERT without a structure loses nothing: {_gist(outcome.message)}", told)
+        reason, wanted = "the plain INSERT fails too", files + columns
+    else:
+        return Verdict(UNEXPLAINED, f"{verdict}, though nothing is lost by the plain INSERT: {_gist(outcome.message)}", told)
+    if not any(_names(message, word) for word in wanted):
+        return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {_gist(outcome.message)}", told)
+    found = Verdict(verdict, reason, told)
+    return _go_on(state, found, surplus, lost)
+
+
+def _go_on(state, found, surplus, lost):
+    """The way on that a refusal offers must lead on: the same load with its options is what the plain INSERT gives."""
+    scene, env = state.scene, state.env
+    cased = any(c.target and c.name != c.target for f in scene.files for c in f.columns)
+    if state.first.rows is None or cased or scene.format.single:
+        return found
+    options = list(scene.options)
+    for wanted, option, value in ((surplus, "--ignore-columns", ",".join(surplus)), (lost, "--conversions", "as-insert")):
+        if wanted:
+            if not product.offers(option, env):
+                return found
+            options += [option, value]
+    if options == scene.options:
+        return found
+    again = f"{state.database}.again"
+    ask(scene.ddl(again))
+    outcome = product.load(again, state.prefix, scene.format.name, options, env)
+    found.way_on = f"{' '.join(options)}: {outcome.kind}"
+    if outcome.kind == product.LOADED and oracle.rows_of(scene, again) in (state.first.rows, state.second.rows):
+        return found
+    if outcome.kind == product.LOADED:
+        details = _sample(oracle.rows_of(scene, again), state.first.rows)
+        return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} gives other rows than the plain INSERT", [*found.details, *details])
+    if surplus and not lost or found.way_on:
+        return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} is {outcome.kind}: {_gist(outcome.message)}", [*found.details, f"  then: {outcome.message[:600]}"])
+    return found
+
+
+def _options_only(options):
+    return [one for one in options if one.startswith("--") and one != "--chunk-files-max"]
+
+
+def _gist(message):
+    """The message without what differs from scene to scene."""
+    text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "…", message.split("\n")[0])
+    return re.sub(r"\d+", "N", text)[:160]
