@@ -122,7 +122,7 @@ def _scalars(one):
         ]
     if kind == "enum":
         more = t.enum(one.bits, [*one.members, ("zz", 77)])
-        found = [_breaks(TEXT, t.STRING, one, "zz"), _breaks(WIDER, more, one, "zz"), _breaks(WIDER, t.integer(True, one.bits), one, 99)]
+        found = [_breaks(TEXT, t.STRING, one, "zz"), _breaks(WIDER, more, one, "zz"), _breaks(WIDER, t.integer(True, one.bits), t.enum(one.bits, one.members), 99)]
         return found + ([_fits(NARROWER, t.ENUM8, t.ENUM8)] if one.bits == 16 else [])
     if kind == "uuid":
         return [_breaks(TEXT, t.STRING, one, "meow")]

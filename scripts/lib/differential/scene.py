@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from . import types as t
 from .formats import EXACT
 from .server import literal, name
-from .values import text, value
+from .values import encode, text, value
 
 KEY = "row_id"
+NEST = "n.*"  # what a list of structs fills: all columns of the Nested
 NAMES = ["city", "amount", "flag", "notes", "price", "stamp", "owner", "tags", "level", "device", "Zone", "odd name", "größe", "path2"]
 FILES_MAX = 5
 ROWS_MAX = 8
@@ -66,6 +67,13 @@ class Scene:
     hive: dict = field(default_factory=dict)
     options: list = field(default_factory=list)
     variations: list = field(default_factory=list)
+    lists: bool = False  # files have a Nested column as a list of structs
+
+    @property
+    def nest(self):
+        """The Nested column as files may have it: a list of structs."""
+        parts = [one for one in self.columns if one.nest]
+        return t.array(t.tuple_([one.type.children[0] for one in parts], [one.name.partition(".")[2] for one in parts])) if parts else None
 
     def named(self, column):
         return next((one for one in self.columns if one.name == column), None)
@@ -98,7 +106,9 @@ def _default(rng, one, columns):
 
 def _table(rng, form, carries):
     columns = [Column(KEY, t.integer(False, 64))]
-    names = rng.sample(NAMES, rng.randint(1, COLUMNS_MAX))
+    # Avro has rules for names.
+    names = [one for one in NAMES if form.name != "Avro" or one.isascii() and " " not in one]
+    names = rng.sample(names, rng.randint(1, COLUMNS_MAX))
     for title in names:
         one = t.draw(rng)
         while not carries(form, one):
@@ -107,13 +117,13 @@ def _table(rng, form, carries):
         if one.family not in ("array", "map", "tuple") and rng.random() < 0.25:
             made.kind, made.expression = "DEFAULT", _default(rng, one, columns)
         columns.append(made)
-    if rng.random() < 0.12 and form.named and carries(form, t.array(t.STRING)) and form.types != EXACT:
+    if rng.random() < 0.12 and form.named and form.name != "Avro" and form.types != EXACT:
         first = rng.choice([t.integer(True, 64), t.floating(64)])
         columns += [Column("n.x", t.array(first), nest="n"), Column("n.y", t.array(t.STRING), nest="n")]
     if rng.random() < 0.2:
-        columns.append(Column("computed", t.STRING, "MATERIALIZED", f"concat('m-', toString({name(columns[-1].name)}))"))
+        columns.append(Column("computed", t.STRING, "MATERIALIZED", f"concat('m-', ifNull(toString({name(columns[-1].name)}), ''))"))
     if rng.random() < 0.15:
-        columns.append(Column("shown", t.STRING, "ALIAS", f"concat('a-', toString({name(columns[1].name)}))"))
+        columns.append(Column("shown", t.STRING, "ALIAS", f"concat('a-', ifNull(toString({name(columns[1].name)}), ''))"))
     if rng.random() < 0.1 and form.named:
         columns.append(Column("raw_level", t.integer(False, 32), "EPHEMERAL", "3"))
         columns.append(Column("level2", t.integer(False, 64), "DEFAULT", "raw_level * 2"))
@@ -144,9 +154,11 @@ def file_columns(scene):
             continue
         if scene.format.single and column.kind:
             continue
-        if column.name in scene.hive:
+        if column.name in scene.hive or column.nest and scene.lists:
             continue
         found.append(FileColumn(column.name, column.type, column.type, column.name))
+    if scene.lists:
+        found.append(FileColumn("n", scene.nest, scene.nest, NEST))
     return found
 
 
@@ -166,6 +178,9 @@ def make(seed, number, formats, carries):
     scene = Scene(number, seed, form, columns)
     if not form.single and rng.random() < 0.5:
         scene.partition = f"{KEY} % 3"
+    if scene.nest and form.name in ("Parquet", "ORC", "Arrow", "JSONEachRow", "Native", "JSONLines") and rng.random() < 0.6:
+        scene.lists = True
+        scene.variations.append("Nested from a list of structs")
     count = rng.choice([1, 1, 2, 2, 3, FILES_MAX])
     for at in range(count):
         file = File(f"{chr(97 + at)}{rng.randint(10, 99)}.{ending(form)}", first_id=at * 1000)
@@ -181,8 +196,6 @@ def make(seed, number, formats, carries):
 
 def fill(rng, scene):
     """Draws the rows of files that the server writes."""
-    from .values import encode
-
     for file in scene.files:
         if file.how != "server":
             continue

@@ -1,5 +1,6 @@
 """ClickHouse types as trees, so that values can be drawn for them and compared across them."""
 
+import re
 from dataclasses import dataclass, field, replace
 
 # Zones whose offset has been the same since 1970, so that midnight needs no table of zones.
@@ -114,6 +115,57 @@ LOW = [STRING, STRING, fixed(4)]
 # Types that the server makes LowCardinality only where `allow_suspicious_low_cardinality_types` is set.
 SUSPICIOUS = [DATE, datetime(), integer(False, 32), integer(True, 64), floating(64)]
 KEYS = [STRING, STRING, integer(False, 32), integer(True, 64), DATE, UUID, ENUM8, low(STRING)]
+
+
+def parse(name):
+    """A type from the server's text, as far as values of files need it."""
+    head, _, rest = name.partition("(")
+    parts = _split(rest[:-1]) if rest else []
+    if head == "Nullable":
+        return nullable(parse(parts[0]))
+    if head == "LowCardinality":
+        return low(parse(parts[0]))
+    if head in ("Array", "Nested"):
+        return array(parse(parts[0]) if head == "Array" else parse(f"Tuple({rest}"))
+    if head == "Map":
+        return map_(*map(parse, parts))
+    if head == "Tuple":
+        named = [re.fullmatch(r"(`[^`]*`|\w+) (.+)", part, re.DOTALL) for part in parts]
+        if all(named):
+            return tuple_([parse(one[2]) for one in named], [one[1].strip("`") for one in named])
+        return tuple_([parse(part) for part in parts])
+    if head in ("Enum8", "Enum16"):
+        members = [re.fullmatch(r"'(.*)' = (-?\d+)", part, re.DOTALL) for part in parts]
+        return enum(int(head[4:]), [(one[1].replace("\\'", "'"), int(one[2])) for one in members])
+    number = re.fullmatch(r"(U?)Int(\d+)", head)
+    if number:
+        return integer(not number[1], int(number[2]))
+    if head in ("Float32", "Float64"):
+        return floating(int(head[5:]))
+    if head == "Decimal":
+        return decimal(int(parts[0]), int(parts[1]))
+    if head == "FixedString":
+        return fixed(int(parts[0]))
+    if head == "DateTime":
+        return datetime(parts[0].strip("'") if parts else "UTC")
+    if head == "DateTime64":
+        return datetime64(int(parts[0]), parts[1].strip("'") if len(parts) > 1 else "UTC")
+    known = {one.name: one for one in (BOOL, STRING, UUID, IPV4, IPV6, DATE, DATE32)}
+    return known.get(name, Type(name, "other"))
+
+
+def _split(text):
+    """Arguments of a type: commas inside brackets and quotes do not count."""
+    parts, depth, quote, begin = [], 0, False, 0
+    for at, sign in enumerate(text):
+        if sign == "'" and text[at - 1] != "\\":
+            quote = not quote
+        elif not quote and sign in "()":
+            depth += 1 if sign == "(" else -1
+        elif not quote and sign == "," and depth == 0:
+            parts.append(text[begin:at].strip())
+            begin = at + 1
+    return [*parts, text[begin:].strip()]
 
 
 def draw(rng, depth=0):

@@ -9,7 +9,7 @@ import datetime as clock
 import ipaddress
 import json
 import uuid
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 
 from .types import ZONE_OFFSETS
@@ -21,6 +21,7 @@ WORDS = [
 PLAIN_WORDS = ["a", "Oslo", "héllo", "word", "x1", "Zug", "some-text", "ᚠᛁᛋᚴ"]
 EPOCH = clock.date(1970, 1, 1)
 TIME_MAX = (1 << 32) - 1
+_WIDE = Context(prec=100)
 TIME64_LOW, TIME64_HIGH = -2_208_988_800, 9_223_372_036  # 1900 to 2262: what nanoseconds reach
 
 
@@ -46,16 +47,15 @@ def value(rng, one, plain=False):
     if kind == "float":
         return rng.choice([0.0, 1.5, -2.25, 1024.0, 1e10 if one.bits == 64 else 8388608.0, 0.1 if one.bits == 64 else 0.5])
     if kind == "decimal":
-        whole = one.size - one.scale
         digits = rng.randint(0, 10 ** min(one.size, rng.choice([1, 3, one.size])) - 1)
-        del whole
         return Decimal(digits if rng.random() < 0.7 else -digits).scaleb(-one.scale, context=_WIDE)
     if kind == "bool":
         return rng.random() < 0.5
     if kind == "string":
         return rng.choice(PLAIN_WORDS if plain else WORDS)
     if kind == "fixed":
-        return rng.choice(["", "a", "abcd", "x-1", "é"] if not plain else ["abcd", "x-1"])
+        drawn = rng.choice(["", "a", "abcd", "x-1", "é"] if not plain else ["abcd", "x-1"])
+        return drawn if len(drawn.encode()) <= one.size else "z" * one.size
     if kind == "uuid":
         return str(uuid.UUID(int=rng.getrandbits(128)))
     if kind == "ipv4":
@@ -80,15 +80,6 @@ def value(rng, one, plain=False):
         drawn = [(value(rng, one.children[0], plain), value(rng, one.children[1], plain)) for _ in range(rng.choice([0, 1, 2]))]
         return dict(drawn)
     raise AssertionError(kind)
-
-
-def _wide():
-    from decimal import Context
-
-    return Context(prec=100)
-
-
-_WIDE = _wide()
 
 
 def moment(seconds, scale, zone, mark=""):

@@ -7,7 +7,7 @@ from . import types as t
 from .formats import EXACT, LOOSE
 from .hand import HANDS
 from .relatives import TEXT, WIDER, misfit_value, relatives
-from .scene import KEY, Column, File, FileColumn
+from .scene import KEY, NEST, Column, File, FileColumn
 
 
 def vary(rng, scene, carries):
@@ -28,7 +28,7 @@ def vary(rng, scene, carries):
 
 def _data(file):
     """Columns of a file that may be changed: not the key, and nothing that was changed already."""
-    return [c for c in file.columns if c.target not in ("", KEY) and c.type is c.like and c.misfit is None]
+    return [c for c in file.columns if c.target not in ("", KEY, NEST) and c.type is c.like and c.misfit is None]
 
 
 def _pick(rng, scene, allowed=lambda _: True):
@@ -77,7 +77,7 @@ def _extra(rng, scene, carries):
     files = [f for f in scene.files if f.how == "server"]
     if not carries(scene.format, one) or not files:
         return False
-    extra = FileColumn(rng.choice(["surplus", "Extra col", "_note"]), one, one)
+    extra = FileColumn(rng.choice(["surplus", "Extra col" if scene.format.name != "Avro" else "Extra_col", "_note"]), one, one)
     for file in [rng.choice(files)] if rng.random() < 0.7 else files:
         if not any(c.name == extra.name for c in file.columns):
             file.columns.insert(rng.randint(0, len(file.columns)), replace(extra))

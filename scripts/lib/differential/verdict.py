@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from . import oracle, product
 from .compare import LOST, ROUNDED
 from .formats import LOOSE
+from .scene import NEST
 from .server import ask
 
 EQUAL, REFUSED, FAILED, NOTED, LIKE_INSERT, BETTER, UNEXPLAINED = (
@@ -24,7 +25,8 @@ class Verdict:
 
 def surplus_columns(scene):
     """Columns of files that the target cannot take, by their names."""
-    return sorted({c.name for f in scene.files for c in f.columns if c.name not in [one.name for one in scene.insertable]})
+    known = [one.name for one in scene.insertable]
+    return sorted({c.name for f in scene.files for c in f.columns if c.name not in known and c.target != NEST})
 
 
 def judge(scene, database, prefix, env):
@@ -41,7 +43,7 @@ def judge(scene, database, prefix, env):
         found = _not_loaded(state, target)
     else:
         found = Verdict(UNEXPLAINED, f"the job is {outcome.kind}", [outcome.message[:1500]])
-    found.details += [f"  plain INSERT: {first.error[:400] or f'{first.rows.total()} rows'}", *(f"  lost there: {one}" for one in lost[:5])]
+    found.details += [f"  plain INSERT: {first.error[:400] or f'{first.rows.total()} rows'}", f"  without a structure: {second.error[:300] or f'{second.rows.total()} rows'}", *(f"  lost there: {one}" for one in lost[:5])]
     return found, outcome
 
 
@@ -63,8 +65,10 @@ def _loaded(state, target):
     lost = oracle.losses(scene, state.database, state.prefix, target)
     hard = [one for one in lost if one.verdict != ROUNDED]
     silent = [one for one in hard if not _noted(outcome, one.column)]
-    surplus = [one for one in surplus_columns(scene) if not _noted(outcome, one)]
-    if surplus and not (scene.format.single or scene.format.types == "bytes of a type"):
+    # A header in another case may have been matched; then nothing of it is lost.
+    matched = [] if any(one.verdict == LOST for one in lost) else [c.name for f in scene.files for c in f.columns if c.target]
+    surplus = [one for one in surplus_columns(scene) if one not in matched and not _noted(outcome, one)]
+    if surplus and scene.format.named and not scene.format.single:
         return Verdict(UNEXPLAINED, "loaded, though a column of a file is nowhere in the target and no note names it", [f"  columns: {surplus}"])
     if rows == first.rows:
         if not lost:
@@ -194,5 +198,6 @@ def _options_only(options):
 
 def _gist(message):
     """The message without what differs from scene to scene."""
-    text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "…", message.split("\n")[0])
+    text = re.sub(r"of type \S+( \S+)*? is prohibited", "of type … is prohibited", message.split("\n")[0])
+    text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "…", re.sub(r"(?<=file )\S+", "…", text))
     return re.sub(r"\d+", "N", text)[:160]
