@@ -1,6 +1,7 @@
 """Command line, lanes, summary."""
 
 import argparse
+import itertools
 import json
 import random
 import shutil
@@ -17,6 +18,7 @@ from .formats import Probe, available
 from .paths import programs
 from .scene import fill, make
 from .server import Broken, Refused, ask, bed, remove
+from .shrink import shrink
 from .variations import vary
 
 SCENES = 100
@@ -39,6 +41,7 @@ def parse(arguments):
     parser.add_argument("--lanes", type=int, default=LANES, metavar="N", help=f"scenes at the same time (default {LANES})")
     parser.add_argument("--dir", metavar="BED", help="use this running bed (default: one of its own, wiped at the end)")
     parser.add_argument("--log", type=Path, metavar="FILE", help="one line of JSON a scene")
+    parser.add_argument("--shrink", action="store_true", help="make the first scene of each kind of difference as small as it can be")
     parser.add_argument("--keep", action="store_true", help="keep tables and files of scenes without an explanation")
     found = parser.parse_args(arguments)
     if found.only is not None and found.seed is None:
@@ -58,6 +61,8 @@ class Run:
         if arguments.only is not None:
             self.next = self.last = arguments.only
         self.done = []
+        self.shrunk = set()
+        self.counter = itertools.count()
         self.broken = None
         self.mark = f"differential_{self.seed}_{time.time_ns() // 1000 % 10**9}"
         formats, self.skipped = available()
@@ -101,17 +106,33 @@ class Run:
         scene, rng = make(self.seed, number, self.formats, self.probe.carries)
         vary(rng, scene, self.probe.carries)
         fill(rng, scene)
+        found, outcome = self.judged(scene, database, prefix, env, self.arguments.keep)
+        if self.arguments.shrink and found.verdict == verdict.UNEXPLAINED and self.is_new(found):
+            def same(smaller):
+                at = f"{database}_s{next(self.counter)}"
+                other, ran = self.judged(smaller, at, f"{prefix}-{at}", env, keep=False)
+                return (other, ran) if (other.verdict, other.reason) == (found.verdict, found.reason) else None
+
+            scene, found, outcome = shrink(scene, found, outcome, same)
+        self.tell(scene, found, outcome, files.commands(scene, database, prefix), time.monotonic() - began)
+
+    def judged(self, scene, database, prefix, env, keep):
         ask(f"CREATE DATABASE {database} ENGINE = Atomic")
         try:
             files.write(scene, database, prefix)
             found, outcome = verdict.judge(scene, database, prefix, env)
         except Refused as problem:
             found, outcome = verdict.Verdict("broken", f"the scene itself: {str(problem)[:300]}"), product.Outcome("none")
-        keep = self.arguments.keep and found.verdict == verdict.UNEXPLAINED
-        if not keep:
+        if not (keep and found.verdict == verdict.UNEXPLAINED):
             ask(f"DROP DATABASE {database} SYNC")
             remove(prefix)
-        self.tell(scene, found, outcome, files.commands(scene, database, prefix), time.monotonic() - began)
+        return found, outcome
+
+    def is_new(self, found):
+        with self.lock:
+            new = found.reason not in self.shrunk
+            self.shrunk.add(found.reason)
+            return new
 
     def tell(self, scene, found, outcome, commands, seconds):
         with self.lock:

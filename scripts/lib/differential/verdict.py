@@ -147,7 +147,8 @@ def _not_loaded(state, target):
     files = [file.key.rpartition("/")[2] for file in scene.files]
     columns = [one.name for one in scene.columns] + surplus
     if surplus:
-        reason, wanted = "a column that the target lacks", surplus
+        # Another column that would be lost may be named in its place: CSV writes a Tuple as columns of their own.
+        reason, wanted = "a column that the target lacks", surplus + [one.column for one in lost]
     elif lost:
         worst = [one for one in lost if one.verdict == LOST] or lost
         reason = f"a value would be lost ({worst[0].verdict})"
