@@ -64,9 +64,9 @@ def _json(text):
     return None
 
 
-def load(target, prefix, form, options, env):
-    """Plans and runs one load."""
-    plan = ["plan", "files", "--target", target, "--url", f"{prefix}/**", "--named-collection", os.environ["S3_COLLECTION"], "--format", form, *options, "--json"]
+def load(target, prefix, form, options, env, exact=False):
+    """Plans and runs one load of all files of a prefix, or of the one file of that key."""
+    plan = ["plan", "files", "--target", target, "--url", prefix if exact else f"{prefix}/**", "--named-collection", os.environ["S3_COLLECTION"], "--format", form, *options, "--json"]
     told = [" ".join(["longshore", *(f"'{part}'" if re.search(r"[^\w/.,-]", part) else part for part in plan)])]
     code, out, err = call(plan, env)
     if code is None:

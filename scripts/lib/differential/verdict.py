@@ -128,10 +128,10 @@ def _sample(rows, other):
 
 
 def _noted(outcome, column):
-    return any(_names(note, column) for note in outcome.notes)
+    return any(names(note, column) for note in outcome.notes)
 
 
-def _names(message, word):
+def names(message, word):
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) is not None
 
 
@@ -155,12 +155,12 @@ def _not_loaded(state, target):
         wanted = [one.column for one in worst] + [one.file.rpartition("/")[2] for one in worst]
     elif first.rows is None:
         if second.rows is not None and not oracle.losses(scene, state.database, state.prefix, second.table):
-            return Verdict(UNEXPLAINED, f"{verdict}, though an INSERT without a structure loses nothing: {_gist(outcome.message)}", told)
+            return Verdict(UNEXPLAINED, f"{verdict}, though an INSERT without a structure loses nothing: {gist(outcome.message)}", told)
         reason, wanted = "the plain INSERT fails too", files + columns
     else:
-        return Verdict(UNEXPLAINED, f"{verdict}, though nothing is lost by the plain INSERT: {_gist(outcome.message)}", told)
-    if not any(_names(message, word) for word in wanted):
-        return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {_gist(outcome.message)}", told)
+        return Verdict(UNEXPLAINED, f"{verdict}, though nothing is lost by the plain INSERT: {gist(outcome.message)}", told)
+    if not any(names(message, word) for word in wanted):
+        return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {gist(outcome.message)}", told)
     found = Verdict(verdict, reason, told)
     return _go_on(state, found, surplus, lost)
 
@@ -189,7 +189,7 @@ def _go_on(state, found, surplus, lost):
         details = _sample(oracle.rows_of(scene, again), state.first.rows)
         return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} gives other rows than the plain INSERT", [*found.details, *details])
     if surplus and not lost or found.way_on:
-        return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} is {outcome.kind}: {_gist(outcome.message)}", [*found.details, f"  then: {outcome.message[:600]}"])
+        return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} is {outcome.kind}: {gist(outcome.message)}", [*found.details, f"  then: {outcome.message[:600]}"])
     return found
 
 
@@ -197,7 +197,7 @@ def _options_only(options):
     return [one for one in options if one.startswith("--") and one != "--chunk-files-max"]
 
 
-def _gist(message):
+def gist(message):
     """The message without what differs from scene to scene."""
     text = re.sub(r"of type \S+( \S+)*? is prohibited", "of type … is prohibited", message.split("\n")[0])
     text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "…", re.sub(r"(?<=file )\S+", "…", text))
