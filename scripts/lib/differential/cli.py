@@ -111,7 +111,8 @@ class Run:
             def same(smaller):
                 at = f"{database}_s{next(self.counter)}"
                 other, ran = self.judged(smaller, at, f"{prefix}-{at}", env, keep=False)
-                return (other, ran) if (other.verdict, other.reason) == (found.verdict, found.reason) else None
+                alike = other.verdict == found.verdict and kind_of(other) == kind_of(found)
+                return (other, ran) if alike else None
 
             scene, found, outcome = shrink(scene, found, outcome, same)
         self.tell(scene, found, outcome, files.commands(scene, database, prefix), time.monotonic() - began)
@@ -123,6 +124,10 @@ class Run:
             found, outcome = verdict.judge(scene, database, prefix, env)
         except Refused as problem:
             found, outcome = verdict.Verdict("broken", f"the scene itself: {str(problem)[:300]}"), product.Outcome("none")
+        except (ValueError, LookupError, TypeError, ArithmeticError) as problem:
+            # A mistake of this script must not end a run of hours.
+            lines = traceback.format_exc().splitlines()
+            found, outcome = verdict.Verdict("broken", f"this script: {problem!r}", lines), product.Outcome("none")
         if not (keep and found.verdict == verdict.UNEXPLAINED):
             ask(f"DROP DATABASE {database} SYNC")
             remove(prefix)
@@ -130,8 +135,8 @@ class Run:
 
     def is_new(self, found):
         with self.lock:
-            new = found.reason not in self.shrunk
-            self.shrunk.add(found.reason)
+            new = kind_of(found) not in self.shrunk
+            self.shrunk.add(kind_of(found))
             return new
 
     def tell(self, scene, found, outcome, commands, seconds):
@@ -169,6 +174,11 @@ class Run:
         for name, reason in self.skipped.items():
             print(f"  not tried: {name}: {reason}")
         return 1 if verdicts[verdict.UNEXPLAINED] or verdicts["broken"] or not self.done else 0
+
+
+def kind_of(found):
+    """The reason without the words of the message, of which each release of the server has others."""
+    return found.reason.partition(": ")[0]
 
 
 def table(title, pairs):

@@ -110,8 +110,8 @@ def _scalars(a, one, b, other):
     if x == y or {x, y} <= {"string", "fixed", "enum"} or {x, y} <= set(_TIMES) or {x, y} <= set(_DATES):
         return SAME if _plain(a) == _plain(b) else LOST
     if "enum" in (x, y) and {x, y} & {"int"}:
-        members = dict((one if x == "enum" else other).members)
-        return SAME if (members.get(a), b) == (int(b), b) or (members.get(b), a) == (a, a) else LOST
+        member, number, like = (a, b, one) if x == "enum" else (b, a, other)
+        return SAME if dict(like.members).get(member) == number else LOST
     if y in ("string", "fixed"):
         return SAME if b in spellings(a, one) or parsed(b, one) == a else LOST
     if x in ("string", "fixed"):

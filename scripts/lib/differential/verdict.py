@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from . import oracle, product
 from .compare import LOST, ROUNDED
-from .formats import LOOSE
+from .formats import HEADER, LOOSE
 from .scene import NEST
 from .server import ask
 
@@ -72,8 +72,8 @@ def _loaded(state, target):
         return Verdict(UNEXPLAINED, "loaded, though a column of a file is nowhere in the target and no note names it", [f"  columns: {surplus}"])
     if rows == first.rows:
         if not lost:
-            return Verdict(EQUAL)
-        if scene.format.types == LOOSE or not hard:
+            return Verdict(EQUAL, "types in the head of files are not looked at" if first.lenient else "")
+        if scene.format.types in (LOOSE, HEADER) or not hard:
             return Verdict(LIKE_INSERT, "text" if hard else "rounded", [f"  {one}" for one in lost[:5]])
         return Verdict(NOTED, "lossy as the plain INSERT") if not silent else Verdict(
             UNEXPLAINED, "a value was lost without a word, as a plain INSERT loses it", [f"  {one}" for one in silent[:5]])
@@ -89,7 +89,7 @@ def _loaded(state, target):
         return Verdict(NOTED, "differs where a note says so")
     what = "the values lost are no other's" if hard else "no value of a file is lost"
     kind = "loaded other values than the plain INSERT" if first.rows is not None else "loaded what no witness gives"
-    return Verdict(UNEXPLAINED, f"{kind} in {_families(scene, differing)}: {what}", [f"  columns: {differing}", *(f"  {one}" for one in hard[:5]), *_sample(rows, first.rows)])
+    return Verdict(UNEXPLAINED, f"{kind} in {_families(scene, differing)}: {what}", [f"  columns: {differing}", *(f"  {one}" for one in hard[:5]), *_sample(rows, first.rows if first.rows is not None else third.rows)])
 
 
 def _same_columns(scene, state, target, third):
@@ -153,7 +153,7 @@ def _not_loaded(state, target):
         worst = [one for one in lost if one.verdict == LOST] or lost
         reason = f"a value would be lost ({worst[0].verdict})"
         wanted = [one.column for one in worst] + [one.file.rpartition("/")[2] for one in worst]
-    elif first.rows is None:
+    elif first.rows is None or first.lenient:
         if second.rows is not None and not oracle.losses(scene, state.database, state.prefix, second.table):
             return Verdict(UNEXPLAINED, f"{verdict}, though an INSERT without a structure loses nothing: {gist(outcome.message)}", told)
         reason, wanted = "the plain INSERT fails too", files + columns
