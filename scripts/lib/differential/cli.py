@@ -17,7 +17,7 @@ from . import files, product, verdict
 from .formats import Probe, available
 from .paths import programs
 from .scene import fill, make
-from .server import Broken, Refused, ask, bed, remove
+from .server import Broken, Died, Refused, ask, bed, remove, revive
 from .shrink import shrink
 from .variations import vary
 
@@ -50,7 +50,8 @@ def parse(arguments):
 
 
 class Run:
-    def __init__(self, arguments, log):
+    def __init__(self, arguments, log, folder):
+        self.folder = folder
         self.arguments = arguments
         self.seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 32)
         self.log = log
@@ -61,6 +62,7 @@ class Run:
         if arguments.only is not None:
             self.next = self.last = arguments.only
         self.done = []
+        self.dead = []
         self.shrunk = set()
         self.counter = itertools.count()
         self.broken = None
@@ -93,12 +95,35 @@ class Run:
                     if code != 0:
                         raise Broken(f"longshore init: {out}{err}")
                 used += 1
-                self.one(number, env)
+                try:
+                    self.one(number, env)
+                except Died as problem:
+                    # The other lanes meet the same death: each scene is done again, alone, at the end.
+                    with self.lock:
+                        self.dead.append((number, str(problem)))
+                        revive(self.folder)
         except Exception as problem:  # noqa: BLE001  (a lane that dies must end the run, not vanish)
             with self.lock:
                 self.broken = self.broken or (problem, traceback.format_exc())
         finally:
             drop_control(control)
+
+    def repeat_dead(self):
+        """Which of the scenes kills the server? Nobody can be blamed where its own statement does."""
+        for number, _ in list(self.dead):
+            control = f"longshore_{self.mark}_again_{number}"
+            env = product.environment(control)
+            scene = make(self.seed, number, self.formats, self.probe.carries)[0]
+            try:
+                product.call(["init"], env)
+                self.one(number, env)
+                drop_control(control)
+            except Died as problem:
+                revive(self.folder)
+                told = f"  the last statement: {str(problem)[:1500]}"
+                by_us = str(problem).startswith("longshore")
+                found = verdict.Verdict(verdict.UNEXPLAINED if by_us else verdict.DEAD, "the server dies", [told])
+                self.tell(scene, found, product.Outcome("none"), files.commands(scene, "d", "p"), 0)
 
     def one(self, number, env):
         database, prefix = f"{self.mark}_{number}", f"{self.mark}/{number}"
@@ -118,13 +143,14 @@ class Run:
         self.tell(scene, found, outcome, files.commands(scene, database, prefix), time.monotonic() - began)
 
     def judged(self, scene, database, prefix, env, keep):
+        ask(f"DROP DATABASE IF EXISTS {database} SYNC")  # from a life that ended with the server
         ask(f"CREATE DATABASE {database} ENGINE = Atomic")
         try:
             files.write(scene, database, prefix)
             found, outcome = verdict.judge(scene, database, prefix, env)
         except Refused as problem:
             found, outcome = verdict.Verdict("broken", f"the scene itself: {str(problem)[:300]}"), product.Outcome("none")
-        except (ValueError, LookupError, TypeError, ArithmeticError) as problem:
+        except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as problem:
             # A mistake of this script must not end a run of hours.
             lines = traceback.format_exc().splitlines()
             found, outcome = verdict.Verdict("broken", f"this script: {problem!r}", lines), product.Outcome("none")
@@ -150,7 +176,7 @@ class Run:
                 }
                 self.log.write(json.dumps(told, ensure_ascii=False) + "\n")
                 self.log.flush()
-            if found.verdict in (verdict.UNEXPLAINED, "broken") or self.arguments.only is not None:
+            if found.verdict in (verdict.UNEXPLAINED, verdict.DEAD, "broken") or self.arguments.only is not None:
                 told_before = any(other.reason == found.reason for _, other in self.done[:-1])
                 shown = [] if told_before else [*commands[:DETAILS_MAX], *outcome.commands, *found.details]
                 title = f"scene {scene.number} of seed {self.seed}: {found.verdict}: {found.reason}"
@@ -187,7 +213,7 @@ def table(title, pairs):
     counts = defaultdict(Counter)
     for name, found in pairs:
         counts[name][found] += 1
-    short = {verdict.LIKE_INSERT: "lossy", verdict.BETTER: "better", verdict.UNEXPLAINED: "UNEXPL."}
+    short = {verdict.LIKE_INSERT: "lossy", verdict.BETTER: "better", verdict.UNEXPLAINED: "UNEXPL.", verdict.DEAD: "dead"}
     print(f"\n{title:42}" + "".join(f"{short.get(kind, kind):>9}" for kind in kinds))
     for name in sorted(counts):
         print(f"{name:42}" + "".join(f"{counts[name][kind] or '':>9}" for kind in kinds))
@@ -207,7 +233,7 @@ def main(argv):
             raise Broken("build first: cargo build --release (or LONGSHORE_BIN names a folder with both programs)")
         with bed(arguments.dir or work / "bed", own=not arguments.dir):
             with open(arguments.log, "w", encoding="utf-8", errors="replace") if arguments.log else _nothing() as log:
-                return drive(arguments, log)
+                return drive(arguments, log, arguments.dir or work / "bed")
     except Broken as problem:
         print(f"scripts/differential: {problem}", file=sys.stderr)
         return 1
@@ -217,8 +243,8 @@ def main(argv):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def drive(arguments, log):
-    run = Run(arguments, log)
+def drive(arguments, log, folder):
+    run = Run(arguments, log, folder)
     print(f"seed {run.seed}", flush=True)
     began = time.monotonic()
     lanes = [threading.Thread(target=run.lane, args=(at,)) for at in range(1 if arguments.only is not None else arguments.lanes)]
@@ -232,6 +258,7 @@ def drive(arguments, log):
         for lane in lanes:
             lane.join()
         raise
+    run.repeat_dead()
     run.probe.forget()
     code = run.summary(time.monotonic() - began)
     if run.broken is not None:

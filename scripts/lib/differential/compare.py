@@ -174,6 +174,8 @@ def spellings(found, one):
     """Texts that stand for a value."""
     if isinstance(found, str):
         return {found, found.rstrip("\0")}
+    if not isinstance(found, Fraction):
+        return set()
     if one.family == "bool":
         return {"true", "1"} if found else {"false", "0"}
     if one.family in _TIMES:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from .compare import CANONICAL, LOST, NULLED, SAME, canonical, compare
-from .formats import HEADER, LOOSE
+from .formats import HEADER, LOOSE, OWN
 from .hand import ABSENT, KNOWN, WRONG
 from .scene import KEY
 from .server import Refused, ask, literal, name, s3
@@ -202,6 +202,27 @@ def losses(scene, database, prefix, table):
                 verdict = SAME
         if verdict != SAME:
             found.append(Loss(file.key, column.name, identity, verdict, told))
+    return found
+
+
+def stored_losses(scene, prefix, table):
+    """Values as the files store them that are other ones in the table: a UInt8 of 255 is an Int8 of -1 in ORC.
+
+    The plain INSERT may have given back what the writer meant; nobody can know that from the file alone.
+    """
+    rows = values_of(scene, table)
+    found, known = [], {}
+    for file in scene.files:
+        if file.how != "server" or scene.format.types != OWN or scene.format.single:
+            continue
+        for (at, title), (value, one) in _stored(scene, prefix, file, known).items():
+            target = scene.named(title)
+            row = (rows.get(file.ids[at]) or [None])[0]
+            if target is None or not target.insertable or target.kind == "EPHEMERAL" or row is None or one.family == "other":
+                continue
+            verdict = compare(value, one, row[target.name], target.type)
+            if verdict == LOST or verdict == NULLED and target.kind != "DEFAULT":
+                found.append(Loss(file.key, title, file.ids[at], verdict, f"{_show(value)} of {one.name} became {_show(row[target.name])}"))
     return found
 
 

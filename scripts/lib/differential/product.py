@@ -6,10 +6,13 @@ import re
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .paths import programs
+from .server import Died
 
 SECONDS_MAX = 90
+SERVER_AWAY = 5
 LOADED, REFUSED, FAILED, PAUSED, BROKEN = "loaded", "refused", "failed", "paused", "broken"
 
 
@@ -40,10 +43,24 @@ def call(arguments, env):
     try:
         out, err = process.communicate(timeout=SECONDS_MAX)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        end_session(process.pid)
         out, err = process.communicate()
         return None, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    if process.returncode != 0:
+        # A worker whose server is away waits for it, and would work beside the next scenes.
+        end_session(process.pid)
     return process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+
+def end_session(leader):
+    """Ends all processes of a command's own session: its workers have process groups of their own."""
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split() if entry.name.isdigit() else []
+            if fields and int(fields[3]) == leader:
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (OSError, IndexError):
+            continue
 
 
 def offers(option, env, known={}):  # noqa: B006  (asked once a run)
@@ -69,6 +86,8 @@ def load(target, prefix, form, options, env, exact=False):
     plan = ["plan", "files", "--target", target, "--url", prefix if exact else f"{prefix}/**", "--named-collection", os.environ["S3_COLLECTION"], "--format", form, *options, "--json"]
     told = [" ".join(["longshore", *(f"'{part}'" if re.search(r"[^\w/.,-]", part) else part for part in plan)])]
     code, out, err = call(plan, env)
+    if code == SERVER_AWAY:
+        raise Died(told[0])
     if code is None:
         return Outcome(BROKEN, -1, f"the plan took more than {SECONDS_MAX} s", commands=told)
     found = _json(out) or _json(err) or {}
@@ -80,6 +99,8 @@ def load(target, prefix, form, options, env, exact=False):
     ran = ["run", found["plan_id"], "--workers", "1", "--json"]
     told.append("longshore " + " ".join(ran))
     code, out, err = call(ran, env)
+    if code == SERVER_AWAY:
+        raise Died(told[1])
     job = _json(out) or {}
     outcome = Outcome(LOADED, code or 0, "", notes=[str(note) for note in found.get("notes", [])], plan=found["plan_id"], commands=told)
     if code == 0 and job.get("state") == "completed":

@@ -9,6 +9,7 @@ import shlex
 import socket
 import subprocess
 import threading
+import time
 import urllib.parse
 from contextlib import contextmanager
 
@@ -27,6 +28,10 @@ class Refused(Exception):
 
 class Broken(Exception):
     """The run itself is worth nothing: no bed, no programs."""
+
+
+class Died(Exception):
+    """The server died at or before this statement: the engine has bugs of its own."""
 
 
 _own = threading.local()
@@ -62,10 +67,27 @@ def ask(statement, body=b"", **settings):
     if body:
         options["query"] = statement
     path = "/?" + urllib.parse.urlencode(options)
-    status, answer = _send("clickhouse", os.environ["CLICKHOUSE_URL"], "POST", path, body or statement.encode("utf-8", "surrogateescape"))
+    try:
+        status, answer = _send("clickhouse", os.environ["CLICKHOUSE_URL"], "POST", path, body or statement.encode("utf-8", "surrogateescape"))
+    except Broken:
+        raise Died(statement) from None
     if status != 200:
-        raise Refused(answer.decode("utf-8", "replace").strip())
+        told = answer.decode("utf-8", "replace").strip()
+        if "shutting down due to a fatal error" in told:
+            raise Died(statement)
+        raise Refused(told)
     return answer
+
+
+def revive(folder):
+    """Starts the server of the bed again where it does not answer."""
+    try:
+        ask("SELECT 1")
+    except Died:
+        time.sleep(2)  # a server that dies writes its last words first
+        done = subprocess.run([TESTBED, "restart", "clickhouse-1", "--dir", folder], check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Broken(f"the server died and did not start again: {done.stdout}{done.stderr}") from None
 
 
 def literal(text):

@@ -12,7 +12,8 @@ from .server import ask
 EQUAL, REFUSED, FAILED, NOTED, LIKE_INSERT, BETTER, UNEXPLAINED = (
     "equal", "refused", "failed", "noted", "equal, and lossy as the plain INSERT", "better than the plain INSERT", "UNEXPLAINED",
 )
-ORDER = [EQUAL, LIKE_INSERT, BETTER, NOTED, REFUSED, FAILED, UNEXPLAINED]
+DEAD = "the server died"
+ORDER = [EQUAL, LIKE_INSERT, BETTER, NOTED, REFUSED, FAILED, DEAD, UNEXPLAINED]
 
 
 @dataclass
@@ -158,9 +159,18 @@ def _not_loaded(state, target):
             return Verdict(UNEXPLAINED, f"{verdict}, though an INSERT without a structure loses nothing: {gist(outcome.message)}", told)
         reason, wanted = "the plain INSERT fails too", files + columns
     else:
-        return Verdict(UNEXPLAINED, f"{verdict}, though nothing is lost by the plain INSERT: {gist(outcome.message)}", told)
+        stored = oracle.stored_losses(scene, state.prefix, first.table)
+        if not stored:
+            return Verdict(UNEXPLAINED, f"{verdict}, though nothing is lost by the plain INSERT: {gist(outcome.message)}", told)
+        reason, wanted = "what the file itself stores does not fit", [one.column for one in stored]
+        told += [f"  stored: {one}" for one in stored[:3]]
     if not any(names(message, word) for word in wanted):
         return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {gist(outcome.message)}", told)
+    blamed = re.search(r"value .* of column `?(.+?)`? \(", outcome.message, re.DOTALL)
+    if lost and blamed:
+        stored = oracle.stored_losses(scene, state.prefix, first.table)
+        if blamed[1] not in [one.column for one in [*lost, *stored]]:
+            return Verdict(UNEXPLAINED, f"{verdict}, and blames a column of which nothing is lost: {gist(outcome.message)}", told)
     found = Verdict(verdict, reason, told)
     return _go_on(state, found, surplus, lost)
 
