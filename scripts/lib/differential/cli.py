@@ -244,6 +244,7 @@ def main(argv):
 
 
 def drive(arguments, log, folder):
+    revive(folder)
     run = Run(arguments, log, folder)
     print(f"seed {run.seed}", flush=True)
     began = time.monotonic()
@@ -257,6 +258,7 @@ def drive(arguments, log, folder):
         run.broken = run.broken or (KeyboardInterrupt(), "")
         for lane in lanes:
             lane.join()
+        run.summary(time.monotonic() - began)
         raise
     run.repeat_dead()
     run.probe.forget()

@@ -23,7 +23,7 @@ def _cell(rng, column, special):
     if special == "null":
         return ABSENT, "null"
     if special == "wrong" and kind in ("int", "float", "decimal", "date", "date32", "time", "time64", "uuid", "ipv4", "ipv6", "enum"):
-        return WRONG, rng.choice(["meow", "12x", "31/12/2023"])
+        return WRONG, rng.choice(["meow", "12x", "2023-13-45"])
     if special == "over" and kind == "int":
         return WRONG, str(one.high_bound + rng.choice([1, 44]))
     if special == "spelling":

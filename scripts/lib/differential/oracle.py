@@ -7,6 +7,7 @@ server; the third never reads a file: it inserts the tables that the files were 
 import json
 from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 
 from .compare import CANONICAL, LOST, NULLED, SAME, canonical, compare
 from .formats import HEADER, LOOSE, OWN
@@ -17,7 +18,7 @@ from .types import parse
 
 SANE = {
     "schema_inference_use_cache_for_s3": 0, "input_format_parquet_allow_missing_columns": 1, "input_format_orc_allow_missing_columns": 1,
-    "input_format_arrow_allow_missing_columns": 1, "input_format_avro_allow_missing_fields": 1, "s3_skip_empty_files": 1,
+    "input_format_arrow_allow_missing_columns": 1, "s3_skip_empty_files": 1,
 }
 # The text is read by the types that it is given; those in the head of the file do not have to be the same.
 TYPES_OF_HEADER_OFF = {"input_format_with_types_use_header": 0, "input_format_json_validate_types_from_metadata": 0}
@@ -128,7 +129,7 @@ def _witness(scene, table, statements, settings=None):
     ask(scene.ddl(table))
     try:
         for statement in statements:
-            ask(statement, **SANE, **(settings or {}))
+            ask(statement, **SANE, **scene.settings, **(settings or {}))
         # What was inserted may not be readable: the server makes an Enum of 0 that has no such member.
         return Witness(table, rows_of(scene, table))
     except Refused as problem:
@@ -193,6 +194,8 @@ def losses(scene, database, prefix, table):
         else:
             verdict = compare(value, column.type, row[target.name], target.type)
             told = f"{_show(value)} of {column.type.name} became {_show(row[target.name])} of {target.type.name}"
+        if value == "NULL" and row[target.name] is None and scene.format.types in (LOOSE, HEADER):
+            verdict = SAME  # text cannot tell the word from the absence
         if verdict == NULLED and (target.kind == "DEFAULT" or scene.format.types in (LOOSE, HEADER)):
             verdict = SAME
         if verdict != SAME and file.how != "hand":
@@ -218,7 +221,12 @@ def stored_losses(scene, prefix, table):
         for (at, title), (value, one) in _stored(scene, prefix, file, known).items():
             target = scene.named(title)
             row = (rows.get(file.ids[at]) or [None])[0]
-            if target is None or not target.insertable or target.kind == "EPHEMERAL" or row is None or one.family == "other":
+            if target is None or not target.insertable or row is None or one.family == "other":
+                continue
+            if target.kind == "EPHEMERAL":
+                # It is in no table; its type alone tells that something may not fit.
+                if one.bare.name != target.type.bare.name:
+                    found.append(Loss(file.key, title, file.ids[at], LOST, f"{_show(value)} of {one.name} for {target.type.name}"))
                 continue
             verdict = compare(value, one, row[target.name], target.type)
             if verdict == LOST or verdict == NULLED and target.kind != "DEFAULT":
@@ -246,6 +254,11 @@ def _raw(drawn):
 
 
 def _show(value):
+    """A value for people: numbers as numbers, and not as fractions."""
+    if isinstance(value, Fraction):
+        return str(value.numerator if value.denominator == 1 else float(value))
+    if isinstance(value, list):
+        return f"[{', '.join(map(_show, value))}]"[:80]
     return str(value)[:80]
 
 

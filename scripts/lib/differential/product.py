@@ -46,9 +46,8 @@ def call(arguments, env):
         end_session(process.pid)
         out, err = process.communicate()
         return None, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
-    if process.returncode != 0:
-        # A worker whose server is away waits for it, and would work beside the next scenes.
-        end_session(process.pid)
+    # A worker whose server is away waits for it, and would work beside the next scenes.
+    end_session(process.pid)
     return process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 
@@ -86,7 +85,7 @@ def load(target, prefix, form, options, env, exact=False):
     plan = ["plan", "files", "--target", target, "--url", prefix if exact else f"{prefix}/**", "--named-collection", os.environ["S3_COLLECTION"], "--format", form, *options, "--json"]
     told = [" ".join(["longshore", *(f"'{part}'" if re.search(r"[^\w/.,-]", part) else part for part in plan)])]
     code, out, err = call(plan, env)
-    if code == SERVER_AWAY:
+    if code == SERVER_AWAY or "Connection refused" in out + err:
         raise Died(told[0])
     if code is None:
         return Outcome(BROKEN, -1, f"the plan took more than {SECONDS_MAX} s", commands=told)
@@ -99,7 +98,7 @@ def load(target, prefix, form, options, env, exact=False):
     ran = ["run", found["plan_id"], "--workers", "1", "--json"]
     told.append("longshore " + " ".join(ran))
     code, out, err = call(ran, env)
-    if code == SERVER_AWAY:
+    if code == SERVER_AWAY or "Connection refused" in out + err:
         raise Died(told[1])
     job = _json(out) or {}
     outcome = Outcome(LOADED, code or 0, "", notes=[str(note) for note in found.get("notes", [])], plan=found["plan_id"], commands=told)

@@ -90,9 +90,9 @@ def _times(one):
             _breaks(WIDER, t.datetime64(3, one.zone), one, Fraction(-631_152_000)),
             _breaks(WIDER, t.datetime64(0, one.zone), one, Fraction(TIME_MAX + 1)),
             _breaks(WIDER, t.DATE32, replace(t.DATE), clock.date(1950, 1, 1)),
-            _breaks(TEXT, t.STRING, one, "31/12/2023"), *whole_days,
+            _breaks(TEXT, t.STRING, one, "2023-13-45"), *whole_days,
         ]
-    found = [_fits(NARROWER, t.datetime(one.zone), t.datetime(one.zone)), _breaks(TEXT, t.STRING, one, "31/12/2023"), *whole_days]
+    found = [_fits(NARROWER, t.datetime(one.zone), t.datetime(one.zone)), _breaks(TEXT, t.STRING, one, "2023-13-45"), *whole_days]
     if one.scale <= 6:
         found.append(_breaks(WIDER, t.datetime64(one.scale + 3, one.zone), one, Fraction(1_700_000_000) + tenth))
     if one.scale >= 3:
@@ -133,11 +133,11 @@ def _scalars(one):
     if kind == "date":
         return [
             _breaks(WIDER, t.DATE32, one, clock.date(1950, 1, 1)), _breaks(WIDER, t.DATE32, one, clock.date(2200, 1, 1)),
-            _breaks(WIDER, t.datetime(), t.DATE, Fraction(1_700_000_001)), _breaks(TEXT, t.STRING, one, "31/12/2023"),
+            _breaks(WIDER, t.datetime(), t.DATE, Fraction(1_700_000_001)), _breaks(TEXT, t.STRING, one, "2023-13-45"),
         ]
     if kind == "date32":
         return [
-            _fits(NARROWER, t.DATE, t.DATE), _breaks(TEXT, t.STRING, one, "31/12/2023"),
+            _fits(NARROWER, t.DATE, t.DATE), _breaks(TEXT, t.STRING, one, "2023-13-45"),
             _breaks(WIDER, t.datetime64(3), t.DATE, Fraction(1_700_000_001)),
         ]
     raise AssertionError(kind)

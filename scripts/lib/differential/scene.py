@@ -66,6 +66,7 @@ class Scene:
     files: list = field(default_factory=list)
     hive: dict = field(default_factory=dict)
     options: list = field(default_factory=list)
+    settings: dict = field(default_factory=dict)  # given to Longshore and to the plain INSERT
     variations: list = field(default_factory=list)
     lists: bool = False  # files have a Nested column as a list of structs
 
@@ -188,6 +189,9 @@ def make(seed, number, formats, carries):
         rows = 1 if form.name == "RawBLOB" else rng.randint(1, ROWS_MAX)
         file.ids = [file.first_id + row for row in range(rows)]
         scene.files.append(file)
+    if form.name == "Avro" and rng.random() < 0.6:
+        scene.settings["input_format_avro_allow_missing_fields"] = 1
+        scene.options += ["--settings", "input_format_avro_allow_missing_fields=1"]
     if count > 1 and rng.random() < 0.3:
         scene.options += ["--chunk-files-max", "1"]
         scene.variations.append("a task a file")

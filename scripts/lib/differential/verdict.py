@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from . import oracle, product
 from .compare import LOST, ROUNDED
-from .formats import HEADER, LOOSE
 from .scene import NEST
-from .server import ask
+from .server import Refused, ask
 
 EQUAL, REFUSED, FAILED, NOTED, LIKE_INSERT, BETTER, UNEXPLAINED = (
     "equal", "refused", "failed", "noted", "equal, and lossy as the plain INSERT", "better than the plain INSERT", "UNEXPLAINED",
 )
 DEAD = "the server died"
+LEFT_OUT_MAX = 12
 ORDER = [EQUAL, LIKE_INSERT, BETTER, NOTED, REFUSED, FAILED, DEAD, UNEXPLAINED]
 
 
@@ -26,6 +26,8 @@ class Verdict:
 
 def surplus_columns(scene):
     """Columns of files that the target cannot take, by their names."""
+    if scene.format.single:
+        return [scene.format.single] if scene.named(scene.format.single) is None else []
     known = [one.name for one in scene.insertable]
     return sorted({c.name for f in scene.files for c in f.columns if c.name not in known and c.target != NEST})
 
@@ -62,20 +64,23 @@ class _State:
 
 def _loaded(state, target):
     scene, first, second, outcome = state.scene, state.first, state.second, state.outcome
-    rows = oracle.rows_of(scene, target)
-    lost = oracle.losses(scene, state.database, state.prefix, target)
+    try:
+        rows = oracle.rows_of(scene, target)
+        lost = oracle.losses(scene, state.database, state.prefix, target)
+    except Refused as problem:
+        return Verdict(UNEXPLAINED, f"loaded what the server cannot read: {gist(str(problem))}")
     hard = [one for one in lost if one.verdict != ROUNDED]
     silent = [one for one in hard if not _noted(outcome, one.column)]
     # A header in another case may have been matched; then nothing of it is lost.
     matched = [] if any(one.verdict == LOST for one in lost) else [c.name for f in scene.files for c in f.columns if c.target]
     surplus = [one for one in surplus_columns(scene) if one not in matched and not _noted(outcome, one)]
-    if surplus and scene.format.named and not scene.format.single:
+    if surplus and scene.format.named:
         return Verdict(UNEXPLAINED, "loaded, though a column of a file is nowhere in the target and no note names it", [f"  columns: {surplus}"])
     if rows == first.rows:
         if not lost:
             return Verdict(EQUAL, "types in the head of files are not looked at" if first.lenient else "")
-        if scene.format.types in (LOOSE, HEADER) or not hard:
-            return Verdict(LIKE_INSERT, "text" if hard else "rounded", [f"  {one}" for one in lost[:5]])
+        if not hard:
+            return Verdict(LIKE_INSERT, "rounded", [f"  {one}" for one in lost[:5]])
         return Verdict(NOTED, "lossy as the plain INSERT") if not silent else Verdict(
             UNEXPLAINED, "a value was lost without a word, as a plain INSERT loses it", [f"  {one}" for one in silent[:5]])
     third = oracle.from_truth(scene, state.database)
@@ -179,26 +184,28 @@ def _go_on(state, found, surplus, lost):
     """The way on that a refusal offers must lead on: the same load with its options is what the plain INSERT gives."""
     scene, env = state.scene, state.env
     cased = any(c.target and c.name != c.target for f in scene.files for c in f.columns)
-    if state.first.rows is None or cased or scene.format.single:
+    if state.first.rows is None or cased:
         return found
-    options = list(scene.options)
-    for wanted, option, value in ((surplus, "--ignore-columns", ",".join(surplus)), (lost, "--conversions", "as-insert")):
-        if wanted:
-            if not product.offers(option, env):
-                return found
-            options += [option, value]
-    if options == scene.options:
+    if not (surplus or lost) or not all(product.offers(option, env) for option in ("--ignore-columns", "--conversions")):
         return found
     again = f"{state.database}.again"
     ask(scene.ddl(again))
-    outcome = product.load(again, state.prefix, scene.format.name, options, env)
+    left_out = list(surplus)  # the one column of a format that has just one is renamed
+    for _ in range(LEFT_OUT_MAX):
+        options = scene.options + (["--select", f"{left_out[0]} AS {scene.columns[0].name}"] if scene.format.single else ["--ignore-columns", ",".join(left_out)] if left_out else []) + (["--conversions", "as-insert"] if lost else [])
+        outcome = product.load(again, state.prefix, scene.format.name, options, env)
+        more = re.search(r"--ignore-columns (\S+?)(?=;|,? |$)", outcome.help) if outcome.kind == product.REFUSED else None
+        if more is None or more[1] in left_out:
+            break
+        # CSV has a Tuple as columns of their own; each is offered in its turn.
+        left_out += [one.strip("'\"`") for one in more[1].split(",")]
     found.way_on = f"{' '.join(options)}: {outcome.kind}"
     if outcome.kind == product.LOADED and oracle.rows_of(scene, again) in (state.first.rows, state.second.rows):
         return found
     if outcome.kind == product.LOADED:
         details = _sample(oracle.rows_of(scene, again), state.first.rows)
         return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} gives other rows than the plain INSERT", [*found.details, *details])
-    if surplus and not lost or found.way_on:
+    if found.way_on:
         return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} is {outcome.kind}: {gist(outcome.message)}", [*found.details, f"  then: {outcome.message[:600]}"])
     return found
 
