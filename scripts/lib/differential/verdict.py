@@ -1,0 +1,221 @@
+"""Judges one scene: what Longshore did with the files beside what the witnesses did."""
+
+import re
+from dataclasses import dataclass, field
+
+from . import oracle, product
+from .compare import LOST, ROUNDED
+from .scene import NEST
+from .server import Refused, ask
+
+EQUAL, REFUSED, FAILED, NOTED, LIKE_INSERT, BETTER, UNEXPLAINED = (
+    "equal", "refused", "failed", "noted", "equal, and lossy as the plain INSERT", "better than the plain INSERT", "UNEXPLAINED",
+)
+DEAD = "the server died"
+LEFT_OUT_MAX = 12
+ORDER = [EQUAL, LIKE_INSERT, BETTER, NOTED, REFUSED, FAILED, DEAD, UNEXPLAINED]
+
+
+@dataclass
+class Verdict:
+    verdict: str
+    reason: str = ""
+    details: list = field(default_factory=list)
+    way_on: str = ""
+
+
+def surplus_columns(scene):
+    """Columns of files that the target cannot take, by their names."""
+    if scene.format.single:
+        return [scene.format.single] if scene.named(scene.format.single) is None else []
+    known = [one.name for one in scene.insertable]
+    return sorted({c.name for f in scene.files for c in f.columns if c.name not in known and c.target != NEST})
+
+
+def judge(scene, database, prefix, env):
+    target = f"{database}.target"
+    ask(scene.ddl(target))
+    first = oracle.given_types(scene, database, prefix)
+    second = oracle.own_choice(scene, database, prefix)
+    outcome = product.load(target, prefix, scene.format.name, scene.options, env)
+    lost = oracle.losses(scene, database, prefix, first.table) if first.rows is not None else []
+    state = _State(scene, database, prefix, env, first, second, outcome, lost)
+    if outcome.kind == product.LOADED:
+        found = _loaded(state, target)
+    elif outcome.kind in (product.REFUSED, product.FAILED):
+        found = _not_loaded(state, target)
+    else:
+        found = Verdict(UNEXPLAINED, f"the job is {outcome.kind}", [outcome.message[:1500]])
+    found.details += [f"  plain INSERT: {first.error[:400] or f'{first.rows.total()} rows'}", f"  without a structure: {second.error[:300] or f'{second.rows.total()} rows'}", *(f"  lost there: {one}" for one in lost[:5])]
+    return found, outcome
+
+
+@dataclass
+class _State:
+    scene: object
+    database: str
+    prefix: str
+    env: dict
+    first: object
+    second: object
+    outcome: object
+    lost: list
+
+
+def _loaded(state, target):
+    scene, first, second, outcome = state.scene, state.first, state.second, state.outcome
+    try:
+        rows = oracle.rows_of(scene, target)
+        lost = oracle.losses(scene, state.database, state.prefix, target)
+    except Refused as problem:
+        return Verdict(UNEXPLAINED, f"loaded what the server cannot read: {gist(str(problem))}")
+    hard = [one for one in lost if one.verdict != ROUNDED]
+    silent = [one for one in hard if not _noted(outcome, one.column)]
+    # A header in another case may have been matched; then nothing of it is lost.
+    matched = [] if any(one.verdict == LOST for one in lost) else [c.name for f in scene.files for c in f.columns if c.target]
+    surplus = [one for one in surplus_columns(scene) if one not in matched and not _noted(outcome, one)]
+    if surplus and scene.format.named:
+        return Verdict(UNEXPLAINED, "loaded, though a column of a file is nowhere in the target and no note names it", [f"  columns: {surplus}"])
+    if rows == first.rows:
+        if not lost:
+            return Verdict(EQUAL, "types in the head of files are not looked at" if first.lenient else "")
+        if not hard:
+            return Verdict(LIKE_INSERT, "rounded", [f"  {one}" for one in lost[:5]])
+        return Verdict(NOTED, "lossy as the plain INSERT") if not silent else Verdict(
+            UNEXPLAINED, "a value was lost without a word, as a plain INSERT loses it", [f"  {one}" for one in silent[:5]])
+    third = oracle.from_truth(scene, state.database)
+    if not hard and third.rows is not None and _same_columns(scene, state, target, third):
+        return Verdict(BETTER, "the plain INSERT fails" if first.rows is None else "the plain INSERT gives other values")
+    if rows == second.rows and not hard:
+        return Verdict(EQUAL, "as the server's own choice")
+    differing = _differing(scene, first if first.rows is not None else third, target)
+    if first.rows is None and third.rows is None and second.rows is None and not hard:
+        return Verdict(BETTER, "the plain INSERT fails, and nothing that is known was lost")
+    if differing and all(_noted(outcome, column) for column in differing):
+        return Verdict(NOTED, "differs where a note says so")
+    what = "the values lost are no other's" if hard else "no value of a file is lost"
+    kind = "loaded other values than the plain INSERT" if first.rows is not None else "loaded what no witness gives"
+    return Verdict(UNEXPLAINED, f"{kind} in {_families(scene, differing)}: {what}", [f"  columns: {differing}", *(f"  {one}" for one in hard[:5]), *_sample(rows, first.rows if first.rows is not None else third.rows)])
+
+
+def _same_columns(scene, state, target, third):
+    """Equal to the third witness; it casts text and times in its own ways, so lossless columns of files do not count."""
+    del state
+    differing = _differing(scene, third, target)
+    have = {c.target for f in scene.files for c in f.columns}
+    return all(column in have and scene.named(column).kind == "" for column in differing)
+
+
+def _differing(scene, witness, target):
+    if witness.rows is None:
+        return []
+    a, b = oracle.values_of(scene, witness.table), oracle.values_of(scene, target)
+    if len(a) == 1 and scene.format.single:
+        return [one.name for one in scene.insertable]
+    found = set()
+    for identity in set(a) | set(b):
+        mine, theirs = a.get(identity, []), b.get(identity, [])
+        if len(mine) != len(theirs):
+            return ["row_id"]
+        for x, y in zip(mine, theirs):
+            found |= {column for column in x if x[column] != y[column]}
+    return sorted(found)
+
+
+def _families(scene, columns):
+    return ", ".join(sorted({scene.named(one).type.family for one in columns})) or "computed columns"
+
+
+def _sample(rows, other):
+    if other is None:
+        return []
+    shown = [f"  target only: {line.decode('utf-8', 'replace')[:400]}" for line in list((rows - other).keys())[:2]]
+    return shown + [f"  plain only:  {line.decode('utf-8', 'replace')[:400]}" for line in list((other - rows).keys())[:2]]
+
+
+def _noted(outcome, column):
+    return any(names(note, column) for note in outcome.notes)
+
+
+def names(message, word):
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) is not None
+
+
+def _not_loaded(state, target):
+    scene, first, second, outcome, lost = state.scene, state.first, state.second, state.outcome, state.lost
+    message = f"{outcome.message}\n{outcome.help}"
+    verdict = REFUSED if outcome.kind == product.REFUSED else FAILED
+    told = [f"  said: {outcome.message[:700]}", f"  help: {outcome.help[:300]}"]
+    inside = oracle.rows_of(scene, target)
+    if first.rows is not None and inside - first.rows:
+        return Verdict(UNEXPLAINED, f"{verdict}, but the target holds rows that the plain INSERT does not have", told)
+    surplus = surplus_columns(scene)
+    files = [file.key.rpartition("/")[2] for file in scene.files]
+    columns = [one.name for one in scene.columns] + surplus
+    if surplus:
+        # Another column that would be lost may be named in its place: CSV writes a Tuple as columns of their own.
+        reason, wanted = "a column that the target lacks", surplus + [one.column for one in lost]
+    elif lost:
+        worst = [one for one in lost if one.verdict == LOST] or lost
+        reason = f"a value would be lost ({worst[0].verdict})"
+        wanted = [one.column for one in worst] + [one.file.rpartition("/")[2] for one in worst]
+    elif first.rows is None or first.lenient:
+        if second.rows is not None and not oracle.losses(scene, state.database, state.prefix, second.table):
+            return Verdict(UNEXPLAINED, f"{verdict}, though an INSERT without a structure loses nothing: {gist(outcome.message)}", told)
+        reason, wanted = "the plain INSERT fails too", files + columns
+    else:
+        stored = oracle.stored_losses(scene, state.prefix, first.table)
+        if not stored:
+            return Verdict(UNEXPLAINED, f"{verdict}, though nothing is lost by the plain INSERT: {gist(outcome.message)}", told)
+        reason, wanted = "what the file itself stores does not fit", [one.column for one in stored]
+        told += [f"  stored: {one}" for one in stored[:3]]
+    if not any(names(message, word) for word in wanted):
+        return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {gist(outcome.message)}", told)
+    blamed = re.search(r"value .* of column `?(.+?)`? \(", outcome.message, re.DOTALL)
+    if lost and blamed:
+        stored = oracle.stored_losses(scene, state.prefix, first.table)
+        if blamed[1] not in [one.column for one in [*lost, *stored]]:
+            return Verdict(UNEXPLAINED, f"{verdict}, and blames a column of which nothing is lost: {gist(outcome.message)}", told)
+    found = Verdict(verdict, reason, told)
+    return _go_on(state, found, surplus, lost)
+
+
+def _go_on(state, found, surplus, lost):
+    """The way on that a refusal offers must lead on: the same load with its options is what the plain INSERT gives."""
+    scene, env = state.scene, state.env
+    cased = any(c.target and c.name != c.target for f in scene.files for c in f.columns)
+    if state.first.rows is None or cased:
+        return found
+    if not (surplus or lost) or not all(product.offers(option, env) for option in ("--ignore-columns", "--conversions")):
+        return found
+    again = f"{state.database}.again"
+    ask(scene.ddl(again))
+    left_out = list(surplus)  # the one column of a format that has just one is renamed
+    for _ in range(LEFT_OUT_MAX):
+        options = scene.options + (["--select", f"{left_out[0]} AS {scene.columns[0].name}"] if scene.format.single else ["--ignore-columns", ",".join(left_out)] if left_out else []) + (["--conversions", "as-insert"] if lost else [])
+        outcome = product.load(again, state.prefix, scene.format.name, options, env)
+        more = re.search(r"--ignore-columns (\S+?)(?=;|,? |$)", outcome.help) if outcome.kind == product.REFUSED else None
+        if more is None or more[1] in left_out:
+            break
+        # CSV has a Tuple as columns of their own; each is offered in its turn.
+        left_out += [one.strip("'\"`") for one in more[1].split(",")]
+    found.way_on = f"{' '.join(options)}: {outcome.kind}"
+    if outcome.kind == product.LOADED and oracle.rows_of(scene, again) in (state.first.rows, state.second.rows):
+        return found
+    if outcome.kind == product.LOADED:
+        details = _sample(oracle.rows_of(scene, again), state.first.rows)
+        return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} gives other rows than the plain INSERT", [*found.details, *details])
+    if found.way_on:
+        return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} is {outcome.kind}: {gist(outcome.message)}", [*found.details, f"  then: {outcome.message[:600]}"])
+    return found
+
+
+def _options_only(options):
+    return [one for one in options if one.startswith("--") and one != "--chunk-files-max"]
+
+
+def gist(message):
+    """The message without what differs from scene to scene."""
+    text = re.sub(r"of type \S+( \S+)*? is prohibited", "of type … is prohibited", message.split("\n")[0])
+    text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "…", re.sub(r"(?<=file )\S+", "…", text))
+    return re.sub(r"\d+", "N", text)[:160]
