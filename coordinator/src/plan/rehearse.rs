@@ -80,7 +80,7 @@ fn unstaged(view: &GraphView, failure: Failure) -> Error {
 
 /// What becomes of the columns that a view gives and its target does not take.
 async fn surplus(server: &Server, view: &GraphView) -> Result<Vec<String>, Error> {
-    let given = types_of(server, &format!("({})", firing_select(&view.select))).await?;
+    let given = types_of(server, &format!("({})", firing_select(&view.select)), &[]).await?;
     let target = columns(server, &view.target).await?;
     let kind = |name: &str| {
         let found = target.iter().find(|column| column.name == *name);

@@ -350,7 +350,7 @@ async fn choice(
 ) -> Result<(ColumnChoice, Option<String>), Error> {
     let mut choice = ColumnChoice::default();
     // A query that cannot be read is reported by whoever decides the columns.
-    let Ok(given) = types_of(server, from).await else { return Ok((choice, None)) };
+    let Ok(given) = types_of(server, from, &[]).await else { return Ok((choice, None)) };
     let kind = |name: &String| {
         let found = target.iter().find(|column| column.name == *name);
         found.map(|column| column.default_kind.as_str())
