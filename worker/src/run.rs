@@ -44,7 +44,7 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
                 claim.goes_on()?;
                 manifest
             }
-            Mode::Staged => stage_and_load(worker, claim).await?,
+            Mode::Staged => Box::pin(stage_and_load(worker, claim)).await?,
             Mode::Direct => {
                 recover::refuse_loaded(claim).await?;
                 direct::load(worker, claim).await?
