@@ -39,7 +39,7 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<Exit, Error> {
     match command {
-        PlanCommand::Files(args) => files::run(*args, config, output).await,
+        PlanCommand::Files(args) => Box::pin(files::run(*args, config, output)).await,
         PlanCommand::Copy(args) => Box::pin(copy::run(*args, config, output)).await,
         PlanCommand::Replay(args) => replay::run(*args, config, output).await,
         PlanCommand::List(args) => list::run(args, config, output).await,

@@ -190,7 +190,7 @@ impl Query<'_> {
         if let Some(foreign) =
             names.iter().find(|name| !insertable.iter().any(|c| c.name == **name))
         {
-            return Err(self.foreign_column(foreign, &names, target, choice).into());
+            return Err(foreign_column(foreign, &names, target, choice).into());
         }
         let mut notes = missing_notes(&insertable, &names, self.what);
         let (outputs, converted) = outputs(&read, target, null_is, choice.as_insert);
@@ -210,32 +210,31 @@ impl Query<'_> {
         let found = describe(server, query, &settings).await?;
         Ok(found.into_iter().map(|column| (column.name, column.r#type)).collect())
     }
+}
 
-    fn foreign_column(
-        &self,
-        foreign: &str,
-        names: &[String],
-        target: &[Column],
-        choice: &ColumnChoice,
-    ) -> Report {
-        let computed = target.iter().find(|c| c.name == foreign);
-        let message = match computed {
-            Some(column) => format!(
-                "column `{foreign}` of the target is {} and cannot be inserted",
-                column.default_kind
-            ),
-            None => format!("the target has no column `{foreign}`, which would be lost"),
-        };
-        let is_free = |name: &&String| target.iter().any(|c| c.is_insertable() && c.name == **name);
-        let help = if choice.select.is_some() {
-            "give every expression of --select the name of a target column: `… AS name`".to_owned()
-        } else if names.iter().any(|name| is_free(&name)) {
-            format!("to leave it out on purpose: --ignore-columns {foreign}")
-        } else {
-            format!("name the column that it fills: --select '{foreign} AS COLUMN'")
-        };
-        Report::new(Kind::Usage, message).help(help)
-    }
+fn foreign_column(
+    foreign: &str,
+    names: &[String],
+    target: &[Column],
+    choice: &ColumnChoice,
+) -> Report {
+    let computed = target.iter().find(|c| c.name == foreign);
+    let message = match computed {
+        Some(column) => format!(
+            "column `{foreign}` of the target is {} and cannot be inserted",
+            column.default_kind
+        ),
+        None => format!("the target has no column `{foreign}`, which would be lost"),
+    };
+    let is_free = |name: &&String| target.iter().any(|c| c.is_insertable() && c.name == **name);
+    let help = if choice.select.is_some() {
+        "give every expression of --select the name of a target column: `… AS name`".to_owned()
+    } else if names.iter().any(|name| is_free(&name)) {
+        format!("to leave it out on purpose: --ignore-columns {foreign}")
+    } else {
+        format!("name the column that it fills: --select '{foreign} AS COLUMN'")
+    };
+    Report::new(Kind::Usage, message).help(help)
 }
 
 /// Names and types of what a query gives.

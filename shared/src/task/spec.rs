@@ -122,6 +122,7 @@ impl Default for Limits {
 /// What a job reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "there is one of a job")]
 pub enum Source {
     /// Files of an object store, the web or a disk.
     Files(FilesSource),

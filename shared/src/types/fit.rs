@@ -77,6 +77,7 @@ fn tuple(from: &[Element], to: &[Element], reader: Reader) -> Fit {
 
 type Named<'a> = (&'a str, &'a [String]);
 
+#[allow(clippy::match_same_arms, reason = "each arm is a fact of its own")]
 fn plain(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
     if let (Some(from), Some(to)) = (integer(from.0), integer(to.0)) {
         let is_wider = match (from.0, to.0) {
@@ -133,6 +134,7 @@ fn plain(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
     }
 }
 
+#[allow(clippy::match_same_arms, reason = "each arm is a fact of its own")]
 fn numbers_and_times(from: Named<'_>, to: Named<'_>, by_format: bool) -> Fit {
     match (from.0, to.0) {
         ("Decimal", "Decimal") => match (decimal(from.1), decimal(to.1)) {
@@ -153,9 +155,7 @@ fn numbers_and_times(from: Named<'_>, to: Named<'_>, by_format: bool) -> Fit {
             }
         }
         ("Decimal", to) if integer(to).is_some() => Fit::Back,
-        ("Date", "Date32" | "DateTime64")
-        | ("DateTime", "DateTime64")
-        | ("Date32", "DateTime64") => {
+        ("Date", "Date32") | ("Date" | "DateTime" | "Date32", "DateTime64") => {
             // Nine digits leave room for the years 1677 to 2262 only.
             if to.0 == "DateTime64" && from.0 == "Date32" && precision(to.1) == 9 {
                 Fit::Back

@@ -66,7 +66,6 @@ fn split(text: &str) -> Vec<&str> {
         match (quote, symbol) {
             (Some(_), '\\') => drop(symbols.next()),
             (Some(open), symbol) if symbol == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '`') => quote = Some(symbol),
             (None, '(') => depth += 1,
             (None, ')') => depth = depth.saturating_sub(1),
@@ -74,7 +73,7 @@ fn split(text: &str) -> Vec<&str> {
                 items.push(&text[start..at]);
                 start = at + 1;
             }
-            (None, _) => {}
+            _ => {}
         }
     }
     if !text[start..].trim().is_empty() {

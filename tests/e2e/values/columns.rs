@@ -47,8 +47,10 @@ fn a_column_that_the_target_lacks_is_refused_with_its_file_and_left_out_on_deman
 #[test]
 fn a_key_that_the_target_lacks_and_that_comes_late_fails_its_task() {
     let world = World::with("CREATE TABLE {db}.t (a Int64) ENGINE = MergeTree ORDER BY a;\n");
-    let rows =
-        |extra: &str| (0..26_000).map(|a| format!("{{\"a\":{a}}}\n")).collect::<String>() + extra;
+    let rows = |extra: &str| {
+        let rows: Vec<String> = (0..26_000).map(|a| format!("{{\"a\":{a}}}\n")).collect();
+        rows.concat() + extra
+    };
     world.text("a.jsonl", &rows("{\"a\":1,\"late\":[1,2]}\n"));
     let error = world.fails("a.jsonl", &[]);
     assert!(error.contains("a.jsonl") && error.contains("late"), "{error}");

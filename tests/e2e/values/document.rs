@@ -30,16 +30,13 @@ fn the_examples_are_true() {
             format => world.put(&file, format, &format!("SELECT {value} AS c")),
         }
         let more = ["--format", format];
-        match outcome.strip_prefix("fails: ") {
-            Some(words) => {
-                let error = world.fails(&file, &more);
-                assert!(error.contains(words) && error.contains(&file), "{kind} {value}: {error}");
-                assert_eq!(world.all("t"), "", "{kind} {value}");
-            }
-            None => {
-                world.load(&file, &more);
-                assert_eq!(world.value("SELECT c FROM {db}.t"), outcome, "{kind} {value}");
-            }
+        if let Some(words) = outcome.strip_prefix("fails: ") {
+            let error = world.fails(&file, &more);
+            assert!(error.contains(words) && error.contains(&file), "{kind} {value}: {error}");
+            assert_eq!(world.all("t"), "", "{kind} {value}");
+        } else {
+            world.load(&file, &more);
+            assert_eq!(world.value("SELECT c FROM {db}.t"), outcome, "{kind} {value}");
         }
     }
 }

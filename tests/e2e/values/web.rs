@@ -29,8 +29,8 @@ fn plan(scene: &Scene, list: &str, more: &[&str]) -> String {
 fn a_file_that_answers_not_found_fails_its_task() {
     let scene = Scene::new();
     scene.create(DDL);
-    let rows: String = (0..100).map(|id| format!("{id}\n")).collect();
-    let file = |name: &str| WebFile::new(name, &format!("id\n{rows}"));
+    let rows: Vec<String> = (0..100).map(|id| id.to_string()).collect();
+    let file = |name: &str| WebFile::new(name, &format!("id\n{}\n", rows.join("\n")));
     let web = Web::start(vec![file("/1.csv"), WebFile::gone("/2.csv"), file("/3.csv")]);
     let id = plan(&scene, &list(&web, &["/1.csv", "/2.csv", "/3.csv"]), &[]);
     let ended = scene.longshore(["run", &id, "--workers", "1"]).run();

@@ -134,7 +134,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         target: &args.target,
         columns: &target_columns,
         source,
-        files: &listing.files,
+        list: &listing.files,
         keys: &keys,
         settings: &settings,
         choice: &choice,

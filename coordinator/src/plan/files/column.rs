@@ -187,7 +187,7 @@ impl How<'_> {
             // A list or tuple is never NULL: where a file lacks it the reader puts the default.
             let default = as_target.default.as_ref();
             let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
-            return ReadAs { remark, default, ..self.cast(target, &joined, false) };
+            return ReadAs { default, remark, ..self.cast(target, &joined, false) };
         };
         let default = if refuses {
             Some(format!("defaultValueOfTypeName({})", joined.literal()))
@@ -196,7 +196,7 @@ impl How<'_> {
         } else {
             None
         };
-        ReadAs { remark, default, ..self.cast(target, &kind, refuses) }
+        ReadAs { default, remark, ..self.cast(target, &kind, refuses) }
     }
 
     /// Under expressions of the user the values stay as they are.

@@ -89,19 +89,20 @@ pub(crate) struct Findings {
     target: String,
     format: String,
     files: usize,
-    findings: Vec<Finding>,
+    #[serde(rename = "findings")]
+    list: Vec<Finding>,
 }
 
 impl Findings {
     /// Is there something to look at before the load?
     pub(crate) fn has_problems(&self) -> bool {
-        self.findings.iter().any(|finding| finding.what.is_problem())
+        self.list.iter().any(|finding| finding.what.is_problem())
     }
 
     /// As text.
     pub(crate) fn words(&self) -> String {
         let files = text::plural(self.files as u64, "file");
-        if self.findings.is_empty() {
+        if self.list.is_empty() {
             return format!("{files} fit {}. Nothing was written.", self.target);
         }
         let columns = [
@@ -111,7 +112,7 @@ impl Findings {
             ("FIRST", Side::Left),
             ("DETAIL", Side::Left),
         ];
-        let rows = self.findings.iter().map(|finding| {
+        let rows = self.list.iter().map(|finding| {
             vec![
                 finding.what.as_str().to_owned(),
                 finding.column.clone().unwrap_or_default(),
@@ -130,7 +131,10 @@ impl Findings {
 
 /// Findings by what, column and detail.
 #[derive(Default)]
-struct Collected(BTreeMap<(What, Option<String>, String), (usize, Vec<String>)>);
+struct Collected(BTreeMap<Key, (usize, Vec<String>)>);
+
+/// What, column, detail.
+type Key = (What, Option<String>, String);
 
 impl Collected {
     fn add(&mut self, what: What, column: Option<&str>, detail: String, path: &str) {
@@ -162,16 +166,16 @@ pub(crate) async fn validate(files: Files<'_>, rows: u64) -> Result<Findings, Er
     let mut collected = Collected::default();
     let mut ignored = files.choice.ignored.clone();
     if format.has_schema() {
-        let found = files.reader().read(files.files).await?;
+        let found = files.reader().read(files.list).await?;
         let any_case = files.takes_any_case(format, &found).await?;
         let found = if format.family == super::formats::Family::Header {
-            files.without_bare_headers(files.files, found, any_case).await?
+            files.without_bare_headers(files.list, found, any_case).await?
         } else {
             found
         };
         let rename = |schema: &_, name: &str| files.name_of(any_case, schema, name);
-        let merged = Schemas::merge(files.files, &found, rename);
-        for (file, found) in files.files.iter().zip(&found) {
+        let merged = Schemas::merge(files.list, &found, rename);
+        for (file, found) in files.list.iter().zip(&found) {
             let look = Look { targets: &targets, format, choice: files.choice, merged: &merged };
             let renamed = |schema: &_, name: &str| files.name_of(any_case, schema, name);
             look.at(file, found, &renamed, &mut collected);
@@ -179,11 +183,11 @@ pub(crate) async fn validate(files: Files<'_>, rows: u64) -> Result<Findings, Er
         let foreign = |name: &String| !targets.iter().any(|t| t.is_insertable() && t.name == *name);
         ignored.extend(merged.columns.iter().map(|c| c.name.clone()).filter(foreign));
     }
-    let (target, all) = (files.target.to_string(), files.files.len());
+    let (target, all) = (files.target.to_string(), files.list.len());
     if rows > 0 {
         parse(files, &ignored, rows, &mut collected).await?;
     }
-    Ok(Findings { target, format: format_name, files: all, findings: collected.findings() })
+    Ok(Findings { target, format: format_name, files: all, list: collected.findings() })
 }
 
 struct Look<'a> {
@@ -288,7 +292,7 @@ async fn parse(
     let choice = ColumnChoice { ignored: ignored.to_vec(), ..files.choice.clone() };
     let (server, keys, settings) =
         (files.server.clone(), files.keys.clone(), files.settings.clone());
-    let all = files.files;
+    let all = files.list;
     let (source, schema) = Files { choice: &choice, ..files }.decide().await?;
     let mut paths = all.iter().filter(|file| file.size > 0 && !is_marker(&file.path));
     let mut running = JoinSet::new();

@@ -180,7 +180,7 @@ impl Request<'_> {
             };
             let nullable = (!target.kind.is_nullable()).then(|| target.kind.nullable()).flatten();
             match nullable {
-                Some(kind) if used.iter().any(|used| is_foreign(&used)) => {
+                Some(kind) if used.iter().any(is_foreign) => {
                     let read = &mut layout.structure[at];
                     read.kind = kind.to_string();
                     read.default = None;

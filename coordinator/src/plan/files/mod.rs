@@ -8,6 +8,7 @@ mod column;
 mod findings;
 mod formats;
 mod layout;
+mod look;
 mod merge;
 mod notes;
 mod select;
@@ -17,10 +18,9 @@ use std::collections::BTreeMap;
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
-use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Column, names_in};
 use longshore_shared::source::{
-    Found, Reading, Schema, SchemaReader, SourceKeys, VIRTUAL, is_pinned_by_path, raw_clause,
+    Reading, SchemaReader, SourceKeys, VIRTUAL, is_pinned_by_path, raw_clause,
 };
 use longshore_shared::sql::{self, quote_list};
 use longshore_shared::task::{FilesSource, Output, SourceFile, TableName, Unseen};
@@ -31,14 +31,11 @@ use column::{How, Target};
 pub(crate) use findings::{Findings, validate};
 use formats::Format;
 use layout::{Layout, Request};
-use merge::Schemas;
 
 use super::columns::{ColumnChoice, Query, SourceSchema};
 use super::outputs::NullIs;
 use crate::exit::{Error, Kind, Report};
 
-/// Files of a sample.
-const SAMPLE_FILES: usize = 1_000;
 /// UNKNOWN_FORMAT, FORMAT_IS_NOT_SUITABLE_FOR_INPUT
 const NO_FORMAT: [i32; 2] = [73, 78];
 
@@ -53,7 +50,7 @@ pub(crate) struct Files<'a> {
     pub(crate) columns: &'a [Column],
     /// Address and format; the rest is decided here.
     pub(crate) source: FilesSource,
-    pub(crate) files: &'a [SourceFile],
+    pub(crate) list: &'a [SourceFile],
     pub(crate) keys: &'a SourceKeys,
     pub(crate) settings: &'a BTreeMap<String, String>,
     pub(crate) choice: &'a ColumnChoice,
@@ -67,11 +64,6 @@ struct Defaulted {
     r#type: String,
     default_kind: String,
     default_expression: String,
-}
-
-#[derive(Deserialize, Row)]
-struct Probe {
-    a: u8,
 }
 
 /// Does the name say that the file holds no rows of the table?
@@ -103,7 +95,7 @@ impl Files<'_> {
             return self.told(format).await;
         }
         let (schemas, is_sample) = self.schemas(format).await?;
-        let mut notes = notes::of_files(&schemas, self.looked_at(), self.files.len());
+        let mut notes = notes::of_files(&schemas, self.looked_at(), self.list.len());
         let wants_all = self.choice.select.is_none() && self.choice.columns.is_empty();
         self.source.unseen = is_sample.then(|| Unseen {
             columns: wants_all.then(Vec::new),
@@ -179,14 +171,14 @@ impl Files<'_> {
 
     /// How a file is read as the source is now.
     fn reading(&self) -> Reading {
-        let first = &self.files[..1];
+        let first = &self.list[..1];
         Reading::files(&self.source, first, &self.choice.filter, self.settings, self.keys)
     }
 
     /// The columns that the reader gives for the structure of the source.
     async fn described(&self) -> Result<Vec<(String, String)>, Error> {
         let reading = self.reading();
-        let from = raw_clause(&self.source, &self.files[..1], self.keys);
+        let from = raw_clause(&self.source, &self.list[..1], self.keys);
         let query =
             Query { from: &from, what: "files", is_table: false, settings: &reading.settings };
         let found = query.types(self.server, &from).await;
@@ -230,11 +222,6 @@ impl Files<'_> {
         Ok(Some(found.await?.value))
     }
 
-    fn looked_at(&self) -> usize {
-        let all = self.files.len();
-        if all > self.schemas_max { SAMPLE_FILES.min(self.schemas_max) } else { all }
-    }
-
     fn reader(&self) -> SchemaReader {
         SchemaReader {
             server: self.server.clone(),
@@ -244,141 +231,12 @@ impl Files<'_> {
         }
     }
 
-    /// The schemas of all files, or of a sample.
-    async fn schemas(&self, format: Format<'_>) -> Result<(Schemas, bool), Error> {
-        if !format.has_schema() {
-            return Ok((Schemas::default(), false));
-        }
-        let is_sample = self.files.len() > self.schemas_max;
-        if planted(Bug::ColumnsOfTheFirst) {
-            let first = &self.files[..1];
-            let found = self.reader().read(first).await?;
-            return Ok((Schemas::merge(first, &found, |_, name| name.to_owned()), false));
-        }
-        let sample: Vec<SourceFile>;
-        let files = if is_sample {
-            let wanted = self.looked_at();
-            let step = self.files.len() / wanted;
-            sample = self.files.iter().step_by(step).take(wanted).cloned().collect();
-            &sample
-        } else {
-            self.files
-        };
-        let found = self.reader().read(files).await?;
-        self.refuse_format(&found)?;
-        let any_case = self.takes_any_case(format, &found).await?;
-        let mut merged =
-            Schemas::merge(files, &found, |schema, name| self.name_of(any_case, schema, name));
-        // A header may stand alone: such a file decides nothing.
-        let is_doubtful =
-            |merged: &merge::Merged| self.columns.iter().all(|column| column.name != merged.name);
-        if format.family == formats::Family::Header && merged.columns.iter().any(is_doubtful) {
-            let found = self.without_bare_headers(files, found, any_case).await?;
-            merged =
-                Schemas::merge(files, &found, |schema, name| self.name_of(any_case, schema, name));
-        }
-        Ok((merged, is_sample))
-    }
-
-    /// The name under which a column of a file is read.
-    fn name_of(&self, any_case: bool, schema: &Schema, name: &str) -> String {
-        let has = |name: &str| schema.columns.iter().any(|column| column.name == name);
-        let is_target = |name: &str| self.columns.iter().any(|column| column.name == name);
-        if !any_case || is_target(name) {
-            return name.to_owned();
-        }
-        let mut like = self.columns.iter().filter(|column| column.name.eq_ignore_ascii_case(name));
-        match (like.next(), like.next()) {
-            (Some(column), None) if !has(&column.name) => column.name.clone(),
-            _ => name.to_owned(),
-        }
-    }
-
-    /// Does the reader of this format match names in any case? Newer servers do for text.
-    async fn takes_any_case(&self, format: Format<'_>, found: &[Found]) -> Result<bool, Error> {
-        let differs = |name: &str| {
-            !self.columns.iter().any(|column| column.name == name)
-                && self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
-        };
-        let mut schemas = found.iter().filter_map(|found| match found {
-            Found::Schema(schema, _) => Some(schema),
-            _ => None,
-        });
-        if !format.is_text()
-            || !schemas.any(|schema| schema.columns.iter().any(|c| differs(&c.name)))
-        {
-            return Ok(false);
-        }
-        let text = match format.family {
-            formats::Family::Keys => "format(JSONEachRow, 'a UInt8', '{\"A\":1}')",
-            _ => "format(CSVWithNames, 'a UInt8', 'A\n1\n')",
-        };
-        let text = format!("SELECT a FROM {text}");
-        let found = read(|| self.server.call_text("any_case", text.clone()).fetch_all::<Probe>());
-        // A server that refuses the key does not match it.
-        Ok(found.await.is_ok_and(|rows| rows.first().is_some_and(|row| row.a == 1)))
-    }
-
-    /// Files with columns that the target lacks count only if they have a row.
-    async fn without_bare_headers(
-        &self,
-        files: &[SourceFile],
-        mut found: Vec<Found>,
-        any_case: bool,
-    ) -> Result<Vec<Found>, Error> {
-        #[derive(Deserialize, Row)]
-        struct Rows {
-            rows: u64,
-        }
-        /// A larger file has more than its header.
-        const HEADER_BYTES_MAX: u64 = 64 << 10;
-        let is_known = |schema: &Schema, name: &str| {
-            let name = self.name_of(any_case, schema, name);
-            self.columns.iter().any(|column| column.name == name)
-        };
-        for (file, found) in files.iter().zip(&mut found) {
-            let Found::Schema(schema, None) = &*found else { continue };
-            let is_doubtful = schema.columns.iter().any(|column| !is_known(schema, &column.name));
-            if !is_doubtful || file.size > HEADER_BYTES_MAX {
-                continue;
-            }
-            let from = raw_clause(&self.source, std::slice::from_ref(file), self.keys);
-            let text = format!("SELECT count() AS rows FROM (SELECT * FROM {from} LIMIT 1)");
-            let settings = self.reading().settings;
-            let known = self.server.known_settings().await;
-            let rows = read(|| {
-                let call =
-                    self.server.call_text("has_rows", text.clone()).settings(&settings, known);
-                call.deadline(None).fetch_one::<Rows>()
-            });
-            // What cannot be read is found by its own load.
-            if rows.await.is_ok_and(|rows| rows.rows == 0) {
-                *found = Found::Empty;
-            }
-        }
-        Ok(found)
-    }
-
-    /// When no file can be read the format is wrong, or the keys are.
-    fn refuse_format(&self, found: &[Found]) -> Result<(), Error> {
-        let broken = |found: &Found| match found {
-            Found::Broken(failure) => Some(failure.clone()),
-            _ => None,
-        };
-        let all: Option<Vec<Failure>> =
-            found.iter().filter(|found| !matches!(found, Found::Empty)).map(broken).collect();
-        match all.unwrap_or_default().into_iter().next() {
-            Some(failure) => Err(self.unreadable(failure)),
-            None => Ok(()),
-        }
-    }
-
     /// A file that is known by its path alone must not have a column that hides it.
     fn refuse_hidden_paths(&self) -> Result<(), Error> {
         if !self.source.own.iter().any(|own| own == "_path") {
             return Ok(());
         }
-        let mut files = self.files.iter();
+        let mut files = self.list.iter();
         match files.find(|file| is_pinned_by_path(&self.source, file, self.keys)) {
             None => Ok(()),
             Some(file) => {

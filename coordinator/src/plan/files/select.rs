@@ -22,8 +22,8 @@ impl Files<'_> {
         schemas: &Schemas,
     ) -> Result<(Layout, SourceSchema), Error> {
         let how = How { format, as_insert: self.choice.as_insert, is_under_select: true };
-        let mut layout = Layout::default();
-        layout.own = owned(schemas.columns.iter().map(|column| column.name.as_str()));
+        let own = owned(schemas.columns.iter().map(|column| column.name.as_str()));
+        let mut layout = Layout { own, ..Layout::default() };
         let insertable = |name: &str| targets.iter().find(|t| t.is_insertable() && t.name == name);
         // Names of the target stand for the columns that the reader would be given.
         let mut guessed = Vec::new();
@@ -79,7 +79,7 @@ impl Files<'_> {
         }
         self.apply(layout);
         if guessed.is_empty() || self.try_select().await.is_err() {
-            return Err(self.refused(failure));
+            return Err(refused(failure));
         }
         let mut kept = Vec::new();
         for ((at, kind), text) in guessed.iter().zip(texts) {
@@ -107,16 +107,6 @@ impl Files<'_> {
             Query { from: &from, what: "files", is_table: false, settings: &reading.settings };
         query.types(self.server, &from).await.map(drop)
     }
-
-    fn refused(&self, failure: Failure) -> Error {
-        if !UNREADABLE.contains(&failure.code().unwrap_or(0)) {
-            return failure.into();
-        }
-        let message = format!("the files cannot be read so: {}", failure.message);
-        Report::new(Kind::Usage, message)
-            .help("check --select, --where and --format; --structure says what the files hold")
-            .into()
-    }
 }
 
 /// The type that holds what all files have.
@@ -130,4 +120,14 @@ fn is_list(column: &Merged) -> bool {
     let is_list =
         |kind: &Type| matches!(kind.bare(), Type::Array(_) | Type::Map(..) | Type::Tuple(_));
     column.types.iter().any(|(kind, _)| is_list(kind))
+}
+
+fn refused(failure: Failure) -> Error {
+    if !UNREADABLE.contains(&failure.code().unwrap_or(0)) {
+        return failure.into();
+    }
+    let message = format!("the files cannot be read so: {}", failure.message);
+    Report::new(Kind::Usage, message)
+        .help("check --select, --where and --format; --structure says what the files hold")
+        .into()
 }
