@@ -226,13 +226,18 @@ fn foreign_column(
         ),
         None => format!("the target has no column `{foreign}`, which would be lost"),
     };
-    let is_free = |name: &&String| target.iter().any(|c| c.is_insertable() && c.name == **name);
+    let kept: Vec<&str> = names
+        .iter()
+        .filter(|name| target.iter().any(|c| c.is_insertable() && c.name == **name))
+        .map(String::as_str)
+        .collect();
     let help = if choice.select.is_some() {
         "give every expression of --select the name of a target column: `… AS name`".to_owned()
-    } else if names.iter().any(|name| is_free(&name)) {
-        format!("to leave it out on purpose: --ignore-columns {foreign}")
-    } else {
+    } else if kept.is_empty() {
         format!("name the column that it fills: --select '{foreign} AS COLUMN'")
+    } else {
+        let kept = kept.join(",");
+        format!("to leave it out on purpose: --ignore-columns {foreign}, or --columns '{kept}'")
     };
     Report::new(Kind::Usage, message).help(help)
 }
