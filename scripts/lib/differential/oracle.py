@@ -112,8 +112,9 @@ def from_truth(scene, database):
     for at, file in enumerate(scene.files):
         if file.how != "server":
             continue
-        titles = [name(c.name) for c in file.columns if c.name == c.target]
-        values = list(titles)
+        # A name in another case counts: who takes it for the column loses nothing.
+        filled = [c for c in file.columns if c.target and scene.named(c.target) is not None]
+        titles, values = [name(c.target) for c in filled], [name(c.name) for c in filled]
         if scene.lists:
             nested = [one.name for one in scene.columns if one.nest]
             titles += map(name, nested)
@@ -194,7 +195,7 @@ def losses(scene, database, prefix, table):
         else:
             verdict = compare(value, column.type, row[target.name], target.type)
             told = f"{_show(value)} of {column.type.name} became {_show(row[target.name])} of {target.type.name}"
-        if value == "NULL" and row[target.name] is None and scene.format.types in (LOOSE, HEADER):
+        if value == "NULL" and row[target.name] in (None, "") and scene.format.types in (LOOSE, HEADER):
             verdict = SAME  # text cannot tell the word from the absence
         if verdict == NULLED and (target.kind == "DEFAULT" or scene.format.types in (LOOSE, HEADER)):
             verdict = SAME
