@@ -17,23 +17,31 @@ fn every_test_file_belongs_to_a_suite() {
         let main = if folder == "support" { "lib.rs" } else { "main.rs" };
         let listed = format!("path = \"{folder}/{main}\"");
         assert!(manifest.contains(&listed), "tests/Cargo.toml does not list {folder}/{main}");
-        let text = fs::read_to_string(path.join(main)).expect("the suite's main file");
-        let lines: Vec<&str> = text.lines().collect();
-        let modules: BTreeSet<String> = lines
-            .iter()
-            .enumerate()
-            // A module with a path of its own is a file of another folder.
-            .filter(|(at, _)| *at == 0 || !lines[at - 1].starts_with("#[path"))
-            .filter_map(|(_, line)| line.strip_prefix("mod ")?.strip_suffix(';'))
-            .map(|module| format!("{module}.rs"))
-            .collect();
-        // Golden files belong to the test that names them.
-        let is_module = |file: &String| file != main && file != "snapshots";
-        let files: BTreeSet<String> = entries(&path).into_iter().filter(is_module).collect();
-        assert_eq!(files, modules, "files of tests/{folder} and the modules in its {main}");
+        check(&path, main);
         suites += 1;
     }
     assert_eq!(suites, manifest.matches("path = \"").count(), "suites in tests/Cargo.toml");
+}
+
+/// The files of a folder are the modules that its main file lists; so are those of its folders.
+fn check(path: &Path, main: &str) {
+    let text = fs::read_to_string(path.join(main)).expect("a main file");
+    let lines: Vec<&str> = text.lines().collect();
+    let modules: BTreeSet<String> = lines
+        .iter()
+        .enumerate()
+        // A module with a path of its own is a file of another folder.
+        .filter(|(at, _)| *at == 0 || !lines[at - 1].starts_with("#[path"))
+        .filter_map(|(_, line)| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .map(|module| if path.join(module).is_dir() { module.into() } else { format!("{module}.rs") })
+        .collect();
+    // Golden files belong to the test that names them.
+    let is_module = |file: &String| file != main && file != "snapshots";
+    let files: BTreeSet<String> = entries(path).into_iter().filter(is_module).collect();
+    assert_eq!(files, modules, "files of {} and the modules in its {main}", path.display());
+    for folder in modules.iter().filter(|module| path.join(module).is_dir()) {
+        check(&path.join(folder), "mod.rs");
+    }
 }
 
 fn entries(folder: &Path) -> Vec<String> {

@@ -197,8 +197,12 @@ fn names(claim: &Claim) -> StagingNames {
 }
 
 /// The failure with the names that a person knows in place of those of the staging set: the server
-/// says in which view a row was refused, and it knows the clone.
+/// says in which view a row was refused, and it knows the clone. A missing grant or table is the one
+/// that the server names.
 fn in_their_names(failure: &Failure, claim: &Claim) -> Failure {
+    if policy(failure) == Policy::StopJob {
+        return failure.clone();
+    }
     let message = known_names(&failure.message, &claim.job.spec.graph, &names(claim));
     Failure { message, ..failure.clone() }
 }
