@@ -33,7 +33,11 @@ fn check(path: &Path, main: &str) {
         // A module with a path of its own is a file of another folder.
         .filter(|(at, _)| *at == 0 || !lines[at - 1].starts_with("#[path"))
         .filter_map(|(_, line)| line.strip_prefix("mod ")?.strip_suffix(';'))
-        .map(|module| if path.join(module).is_dir() { module.into() } else { format!("{module}.rs") })
+        .map(
+            |module| {
+                if path.join(module).is_dir() { module.into() } else { format!("{module}.rs") }
+            },
+        )
         .collect();
     // Golden files belong to the test that names them.
     let is_module = |file: &String| file != main && file != "snapshots";

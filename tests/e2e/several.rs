@@ -171,7 +171,9 @@ fn no_row_falls_between_two_servers() {
         two.scene.put_bytes(file, &bytes);
     }
     for (table, rows) in [("odd", 9), ("big", 5)] {
-        let flags = [two.both().as_slice(), &["--shard-by", "k"]].concat();
+        // NULL goes where a plain INSERT puts it.
+        let flags = ["--shard-by", "k", "--conversions", "as-insert"];
+        let flags = [two.both().as_slice(), &flags].concat();
         let said = two.scene.load_into(table, &format!("{table}.parquet"), &flags).ok();
         let [first, second] = two.counts(table);
         assert_eq!(first + second, rows, "{table}\n{said}");

@@ -112,14 +112,15 @@ impl How {
                 Self::Back.differs(value, from, to)
             );
         }
+        // There is no such thing as a LowCardinality that is NULL for want of a value.
+        let bare = to.bare().literal();
         match self {
             Self::Cast | Self::Accurate => {
-                format!("isNull(accurateCastOrNull({value}, {}))", to.literal())
+                format!("isNull(accurateCastOrNull({value}, {bare}))")
             }
             Self::Back => self.differs(value, from, to),
             Self::Text(_) => format!(
-                "if(isNull(accurateCastOrNull({value}, {})), 1, {})",
-                to.literal(),
+                "if(isNull(accurateCastOrNull({value}, {bare})), 1, {})",
                 self.differs(value, from, to)
             ),
         }
