@@ -101,6 +101,7 @@ class Run:
                     # The other lanes meet the same death: each scene is done again, alone, at the end.
                     with self.lock:
                         self.dead.append((number, str(problem)))
+                        product.end_all(self.mark)
                         revive(self.folder)
         except Exception as problem:  # noqa: BLE001  (a lane that dies must end the run, not vanish)
             with self.lock:
@@ -119,6 +120,7 @@ class Run:
                 self.one(number, env)
                 drop_control(control)
             except Died as problem:
+                product.end_all(self.mark)
                 revive(self.folder)
                 told = f"  the last statement: {str(problem)[:1500]}"
                 by_us = str(problem).startswith("longshore")
@@ -260,6 +262,7 @@ def drive(arguments, log, folder):
             lane.join()
         run.summary(time.monotonic() - began)
         raise
+    product.end_all(run.mark)
     run.repeat_dead()
     run.probe.forget()
     code = run.summary(time.monotonic() - began)

@@ -63,7 +63,7 @@ def _missing(rng, scene, _):
 def _nowhere(rng, scene, _):
     """A column that no file has."""
     file, column = _pick(rng, scene, _ungrouped(scene))
-    if file is None or not scene.format.named:
+    if file is None or not scene.format.named or any(one.how == "hand" for one in scene.files):
         return False
     for one in scene.files:
         one.columns = [c for c in one.columns if c.target != column.target]
