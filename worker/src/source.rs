@@ -62,6 +62,21 @@ pub(crate) fn is_counted(source: &FilesSource) -> bool {
         )
 }
 
+/// The source as its rows are counted. Where footers say the number nothing else is asked for: a
+/// count of Parquet whose structure has a DEFAULT ends the server (26.7: a failed assertion of
+/// `vector[]`, found by `scripts/differential`).
+fn countable(source: &FilesSource) -> FilesSource {
+    if !COUNTING_FORMATS.contains(&source.format.as_str()) {
+        return source.clone();
+    }
+    FilesSource {
+        structure: String::new(),
+        outputs: Vec::new(),
+        left_out: Vec::new(),
+        ..source.clone()
+    }
+}
+
 /// Nothing of the chunk's source has changed since the plan was made.
 pub(crate) async fn unchanged(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
@@ -152,7 +167,9 @@ pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Troubl
                 return Ok(Held::Unknown);
             }
             let reading = Reading::files(source, files, "", &spec.settings, &worker.keys);
-            let rows = rows_of(&claim.server, &reading).await?;
+            let counted =
+                Reading::files(&countable(source), files, "", &spec.settings, &worker.keys);
+            let rows = rows_of(&claim.server, &counted).await?;
             let Some(by) = &spec.shard_by else { return Ok(Held::Exactly(rows)) };
             let shard = by.of_shard(&reading, &spec.select, &spec.columns).ok_or(ForeignChunk)?;
             Ok(Held::Share { rows: rows_of(&claim.server, &shard).await?, of: rows })

@@ -212,7 +212,7 @@ async fn move_table(server: &Server, from: &TableName, to: &TableName) -> Result
 
 async fn create_like(server: &Server, name: &TableName, target: &TableName) -> Result<(), Error> {
     let text = format!("CREATE TABLE IF NOT EXISTS {} AS {}", name.quoted(), target.quoted());
-    read(|| server.call_text("create_shadow", text.clone()).execute()).await?;
+    read(|| server.call_text("create_shadow", text.clone()).types_of_others().execute()).await?;
     Ok(())
 }
 

@@ -73,7 +73,7 @@ async fn link(
         let call = server.call(statement).name("database", server.staging()).name("table", unnamed);
         call.name("source_database", &source.database).name("source", &source.table)
     };
-    let created = both(sql::CREATE_SNAPSHOT).execute().await;
+    let created = both(sql::CREATE_SNAPSHOT).types_of_others().execute().await;
     created.map_err(|failure| refused(source, failure))?;
     // Linking a hundred thousand parts takes its time.
     let linked = both(sql::ATTACH_SNAPSHOT).deadline(None).execute().await;

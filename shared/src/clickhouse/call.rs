@@ -98,6 +98,13 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Takes the types that a table of the user has already, whatever the server thinks of new ones.
+    pub fn types_of_others(self) -> Self {
+        self.setting("allow_suspicious_low_cardinality_types", 1)
+            .setting("allow_suspicious_fixed_string_types", 1)
+            .setting("allow_suspicious_variant_types", 1)
+    }
+
     /// Sends settings that the server knows.
     pub fn settings(self, settings: &[(String, String)], known: &Known) -> Self {
         let known = settings.iter().filter(|(name, _)| known.has(name));

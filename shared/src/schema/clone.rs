@@ -12,7 +12,7 @@ const LABEL_CHARS: usize = 40;
 
 /// Settings of a staging twin, whatever the target has. A twin lives for one attempt and only
 /// gives its parts away, so nothing may merge, deduplicate or expire in it.
-const TWIN_SETTINGS: [(&str, &str); 6] = [
+const TWIN_SETTINGS: [(&str, &str); 7] = [
     // Every staged part gets an identity of its own (ENGINE L).
     ("assign_part_uuids", "1"),
     // An inherited window drops identical inserts silently (ENGINE A).
@@ -23,6 +23,7 @@ const TWIN_SETTINGS: [(&str, &str); 6] = [
     ("max_number_of_merges_with_ttl_in_pool", "0"),
     // Staged parts may be many for a moment; they are not merged here.
     ("parts_to_throw_insert", "100000"),
+    ("max_parts_in_total", "1000000"),
 ];
 
 /// The names of one staging set.
@@ -95,7 +96,7 @@ impl Creation {
 
     /// The statement on its way to the server.
     pub fn call<'a>(&self, server: &'a Server, name: &'static str) -> Call<'a> {
-        let call = server.call_text(name, self.text.clone());
+        let call = server.call_text(name, self.text.clone()).types_of_others();
         if self.as_it_stands { call.setting(AS_IT_STANDS, 1) } else { call }
     }
 }
@@ -191,9 +192,9 @@ mod tests {
         let statements = create_statements(&graph, &names).unwrap();
         let texts: Vec<String> = statements.into_iter().map(|made| made.text).collect();
         insta::assert_snapshot!(texts.join("\n"), @r"
-        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_0_base` AS `db`.`base` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
-        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS `db`.`tägl ich` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
-        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_2_total` AS `db`.`total` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_0_base` AS `db`.`base` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS `db`.`tägl ich` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_2_total` AS `db`.`total` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
         CREATE MATERIALIZED VIEW `stage`.`0123456789abcdef_0000007_e2_v0_v1` TO `stage`.`0123456789abcdef_0000007_e2_1_tglich` (`d` Date) AS SELECT d FROM `stage`.`0123456789abcdef_0000007_e2_0_base` AS `base`
         CREATE MATERIALIZED VIEW `stage`.`0123456789abcdef_0000007_e2_v1_v2` TO `stage`.`0123456789abcdef_0000007_e2_2_total` (`d` Date) AS SELECT d FROM `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS t
         ");

@@ -121,6 +121,8 @@ fn plain(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
         (from, "Bool") if integer(from).is_some() => Fit::Back,
         (_, "String") => Fit::Exact,
         ("Enum8" | "Enum16", "Enum8" | "Enum16") => Fit::Exact,
+        // A reader takes a number that is no member, and then nobody can read the column.
+        (from, "Enum8" | "Enum16") if integer(from).is_some() => Fit::Range,
         ("Float32" | "BFloat16", "Float64") | ("BFloat16", "Float32") => Fit::Exact,
         ("Float64", "Float32") | ("Decimal", "Float32" | "Float64") => Fit::Rounded,
         ("Float32" | "Float64", to) if integer(to).is_some() => Fit::Range,
@@ -173,15 +175,28 @@ fn numbers_and_times(from: Named<'_>, to: Named<'_>, by_format: bool) -> Fit {
         }
         ("UInt16", "Date") | ("UInt32", "DateTime" | "IPv4") | ("IPv4", "IPv6") => Fit::Exact,
         // What the server itself writes for these types where a format has none of them.
-        ("Int32", "Date" | "Date32")
-        | ("Int64", "DateTime64")
-        | ("Int8", "Enum8")
-        | ("Int16", "Enum16")
-            if by_format =>
-        {
-            Fit::Exact
-        }
+        ("Int32", "Date" | "Date32") | ("Int64", "DateTime64") if by_format => Fit::Exact,
         _ => Fit::Unknown,
+    }
+}
+
+/// Is there a value inside that only the reader of the format can convert?
+pub fn needs_reader(from: &Type, to: &Type) -> bool {
+    match (from.bare(), to.bare()) {
+        (Type::Array(from), Type::Array(to)) => needs_reader(from, to),
+        (Type::Map(key, value), Type::Map(to_key, to_value)) => {
+            needs_reader(key, to_key) || needs_reader(value, to_value)
+        }
+        (Type::Tuple(from), Type::Tuple(to)) => {
+            from.iter().enumerate().any(|(at, (name, from))| {
+                let by_name = to.iter().find(|(other, _)| name.is_some() && other == name);
+                by_name.or_else(|| to.get(at)).is_some_and(|(_, to)| needs_reader(from, to))
+            })
+        }
+        (from, to) => {
+            fit(from, to, Reader::Format) == Fit::Exact
+                && fit(from, to, Reader::Insert) > Fit::Nulls
+        }
     }
 }
 

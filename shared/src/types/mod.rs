@@ -15,7 +15,7 @@ mod widen;
 use std::fmt;
 
 pub use convert::{Conversion, Nulls, conversion};
-pub use fit::{Fit, Reader, fit};
+pub use fit::{Fit, Reader, fit, needs_reader};
 pub use join::join;
 pub use widen::widened;
 
@@ -111,6 +111,11 @@ impl Type {
             Self::Plain { name, arguments } => Some((name, arguments)),
             _ => None,
         }
+    }
+
+    /// The name without `Nullable` and `LowCardinality`, when it holds no other type.
+    pub fn plain_name(&self) -> Option<&str> {
+        self.bare().plain().map(|(name, _)| name)
     }
 
     /// Does it hold other types?

@@ -3,7 +3,7 @@
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::Cast;
-use longshore_shared::types::{Fit, Reader, Type, fit, join, widened};
+use longshore_shared::types::{Fit, Reader, Type, fit, join, needs_reader, widened};
 
 use super::formats::Format;
 use super::merge::Merged;
@@ -148,7 +148,21 @@ impl How<'_> {
         let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to.bare(), reader));
         let fits = fits.max().unwrap_or(Fit::Exact);
         let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
-        let refuses = nulls && !to.is_nullable() && !target.has_default();
+        let is_kept = target.has_default() || target.default_kind == "EPHEMERAL";
+        let refuses = nulls && !to.is_nullable() && !is_kept;
+        // Only the reader knows how to make some values of what is there.
+        let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
+        let is_moment = to.plain_name().is_some_and(|name| name.starts_with("Date"));
+        let fits = match fits {
+            Fit::Range | Fit::Back | Fit::Text if only_reader => Fit::Unknown,
+            // The types of BSON are guessed, and those of moments wrongly (26.7).
+            Fit::Range | Fit::Back | Fit::Text
+                if is_moment && self.format.name == "BSONEachRow" =>
+            {
+                Fit::Unknown
+            }
+            fits => fits,
+        };
         let remark = match fits {
             Fit::Exact if !refuses => None,
             Fit::Rounded => Some((Remark::Rounded, kinds(Some(found)))),

@@ -16,7 +16,10 @@ pub(crate) enum Family {
 }
 
 /// Formats without names.
-const NAMELESS: [&str; 17] = [
+const NAMELESS: [&str; 19] = [
+    // Its header names them, but the server cannot read it without being told the types.
+    "RowBinaryWithNames",
+    "Buffers",
     "CSV",
     "TSV",
     "TabSeparated",
@@ -36,8 +39,11 @@ const NAMELESS: [&str; 17] = [
     "Regexp",
 ];
 
+/// JSON that begins with names and types.
+const WITH_METADATA: [&str; 3] = ["JSON", "JSONCompact", "JSONColumnsWithMetadata"];
+
 /// Formats whose rows or columns carry their names.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 9] = [
     "JSONEachRow",
     "JSONLines",
     "NDJSON",
@@ -45,9 +51,6 @@ const KEYS: [&str; 12] = [
     "JSONStringsEachRow",
     "JSONObjectEachRow",
     "JSONColumns",
-    "JSON",
-    "JSONCompact",
-    "JSONColumnsWithMetadata",
     "TSKV",
     "BSONEachRow",
 ];
@@ -81,9 +84,10 @@ impl<'a> Format<'a> {
     pub(crate) fn of(name: &'a str, settings: &BTreeMap<String, String>) -> Self {
         let is_off = settings.get(USE_HEADER).is_some_and(|value| value == "0" || value == "false");
         let has_header = name.ends_with("WithNames") || is_text_with_types(name);
+        let is_header = has_header || WITH_METADATA.contains(&name);
         let family = if NAMELESS.contains(&name) || (has_header && is_off) {
             Family::Nameless
-        } else if has_header {
+        } else if is_header {
             Family::Header
         } else if KEYS.contains(&name) {
             Family::Keys
@@ -107,6 +111,11 @@ impl<'a> Format<'a> {
     pub(crate) fn refuses_missing(self, settings: &BTreeMap<String, String>) -> bool {
         let allowed = settings.get("input_format_avro_allow_missing_fields");
         self.name == "Avro" && allowed.is_none_or(|value| value == "0" || value == "false")
+    }
+
+    /// Is a column that it has and the target lacks seen by the reader alone?
+    pub(crate) fn refuses_surplus(self) -> bool {
+        self.has_late_keys() || self.name == "RowBinaryWithNames"
     }
 
     /// Must a column be read in the very type that the file names?

@@ -59,7 +59,7 @@ impl Request<'_> {
         let all =
             self.how.format.has_late_keys() || self.is_sample || !self.how.format.has_schema();
         self.refuse_unknown()?;
-        let mut nested = Vec::new();
+        let (mut nested, mut foreign) = (Vec::new(), Vec::new());
         for column in &self.schemas.columns {
             if VIRTUAL.contains(&column.name.as_str()) {
                 layout.own.push(column.name.clone());
@@ -78,8 +78,11 @@ impl Request<'_> {
             match self.nested(column)? {
                 Some(columns) => nested.push((column, columns)),
                 None if column.is_hive => layout.notes.folders.push(column.name.clone()),
-                None => return Err(surplus::refusal(self, column).into()),
+                None => foreign.push(column),
             }
+        }
+        if !foreign.is_empty() {
+            return Err(surplus::refusal(self, &foreign).into());
         }
         if self.how.format.has_late_keys() {
             let late = self.choice.ignored.iter().filter(|name| self.schemas.get(name).is_none());
@@ -144,7 +147,7 @@ impl Request<'_> {
             for (name, _) in kind.nested().into_iter().flatten() {
                 let name = format!("{prefix}{}", name.as_deref().unwrap_or_default());
                 if !targets.iter().any(|t| t.name == name) && self.wants(&name) {
-                    return Err(surplus::unknown(&name, path).into());
+                    return Err(surplus::unknown(&[name.as_str()], path).into());
                 }
             }
         }

@@ -82,7 +82,8 @@ impl Files<'_> {
         let format = Format::of(&format_name, self.settings);
         self.source.settings.extend(format.settings());
         let whole = self.choice.select.is_none() && self.choice.columns.is_empty();
-        if format.has_late_keys() {
+        if format.refuses_surplus() {
+            let whole = whole && (format.has_late_keys() || self.choice.ignored.is_empty());
             let skips = if whole { "0" } else { "1" };
             let skips = ("input_format_skip_unknown_fields".to_owned(), skips.to_owned());
             self.source.settings.extend([skips]);

@@ -7,22 +7,40 @@ use crate::exit::{Kind, Report};
 /// Names shown of many.
 const SHOWN: usize = 20;
 
-/// A column that no column of the target takes.
-pub(super) fn refusal(request: &Request<'_>, column: &Merged) -> Report {
+/// Columns that no column of the target takes; at least one.
+pub(super) fn refusal(request: &Request<'_>, columns: &[&Merged]) -> Report {
+    let column = columns[0];
     let computed = request.targets.iter().find(|t| t.name == column.name && !t.is_insertable());
     let message = match computed {
         Some(target) => format!(
             "file {} has a column `{}`; in the target it is {} and cannot be inserted",
             column.first, column.name, target.default_kind
         ),
-        None => return unlike(request, column),
+        None => return unlike(request, columns),
     };
     Report::new(Kind::Usage, message)
-        .help(format!("leave it out: --ignore-columns {}", column.name))
+        .help(format!("leave it out: --ignore-columns {}", listed(&names(columns))))
 }
 
-/// A column that is not in the target under this name.
-fn unlike(request: &Request<'_>, column: &Merged) -> Report {
+fn names<'a>(columns: &[&'a Merged]) -> Vec<&'a str> {
+    columns.iter().map(|column| column.name.as_str()).collect()
+}
+
+/// As a value of a flag in a shell.
+fn listed(names: &[&str]) -> String {
+    let list = names.join(",");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_,.-".contains(c);
+    if list.chars().all(is_plain) { list } else { format!("'{}'", list.replace('\'', "'\\''")) }
+}
+
+/// Columns that are not in the target under their names.
+fn unlike(request: &Request<'_>, columns: &[&Merged]) -> Report {
+    // A name in another case tells more than one that is nowhere.
+    let is_like = |column: &&&Merged| {
+        let mut targets = request.targets.iter().filter(|target| target.is_insertable());
+        targets.any(|target| target.name.eq_ignore_ascii_case(&column.name))
+    };
+    let column = *columns.iter().find(is_like).unwrap_or(&columns[0]);
     let names = request.targets.iter().filter(|target| target.is_insertable());
     let like = names.clone().find(|target| target.name.eq_ignore_ascii_case(&column.name));
     let taken = |name: &str| request.schemas.get(name).is_some();
@@ -34,7 +52,7 @@ fn unlike(request: &Request<'_>, column: &Merged) -> Report {
         return Report::new(Kind::Usage, message)
             .help(format!("if they are the same: --select '{}'", renamed(request)));
     }
-    let report = unknown(&column.name, &column.first);
+    let report = unknown(&self::names(columns), &column.first);
     let kept: Vec<&str> = request
         .schemas
         .columns
@@ -53,13 +71,19 @@ fn unlike(request: &Request<'_>, column: &Merged) -> Report {
     report
 }
 
-/// A column, or a field of a nested one, that the target lacks.
-pub(super) fn unknown(name: &str, path: &str) -> Report {
+/// Columns, or fields of a nested one, that the target lacks.
+pub(super) fn unknown(names: &[&str], path: &str) -> Report {
+    let first = names[0];
+    let more = match names.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more that are in no column of it"),
+    };
     let message = format!(
-        "file {path} has a column `{name}` that the target lacks: its values would be lost"
+        "file {path} has a column `{first}` that the target lacks{more}: its values would be lost"
     );
+    let list = listed(names);
     Report::new(Kind::Usage, message).help(format!(
-        "leave it out: --ignore-columns {name}; or name what to load: --columns A,B,…; or add it to the target"
+        "leave it out: --ignore-columns {list}; or name what to load: --columns A,B,…; or add it to the target"
     ))
 }
 
