@@ -81,7 +81,7 @@ def _json(rng, scene, file):
             if known == ABSENT and drawn is None and not array:
                 continue
             row[column.name] = None if known == ABSENT else drawn if known != KNOWN else _number(encode(drawn, column.like, column.like), column, special)
-        if special == "surplus" and rng.random() < 0.5:
+        if special == "surplus" and (not lines or rng.random() < 0.5):
             row["surplus"] = "kept?"
         lines.append(json.dumps(list(row.values()) if array else row, ensure_ascii=False))
     if special == "surplus":

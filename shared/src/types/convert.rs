@@ -57,6 +57,8 @@ enum How {
     Cast,
     /// `accurateCast` fails.
     Accurate,
+    /// By the name of an element; one that is not there fails.
+    ByName,
     /// The value is not what it was when it is converted back.
     Back,
     /// The text says something else in a wider type.
@@ -68,6 +70,7 @@ impl How {
         match fit(from, to, Reader::Insert) {
             Fit::Exact | Fit::Nulls | Fit::Rounded | Fit::Unknown => Self::Cast,
             Fit::Range if from.is_composite() => Self::Back,
+            Fit::Range if is_enum(from) && is_enum(to) => Self::ByName,
             Fit::Range => Self::Accurate,
             Fit::Text => to
                 .bare()
@@ -83,6 +86,7 @@ impl How {
         let differs = match self {
             Self::Cast => return cast,
             Self::Accurate => return format!("accurateCast({value}, {})", to.literal()),
+            Self::ByName => return format!("CAST(toString({value}), {})", to.literal()),
             Self::Back | Self::Text(_) => self.differs(value, from, to),
         };
         let default = format!("defaultValueOfTypeName({})", to.literal());
@@ -110,10 +114,12 @@ impl How {
     fn misfit(&self, value: &str, from: &Type, to: &Type) -> String {
         if from.is_composite() || to.is_composite() {
             // A cast of what holds NULL fails, so text is compared.
-            return format!(
-                "toString({value}) LIKE '%NULL%' OR {}",
-                Self::Back.differs(value, from, to)
-            );
+            let differs = Self::Back.differs(value, from, to);
+            return if loses_null(from, to) {
+                format!("toString({value}) LIKE '%NULL%' OR {differs}")
+            } else {
+                differs
+            };
         }
         // There is no such thing as a LowCardinality that is NULL for want of a value.
         let bare = to.bare().literal();
@@ -121,6 +127,7 @@ impl How {
             Self::Cast | Self::Accurate => {
                 format!("isNull(accurateCastOrNull({value}, {bare}))")
             }
+            Self::ByName => format!("isNull(accurateCastOrNull(toString({value}), {bare}))"),
             Self::Back => self.differs(value, from, to),
             Self::Text(_) => format!(
                 "if(isNull(accurateCastOrNull({value}, {bare})), 1, {})",
@@ -130,10 +137,28 @@ impl How {
     }
 }
 
+fn is_enum(kind: &Type) -> bool {
+    kind.plain_name().is_some_and(|name| name.starts_with("Enum"))
+}
+
+/// May there be NULL inside of the one where the other has no place for it?
+fn loses_null(from: &Type, to: &Type) -> bool {
+    match (from.bare(), to.bare()) {
+        (Type::Array(from), Type::Array(to)) => loses_null(from, to),
+        (Type::Map(key, value), Type::Map(to_key, to_value)) => {
+            loses_null(key, to_key) || loses_null(value, to_value)
+        }
+        (Type::Tuple(from), Type::Tuple(to)) => {
+            from.iter().zip(to).any(|((_, from), (_, to))| loses_null(from, to))
+        }
+        _ => from.is_nullable() && !to.is_nullable(),
+    }
+}
+
 /// The first type, with the second's where that can lose nothing.
 fn common(from: &Type, to: &Type) -> Type {
-    let nullable = |kind: Type| match from {
-        Type::Nullable(_) => kind.nullable().unwrap_or(kind),
+    let nullable = |kind: Type| match kind.nullable() {
+        Some(nullable) if from.is_nullable() => nullable,
         _ => kind,
     };
     match (from.bare(), to.bare()) {
@@ -169,6 +194,7 @@ mod tests {
         insta::assert_snapshot!(of("Int64", "UInt8", Nulls::Fail), @"accurateCast(`c`, 'UInt8')");
         insta::assert_snapshot!(of("Nullable(String)", "UInt8", Nulls::Stay), @"if(isNull(`c`), NULL, accurateCast(assumeNotNull(`c`), 'UInt8'))");
         insta::assert_snapshot!(of("Nullable(Int64)", "Int64", Nulls::Fail), @"CAST(CAST(`c`, 'Int64'), 'Int64')");
+        insta::assert_snapshot!(of("Enum8('a' = 0)", "Enum8('a' = 1)", Nulls::Fail), @r"CAST(toString(`c`), 'Enum8(\'a\' = 1)')");
         insta::assert_snapshot!(of("Date32", "Date", Nulls::Stay), @"if(throwIf(CAST(CAST(`c`, 'Date'), 'Date32') != `c`, 'a value of column c does not fit Date') = 0, CAST(`c`, 'Date'), defaultValueOfTypeName('Date'))");
         insta::assert_snapshot!(of("String", "DateTime", Nulls::Stay), @"if(throwIf(CAST(CAST(`c`, 'DateTime'), 'DateTime64(6)') != CAST(`c`, 'DateTime64(6)'), 'a value of column c does not fit DateTime') = 0, CAST(`c`, 'DateTime'), defaultValueOfTypeName('DateTime'))");
         insta::assert_snapshot!(of("Array(Float64)", "Array(Decimal(9, 2))", Nulls::Fail), @"if(throwIf(toString(CAST(CAST(`c`, 'Array(Decimal(9, 2))'), 'Array(Float64)')) != toString(CAST(`c`, 'Array(Float64)')), 'a value of column c does not fit Array(Decimal(9, 2))') = 0, CAST(`c`, 'Array(Decimal(9, 2))'), defaultValueOfTypeName('Array(Decimal(9, 2))'))");

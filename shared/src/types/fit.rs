@@ -120,7 +120,14 @@ fn plain(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
         ("Bool", to) if integer(to).is_some() => Fit::Exact,
         (from, "Bool") if integer(from).is_some() => Fit::Back,
         (_, "String") => Fit::Exact,
-        ("Enum8" | "Enum16", "Enum8" | "Enum16") => Fit::Exact,
+        // The same names under the same numbers; a reader of bytes knows the numbers alone.
+        ("Enum8" | "Enum16", "Enum8" | "Enum16") => {
+            if from.1.iter().all(|element| to.1.contains(element)) {
+                Fit::Exact
+            } else {
+                Fit::Range
+            }
+        }
         // A reader takes a number that is no member, and then nobody can read the column.
         (from, "Enum8" | "Enum16") if integer(from).is_some() => Fit::Range,
         ("Float32" | "BFloat16", "Float64") | ("BFloat16", "Float32") => Fit::Exact,

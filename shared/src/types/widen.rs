@@ -73,6 +73,7 @@ fn inside(to: &Type) -> Option<Type> {
             name if integer(name).is_some_and(|(_, bits)| bits <= 64) => {
                 Some(Type::named("Int128"))
             }
+            "Int128" | "UInt128" => Some(Type::named("Int256")),
             "Date" | "Decimal" => beyond(name, arguments),
             _ => None,
         },
@@ -87,6 +88,7 @@ mod tests {
     fn numbers_dates_and_decimals_are_read_wider() {
         let of = |text: &str| widened(&Type::parse(text)).map(|wider| wider.to_string());
         assert_eq!(of("UInt8").unwrap(), "Int128");
+        assert_eq!(of("UInt128").unwrap(), "Int256");
         assert_eq!(of("Nullable(Date)").unwrap(), "Nullable(Date32)");
         assert_eq!(of("LowCardinality(Nullable(UInt8))").unwrap(), "Nullable(Int128)");
         assert_eq!(of("Decimal(9, 2)").unwrap(), "Decimal(76, 22)");

@@ -74,9 +74,8 @@ impl ReadAs {
 
     /// As the target has it, default included.
     pub(crate) fn as_target(target: &Target) -> Self {
-        let default = target.has_default() && target.default_kind == "DEFAULT";
         Self {
-            default: default.then(|| target.default.clone()),
+            default: target.has_default().then(|| target.default.clone()),
             ..Self::plain(&target.name, &target.text)
         }
     }
@@ -114,6 +113,7 @@ impl How<'_> {
             Some(found) if planted(Bug::TypesOfTheFile) => {
                 ReadAs::plain(&target.name, &found.types[0].0.to_string())
             }
+            Some(found) if self.format.is_strict() => self.strict(target, found),
             Some(found) => self.typed(target, found),
             None => ReadAs::as_target(target),
         }
@@ -140,12 +140,36 @@ impl How<'_> {
         cast(target, &kind, false, None)
     }
 
+    /// Of a format that begins with names and types and is read in exactly these.
+    fn strict(&self, target: &Target, found: &Merged) -> ReadAs {
+        let to = &target.kind;
+        let [(from, _)] = found.types.as_slice() else { return ReadAs::as_target(target) };
+        if from == to {
+            return ReadAs::as_target(target);
+        }
+        let default = target.has_default();
+        let refuses = from.is_nullable() && !to.is_nullable() && !default;
+        let fits = fit(from.bare(), to.bare(), Reader::Insert);
+        let remark = match fits {
+            Fit::Exact if !refuses => None,
+            _ if self.as_insert => Some((Remark::Accepted, kinds(Some(found)))),
+            Fit::Rounded => Some((Remark::Rounded, kinds(Some(found)))),
+            Fit::Unknown => Some((Remark::Converted, kinds(Some(found)))),
+            _ => Some((Remark::Checked, kinds(Some(found)))),
+        };
+        let default = default.then(|| format!("CAST(({}), {})", target.default, from.literal()));
+        if self.as_insert {
+            // The reader takes no other type; the INSERT converts.
+            return ReadAs { default, remark, ..ReadAs::plain(&target.name, &from.to_string()) };
+        }
+        ReadAs { default, remark, ..self.cast(target, from, refuses) }
+    }
+
     /// Of a format with types.
     fn typed(&self, target: &Target, found: &Merged) -> ReadAs {
         let to = &target.kind;
         let as_target = ReadAs::as_target(target);
-        let reader = if self.format.is_strict() { Reader::Insert } else { Reader::Format };
-        let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to.bare(), reader));
+        let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to.bare(), Reader::Format));
         let fits = fits.max().unwrap_or(Fit::Exact);
         let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
         let is_kept = target.has_default() || target.default_kind == "EPHEMERAL";
@@ -175,8 +199,7 @@ impl How<'_> {
             Fit::Exact | Fit::Rounded | Fit::Unknown => true,
             _ => false,
         };
-        let same = found.types.iter().all(|(kind, _)| kind.bare() == to.bare());
-        if is_exact && (!self.format.is_strict() || same) {
+        if is_exact {
             if !refuses {
                 return ReadAs { remark: remark.filter(|_| fits != Fit::Nulls), ..as_target };
             }

@@ -56,8 +56,14 @@ const KEYS: [&str; 9] = [
 ];
 
 /// Formats that are not text, or whose fields are written like SQL.
-const BINARY: [&str; 5] =
-    ["RowBinary", "RowBinaryWithNames", "RowBinaryWithDefaults", "MsgPack", "BSONEachRow"];
+const BINARY: [&str; 6] = [
+    "Buffers",
+    "RowBinary",
+    "RowBinaryWithNames",
+    "RowBinaryWithDefaults",
+    "MsgPack",
+    "BSONEachRow",
+];
 
 /// Text whose fields are written by a rule of the user, or as SQL: a moment there may have no quotes.
 const BY_RULE: [&str; 6] = [
@@ -84,10 +90,9 @@ impl<'a> Format<'a> {
     pub(crate) fn of(name: &'a str, settings: &BTreeMap<String, String>) -> Self {
         let is_off = settings.get(USE_HEADER).is_some_and(|value| value == "0" || value == "false");
         let has_header = name.ends_with("WithNames") || is_text_with_types(name);
-        let is_header = has_header || WITH_METADATA.contains(&name);
         let family = if NAMELESS.contains(&name) || (has_header && is_off) {
             Family::Nameless
-        } else if is_header {
+        } else if has_header {
             Family::Header
         } else if KEYS.contains(&name) {
             Family::Keys
@@ -120,7 +125,7 @@ impl<'a> Format<'a> {
 
     /// Must a column be read in the very type that the file names?
     pub(crate) fn is_strict(self) -> bool {
-        self.name == "RowBinaryWithNamesAndTypes"
+        self.name == "RowBinaryWithNamesAndTypes" || WITH_METADATA.contains(&self.name)
     }
 
     /// May keys come in later rows than were looked at?
@@ -136,11 +141,7 @@ impl<'a> Format<'a> {
     /// Settings with which its columns may be read in other types than the file names.
     pub(crate) fn settings(self) -> impl Iterator<Item = (String, String)> {
         let types = is_text_with_types(self.name).then_some("input_format_with_types_use_header");
-        let meta = self
-            .name
-            .starts_with("JSON")
-            .then_some("input_format_json_validate_types_from_metadata");
-        types.into_iter().chain(meta).map(|name| (name.to_owned(), "0".to_owned()))
+        types.into_iter().map(|name| (name.to_owned(), "0".to_owned()))
     }
 }
 

@@ -97,7 +97,9 @@ impl Request<'_> {
                 continue;
             }
             let found = self.schemas.get(&target.name);
-            if found.is_none() && (!all || target.default_kind == "EPHEMERAL") {
+            // Where rows name their columns, a column that is in none of them is no harm.
+            let by_name = self.how.format.refuses_surplus();
+            if found.is_none() && (!all || (target.default_kind == "EPHEMERAL" && !by_name)) {
                 layout.notes.absent(target);
                 continue;
             }

@@ -267,7 +267,7 @@ impl Files<'_> {
         let target = |column: Defaulted| Target {
             kind: Type::parse(&column.r#type),
             is_referenced: used.contains(&column.name),
-            default: if column.default_kind == "DEFAULT" {
+            default: if ["DEFAULT", "EPHEMERAL"].contains(&column.default_kind.as_str()) {
                 column.default_expression
             } else {
                 String::new()
