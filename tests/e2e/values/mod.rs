@@ -74,7 +74,7 @@ impl World {
     fn fails(&self, glob: &str, more: &[&str]) -> String {
         let id = self.scene.plan_into("t", glob, more);
         let ended = self.scene.longshore(["run", &id, "--workers", "1"]).run();
-        assert_ne!(ended.code(), Some(0), "{ended}");
+        assert_ne!(ended.code(), Some(0), "{glob} {more:?}: {ended}");
         let tasks = self.scene.longshore(["tasks", &id, "--state", "failed", "--json"]).run().ok();
         let tasks = tasks.json();
         let error = &tasks["tasks"][0]["error"];

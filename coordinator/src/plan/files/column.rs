@@ -203,7 +203,9 @@ impl How<'_> {
             if !refuses {
                 return ReadAs { remark: remark.filter(|_| fits != Fit::Nulls), ..as_target };
             }
-            let Some(kind) = to.nullable() else { return ReadAs { remark, ..as_target } };
+            // A reader of Parquet puts the default for NULL in a LowCardinality (26.7).
+            let kind = to.bare().nullable();
+            let Some(kind) = kind else { return ReadAs { remark, ..as_target } };
             let zero = format!("defaultValueOfTypeName({})", to.literal());
             return ReadAs { remark, default: Some(zero), ..self.cast(target, &kind, true) };
         }

@@ -141,7 +141,13 @@ impl Request<'_> {
             .iter()
             .filter(|target| target.is_insertable() && target.name.starts_with(&prefix))
             .collect();
-        let has_names = column.types.iter().all(|(kind, _)| kind.nested().is_some());
+        // Of text the type is guessed: empty lists look like lists of anything.
+        let mut kinds = column.types.iter().map(|(kind, _)| kind.nested().is_some());
+        let has_names = if self.how.format.is_text() {
+            kinds.any(|named| named)
+        } else {
+            kinds.all(|named| named)
+        };
         if targets.is_empty() || !has_names {
             return Ok(None);
         }
