@@ -31,10 +31,8 @@ pub struct Conversion {
 /// make 0 of it (26.7: `CAST(CAST(c, 'UInt32'), 'UInt32')` over `Nullable(UInt32)`).
 pub fn conversion(column: &str, name: &str, from: &Type, to: &Type, nulls: Nulls) -> Conversion {
     let (from_plain, to_plain) = (from.not_null(), to.not_null());
-    let value = match from.is_nullable() {
-        false => column.to_owned(),
-        true => format!("assumeNotNull({column})"),
-    };
+    let value =
+        if from.is_nullable() { format!("assumeNotNull({column})") } else { column.to_owned() };
     let message = quote_literal(&format!("a value of column {name} does not fit {to}"));
     let how = How::of(&from_plain, &to_plain);
     let converted = how.convert(&value, &from_plain, &to_plain, &message);
