@@ -15,6 +15,7 @@ const MISFITS: &[(&str, &str, &str)] = &[
     ("Array(UInt8)", "[1, 300]::Array(Int64)", "300"),
     ("Map(String, Int8)", "map('k', 300)::Map(String, Int64)", "300"),
     ("Nullable(UInt8)", "300::Nullable(Int64)", "300"),
+    ("Nullable(FixedString(4))", "'xxxxx'::Nullable(String)", "xxxxx"),
 ];
 
 #[test]
@@ -25,7 +26,8 @@ fn a_value_that_does_not_fit_fails_its_task_with_file_column_and_value() {
             ["Parquet", "JSONEachRow", "Native", "CSVWithNames"].iter().enumerate()
         {
             // The reader of text refuses a sign by itself; not every pair is tried in every format.
-            if (*shown == "-1" && place % 2 == 1) || (place > 1 && at % 3 != 0) {
+            let is_refused = *shown == "-1" || *shown == "xxxxx";
+            if (is_refused && place % 2 == 1) || (place > 1 && at % 3 != 0) {
                 continue;
             }
             world.again(&format!("k UInt8, v {kind}"));

@@ -185,6 +185,17 @@ impl How<'_> {
             {
                 Fit::Unknown
             }
+            // A reader that is given a nullable type makes NULL of text that does not parse.
+            Fit::Exact if to.is_nullable() && found.types.iter().any(|(kind, _)| is_text(kind)) => {
+                match to.plain_name() {
+                    Some("FixedString" | "Enum8" | "Enum16" | "Float32" | "Float64" | "Bool") => {
+                        Fit::Range
+                    }
+                    // Text or bytes, the reader knows.
+                    Some(name) if name != "String" => Fit::Unknown,
+                    _ => Fit::Exact,
+                }
+            }
             fits => fits,
         };
         let remark = match fits {
@@ -254,6 +265,10 @@ fn cast(target: &Target, kind: &Type, refuse_null: bool, default: Option<String>
         cast: Some(Cast { from: kind.to_string(), to, refuse_null }),
         ..ReadAs::plain(&target.name, &kind.to_string())
     }
+}
+
+fn is_text(kind: &Type) -> bool {
+    kind.plain_name() == Some("String")
 }
 
 /// May a plain INSERT change a value?
@@ -334,6 +349,10 @@ mod tests {
             "`c` Nullable(Int64) DEFAULT defaultValueOfTypeName('Int64') -> Int64 without NULL"
         );
         assert_eq!(of("Date", "", &["String"], false), "`c` String -> Date");
+        assert_eq!(
+            of("Nullable(FixedString(4))", "", &["Nullable(String)"], false),
+            "`c` Nullable(String) -> Nullable(FixedString(4))"
+        );
         assert_eq!(
             of("Array(UInt8)", "", &["Array(Int64)"], false),
             "`c` Array(Int64) -> Array(UInt8)"
