@@ -72,10 +72,13 @@ enum How {
 
 impl How {
     fn of(from: &Type, to: &Type) -> Self {
+        // Also of one type into itself: readers of text take numbers that are no member.
+        if is_enum(from) && is_enum(to) {
+            return Self::ByName;
+        }
         match fit(from, to, Reader::Insert) {
             Fit::Exact | Fit::Nulls | Fit::Rounded | Fit::Unknown => Self::Cast,
             Fit::Range if from.is_composite() => Self::Back,
-            Fit::Range if is_enum(from) && is_enum(to) => Self::ByName,
             Fit::Range => Self::Accurate,
             Fit::Text => to
                 .bare()

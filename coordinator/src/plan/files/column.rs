@@ -21,6 +21,8 @@ pub(crate) struct Target {
     pub(crate) default: String,
     /// The default of another column is made of it.
     pub(crate) is_referenced: bool,
+    /// Its default is made of no other column.
+    pub(crate) is_alone: bool,
 }
 
 impl Target {
@@ -122,6 +124,10 @@ impl How<'_> {
     /// Of text: in a type that holds more, so that nothing is cut off before it can be seen.
     fn text(&self, target: &Target) -> ReadAs {
         let as_target = ReadAs::as_target(target);
+        if target.kind.plain_name().is_some_and(|name| name.starts_with("Enum")) {
+            let same = cast(target, &target.kind, false, None).cast;
+            return ReadAs { cast: same, ..as_target };
+        }
         let Some(wider) = widened(&target.kind) else { return as_target };
         let is_moment = wider.not_null() == Type::named("String");
         if target.is_referenced || (is_moment && !self.format.has_text_of_moments()) {
@@ -130,6 +136,10 @@ impl How<'_> {
         let is_nullable = target.kind.is_nullable();
         let kind = match (is_nullable, target.has_default()) {
             // Only the reader knows a row without the value from one with NULL.
+            (true, true) if target.is_alone => {
+                let default = format!("CAST(({}), {})", target.default, wider.literal());
+                return cast(target, &wider, false, Some(default));
+            }
             (true, true) => return as_target,
             // NULL stands for a value that is not there; the INSERT puts the default there.
             (false, true) => wider.nullable(),
@@ -300,6 +310,7 @@ mod tests {
             default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
             default: default.into(),
             is_referenced: false,
+            is_alone: true,
         }
     }
 
@@ -367,6 +378,10 @@ mod tests {
         assert_eq!(of("UInt8", "9"), "`c` Nullable(Int128) -> UInt8");
         assert_eq!(of("DateTime", ""), "`c` Nullable(String) -> DateTime");
         assert_eq!(of("String", "'x'"), "`c` String DEFAULT 'x'");
-        assert_eq!(of("Nullable(UInt8)", "9"), "`c` Nullable(UInt8) DEFAULT 9");
+        assert_eq!(
+            of("Nullable(UInt8)", "9"),
+            "`c` Nullable(Int128) DEFAULT CAST((9), 'Nullable(Int128)') -> Nullable(UInt8)"
+        );
+        assert_eq!(of("Enum8('a' = 1)", ""), "`c` Enum8('a' = 1) -> Enum8('a' = 1)");
     }
 }

@@ -264,7 +264,10 @@ impl Files<'_> {
             _ => std::collections::BTreeSet::new(),
         };
         let used: std::collections::BTreeSet<String> = found.iter().flat_map(names_of).collect();
+        let names: std::collections::BTreeSet<String> =
+            found.iter().map(|column| column.name.clone()).collect();
         let target = |column: Defaulted| Target {
+            is_alone: names_in(&column.default_expression).is_disjoint(&names),
             kind: Type::parse(&column.r#type),
             is_referenced: used.contains(&column.name),
             default: if ["DEFAULT", "EPHEMERAL"].contains(&column.default_kind.as_str()) {
