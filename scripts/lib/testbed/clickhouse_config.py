@@ -92,6 +92,9 @@ def shared_part(bed, log_path):
             "node": {"host": "127.0.0.1", "port": keeper_port(bed)},
             "session_timeout_ms": 6000,
             "operation_timeout_ms": 3000,
+            # The embedded engine has no identity of its own: with one path two servers end each
+            # other's sessions.
+            "sessions_path": "/clickhouse/sessions/" + os.path.basename(log_path),
         },
         "query_log": log_table("query_log"),
         "query_views_log": log_table("query_views_log"),
