@@ -184,7 +184,7 @@ impl How<'_> {
         let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
         let is_kept = target.has_default() || target.default_kind == "EPHEMERAL";
         let refuses = nulls && !to.is_nullable() && !is_kept;
-        // Only the reader knows how to make some values of what is there.
+        // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
         let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
         let is_moment = to.plain_name().is_some_and(|name| name.starts_with("Date"));
         let fits = match fits {
@@ -201,7 +201,7 @@ impl How<'_> {
                     Some("FixedString" | "Enum8" | "Enum16" | "Float32" | "Float64" | "Bool") => {
                         Fit::Range
                     }
-                    // Text or bytes, the reader knows.
+                    // The file has text or bytes here; only the format's reader tells them apart.
                     Some(name) if name != "String" => Fit::Unknown,
                     _ => Fit::Exact,
                 }
