@@ -100,6 +100,11 @@ async fn findings(session: &Session, job: &Job, force: ForceArgs) -> Result<Vec<
 fn state(job: &Job) -> Finding {
     let Job { id, state, .. } = job;
     match state {
+        JobState::Planning => Finding::problem(
+            "job",
+            "its plan is not whole yet",
+            "give the same longshore plan again".to_owned(),
+        ),
         JobState::Planned => Finding::ok("job", "it is planned, and would run"),
         JobState::Paused | JobState::Halted => {
             Finding::ok("job", format!("it is {}, and would go on", state.as_str()))

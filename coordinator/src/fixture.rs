@@ -72,6 +72,7 @@ pub(crate) fn job(state: JobState) -> Job {
             servers: Vec::new(),
             shard_by: None,
             made: longshore_shared::task::Made::default(),
+            reopening: None,
         },
         tasks: 40,
         segment_tasks: 64,

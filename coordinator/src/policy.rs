@@ -39,41 +39,75 @@ pub(crate) async fn start(
     force: ForceArgs,
 ) -> Result<(Altered, Vec<String>), Error> {
     for lost in 0..TRIES_MAX {
-        let Ok(state) = job.state.next(event) else {
-            return Ok((Altered::Refused(job), Vec::new()));
-        };
-        let mut next = Job {
-            state,
-            epoch: job.epoch.next(),
-            stamp: Stamp::fresh(),
-            reason: reason.to_owned(),
-            ..job.clone()
-        };
-        let mut notes = Vec::new();
-        if !is_bound_here(session, &job) && !force.force_environment {
-            return Err(elsewhere(session, &job).into());
-        }
-        if force.force_environment {
-            notes.extend(rebind(session, &mut next, job.state).await?);
-        }
-        if job.state == JobState::Planned && !has_dry_run(session, &job).await? {
-            return Err(no_dry_run(&job).into());
-        }
-        // A job that lives keeps its tables; others are refused, or were let in by an operator.
-        if !job.state.is_live() {
-            notes.extend(overlap::acquire(session, &job, force.force_overlap, lost).await?);
-        }
-        if event == JobEvent::Submitted {
-            faults::pass(faults::SUBMIT_BEFORE).await?;
-        }
-        match session.store.swap_job(&job, &next).await? {
-            Swap::Won => return Ok((Altered::Now(next), notes)),
-            Swap::Lost(Some(now)) => job = now,
-            Swap::Lost(None) => break,
+        match start_exactly(session, &job, event, reason, force, lost, |_| {}).await? {
+            Started::Now(job, notes) => return Ok((Altered::Now(job), notes)),
+            Started::Refused => return Ok((Altered::Refused(job), Vec::new())),
+            Started::Changed(now) => job = now,
         }
     }
+    Err(changing(&job))
+}
+
+/// What became of one try.
+pub(crate) enum Started {
+    /// The job as it is now, and what is worth knowing.
+    Now(Job, Vec<String>),
+    /// The event does not belong in the state that the job is in.
+    Refused,
+    /// Somebody else has changed the job since it was read: this is it now.
+    Changed(Job),
+}
+
+/// Makes a job live by an event if it is still exactly the one that was read, so that whatever was
+/// decided from that row is true. `lost` is the number of tries before this one.
+///
+/// # Errors
+/// A conflict when a rule speaks against it.
+pub(crate) async fn start_exactly(
+    session: &Session,
+    job: &Job,
+    event: JobEvent,
+    reason: &str,
+    force: ForceArgs,
+    lost: u32,
+    change: impl FnOnce(&mut Job),
+) -> Result<Started, Error> {
+    let Ok(state) = job.state.next(event) else { return Ok(Started::Refused) };
+    let mut next = Job {
+        state,
+        epoch: job.epoch.next(),
+        stamp: Stamp::fresh(),
+        reason: reason.to_owned(),
+        ..job.clone()
+    };
+    change(&mut next);
+    let mut notes = Vec::new();
+    if !is_bound_here(session, job) && !force.force_environment {
+        return Err(elsewhere(session, job).into());
+    }
+    if force.force_environment {
+        notes.extend(rebind(session, &mut next, job.state).await?);
+    }
+    if job.state == JobState::Planned && !has_dry_run(session, job).await? {
+        return Err(no_dry_run(job).into());
+    }
+    // A job that lives keeps its tables; others are refused, or were let in by an operator.
+    if !job.state.is_live() {
+        notes.extend(overlap::acquire(session, job, force.force_overlap, lost).await?);
+    }
+    if event == JobEvent::Submitted {
+        faults::pass(faults::SUBMIT_BEFORE).await?;
+    }
+    match session.store.swap_job(job, &next).await? {
+        Swap::Won => Ok(Started::Now(next, notes)),
+        Swap::Lost(Some(now)) => Ok(Started::Changed(now)),
+        Swap::Lost(None) => Err(changing(job)),
+    }
+}
+
+pub(crate) fn changing(job: &Job) -> Error {
     let message = format!("job {} keeps changing, or is gone", job.id);
-    Err(Report::new(Kind::Conflict, message).help("look at it: longshore status").into())
+    Report::new(Kind::Conflict, message).help("look at it: longshore status").into()
 }
 
 /// Was the plan made for this environment?

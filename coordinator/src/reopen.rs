@@ -1,20 +1,24 @@
 //! Lets ended tasks be done again: marks the job, changes the tasks, and counts its segments anew.
 //!
-//! While a job is *reopening* nobody claims its tasks, so what is read here stays true but for tasks
-//! in flight that end. A crash leaves the job in that state, and doing it again goes on: tasks that
-//! were changed are pending by then, and the cursor is made anew from all tasks in any case.
+//! What is to become of which tasks is written into the row of the job first, together with the state
+//! *reopening*, in which nobody claims its tasks. A crash leaves both there, and whoever goes on
+//! carries out exactly that: tasks that were changed are left alone, and the cursor is made anew
+//! from all tasks in any case.
 
 use std::collections::HashMap;
 
 use longshore_shared::faults;
+use longshore_shared::ledger::{self, Void};
 use longshore_shared::store::{
     KeeperMapStore, REQUEST_ROWS_MAX, Swap, TaskBrief, TaskStore, segment_tasks,
 };
 use longshore_shared::task::{
-    Cursor, Job, Segment, Stamp, StateName, Tally, Task, TaskEvent, TaskId,
+    Cursor, Job, Reopening, Segment, Stamp, StateName, Tally, Task, TaskEvent, TaskId, TaskState,
 };
 
 use crate::exit::{Error, Kind, Report};
+use crate::replayable;
+use crate::session::Session;
 
 /// A worker that looked before the job was marked can change the cursor once.
 const TRIES_MAX: usize = 10;
@@ -84,13 +88,21 @@ fn missing(job: &Job, what: &str) -> Error {
         .into()
 }
 
-/// Changes the chosen tasks of a job that is being reopened, and its cursor.
-pub(crate) async fn reopen(
-    store: &KeeperMapStore,
+/// Carries out what the row of the job says is to become of its tasks, and counts its segments anew.
+///
+/// Nothing here depends on what was done before: tasks that were changed already are left alone.
+pub(crate) async fn carry_out(
+    session: &Session,
     job: &Job,
-    chosen: Chosen,
+    wish: &Reopening,
 ) -> Result<Counts, Error> {
+    let store = &session.store;
     faults::pass(faults::REOPEN_BEGUN).await?;
+    let tasks = touched(store, job).await?;
+    let choose =
+        |task: &TaskBrief| Some(Choice::of(task, wish.of(task.id.ordinal, task.state)?));
+    let chosen: Chosen = tasks.iter().filter_map(choose).collect();
+    settle(session, job, &chosen).await?;
     let mut counts = Counts::default();
     for was in [StateName::Failed, StateName::Done] {
         let of = chosen.iter().filter(|choice| choice.was == was);
@@ -104,6 +116,48 @@ pub(crate) async fn reopen(
     recount(store, job).await?;
     faults::pass(faults::REOPEN_DONE).await?;
     Ok(counts)
+}
+
+/// What the ledger says of these tasks is made right before their rows change: receipts of tasks that
+/// are loaded once more are void, those of tasks that a person vouches for are written.
+async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Error> {
+    let replayed: Vec<&Choice> =
+        chosen.iter().filter(|choice| choice.was == StateName::Done).collect();
+    let reloaded: Vec<&Choice> = chosen
+        .iter()
+        .filter(|choice| choice.was == StateName::Quarantined && choice.event == TaskEvent::Reset)
+        .collect();
+    void_manifests(session, job, &reloaded, Void::NeverMoved).await?;
+    void_manifests(session, job, &replayed, Void::TakenOut).await?;
+    replayable::void(session, job, &replayed).await?;
+    for choice in chosen.iter().filter(|choice| choice.event == TaskEvent::Accepted) {
+        let Some(task) = session.store.task(&choice.id).await? else { continue };
+        let TaskState::Quarantined { manifest, .. } = &task.progress.state else { continue };
+        let server = session.server_of(job, &choice.id)?;
+        ledger::append(&server, &manifest.vouched(&task)).await?;
+    }
+    Ok(())
+}
+
+async fn void_manifests(
+    session: &Session,
+    job: &Job,
+    chosen: &[&Choice],
+    void: Void,
+) -> Result<(), Error> {
+    let mut left: Vec<&Choice> = chosen.to_vec();
+    while let Some(first) = left.first().copied() {
+        let server = session.server_of(job, &first.id)?;
+        let of = job.spec.server(&first.id).map(|server| &server.url);
+        let (here, elsewhere): (Vec<&Choice>, Vec<&Choice>) = left
+            .into_iter()
+            .partition(|choice| job.spec.server(&choice.id).map(|server| &server.url) == of);
+        let tasks: Vec<(TaskId, u64)> =
+            here.iter().map(|choice| (choice.id.clone(), choice.epoch)).collect();
+        ledger::void_manifests(&server, &job.id, &tasks, void).await?;
+        left = elsewhere;
+    }
+    Ok(())
 }
 
 /// Changes one task, if it still is what it was.

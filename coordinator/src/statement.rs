@@ -147,6 +147,7 @@ mod tests {
             user: "longshore".into(),
             threads: 8,
             memory_bytes: 32 << 30,
+            uptime_secs: 0,
         };
         let task = fixture::task(TaskState::Pending { delay_ms: 0, error: String::new() });
         let chunk = Chunk::decode(&task.chunk).unwrap();

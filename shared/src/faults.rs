@@ -48,6 +48,8 @@ points! {
     MANIFEST_BEFORE = "manifest.before",
     /// The manifest is written; nothing is moved.
     MANIFEST_AFTER = "manifest.after",
+    /// What is about to be moved is written down in ClickHouse.
+    ANNOUNCE_AFTER = "announce.after",
     /// Before one move.
     MOVE_BEFORE = "move.before",
     /// After one move.
@@ -62,6 +64,8 @@ points! {
     DROP_AFTER = "drop.after",
     /// All segments are finished; the job is not.
     FINISH_BEFORE = "finish.before",
+    /// The closing audit is done; the job is not closed.
+    FINISH_AUDITED = "finish.audited",
 }
 
 /// Points that only the last task of an exchange passes.

@@ -7,6 +7,10 @@ use crate::clickhouse::{Failure, Server, read};
 use crate::sql::{self, quote_table};
 use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 
+mod manifests;
+
+pub use manifests::{announce, is_received, unsettled, unsettled_tasks, void_manifests, Unsettled, Void};
+
 /// Writes the receipts of one task. Writing them again replaces them.
 ///
 /// # Errors

@@ -33,6 +33,24 @@ pub enum Bug {
     TrustLoad,
     /// Files are not compared with the plan.
     SkipPins,
+    /// Task rows that another planner left are kept, wherever it cut the table.
+    MixCuts,
+    /// A command that was cut while it changed tasks is not carried out by the next one.
+    ForgetWish,
+    /// What a task was about to move is not written down before its first MOVE.
+    ForgetManifest,
+    /// An empty staging table is a proof once the server may have forgotten the parts.
+    OldIsProof,
+    /// Staging tables of a task that may have moved rows are swept like others.
+    SweepEvidence,
+    /// A job is closed whatever became of it since it was looked at.
+    CloseBlindly,
+    /// Who answers at the address of a server is asked once.
+    TrustAddress,
+    /// Whatever keeps a load from its end uses an attempt up.
+    CountOutages,
+    /// A job is completed without the closing audit.
+    SkipAudit,
     /// Target and views are not compared with the plan.
     SkipDrift,
     /// The views of the target are not cloned.
@@ -79,6 +97,15 @@ impl Bug {
         (Self::ResendLoad, "resend-load"),
         (Self::TrustLoad, "trust-load"),
         (Self::SkipPins, "skip-pins"),
+        (Self::MixCuts, "mix-cuts"),
+        (Self::ForgetWish, "forget-wish"),
+        (Self::ForgetManifest, "forget-manifest"),
+        (Self::OldIsProof, "old-is-proof"),
+        (Self::SweepEvidence, "sweep-evidence"),
+        (Self::CloseBlindly, "close-blindly"),
+        (Self::TrustAddress, "trust-address"),
+        (Self::CountOutages, "count-outages"),
+        (Self::SkipAudit, "skip-audit"),
         (Self::SkipDrift, "skip-drift"),
         (Self::SkipViews, "skip-views"),
         (Self::FirstTableOnly, "first-table-only"),

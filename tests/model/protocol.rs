@@ -44,6 +44,8 @@ pub(crate) fn after(row: &Row, event: &TaskEvent, worker: u8, life: u8, nonce: u
         TaskEvent::HandedBack { .. } => 6,
         TaskEvent::GaveUp { .. } => 7,
         TaskEvent::Unprovable { .. } => 8,
+        TaskEvent::Interrupted { .. } => 9,
+        TaskEvent::Recalled { .. } => 10,
         // Events of a person: the model has none.
         TaskEvent::Reopened | TaskEvent::Reset | TaskEvent::Accepted | TaskEvent::Restored(_) => {
             return None;
@@ -84,6 +86,7 @@ pub(crate) fn manifest(task: u8, made: u8, parts: u8) -> Manifest {
         tables: vec![table],
         handovers: Vec::new(),
         doubted: false,
+        partial: false,
     }
 }
 

@@ -95,7 +95,7 @@ impl Turn<'_> {
         let by = owner(id, life);
         let event = match owner_of(&row.progress) {
             None => TaskEvent::Claimed { by },
-            Some(_) => TaskEvent::TakenOver { by },
+            Some(_) => TaskEvent::TakenOver { by, died: true },
         };
         let nonce = self.state.budget.losses;
         let Some(next) = after(&row, &event, id, life, nonce) else { return };

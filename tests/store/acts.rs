@@ -101,10 +101,11 @@ impl Event {
             tables: Vec::new(),
             handovers: Vec::new(),
             doubted: false,
+            partial: false,
         };
         match self {
             Self::Claim => TaskEvent::Claimed { by },
-            Self::TakeOver => TaskEvent::TakenOver { by },
+            Self::TakeOver => TaskEvent::TakenOver { by, died: true },
             Self::Load => TaskEvent::Loaded { epoch, manifest },
             Self::Publish => TaskEvent::Published { epoch, rows },
             Self::Retry => TaskEvent::Retried {

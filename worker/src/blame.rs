@@ -144,7 +144,7 @@ impl<'a> Load<'a> {
     fn statement(&self, chunk: &Chunk, twin: &TableName) -> Option<LoadStatement> {
         let spec = &self.claim.job.spec;
         let reading = Reading::of(spec, chunk, &self.worker.keys).ok()?;
-        let fit = Fit::of(&self.claim.facts, self.claim.task.progress.attempts);
+        let fit = Fit::of(&self.claim.facts, self.claim.weight());
         Some(LoadStatement::staged(spec, chunk, &reading, twin, Some(fit)))
     }
 

@@ -13,9 +13,10 @@ use longshore_shared::store::{KeeperMapStore, TaskStore, WorkerRecord};
 use longshore_shared::task::{JobId, Owner, TaskId, WorkerId};
 use tokio_util::sync::CancellationToken;
 
-use crate::claim::Board;
+use crate::board::Board;
 use crate::endpoint::Endpoints;
 use crate::lease::Lease;
+use crate::outage::Outage;
 use crate::trouble::Trouble;
 
 /// How this worker was started.
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
     /// here was claimed by a write whose answer we gave up on: it is free to take over.
     active: Arc<Mutex<HashSet<TaskId>>>,
+    /// What this worker waits for.
+    pub(crate) outage: Outage,
     /// What ends the loads in flight of a job.
     stops: Mutex<HashMap<JobId, CancellationToken>>,
 }
@@ -91,6 +94,7 @@ impl Worker {
             poll_max,
             board: tokio::sync::Mutex::default(),
             active: Arc::default(),
+            outage: Outage::default(),
             stops: Mutex::default(),
         }
     }

@@ -57,6 +57,7 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
         tables: Vec::new(),
         handovers: Vec::new(),
         doubted: false,
+        partial: false,
     })
 }
 

@@ -231,7 +231,7 @@ impl Claim {
             return;
         }
         let by = Owner { endpoint: self.endpoint.url.clone(), ..Owner::nobody() };
-        if let Err(error) = self.advance(worker, &TaskEvent::TakenOver { by }).await {
+        if let Err(error) = self.advance(worker, &TaskEvent::TakenOver { by, died: false }).await {
             tracing::warn!(%error, "could not let the task go; it is taken over when needed");
         }
     }

@@ -20,13 +20,20 @@ const FORGET_AFTER: Duration = Duration::from_secs(3600);
 /// The right of one worker life to act.
 pub(crate) struct Lease {
     ttl: Duration,
+    /// Since when every heartbeat was answered in time.
+    healthy_since: Mutex<Option<Instant>>,
     trusted_until: Mutex<Option<Instant>>,
     lost: CancellationToken,
 }
 
 impl Lease {
     pub(crate) fn new(ttl: Duration) -> Self {
-        Self { ttl, trusted_until: Mutex::new(None), lost: CancellationToken::new() }
+        Self {
+            ttl,
+            healthy_since: Mutex::new(None),
+            trusted_until: Mutex::new(None),
+            lost: CancellationToken::new(),
+        }
     }
 
     /// How long a heartbeat holds.
@@ -42,6 +49,18 @@ impl Lease {
     pub(crate) fn renewed(&self, asked: Instant) {
         let until = asked + self.ttl - self.margin();
         *self.trusted_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        self.healthy_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);
+    }
+
+    /// A heartbeat was not answered, or too late.
+    fn shaken(&self) {
+        *self.healthy_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// For how long every heartbeat was answered in time.
+    pub(crate) fn healthy_for(&self) -> Duration {
+        let since = *self.healthy_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     fn trusted_until(&self) -> Option<Instant> {
@@ -88,8 +107,14 @@ pub(crate) async fn keep(worker: Arc<Worker>) {
                 tracing::warn!(worker = %worker.id, "the lease has lapsed by the server's clock");
                 lease.lost.cancel();
             }
-            Ok(Err(error)) => tracing::warn!(%error, "heartbeat failed"),
-            Err(_) => tracing::warn!("heartbeat had no answer in time"),
+            Ok(Err(error)) => {
+                lease.shaken();
+                tracing::warn!(%error, "heartbeat failed");
+            }
+            Err(_) => {
+                lease.shaken();
+                tracing::warn!("heartbeat had no answer in time");
+            }
         }
         if lease.check().is_err() {
             return;

@@ -69,7 +69,7 @@ async fn insert(
 ) -> Result<Summary, Failure> {
     let spec = &claim.job.spec;
     let twin = set.names.table(&spec.graph, position);
-    let fit = Fit::of(&claim.facts, claim.task.progress.attempts);
+    let fit = Fit::of(&claim.facts, claim.weight());
     let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit))
         .known_to(claim.server.known_settings().await)
         .without(without);

@@ -1,6 +1,8 @@
 //! `longshore-worker`: claims tasks and loads them exactly once.
 
+mod audit;
 mod blame;
+mod board;
 mod claim;
 mod context;
 mod direct;
@@ -11,9 +13,11 @@ mod late;
 mod lease;
 mod load;
 mod misfit;
+mod outage;
 mod proof;
 mod publish;
 mod ready;
+mod recall;
 mod recover;
 mod replace;
 mod replay;

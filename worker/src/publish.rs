@@ -15,8 +15,9 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
 use longshore_shared::task::{
-    Handover, JobState, Manifest, Mode, Part, Receipt, StagedTable, TableName, TaskState,
+    Handover, JobState, Manifest, Mode, Receipt, StagedTable, TableName, TaskState,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::claim::Claim;
@@ -28,12 +29,26 @@ use crate::{direct, hindrance, proof, swap, verify};
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
 const CLEANUP_PAUSE: Duration = Duration::from_secs(1);
+/// A server may list merged parts for a minute only (`old_parts_lifetime`).
+const LOOK_EVERY: Duration = Duration::from_secs(20);
 
 /// Moves every line of the manifest, proves them all, writes the receipts. Returns the base rows.
 pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Trouble> {
     let TaskState::Publishing { manifest, .. } = &claim.task.progress.state else {
         return Err(Trouble::NotOurs);
     };
+    if manifest.partial {
+        return Err(Trouble::Unprovable(
+            "only a part of what this task was to move is known: nothing proves the rest. Compare its rows with \
+             the targets"
+                .to_owned(),
+        ));
+    }
+    // Receipts are written after every part was proved: an earlier owner died between them and its last word.
+    if !claim.loaded_here && ledger::is_received(&claim.server, &claim.task.id, manifest).await? {
+        return Ok(manifest.rows);
+    }
+    announce(worker, claim, manifest).await?;
     let mut tries = 0;
     loop {
         // Only right after our own load is it certain that nothing was moved yet.
@@ -60,6 +75,16 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
     Ok(manifest.rows)
 }
 
+/// Writes down in ClickHouse what is about to be moved, before the first MOVE.
+async fn announce(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<(), Trouble> {
+    if manifest.lines() == 0 || planted(Bug::ForgetManifest) {
+        return Ok(());
+    }
+    let (server, task) = (&claim.server, &claim.task.id);
+    read(|| ledger::announce(server, task, claim.epoch(), &worker.id, manifest)).await?;
+    worker.edge(faults::ANNOUNCE_AFTER).await
+}
+
 async fn publish(
     worker: &Worker,
     claim: &Claim,
@@ -78,10 +103,17 @@ async fn publish(
         let twin = names.named(&table.suffix);
         if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
             // Without the twin only the identities in the target can prove the moves.
-            proof::everything(server, table, "its staging table is gone").await?;
+            proof::everything(server, table, &HashSet::new(), "its staging table is gone").await?;
             continue;
         }
-        let mut staged = Staged { table, twin, taken_ms: manifest.taken_ms, in_doubt: !is_first };
+        let mut staged = Staged {
+            table,
+            twin,
+            taken_ms: manifest.taken_ms,
+            in_doubt: !is_first,
+            seen: HashSet::new(),
+            looked: Instant::now(),
+        };
         move_table(worker, claim, &mut staged, &mut step).await?;
     }
     swap::rename_shadows(worker, claim, manifest).await?;
@@ -120,6 +152,24 @@ struct Staged<'a> {
     taken_ms: i64,
     /// A MOVE whose end nobody saw may have been sent.
     in_doubt: bool,
+    /// Identities that were seen in the target: what has been seen there is moved, for good.
+    seen: HashSet<String>,
+    /// When the target was last asked for them.
+    looked: Instant,
+}
+
+impl Staged<'_> {
+    /// Many moves may take longer than the server lists merged parts: what was moved so far is looked for.
+    async fn look(&mut self, claim: &Claim) -> Result<(), Trouble> {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        let all = self.table.parts().map(|part| part.uuid.to_string());
+        let unseen: Vec<String> = all.filter(|uuid| !self.seen.contains(uuid)).collect();
+        self.looked = Instant::now();
+        self.seen.extend(proof::find(&claim.server, &self.table.target, &unseen).await?.published);
+        Ok(())
+    }
 }
 
 /// Reconciles one staging table until it is empty, then asks the target for every part of it.
@@ -132,12 +182,14 @@ async fn move_table(
     loop {
         let parts = staging::parts(&claim.server, &staged.twin).await?;
         if parts.is_empty() {
-            return proof::emptied(claim, staged.table, staged.taken_ms).await;
+            let why = "its staging table is empty";
+            return proof::everything(&claim.server, staged.table, &staged.seen, why).await;
         }
         refuse_foreign(staged.table, &parts, &staged.twin)?;
         if staged.in_doubt && !planted(Bug::MoveBlindly) {
             let uuids: Vec<String> = parts.iter().map(|part| part.uuid.clone()).collect();
             let seen = proof::find(&claim.server, &staged.table.target, &uuids).await?;
+            staged.seen.extend(seen.published.iter().cloned());
             if !seen.published.is_empty() {
                 drop_published(worker, &claim.server, &staged.twin, &parts, &seen.published)
                     .await?;
@@ -160,6 +212,7 @@ async fn move_table(
                 break;
             }
             worker.edge(faults::MOVE_AFTER).await?;
+            staged.look(claim).await?;
         }
     }
 }
@@ -283,22 +336,12 @@ fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt>
     if claim.job.spec.mode == Mode::Direct {
         return vec![direct::receipt(worker, claim, manifest)];
     }
-    let receipt = |table: &StagedTable| Receipt {
-        target: table.target.to_string(),
-        rows_staged: table.rows(),
-        partitions: table.lines.iter().map(|line| line.partition.clone()).collect(),
-        part_uuids: table.parts().map(|part: &Part| part.uuid).collect::<Vec<Uuid>>(),
-        part_hashes: table.parts().map(|part| part.hash.clone()).collect(),
-        ..empty_receipt(worker, claim, manifest)
-    };
+    let base = empty_receipt(worker, claim, manifest);
     let handed_over = |handover: &Handover| Receipt {
-        target: handover.target.to_string(),
         query_id: claim.task.id.query(claim.epoch(), handover.mode.as_str()).to_string(),
-        rows_staged: handover.rows,
-        partitions: handover.partitions.iter().map(|partition| partition.id.clone()).collect(),
-        ..empty_receipt(worker, claim, manifest)
+        ..handover.receipt(&base)
     };
-    let tables = manifest.tables.iter().map(receipt);
+    let tables = manifest.tables.iter().map(|table| table.receipt(&base));
     tables.chain(manifest.handovers.iter().map(handed_over)).collect()
 }
 

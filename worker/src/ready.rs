@@ -63,6 +63,7 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
         tables: Vec::new(),
         handovers,
         doubted: false,
+        partial: false,
     })
 }
 

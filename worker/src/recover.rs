@@ -60,25 +60,24 @@ pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble>
     worker.edge(faults::FENCE_AFTER).await
 }
 
-/// A task that is to be loaded has no receipt: that is written after it was published.
-///
-/// One that has was put back: Keeper was restored from an older copy, or somebody deleted rows of
-/// the task table and planned again. Its rows are in the target, so loading would double them.
-pub(crate) async fn refuse_loaded(claim: &Claim) -> Result<(), Trouble> {
-    let task = &claim.task.id;
-    match ledger::published(&claim.server, task).await? {
-        None => Ok(()),
-        Some(before) => Err(Trouble::Loaded(task.clone(), Epoch(before.epoch))),
-    }
+/// Deaths of workers and restarts of the server after which a task is loaded alone.
+const SUSPECT_DEATHS: u32 = 3;
+
+/// May this task be what kills its workers, or the server? Then it is loaded once more, alone.
+pub(crate) fn is_suspect(deaths: u32) -> bool {
+    deaths >= SUSPECT_DEATHS
 }
 
-/// A task that was in the hands of too many workers that died is not tried again.
+/// A task that was loaded alone, and its worker or the server died even so, is not tried again.
 pub(crate) async fn check_deaths(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
     let (deaths, limit) = (claim.task.progress.deaths, claim.job.spec.limits.deaths_max);
+    let limit = limit.min(SUSPECT_DEATHS);
     if deaths <= limit {
         return Ok(());
     }
-    let error = format!("its worker died {deaths} times while loading it (limit {limit})");
+    let error = format!(
+        "its worker died or the server restarted {deaths} times while it was loaded, the last time alone"
+    );
     let epoch = claim.epoch();
     claim.advance(worker, &TaskEvent::GaveUp { epoch, error }).await?;
     Err(Trouble::NotOurs)

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Failure, Server, task_delay};
@@ -15,12 +16,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::claim::{self, Claim, Found};
+use crate::board::{self, Found};
+use crate::claim::Claim;
 use crate::context::{Options, Worker};
 use crate::endpoint::Endpoints;
 use crate::trouble::{Remedy, StartError, Trouble};
 use crate::{
-    blame, direct, finish, lease, load, publish, ready, recover, schemas, source, staging, swap,
+    blame, direct, finish, lease, load, outage, publish, ready, recall, recover, schemas, source, staging, swap,
     verify,
 };
 
@@ -39,14 +41,14 @@ async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
         faults::task(&claim.task.id).await?;
         let manifest = match claim.job.spec.mode {
             _ if swap::is_last(claim) => {
-                recover::refuse_loaded(claim).await?;
+                recall::refuse(claim).await?;
                 let manifest = ready::manifest(worker, claim).await?;
                 claim.goes_on()?;
                 manifest
             }
             Mode::Staged => Box::pin(stage_and_load(worker, claim)).await?,
             Mode::Direct => {
-                recover::refuse_loaded(claim).await?;
+                recall::refuse(claim).await?;
                 direct::load(worker, claim).await?
             }
         };
@@ -74,7 +76,7 @@ async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trou
         staging::create(worker, claim),
         source::unchanged(worker, claim),
         schemas::expected(worker, claim),
-        recover::refuse_loaded(claim)
+        recall::refuse(claim)
     )?;
     let loaded = load::chunk(worker, claim, &set).await?;
     source::unchanged(worker, claim).await?;
@@ -184,18 +186,27 @@ async fn slot(worker: Arc<Worker>) -> Option<Failure> {
     let mut pause = POLL_MIN;
     while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
         let found = tokio::select! {
-            found = claim::next(&worker) => found,
+            found = board::next(&worker) => found,
             // Keeper may hang: a life without a lease has nothing to look for.
             () = worker.lease.lost() => return None,
         };
         match found {
             Ok(Found::Task(claim)) => {
+                if let Some(seconds) = worker.outage.passes() {
+                    tracing::info!(seconds, "the outage is over");
+                }
                 pause = POLL_MIN;
                 work(&worker, *claim).await;
                 continue;
             }
             Ok(Found::NoJob) if worker.options.exit_when_idle => return None,
             Ok(Found::Nothing | Found::NoJob) => {}
+            Err(trouble) if outage::is_outage(&trouble) => {
+                let (since, is_due) = worker.outage.meets();
+                if is_due {
+                    tracing::warn!(%trouble, since, "waits: nothing can be looked for");
+                }
+            }
             Err(trouble) => {
                 tracing::warn!(%trouble, "looking for work failed");
                 if let Some(failure) = trouble.lasting() {
@@ -260,6 +271,25 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
     }
 }
 
+/// The task is pending again, without an attempt less. What was away is waited for first, so that it is
+/// known whether the server restarted under this load.
+async fn interrupted(
+    worker: &Worker,
+    claim: &Claim,
+    trouble: &Trouble,
+) -> Result<TaskEvent, Trouble> {
+    let (since, _) = worker.outage.meets();
+    let is_loading = claim.is_loading.load(Ordering::Relaxed);
+    let died = match trouble {
+        // Its server is another one: the load that it had may be what took it down.
+        Trouble::Away { is_loading, .. } => *is_loading,
+        _ => worker.outlast(claim).await? && is_loading,
+    };
+    let delay_ms = u64::try_from(outage::pause().as_millis()).unwrap_or(0);
+    let error = format!("waits since {since}: {trouble}");
+    Ok(TaskEvent::Interrupted { epoch: claim.epoch(), delay_ms, error, died })
+}
+
 /// Gives a task back, or up, or lets it go. Returns what happened, for the history.
 async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'static str {
     let epoch = claim.epoch();
@@ -268,6 +298,15 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
         (StateName::Publishing, Trouble::Unprovable(evidence)) => {
             let evidence = evidence.clone();
             let event = TaskEvent::Unprovable { epoch, evidence };
+            return match claim.advance(worker, &event).await {
+                Ok(()) => "quarantined",
+                Err(_) => "let go",
+            };
+        }
+        (StateName::Claimed, Trouble::Recalled { manifest, past, .. }) => {
+            let (manifest, past) = (Manifest::clone(manifest), *past);
+            let event =
+                TaskEvent::Recalled { epoch, manifest, past, evidence: trouble.to_string() };
             return match claim.advance(worker, &event).await {
                 Ok(()) => "quarantined",
                 Err(_) => "let go",
@@ -294,6 +333,10 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
             return "let go";
         }
         Remedy::HandBack => (TaskEvent::HandedBack { epoch }, "handed back"),
+        Remedy::Wait => {
+            let Ok(event) = interrupted(worker, claim, trouble).await else { return "let go" };
+            (event, "interrupted")
+        }
         Remedy::PauseJob => {
             if let Err(error) = finish::pause(worker, &claim.job, trouble).await {
                 tracing::warn!(%error, "could not pause the job");
@@ -308,8 +351,6 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
             let error = trouble.to_string();
             (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
         }
-        // Nobody can stop what may run there: whoever takes it over does.
-        Remedy::Retry if is_away => return "let go",
         Remedy::Retry | Remedy::Fail => {
             (TaskEvent::GaveUp { epoch, error: trouble.to_string() }, "failed")
         }
@@ -325,9 +366,7 @@ async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'s
         tracing::warn!(%error, "could not give the task back; it is taken over when needed");
         return "let go";
     }
-    // A set that shows what was moved is the only witness of it.
-    let is_kept = is_away || matches!(trouble, Trouble::Moved(..));
-    if !is_kept && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
+    if !is_away && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
         tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
     }
     word

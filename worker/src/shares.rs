@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::sql;
-use longshore_shared::task::{Cursor, Job, Source};
+use longshore_shared::task::{Job, Source};
 use serde::Deserialize;
 
 use crate::source;
@@ -22,7 +22,7 @@ struct Sum {
 pub(crate) async fn differ(
     servers: &[Server],
     job: &Job,
-    cursor: &Cursor,
+    loaded: u64,
 ) -> Result<Option<String>, Trouble> {
     let counts = matches!(&job.spec.source, Source::Files(files) if source::is_counted(files));
     if job.spec.shard_by.is_none() || !counts || !job.spec.is_one_for_one() {
@@ -35,7 +35,7 @@ pub(crate) async fn differ(
         let row = read(|| call().param("job", &id).param("target", &target).fetch_one());
         sums.push(row.await?);
     }
-    Ok(judge(&sums, u64::from(job.chunks()), cursor.tally.rows))
+    Ok(judge(&sums, u64::from(job.chunks()), loaded))
 }
 
 fn judge(sums: &[Sum], tasks: u64, loaded: u64) -> Option<String> {

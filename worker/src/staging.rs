@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::proof;
+use crate::recall;
 use crate::trouble::Trouble;
 
 /// TABLE_ALREADY_EXISTS: our own statement, sent before and answered never.
@@ -36,11 +37,6 @@ struct StagedRow {
     name: String,
     engine: String,
     uuid: String,
-}
-
-#[derive(Deserialize, Row)]
-struct Identified {
-    identity: String,
 }
 
 #[derive(Deserialize, Row)]
@@ -82,7 +78,7 @@ async fn check_empty(claim: &Claim, names: &StagingNames) -> Result<(), Trouble>
     let server = &claim.server;
     let call = || server.call(sql::COUNT_STAGED_PARTS).param("staging", server.staging());
     let found: Parts = read(|| call().param("prefix", names.prefix()).fetch_one()).await?;
-    refuse_moved(claim).await?;
+    recall::refuse_sets(claim).await?;
     if found.parts == 0 {
         return Ok(());
     }
@@ -198,40 +194,11 @@ pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), Tro
         |staged: &Staged| claim.task.id.staging_epoch(&staged.name) < Some(claim.epoch());
     older.retain(|staged| claim.task.id.staging_epoch(&staged.name).is_some() && is_older(staged));
     if !older.is_empty() {
-        refuse_moved(claim).await?;
+        recall::refuse_sets(claim).await?;
     }
     for staged in older {
         worker.lease.check()?;
         drop_one(&claim.server, &staged).await?;
-    }
-    Ok(())
-}
-
-/// Nothing of an older set may be in a target: by the task's row it was never published.
-///
-/// If there is, the row was put back: Keeper was restored from an older copy while the task was
-/// being published, or somebody deleted the row and planned again.
-async fn refuse_moved(claim: &Claim) -> Result<(), Trouble> {
-    let server = &claim.server;
-    let prefix = claim.task.id.staging_prefix();
-    let found: Vec<Identified> = read(|| {
-        server
-            .call(sql::LIST_STAGED_UUIDS)
-            .param("staging", server.staging())
-            .param("prefix", &prefix)
-            .fetch_all()
-    })
-    .await?;
-    let uuids: Vec<String> = found.into_iter().map(|row| row.identity).collect();
-    if uuids.is_empty() || planted(Bug::HashesAsSet) {
-        return Ok(());
-    }
-    for table in &claim.job.spec.graph.tables {
-        let target = table.destination();
-        let moved = proof::find(server, target, &uuids).await?.published.len();
-        if moved > 0 {
-            return Err(Trouble::Moved(claim.task.id.clone(), target.clone(), moved));
-        }
     }
     Ok(())
 }

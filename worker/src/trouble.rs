@@ -3,10 +3,13 @@
 use longshore_shared::clickhouse::{Failure, Policy, policy};
 use longshore_shared::config::ConfigError;
 use longshore_shared::faults::Injected;
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Drift, RewriteError};
 use longshore_shared::source::{ForeignChunk, KeysError};
 use longshore_shared::store::StoreError;
-use longshore_shared::task::{Epoch, IllegalTransition, JobId, JobState, TableName, TaskId};
+use longshore_shared::task::{
+    Epoch, IllegalTransition, JobId, JobState, Manifest, TableName, TaskId,
+};
 
 /// Why an attempt did not reach its end.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +84,19 @@ pub(crate) enum Trouble {
          loaded twice. `longshore restore JOB` counts tasks with receipts as done"
     )]
     Loaded(TaskId, Epoch),
-    /// Rows of an earlier life of the task's row are in a target, and it has no receipt.
+    /// An earlier life of the task's row was about to move rows, and it has no receipt.
     #[error(
-        "{2} parts that task {0} staged are in {1}, but the task table says that it was never published: Keeper was \
-         put back to an older state, or rows of the task table were deleted, while it was being published. Its staging \
-         tables are kept: take its rows out of the targets and drop these tables, then resume the job"
+        "the task table says that this task was never published, but it was about to be: Keeper was put back to an older \
+         state, or rows of the task table were deleted. {evidence}. Its staging tables are kept"
     )]
-    Moved(TaskId, TableName, usize),
+    Recalled {
+        /// What was to be moved, or what can still be found of it.
+        manifest: Box<Manifest>,
+        /// The last epoch of that life.
+        past: Epoch,
+        /// What was found.
+        evidence: String,
+    },
     /// A table that rows are staged for is not there; it may come back.
     #[error(
         "{0} is gone, or this user may not see it, and rows are staged for it: bring it back (UNDROP TABLE) and resume the job"
@@ -112,6 +121,8 @@ pub(crate) enum Remedy {
     PauseJob,
     /// Pending again, no attempt used.
     HandBack,
+    /// Pending again after a pause, no attempt used: what was away is waited for.
+    Wait,
     /// Leave everything as it is: whoever owns the task now acts.
     LetGo,
 }
@@ -130,6 +141,8 @@ impl Trouble {
         match self {
             Self::Failure(failure) | Self::Store(StoreError::Failure(failure)) => {
                 match policy(failure) {
+                    Policy::Outage if planted(Bug::CountOutages) => Remedy::Retry,
+                    Policy::Outage => Remedy::Wait,
                     Policy::Retry | Policy::Lighter => Remedy::Retry,
                     Policy::FailTask => Remedy::Fail,
                     Policy::StopJob | Policy::InDoubt => Remedy::PauseJob,
@@ -140,12 +153,9 @@ impl Trouble {
             | Self::Data(_)
             | Self::Chunk(_)
             | Self::NotPublished(_) => Remedy::Fail,
-            Self::Count(_) | Self::Injected(_) | Self::Away { is_loading: true, .. } => {
-                Remedy::Retry
-            }
-            Self::Away { is_loading: false, .. } | Self::Draining | Self::JobStopped(_) => {
-                Remedy::HandBack
-            }
+            Self::Count(_) | Self::Injected(_) => Remedy::Retry,
+            Self::Away { .. } => Remedy::Wait,
+            Self::Draining | Self::JobStopped(_) => Remedy::HandBack,
             Self::LateRows(_)
             | Self::Drift(_)
             | Self::View(..)
@@ -153,9 +163,12 @@ impl Trouble {
             | Self::TaskMissing(_)
             | Self::CursorMissing(_)
             | Self::Loaded(..)
-            | Self::Moved(..)
             | Self::TargetGone(_) => Remedy::PauseJob,
-            Self::NotOurs | Self::Illegal(_) | Self::Unprovable(_) | Self::Unsettled => {
+            Self::NotOurs
+            | Self::Illegal(_)
+            | Self::Unprovable(_)
+            | Self::Unsettled
+            | Self::Recalled { .. } => {
                 Remedy::LetGo
             }
         }

@@ -96,6 +96,7 @@ pub(crate) async fn manifest(
         tables,
         handovers: Vec::new(),
         doubted: false,
+        partial: false,
     })
 }
 

@@ -265,6 +265,10 @@ fn pending(job: &Job, census: &Census) -> Option<(String, String)> {
         format!("{} of {} done", text::count(census.done), text::plural(census.total, "task"));
     let watch = format!("longshore status {id} --watch");
     Some(match job.state {
+        JobState::Planning => (
+            "the plan is not whole: its planner was cut, or is at work".to_owned(),
+            "give the same longshore plan again".to_owned(),
+        ),
         JobState::Planned => {
             ("the plan was never submitted".to_owned(), format!("longshore submit {id}"))
         }

@@ -2,19 +2,23 @@
 
 use clap::{ArgGroup, Args};
 use longshore_shared::config::Config;
-use longshore_shared::store::{TaskBrief, TaskStore};
-use longshore_shared::task::{Job, JobEvent, JobState, Mode, StateName, Task, TaskEvent, TaskId};
+use longshore_shared::store::{Swap, TaskBrief, TaskStore, census};
+use longshore_shared::task::{
+    Job, JobEvent, JobSpec, JobState, Mode, Reopening, Stamp, StateName, Task, TaskEvent, TaskId,
+};
 use serde::Serialize;
 
-use crate::alter::{Altered, alter};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::filter::Filter;
 use crate::output::Output;
-use crate::policy::{self, ForceArgs};
+use crate::policy::{self, ForceArgs, Started};
 use crate::reopen::{self, Choice, Chosen, Counts};
 use crate::replayable;
 use crate::session::Session;
 use crate::text;
+
+/// Somebody else can change the job between our read and our write; nobody does so for long.
+const TRIES_MAX: u32 = 10;
 
 /// Let tasks that ended badly be done again
 ///
@@ -183,38 +187,82 @@ pub(crate) async fn open(
     wish: &Wish,
     force: ForceArgs,
 ) -> Result<Opened, Error> {
-    let store = &session.store;
-    refuse(&job)?;
-    let chosen = choose(session, &job, wish).await?;
-    let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
-    if chosen.is_empty() && !is_interrupted {
-        return Err(nothing(session, &job).await?);
-    }
-    let words = "tasks are opened again";
-    let (altered, notes) = policy::start(session, job, JobEvent::Reopening, words, force).await?;
-    let job = match altered {
-        Altered::Now(job) => job,
-        Altered::Refused(job) if job.state == JobState::Reopening => job,
-        Altered::Refused(job) => {
-            let message = format!("job {} is {}", job.id, job.state.as_str());
-            return Err(Report::new(Kind::Conflict, message)
-                .help("try again when it has ended")
-                .into());
+    let mut job = job;
+    for lost in 0..TRIES_MAX {
+        refuse(&job)?;
+        if job.state == JobState::Reopening && job.spec.reopening.is_some() {
+            return finish(session, job, Vec::new()).await;
         }
+        let chosen = choose(session, &job, wish).await?;
+        let recorded = record(&job, &chosen);
+        let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
+        if recorded == Reopening::default() && !is_interrupted && !is_refused(session, &job).await? {
+            return Err(nothing(session, &job).await?);
+        }
+        let change = |next: &mut Job| next.spec.reopening = Some(Box::new(recorded));
+        let words = "tasks are opened again";
+        let event = JobEvent::Reopening;
+        let started =
+            policy::start_exactly(session, &job, event, words, force, lost, change).await?;
+        match started {
+            Started::Now(job, notes) => return finish(session, job, notes).await,
+            // What was chosen is true of the job as it was: it is chosen anew.
+            Started::Changed(now) => job = now,
+            Started::Refused if job.state == JobState::Reopening => {
+                return finish(session, job, Vec::new()).await;
+            }
+            Started::Refused => {
+                let message = format!("job {} is {}", job.id, job.state.as_str());
+                return Err(Report::new(Kind::Conflict, message)
+                    .help("try again when it has ended")
+                    .into());
+            }
+        }
+    }
+    Err(policy::changing(&job))
+}
+
+/// Adds what was chosen to what an earlier command has written down and not carried out.
+fn record(job: &Job, chosen: &Chosen) -> Reopening {
+    let mut wish = job.spec.reopening.as_deref().cloned().unwrap_or_default();
+    for choice in chosen {
+        wish.add(choice.id.ordinal, choice.was, &choice.event);
+    }
+    wish
+}
+
+/// The closing audit has failed the job, and no task: it is looked at once more.
+async fn is_refused(session: &Session, job: &Job) -> Result<bool, Error> {
+    if job.state != JobState::Failed {
+        return Ok(false);
+    }
+    Ok(census(&session.store, job).await?.done == u64::from(job.tasks))
+}
+
+/// Carries out what stands in the row of the job, and lets it run.
+async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opened, Error> {
+    let wish = job.spec.reopening.as_deref().cloned().unwrap_or_default();
+    let counts = reopen::carry_out(session, &job, &wish).await?;
+    let next = Job {
+        state: JobState::Running,
+        epoch: job.epoch.next(),
+        stamp: Stamp::fresh(),
+        reason: String::new(),
+        spec: JobSpec { reopening: None, ..job.spec.clone() },
+        ..job.clone()
     };
-    let replayed: Vec<&Choice> =
-        chosen.iter().filter(|choice| choice.was == StateName::Done).collect();
-    replayable::void(session, &job, &replayed).await?;
-    let counts = reopen::reopen(store, &job, chosen).await?;
-    match alter(store, job, JobEvent::Reopened, "").await? {
-        // Somebody else finished the same.
-        Altered::Now(job) | Altered::Refused(job) => Ok(Opened { job, counts, notes }),
+    match session.store.swap_job(&job, &next).await? {
+        Swap::Won => Ok(Opened { job: next, counts, notes }),
+        // Somebody else finished the same, or has cancelled the job since.
+        Swap::Lost(Some(job)) => Ok(Opened { job, counts, notes }),
+        Swap::Lost(None) => Err(policy::changing(&job)),
     }
 }
 
 /// A job that cannot go on.
 fn refuse(job: &Job) -> Result<(), Error> {
     let message = match job.state {
+        JobState::Planning => format!("plan {} is not whole yet", job.id),
         JobState::Planned => format!("job {} was not submitted yet", job.id),
         JobState::Cancelling => format!("job {} is being cancelled", job.id),
         JobState::Deleting => format!("job {} is being deleted", job.id),
@@ -227,6 +275,7 @@ fn refuse(job: &Job) -> Result<(), Error> {
         _ => return Ok(()),
     };
     let help = match job.state {
+        JobState::Planning => "the longshore plan that makes it has to end first, or is given again".to_owned(),
         JobState::Planned => format!("longshore submit {}", job.id),
         JobState::Cancelling => format!("longshore cancel {} waits for its end", job.id),
         JobState::Deleting => format!("longshore plan delete {} --yes, then plan it again", job.id),

@@ -266,6 +266,7 @@ fn next(status: &JobStatus) -> Option<String> {
     let id = &status.job_id;
     let is_alone = status.workers.iter().all(|worker| worker.lapsed);
     match status.state {
+        JobState::Planning => Some("the same longshore plan again makes it whole".to_owned()),
         JobState::Planned => Some(format!("longshore run {id} --workers 4")),
         JobState::Paused | JobState::Halted => {
             Some(format!("once the cause is gone: longshore resume {id}"))

@@ -107,6 +107,11 @@ fn settled(job: Job) -> Result<(Job, Submitted), Error> {
             let help = format!("if that was interrupted: longshore resume {}", job.id);
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
+        JobState::Planning => {
+            let message = format!("plan {} is not whole yet", job.id);
+            let help = "the longshore plan that makes it has to end first; if that was cut: give it again";
+            Err(Report::new(Kind::Conflict, message).help(help).into())
+        }
         JobState::Deleting => {
             let message = format!("plan {} is being deleted", job.id);
             let help = format!("longshore plan delete {} --yes, then plan it again", job.id);

@@ -233,6 +233,7 @@ fn next(
 fn next_of_pending(job: &Job, is_due: bool) -> String {
     let id = &job.id;
     match job.state {
+        JobState::Planning => "it waits until its plan is whole.".to_owned(),
         JobState::Planned => format!("it waits until the job is submitted: longshore submit {id}"),
         JobState::Paused | JobState::Halted => {
             format!("the job is {}; to let it go on: longshore resume {id}", job.state.as_str())

@@ -26,6 +26,7 @@ fn manifest() -> Manifest {
         tables: vec![staged],
         handovers: Vec::new(),
         doubted: false,
+        partial: false,
     }
 }
 

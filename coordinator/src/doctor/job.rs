@@ -131,6 +131,11 @@ impl Look {
             text::plural(self.census.total, "task")
         );
         match state {
+            JobState::Planning => Finding::warning(
+                JOB,
+                "its tasks are being written, or its planner was cut",
+                "give the same longshore plan again: it makes the plan whole".to_owned(),
+            ),
             JobState::Planned => Finding::warning(
                 JOB,
                 "it is planned and not submitted, so no worker touches it",

@@ -9,7 +9,6 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::schema::identities;
 use longshore_shared::sql::{self, quote_literal};
-use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Chunk, Feed, JobId, JobSpec, Known, TableName, TablesSource};
 use serde::Deserialize;
 
@@ -17,7 +16,8 @@ use super::arrivals::{Arrived, Mixed, arrived, known};
 use super::clones::clone_of;
 use super::cut::{ListedPart, cut, digest, list_parts};
 use super::feeds::{FeedOptions, Origin, TablesPlan, cut_options};
-use super::publish::{identity, publish_as};
+use super::missing;
+use super::publish::{identity, publish_as, whole};
 use super::snapshot;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
@@ -118,8 +118,9 @@ pub(crate) async fn plan_delta(
         text::plural(rows, "row"),
         since.job
     )];
-    if let Some(job) = session.store.job(&id).await? {
+    if let Some(job) = whole(&session.store, &id).await? {
         snapshot::drop(server, &clone.table.table).await?;
+        missing::write_delta(session, &job, &cut_options(options, origin, true)).await?;
         let bytes = job.bytes;
         return Ok(TablesPlan { job, created: false, bytes, notes });
     }

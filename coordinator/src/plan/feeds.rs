@@ -2,16 +2,16 @@
 
 use longshore_shared::clickhouse::Server;
 use longshore_shared::schema::{identities, rewrite_source};
-use longshore_shared::store::TaskStore;
 use longshore_shared::task::{
-    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, Known, Slice, TableName, TablesSource,
+    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, JobState, Known, Slice, TableName, TablesSource,
 };
 use sha2::{Digest, Sha256};
 
 use super::arrivals::known;
 use super::clones::{self, clone_of};
 use super::cut::{Cut, CutOptions, Unit, cut, digest};
-use super::publish::{identity, publish_as};
+use super::missing::{self, needs_rows};
+use super::publish::{self, identity, publish_as, whole};
 use super::remote::Source;
 use super::shadow::Marks;
 use super::snapshot;
@@ -107,7 +107,9 @@ pub(crate) async fn plan_tables(
         return Err(Report::new(Kind::Usage, message).help(help).into());
     }
     let mut id = plan.identity(&spec, &cuts);
-    if let Some(job) = session.store.job(&id).await? {
+    // What a paused job lost is written again below.
+    let there = whole(&session.store, &id).await?;
+    if let Some(job) = there.filter(|job| !needs_rows(job)) {
         return Ok(TablesPlan {
             job,
             created: false,
@@ -121,10 +123,11 @@ pub(crate) async fn plan_tables(
         let clones = plan.clone_all(&mut cuts).await?;
         // The source may have changed since it was looked at: the plan is of its clone.
         id = plan.identity(&spec, &cuts);
-        if let Some(job) = session.store.job(&id).await? {
+        if let Some(job) = whole(&session.store, &id).await? {
             for clone in clones {
                 snapshot::drop(&session.server, &clone.table.table).await?;
             }
+            plan.write_missing(&job).await?;
             let (bytes, notes) = (bytes(&cuts), plan.notes(&cuts, is_snapshot));
             return Ok(TablesPlan { job, created: false, bytes, notes });
         }
@@ -137,14 +140,18 @@ pub(crate) async fn plan_tables(
         .map(|((origin, cut), snapshot)| with_key(&origin.feed, cut, snapshot.as_ref()))
         .collect::<Result<_, _>>()?;
     let source = plan.source(feeds, &cuts);
-    let slices = cuts.iter().enumerate().flat_map(|(feed, cut)| {
-        cut.slices.iter().map(move |slice| Chunk::Slice(Slice { feed, ..slice.clone() }))
-    });
-    let chunks: Vec<Chunk> = slices.collect();
+    let chunks = chunks(&cuts);
     let notes = plan.notes(&cuts, is_snapshot);
     let (job, created) =
         publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
     Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
+}
+
+fn chunks(cuts: &[Cut]) -> Vec<Chunk> {
+    let slices = cuts.iter().enumerate().flat_map(|(feed, cut)| {
+        cut.slices.iter().map(move |slice| Chunk::Slice(Slice { feed, ..slice.clone() }))
+    });
+    slices.collect()
 }
 
 fn bytes(cuts: &[Cut]) -> u64 {
@@ -311,6 +318,24 @@ impl Plan<'_> {
             snapshots.push(Some(Cloned { table, uuid, known }));
         }
         Ok((snapshots, cuts))
+    }
+
+    /// Rows of a paused job that reads snapshots: those are cut once more, where they are.
+    async fn write_missing(&self, job: &Job) -> Result<(), Error> {
+        let Some(tables) = job.spec.source.as_tables().filter(|_| job.state == JobState::Paused)
+        else {
+            return Ok(());
+        };
+        let server = &self.session.server;
+        let mut cuts = Vec::new();
+        for (origin, feed) in self.origins.iter().zip(&tables.feeds) {
+            cuts.push(match &origin.windowed {
+                Some(windowed) => self.cut_window(server, windowed, &feed.table).await?,
+                None => cut(server, &feed.table, &cut_options(self.options, origin, true)).await?,
+            });
+        }
+        let tasks = publish::tasks(&job.id, &job.spec, &chunks(&cuts));
+        missing::write(self.session, job, &tasks).await
     }
 
     fn of_cuts<'a>(

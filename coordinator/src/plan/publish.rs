@@ -1,21 +1,36 @@
-//! Writes a plan: the tasks in bounded batches, the cursor, and last the one row that makes it a plan.
+//! Writes a plan: a row that says so, the tasks in bounded batches, the cursor; then the tasks are
+//! read back, and only when they are exactly those of the plan does the row make it one.
+//!
+//! The identity of a plan does not hold its borders: the same table may be cut elsewhere after a
+//! merge, or by another version. So whoever writes looks at what another planner left, or writes at
+//! the same time, and no plan is ever a mixture ([decision 27](../../../docs/decisions/0027-a-plan-is-read-back.md)).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::time::Duration;
 
 use longshore_shared::faults;
-use longshore_shared::store::{REQUEST_ROWS_MAX, SEGMENT_TASKS, TaskStore};
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::store::{
+    KeeperMapStore, SEGMENT_TASKS, Swap, TaskStore, chunk_digest, plan_digest,
+};
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, Job, JobId, JobSpec, JobState, Made, Progress, PublishMode, Stamp, Task,
-    TaskId,
+    Chunk, Cursor, Epoch, Job, JobEvent, JobId, JobSpec, JobState, Made, Progress, PublishMode,
+    Stamp, Task, TaskId,
 };
 use sha2::{Digest, Sha256};
 
+use super::missing;
 use super::shadow::{self, Marks};
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 
 /// Tasks handed to the store at a time; it cuts them into requests by bytes.
 const TASKS_AT_ONCE: usize = 5_000;
+/// Rounds of writing and reading back: another planner can get between as long as it lives.
+const ROUNDS_MAX: usize = 10;
+/// How long another planner of the same plan is waited for.
+const OTHER_MAX: Duration = Duration::from_secs(60);
+const OTHER_PAUSE: Duration = Duration::from_millis(200);
 
 /// Identity of a plan: what it loads, from where, into what, in which environment.
 pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
@@ -79,7 +94,7 @@ fn refuse_other_server(job: &Job, spec: &JobSpec) -> Result<(), Error> {
 }
 
 /// The tasks of these chunks as they are planned.
-fn tasks(id: &JobId, spec: &JobSpec, chunks: &[Chunk]) -> Vec<Task> {
+pub(super) fn tasks(id: &JobId, spec: &JobSpec, chunks: &[Chunk]) -> Vec<Task> {
     let mode = spec.publish.mode;
     // A chunk that every server reads its share of is there once for each.
     let copies = spec.copies() as u64;
@@ -101,31 +116,13 @@ fn tasks(id: &JobId, spec: &JobSpec, chunks: &[Chunk]) -> Vec<Task> {
         .collect()
 }
 
-/// Writes rows of a paused job that somebody deleted. A task that was published before has receipts,
-/// so no worker loads it again.
-async fn write_missing(store: &impl TaskStore, id: &JobId, tasks: &[Task]) -> Result<(), Error> {
-    let mut written = 0;
-    for page in tasks.chunks(REQUEST_ROWS_MAX) {
-        let ids: Vec<TaskId> = page.iter().map(|task| task.id.clone()).collect();
-        let there: HashSet<TaskId> =
-            store.briefs(&ids).await?.into_iter().map(|brief| brief.id).collect();
-        let missing: Vec<Task> =
-            page.iter().filter(|task| !there.contains(&task.id)).cloned().collect();
-        written += missing.len();
-        store.create_tasks(&missing).await?;
-    }
-    if store.cursor(id).await?.is_none() {
-        store.create_cursor(&Cursor::new(id.clone())).await?;
-        written += 1;
-    }
-    if written > 0 {
-        tracing::warn!("{written} rows of job {id} were missing and are written again");
-    }
-    Ok(())
+/// The job of a plan that is whole, if there is one.
+pub(crate) async fn whole(store: &KeeperMapStore, id: &JobId) -> Result<Option<Job>, Error> {
+    Ok(store.job(id).await?.filter(|job| job.state != JobState::Planning))
 }
 
-/// Writes the plan unless it is there. A crash before the last row leaves nothing that can be
-/// claimed, and planning again goes on where it stopped.
+/// Writes the plan unless it is there. Wherever a planner is cut, nothing can be claimed, and
+/// planning again goes on where it stopped.
 pub(crate) async fn publish_as(
     session: &Session,
     id: JobId,
@@ -135,29 +132,17 @@ pub(crate) async fn publish_as(
 ) -> Result<(Job, bool), Error> {
     let store = &session.store;
     let tasks = tasks(&id, &spec, chunks);
-    if let Some(job) = store.job(&id).await? {
-        refuse_other_server(&job, &spec)?;
-        if job.state == JobState::Paused {
-            write_missing(store, &id, &tasks).await?;
-        }
-        return Ok((job, false));
+    spec.made.digest = plan_digest(tasks.iter().map(|task| chunk_digest(&task.chunk)));
+    if let Some(job) = whole(store, &id).await? {
+        return found(session, job, &spec, &tasks).await;
     }
-    shadow::make(&session.server, &id, &mut spec, marks).await?;
-    faults::pass(faults::PLAN_BEFORE).await?;
-    for page in tasks.chunks(faults::batch(TASKS_AT_ONCE)) {
-        store.create_tasks(page).await?;
-        faults::pass(faults::PLAN_BATCH).await?;
-    }
-    faults::pass(faults::PLAN_TASKS).await?;
-    store.create_cursor(&Cursor::new(id.clone())).await?;
-    faults::pass(faults::PLAN_CURSOR).await?;
     let copies = spec.copies() as u64;
-    let job = Job {
-        id,
-        state: JobState::Planned,
+    let planning = Job {
+        id: id.clone(),
+        state: JobState::Planning,
         epoch: Epoch(0),
         stamp: Stamp::fresh(),
-        spec,
+        spec: spec.clone(),
         tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         segment_tasks: SEGMENT_TASKS,
         files: chunks.iter().map(|chunk| chunk.files().len() as u64).sum::<u64>() / copies,
@@ -167,9 +152,147 @@ pub(crate) async fn publish_as(
         submitted_ms: 0,
         ended_ms: 0,
     };
-    let stamp = job.stamp.clone();
-    let job = store.create_job(&job).await?;
+    faults::pass(faults::PLAN_BEFORE).await?;
+    let ours = match begin(store, planning).await? {
+        Begun::Ours(job) => *job,
+        Begun::Whole(job) => return found(session, *job, &spec, &tasks).await,
+    };
+    shadow::make(&session.server, &id, &mut spec, marks).await?;
+    if !write(session, &ours, &tasks).await? {
+        return other(session, &id, &spec, &tasks).await;
+    }
+    faults::pass(faults::PLAN_TASKS).await?;
+    store.create_cursor(&Cursor::new(id.clone())).await?;
+    faults::pass(faults::PLAN_CURSOR).await?;
+    let job = Job {
+        state: ours.state.next(JobEvent::Planned).unwrap_or(JobState::Planned),
+        epoch: ours.epoch.next(),
+        stamp: Stamp::fresh(),
+        spec: spec.clone(),
+        ..ours.clone()
+    };
+    // Whoever cuts the table elsewhere has put another stamp on the row before it touches a task.
+    let swapped = store.swap_job(&ours, &job).await?;
     faults::pass(faults::PLAN_AFTER).await?;
-    let created = job.stamp == stamp;
-    Ok((job, created))
+    match swapped {
+        Swap::Won => Ok((job, true)),
+        Swap::Lost(_) => other(session, &id, &spec, &tasks).await,
+    }
+}
+
+/// A plan that was there.
+async fn found(
+    session: &Session,
+    job: Job,
+    spec: &JobSpec,
+    tasks: &[Task],
+) -> Result<(Job, bool), Error> {
+    refuse_other_server(&job, spec)?;
+    if job.state == JobState::Paused {
+        missing::write(session, &job, tasks).await?;
+    }
+    Ok((job, false))
+}
+
+enum Begun {
+    /// The row says that these tasks are being written.
+    Ours(Box<Job>),
+    /// Somebody else has made the plan meanwhile.
+    Whole(Box<Job>),
+}
+
+/// Says in the row of the job which tasks are being written. Another planner that writes the very
+/// same ones works on the same row; one that writes others is shut out.
+async fn begin(store: &KeeperMapStore, planning: Job) -> Result<Begun, Error> {
+    let mut job = store.create_job(&planning).await?;
+    for _ in 0..ROUNDS_MAX {
+        if job.state != JobState::Planning {
+            return Ok(Begun::Whole(Box::new(job)));
+        }
+        if job.spec.made.digest == planning.spec.made.digest || planted(Bug::MixCuts) {
+            return Ok(Begun::Ours(Box::new(job)));
+        }
+        tracing::info!(job = %job.id, "an unfinished plan with other chunks is written anew");
+        let next = Job {
+            epoch: job.epoch.next(),
+            stamp: Stamp::fresh(),
+            created_ms: job.created_ms,
+            ..planning.clone()
+        };
+        match store.swap_job(&job, &next).await? {
+            Swap::Won => {
+                remove_beyond(store, &next, job.tasks).await?;
+                return Ok(Begun::Ours(Box::new(next)));
+            }
+            Swap::Lost(Some(now)) => job = now,
+            Swap::Lost(None) => break,
+        }
+    }
+    Err(busy(&planning.id))
+}
+
+/// Removes tasks of the other cut that have no like in this one.
+async fn remove_beyond(store: &KeeperMapStore, job: &Job, tasks: u32) -> Result<(), Error> {
+    let beyond: Vec<TaskId> = (job.tasks..tasks.max(job.tasks))
+        .map(|ordinal| TaskId { job: job.id.clone(), ordinal })
+        .collect();
+    store.remove_tasks(job, &beyond).await?;
+    Ok(())
+}
+
+/// Writes the tasks until those that are read back are exactly they. False when the row of the job
+/// is another by now.
+async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Result<bool, Error> {
+    let store = &session.store;
+    for _ in 0..ROUNDS_MAX {
+        for page in tasks.chunks(faults::batch(TASKS_AT_ONCE)) {
+            store.create_tasks(page).await?;
+            faults::pass(faults::PLAN_BATCH).await?;
+        }
+        if planted(Bug::MixCuts) {
+            return Ok(true);
+        }
+        let there: HashMap<TaskId, u64> = store
+            .witnesses(job)
+            .await?
+            .into_iter()
+            .map(|witness| (witness.id, witness.chunk_digest))
+            .collect();
+        let is_wrong = |task: &&Task| {
+            there.get(&task.id).is_some_and(|digest| *digest != chunk_digest(&task.chunk))
+        };
+        let wrong: Vec<TaskId> = tasks.iter().filter(is_wrong).map(|task| task.id.clone()).collect();
+        if wrong.is_empty() && there.len() == tasks.len() {
+            return Ok(true);
+        }
+        if !store.remove_tasks(job, &wrong).await? {
+            return Ok(false);
+        }
+    }
+    Err(busy(&job.id))
+}
+
+/// Another planner has the row: its plan is the plan, as soon as it is whole.
+async fn other(
+    session: &Session,
+    id: &JobId,
+    spec: &JobSpec,
+    tasks: &[Task],
+) -> Result<(Job, bool), Error> {
+    let end = tokio::time::Instant::now() + OTHER_MAX;
+    while tokio::time::Instant::now() < end {
+        match session.store.job(id).await? {
+            Some(job) if job.state != JobState::Planning => {
+                return found(session, job, spec, tasks).await;
+            }
+            Some(_) => tokio::time::sleep(OTHER_PAUSE).await,
+            None => break,
+        }
+    }
+    Err(busy(id))
+}
+
+fn busy(id: &JobId) -> Error {
+    let message = format!("somebody else writes or deletes plan {id} at the same time");
+    Report::new(Kind::Conflict, message).help("try again when that has ended").into()
 }

@@ -79,6 +79,8 @@ pub struct ServerFacts {
     pub server_uuid: String,
     /// The user that we are.
     pub user: String,
+    /// Seconds since the server was started.
+    pub uptime_secs: u64,
     /// Threads that one query gets by default (the server's cores).
     pub threads: u64,
     /// Memory limit of the server in bytes; 0 when it is unknown.

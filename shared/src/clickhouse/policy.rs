@@ -11,6 +11,9 @@ use super::{Failure, Kind};
 /// What to do after a failure before `publishing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
+    /// Something outside the task is away: the server, Keeper, the store, the network. It is waited
+    /// for, as long as that takes; no attempt is used up.
+    Outage,
     /// It passes: try again after a pause. Uses up one attempt.
     Retry,
     /// Too big for the server as it was sent: try again with smaller blocks and fewer threads.
@@ -32,7 +35,24 @@ impl Policy {
 }
 
 /// The codes that are no retry, with their names, by what they mean.
-pub const CODES: [(Policy, &[(i32, &str)]); 4] = [
+pub const CODES: [(Policy, &[(i32, &str)]); 5] = [
+    (
+        Policy::Outage,
+        &[
+            (198, "DNS_ERROR"),
+            (202, "TOO_MANY_SIMULTANEOUS_QUERIES"),
+            (203, "NO_FREE_CONNECTION"),
+            (209, "SOCKET_TIMEOUT"),
+            (210, "NETWORK_ERROR"),
+            (225, "NO_ZOOKEEPER"),
+            // A replicated table whose server has lost Keeper.
+            (242, "TABLE_IS_READ_ONLY"),
+            (279, "ALL_CONNECTION_TRIES_FAILED"),
+            (439, "CANNOT_SCHEDULE_TASK"),
+            (745, "SERVER_OVERLOADED"),
+            (999, "KEEPER_EXCEPTION"),
+        ],
+    ),
     (Policy::Lighter, &[(241, "MEMORY_LIMIT_EXCEEDED"), (173, "CANNOT_ALLOCATE_MEMORY")]),
     (
         Policy::FailTask,
@@ -204,7 +224,11 @@ const TOO_MANY_PARTS: i32 = 252;
 
 /// The policy for a failure. Codes nobody listed are retried: attempts are bounded.
 pub fn policy(failure: &Failure) -> Policy {
-    let Kind::Server(code) = failure.kind else { return Policy::Retry };
+    let code = match failure.kind {
+        Kind::Server(code) => code,
+        Kind::Unknown | Kind::Unreachable => return Policy::Outage,
+        Kind::Reply | Kind::Tls => return Policy::Retry,
+    };
     let words = &failure.message;
     match code {
         // The store does not know us, whatever the file.
@@ -212,6 +236,9 @@ pub fn policy(failure: &Failure) -> Policy {
         // A key that is gone or forbidden stays so.
         code if STORES.contains(&code) && says_gone(words) => Policy::FailTask,
         POCO_EXCEPTION if says_odd_address(words) => Policy::FailTask,
+        code if (STORES.contains(&code) || code == POCO_EXCEPTION) && says_away(words) => {
+            Policy::Outage
+        }
         TOO_MANY_PARTS if words.contains("Merges are processing") => Policy::Retry,
         code => {
             let has = |codes: &[(i32, &str)]| codes.iter().any(|(listed, _)| *listed == code);
@@ -252,6 +279,33 @@ pub fn says_gone(message: &str) -> bool {
         || ["401", "403", "404", "410"].into_iter().any(has_status)
 }
 
+/// Does the server say that the store, or the network on the way to it, is away or overloaded?
+fn says_away(message: &str) -> bool {
+    let has_status = ["HTTP response code: ", "HTTP status code: "].iter().any(|head| {
+        ["429", "500", "502", "503", "504"]
+            .iter()
+            .any(|status| message.contains(&format!("{head}{status}")))
+    });
+    let marks = [
+        "SlowDown",
+        "ServiceUnavailable",
+        "Service Unavailable",
+        "InternalError",
+        "RequestTimeout",
+        "Timeout",
+        "timed out",
+        "Connection refused",
+        "Connection reset",
+        "Broken pipe",
+        "Net Exception",
+        "Network is unreachable",
+        "No route to host",
+        "Host not found",
+        "No message received",
+    ];
+    has_status || marks.iter().any(|mark| message.contains(mark))
+}
+
 /// Does the server say that an address is none?
 pub fn says_odd_address(message: &str) -> bool {
     message.contains("Bad URI syntax") || message.contains("URISyntaxException")
@@ -267,9 +321,9 @@ mod tests {
         assert_eq!(of(117), Policy::FailTask);
         assert_eq!(of(497), Policy::StopJob);
         assert_eq!(of(241), Policy::Lighter);
-        assert_eq!(of(999), Policy::Retry);
+        assert_eq!(of(999), Policy::Outage);
         assert_eq!(of(424_242), Policy::Retry);
-        assert_eq!(policy(&Failure::unknown("x", "cut".into())), Policy::Retry);
+        assert_eq!(policy(&Failure::unknown("x", "cut".into())), Policy::Outage);
     }
 
     #[test]
@@ -297,19 +351,20 @@ mod tests {
         assert_eq!(policy(&gone), Policy::FailTask);
         let unknown = "`InvalidAccessKeyId`: The access key ID you provided does not exist";
         assert_eq!(policy(&Failure::server("x", 499, unknown)), Policy::StopJob);
-        assert_eq!(policy(&Failure::server("x", 499, "SlowDown")), Policy::Retry);
+        assert_eq!(policy(&Failure::server("x", 499, "SlowDown")), Policy::Outage);
+        assert_eq!(policy(&Failure::server("x", 499, "MalformedXML")), Policy::Retry);
         let of = |status: &str| {
             policy(&Failure::server("x", 86, &format!("HTTP status code: {status}, body length")))
         };
         assert_eq!(of("404 'Not Found'"), Policy::FailTask);
-        assert_eq!(of("503 'Service Unavailable'"), Policy::Retry);
+        assert_eq!(of("503 'Service Unavailable'"), Policy::Outage);
     }
 
     #[test]
     fn an_odd_address_is_the_fault_of_its_file_and_a_cut_network_passes() {
         let of = |words| policy(&Failure::server("x", 1000, words));
         assert_eq!(of("Bad URI syntax: URI encoding: not a hex digit"), Policy::FailTask);
-        assert_eq!(of("Connection refused"), Policy::Retry);
+        assert_eq!(of("Connection refused"), Policy::Outage);
     }
 
     #[test]

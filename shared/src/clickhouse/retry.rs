@@ -44,7 +44,7 @@ fn passes(failure: &Failure) -> bool {
     match failure.kind {
         Kind::Unknown | Kind::Unreachable => true,
         Kind::Reply | Kind::Tls => false,
-        Kind::Server(_) => policy(failure) == Policy::Retry,
+        Kind::Server(_) => matches!(policy(failure), Policy::Retry | Policy::Outage),
     }
 }
 

@@ -91,6 +91,7 @@ pub fn job(tasks: u32) -> Job {
         servers: Vec::new(),
         shard_by: None,
         made: crate::task::Made::default(),
+        reopening: None,
     };
     Job {
         id,

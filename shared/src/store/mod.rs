@@ -15,6 +15,7 @@ mod rows;
 mod schema;
 mod tell;
 mod whole;
+mod witness;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
@@ -26,6 +27,8 @@ pub use keeper_map::KeeperMapStore;
 pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
 pub use pack::{pack, unpack};
+pub(crate) use rows::{from_hex, to_hex};
+pub use witness::{Witness, chunk_digest, plan_digest};
 pub use schema::{InitReport, SCHEMA_VERSION, drop_lost, environment, init};
 
 use crate::clickhouse::Failure;

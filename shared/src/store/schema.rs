@@ -22,7 +22,8 @@ const KEEPER_TABLES: [(&str, Statement); 5] = [
     ("cursors", sql::CREATE_CURSORS),
     ("workers", sql::CREATE_WORKERS),
 ];
-const LOCAL_TABLES: [Statement; 2] = [sql::CREATE_RECEIPTS, sql::CREATE_ATTEMPTS];
+const LOCAL_TABLES: [Statement; 3] =
+    [sql::CREATE_RECEIPTS, sql::CREATE_MANIFESTS, sql::CREATE_ATTEMPTS];
 
 /// What `init` found and made.
 #[derive(Debug, Clone, PartialEq, Eq)]

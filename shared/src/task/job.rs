@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, FORMAT, FORMAT_FIRST, FORMAT_OPERATED, JobId, JobSpec, Source, Stamp};
+use super::{
+    Epoch, FORMAT, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, JobId, JobSpec, Source, Stamp,
+};
 
 /// Where a job stands. The stored texts never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
+    /// Its tasks are being written, or were when the planner was cut. Nobody can submit it.
+    Planning,
     /// The plan and all its tasks are written; no worker touches them.
     Planned,
     /// Workers claim its tasks.
@@ -32,7 +36,8 @@ pub enum JobState {
 
 impl JobState {
     /// All states.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Planning,
         Self::Planned,
         Self::Running,
         Self::Paused,
@@ -48,6 +53,7 @@ impl JobState {
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Planning => "planning",
             Self::Planned => "planned",
             Self::Running => "running",
             Self::Paused => "paused",
@@ -95,6 +101,8 @@ impl JobState {
     /// [`IllegalJobEvent`] when the event does not belong here.
     pub fn next(self, event: JobEvent) -> Result<Self, IllegalJobEvent> {
         match (self, event) {
+            (Self::Planning, JobEvent::Planning) => Ok(Self::Planning),
+            (Self::Planning, JobEvent::Planned) => Ok(Self::Planned),
             (Self::Planned | Self::Paused | Self::Halted, JobEvent::Submitted)
             | (Self::Reopening, JobEvent::Reopened) => Ok(Self::Running),
             (Self::Running, JobEvent::Paused) => Ok(Self::Paused),
@@ -121,7 +129,12 @@ impl JobState {
                 JobEvent::Reopening,
             ) => Ok(Self::Reopening),
             (
-                Self::Planned | Self::Completed | Self::Failed | Self::Cancelled | Self::Deleting,
+                Self::Planning
+                | Self::Planned
+                | Self::Completed
+                | Self::Failed
+                | Self::Cancelled
+                | Self::Deleting,
                 JobEvent::Deleted,
             ) => Ok(Self::Deleting),
             (state, event) => Err(IllegalJobEvent { state, event }),
@@ -132,6 +145,10 @@ impl JobState {
 /// What happens to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobEvent {
+    /// A planner takes over what another one, or a cut one, was writing.
+    Planning,
+    /// The tasks that were read back are exactly those of the plan.
+    Planned,
     /// An operator hands it to the workers, or lets it go on.
     Submitted,
     /// An operator or a worker that met a fault of the whole job stops new claims.
@@ -202,8 +219,11 @@ impl Job {
         // An older worker would read the values unconverted.
         let converts = !self.spec.outputs.is_empty()
             || matches!(&self.spec.source, Source::Files(files) if files.has_outputs());
+        // An older program would leave the recorded changes undone.
+        let is_recorded = self.spec.reopening.is_some() || self.state == JobState::Planning;
         match self.state {
-            _ if converts => FORMAT,
+            _ if is_recorded => FORMAT,
+            _ if converts => FORMAT_CONVERTS,
             JobState::Halted | JobState::Cancelling | JobState::Reopening | JobState::Deleting => {
                 FORMAT_OPERATED
             }
@@ -231,6 +251,8 @@ mod tests {
     #[test]
     fn the_table_of_job_states_and_events() {
         let events = [
+            JobEvent::Planning,
+            JobEvent::Planned,
             JobEvent::Submitted,
             JobEvent::Paused,
             JobEvent::Halted,
@@ -251,6 +273,9 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(table, @r"
+        planning + Planning -> planning
+        planning + Planned -> planned
+        planning + Deleted -> deleting
         planned + Submitted -> running
         planned + Cancelled -> cancelling
         planned + Deleted -> deleting

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{FORMAT_FIRST, FORMAT_OPERATED, Handover, TableName, Task, TaskState};
+use super::{FORMAT, FORMAT_FIRST, FORMAT_OPERATED, Handover, Receipt, TableName, Task, TaskState};
 
 /// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
 /// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
@@ -54,6 +54,18 @@ impl StagedTable {
         self.lines.iter().map(Line::rows).sum()
     }
 
+    /// What a proof of it says; the rest is that of `base`.
+    pub fn receipt(&self, base: &Receipt) -> Receipt {
+        Receipt {
+            target: self.target.to_string(),
+            rows_staged: self.rows(),
+            partitions: self.lines.iter().map(|line| line.partition.clone()).collect(),
+            part_uuids: self.parts().map(|part| part.uuid).collect(),
+            part_hashes: self.parts().map(|part| part.hash.clone()).collect(),
+            ..base.clone()
+        }
+    }
+
     /// All parts of all lines.
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         self.lines.iter().flat_map(|line| &line.parts)
@@ -77,9 +89,45 @@ pub struct Manifest {
     /// It was in quarantine: nothing but the identities of all its parts proves it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub doubted: bool,
+    /// It names only what could still be found: it can never be proved, a person decides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 impl Manifest {
+    /// One that moves nothing.
+    pub fn empty() -> Self {
+        Self {
+            taken_ms: 0,
+            rows: 0,
+            rows_read: 0,
+            tables: Vec::new(),
+            handovers: Vec::new(),
+            doubted: false,
+            partial: false,
+        }
+    }
+
+    /// The identities of all its parts.
+    pub fn part_uuids(&self) -> Vec<Uuid> {
+        self.tables.iter().flat_map(StagedTable::parts).map(|part| part.uuid).collect()
+    }
+
+    /// The receipts of a task for which a person vouches: all of this is in its targets.
+    pub fn vouched(&self, task: &Task) -> Vec<Receipt> {
+        let base = Receipt {
+            epoch: task.progress.epoch.0,
+            worker: "operator".to_owned(),
+            query_id: task.id.query(task.progress.epoch, "accepted").to_string(),
+            files: task.files,
+            bytes: task.bytes,
+            rows_read: self.rows_read,
+            ..Receipt::of(&task.id)
+        };
+        let tables = self.tables.iter().map(|table| table.receipt(&base));
+        tables.chain(self.handovers.iter().map(|handover| handover.receipt(&base))).collect()
+    }
+
     /// Number of moves.
     pub fn lines(&self) -> usize {
         self.tables.iter().map(|table| table.lines.len()).sum()
@@ -90,6 +138,11 @@ impl Task {
     /// Lowest version of the records that understands this one.
     pub fn format(&self) -> u8 {
         match &self.progress.state {
+            TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
+                if manifest.partial =>
+            {
+                FORMAT
+            }
             TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
                 if manifest.doubted =>
             {

@@ -10,6 +10,7 @@ mod outputs;
 mod parse;
 mod publish;
 mod receipt;
+mod reopening;
 mod servers;
 mod slice;
 mod spec;
@@ -28,6 +29,8 @@ pub use publish::{
     kept_name,
 };
 pub use receipt::Receipt;
+pub(crate) use receipt::uuid_list;
+pub use reopening::{Ordinals, Reopening};
 pub use servers::{JobServer, Place, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction, Unseen};
@@ -39,7 +42,9 @@ pub use tables::{
 /// Newest version of the records in the control tables that this program knows. A newer one is
 /// refused, never guessed at. A record carries the lowest version that understands it, so that an
 /// older program goes on with everything it knows.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
+/// The version that first knew jobs that convert values while they read.
+pub const FORMAT_CONVERTS: u8 = 3;
 /// The version that first knew sharded jobs, and the states of jobs over days.
 pub const FORMAT_OPERATED: u8 = 2;
 /// The version of every record that needs nothing new.

@@ -179,6 +179,16 @@ pub fn kept_name(target: &TableName, job: &JobId) -> TableName {
 }
 
 impl Handover {
+    /// What a proof of it says; the rest is that of `base`.
+    pub fn receipt(&self, base: &super::Receipt) -> super::Receipt {
+        super::Receipt {
+            target: self.target.to_string(),
+            rows_staged: self.rows,
+            partitions: self.partitions.iter().map(|partition| partition.id.clone()).collect(),
+            ..base.clone()
+        }
+    }
+
     /// The shadow's name in an epoch.
     pub fn shadow(&self, job: &JobId, epoch: Epoch) -> TableName {
         TableName {

@@ -60,11 +60,11 @@ impl Receipt {
 }
 
 /// ClickHouse stores a UUID as two little-endian 64-bit halves.
-mod uuid_list {
+pub(crate) mod uuid_list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use uuid::Uuid;
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         list: &[Uuid],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -72,7 +72,7 @@ mod uuid_list {
         halves.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<Uuid>, D::Error> {
         let halves = Vec::<(u64, u64)>::deserialize(deserializer)?;

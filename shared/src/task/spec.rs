@@ -191,6 +191,9 @@ pub struct Made {
     /// Files that a chunk may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_files: Option<u32>,
+    /// Digest over the number and content of all task rows: see [`crate::task::digest`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
 }
 
 impl Made {
@@ -239,6 +242,9 @@ pub struct JobSpec {
     /// How the plan was made.
     #[serde(default, skip_serializing_if = "Made::is_unsaid")]
     pub made: Made,
+    /// Ended tasks that are being let go on. Only between the command that asks for it and its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopening: Option<Box<super::Reopening>>,
 }
 
 impl JobSpec {
@@ -271,5 +277,13 @@ impl JobSpec {
         let tables = self.source.as_tables()?;
         let is_fixed = tables.feeds.iter().all(|feed| feed.is_snapshot && feed.window.is_none());
         tables.rows.filter(|_| is_fixed && self.is_one_for_one())
+    }
+
+    /// Rows that all tasks together must have loaded at least: those that live tables held when they
+    /// were cut. (Rows that vanish later fail their chunk.)
+    pub fn rows_at_least(&self) -> Option<u64> {
+        let tables = self.source.as_tables()?;
+        let is_whole = tables.feeds.iter().all(|feed| feed.window.is_none());
+        tables.rows.filter(|_| is_whole && self.is_one_for_one())
     }
 }

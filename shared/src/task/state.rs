@@ -134,6 +134,9 @@ pub enum TaskEvent {
     TakenOver {
         /// The new owner.
         by: Owner,
+        /// The owner died, as far as anybody can tell: it was not Keeper, the server or the network
+        /// that kept it from renewing its lease.
+        died: bool,
     },
     /// Loaded and counted; from here only forward.
     Loaded {
@@ -162,6 +165,29 @@ pub enum TaskEvent {
     HandedBack {
         /// Epoch of the acting worker.
         epoch: Epoch,
+    },
+    /// Something outside the task was away: server, Keeper, store or network. No attempt is used.
+    Interrupted {
+        /// Epoch of the acting worker.
+        epoch: Epoch,
+        /// Pause before the next attempt in milliseconds.
+        delay_ms: u64,
+        /// What was away.
+        error: String,
+        /// The server restarted while it loaded this task: that may be the task's doing.
+        died: bool,
+    },
+    /// An earlier life of the task's row was about to move rows, and nothing proves how that ended:
+    /// the row was put back, or deleted and planned again.
+    Recalled {
+        /// Epoch of the acting worker.
+        epoch: Epoch,
+        /// What was to be moved then.
+        manifest: Manifest,
+        /// The last epoch of that life: later ones must be greater.
+        past: Epoch,
+        /// What was found.
+        evidence: String,
     },
     /// Attempts used up, or trying again cannot help.
     GaveUp {
@@ -195,9 +221,9 @@ pub struct Progress {
     pub state: TaskState,
     /// Fencing number.
     pub epoch: Epoch,
-    /// Attempts begun (claims and take-overs, without those handed back).
+    /// Attempts begun, without those that were handed back or interrupted.
     pub attempts: u32,
-    /// How often an owner died while it was loading this task.
+    /// How often an owner died, or the server restarted, while this task was being loaded.
     pub deaths: u32,
 }
 
@@ -273,6 +299,8 @@ impl TaskEvent {
             Self::Published { .. } => "published",
             Self::Retried { .. } => "retried",
             Self::HandedBack { .. } => "handed back",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Recalled { .. } => "recalled",
             Self::GaveUp { .. } => "given up",
             Self::Unprovable { .. } => "quarantined",
             Self::Reopened => "reopened",
@@ -294,6 +322,8 @@ impl TaskEvent {
             | Self::Published { epoch, .. }
             | Self::Retried { epoch, .. }
             | Self::HandedBack { epoch }
+            | Self::Interrupted { epoch, .. }
+            | Self::Recalled { epoch, .. }
             | Self::GaveUp { epoch, .. }
             | Self::Unprovable { epoch, .. } => Some(*epoch),
         }
@@ -327,10 +357,10 @@ impl Progress {
             (State::Pending { .. }, Event::Claimed { by }) => {
                 (State::Claimed { owner: by.clone() }, 1, 0)
             }
-            (State::Claimed { .. }, Event::TakenOver { by }) => {
-                (State::Claimed { owner: by.clone() }, 1, 1)
+            (State::Claimed { .. }, Event::TakenOver { by, died }) => {
+                (State::Claimed { owner: by.clone() }, 0, u32::from(*died))
             }
-            (State::Publishing { manifest, .. }, Event::TakenOver { by }) => {
+            (State::Publishing { manifest, .. }, Event::TakenOver { by, .. }) => {
                 (State::Publishing { owner: by.clone(), manifest: manifest.clone() }, 0, 0)
             }
             (State::Claimed { owner }, Event::Loaded { manifest, .. }) => {
@@ -343,6 +373,16 @@ impl Progress {
             }
             (State::Claimed { .. }, Event::HandedBack { .. }) => {
                 (State::Pending { delay_ms: 0, error: String::new() }, -1, 0)
+            }
+            (State::Claimed { .. }, Event::Interrupted { delay_ms, error, died, .. }) => (
+                State::Pending { delay_ms: *delay_ms, error: error.clone() },
+                -1,
+                u32::from(*died),
+            ),
+            (State::Claimed { .. }, Event::Recalled { manifest, past, evidence, .. }) => {
+                let manifest = Manifest { doubted: true, ..manifest.clone() };
+                let state = State::Quarantined { manifest, error: evidence.clone() };
+                return Ok(Self { state, epoch: self.epoch.max(*past), ..self.clone() });
             }
             (State::Claimed { .. }, Event::GaveUp { error, .. }) => {
                 (State::Failed { error: error.clone() }, 0, 0)

@@ -174,6 +174,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         servers: vec![home.clone()],
         shard_by: None,
         made: Made { again: args.load.job.again.clone(), ..Made::default() },
+        reopening: None,
     };
     origin.windowed = args.windowed(server, config, &origin.source, &mut notes).await?;
     origin.feed.window = origin.windowed.as_ref().map(Windowed::window);

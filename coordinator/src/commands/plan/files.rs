@@ -176,7 +176,9 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
             again: args.load.job.again.clone(),
             chunk_bytes: Some(chunk_bytes),
             chunk_files: Some(args.chunk_files_max),
+            ..Made::default()
         },
+        reopening: None,
     };
     notes.extend(schema.notes);
     let limits = PackLimits { bytes_max: chunk_bytes, files_max: args.chunk_files_max as usize };

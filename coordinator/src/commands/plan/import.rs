@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::store::TaskStore;
-
 use super::common::Document;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
-use crate::plan::{adopt, source_words};
+use crate::plan::{adopt, source_words, whole, write_from_file};
 use crate::plan_file::PlanFile;
 use crate::session::Session;
 
@@ -43,7 +41,8 @@ pub(crate) async fn run(args: ImportArgs, config: &Config, output: Output) -> Re
             .into());
     }
     let mut notes = Vec::new();
-    let (job, created) = if let Some(job) = session.store.job(&file.id).await? {
+    let (job, created) = if let Some(job) = whole(&session.store, &file.id).await? {
+        write_from_file(&session, &job, &file.chunks).await?;
         let there = PlanFile::of(&session, &job).await?;
         if !there.is_same(&file) {
             let message = format!("plan {} is here already and is not that of the file", file.id);

@@ -128,6 +128,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         servers: vec![home.clone()],
         shard_by: None,
         made: Made { again: args.job.again.clone(), ..Made::default() },
+        reopening: None,
     };
     let options = FeedOptions { marks, ..options.clone() };
     let cuts = cut_tables(&session, &origins, &options).await?;

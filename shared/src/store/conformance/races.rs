@@ -96,7 +96,7 @@ pub(super) async fn a_take_over_fences_the_old_owner<S: TaskStore>(store: &Arc<S
         let outcomes = at_once(store, |store, writer| {
             let event = match writer {
                 0 => TaskEvent::HandedBack { epoch },
-                _ => TaskEvent::TakenOver { by: owner(&format!("w{writer}")) },
+                _ => TaskEvent::TakenOver { by: owner(&format!("w{writer}")), died: true },
             };
             let (was, next) = (claimed.clone(), after(&claimed, &event));
             async move { store.swap_task(&was, &next).await.expect("swap") == Swap::Won }

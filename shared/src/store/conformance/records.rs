@@ -168,6 +168,7 @@ fn manifest(lines: u32) -> Manifest {
         tables: vec![table],
         handovers: Vec::new(),
         doubted: false,
+        partial: false,
     }
 }
 

@@ -1,0 +1,88 @@
+//! Rows of a paused job that somebody deleted: written again by the very command that made the plan.
+
+use std::collections::{HashMap, HashSet};
+
+use longshore_shared::store::{TaskStore, Witness, chunk_digest};
+use longshore_shared::task::{Chunk, Cursor, Job, JobState, Task, TaskId};
+
+use crate::exit::{Error, Kind, Report};
+use super::cut::{CutOptions, cut};
+use super::publish::tasks;
+use crate::session::Session;
+
+/// Is the job looked at again although its plan is there? A snapshot is looked at as it was.
+pub(super) fn needs_rows(job: &Job) -> bool {
+    job.state == JobState::Paused && !reads_snapshot(job)
+}
+
+/// Does it read a table that does not change?
+pub(super) fn reads_snapshot(job: &Job) -> bool {
+    let tables = job.spec.source.as_tables();
+    tables.is_some_and(|tables| tables.feeds.iter().any(|feed| feed.is_snapshot))
+}
+
+/// Writes rows of a paused job that somebody deleted. A task that was published before has receipts,
+/// so no worker loads it again.
+pub(super) async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Result<(), Error> {
+    let store = &session.store;
+    let expected: HashMap<&TaskId, u64> =
+        tasks.iter().map(|task| (&task.id, chunk_digest(&task.chunk))).collect();
+    let there = store.witnesses(job).await?;
+    let is_same = |witness: &Witness| {
+        expected.get(&witness.id) == Some(&witness.chunk_digest)
+    };
+    let missing: Vec<Task> = {
+        let found: HashSet<&TaskId> = there.iter().map(|row| &row.id).collect();
+        tasks.iter().filter(|task| !found.contains(&task.id)).cloned().collect()
+    };
+    let has_cursor = store.cursor(&job.id).await?.is_some();
+    if missing.is_empty() && has_cursor {
+        return Ok(());
+    }
+    if job.tasks as usize != tasks.len() || !there.iter().all(is_same) {
+        let message = format!(
+            "rows of job {} are missing, and they cannot be made again: the source is cut \
+             into other chunks now",
+            job.id
+        );
+        let help = format!(
+            "if the plan was exported: longshore plan import FILE. Else longshore cancel {}, and \
+             plan what is not loaded with --again TEXT",
+            job.id
+        );
+        return Err(Report::new(Kind::Conflict, message).help(help).into());
+    }
+    store.create_tasks(&missing).await?;
+    if !has_cursor {
+        store.create_cursor(&Cursor::new(job.id.clone())).await?;
+    }
+    let written = missing.len() + usize::from(!has_cursor);
+    tracing::warn!("{written} rows of job {} were missing and are written again", job.id);
+    Ok(())
+}
+
+
+/// Of a plan of what arrived in a table: its snapshot is cut once more.
+pub(super) async fn write_delta(
+    session: &Session,
+    job: &Job,
+    options: &CutOptions,
+) -> Result<(), Error> {
+    let feed = job.spec.source.as_tables().and_then(|tables| tables.feeds.first());
+    let Some(feed) = feed.filter(|_| job.state == JobState::Paused) else { return Ok(()) };
+    let cut = cut(&session.server, &feed.table, options).await?;
+    let chunks: Vec<Chunk> = cut.slices.into_iter().map(Chunk::Slice).collect();
+    write(session, job, &tasks(&job.id, &job.spec, &chunks)).await
+}
+
+/// Of a plan that was written to a file.
+pub(crate) async fn write_from_file(
+    session: &Session,
+    job: &Job,
+    chunks: &[Chunk],
+) -> Result<(), Error> {
+    if job.state != JobState::Paused {
+        return Ok(());
+    }
+    write(session, job, &tasks(&job.id, &job.spec, chunks)).await
+}
