@@ -33,6 +33,7 @@ fn at(words: &'static str, is_before_publishing: bool) {
     if is_before_publishing {
         for code in CODES {
             let expected = match policy(&Failure::server("test", code, &said(code))) {
+                Policy::Outage => "interrupted",
                 Policy::Retry | Policy::Lighter => "retried",
                 Policy::FailTask => "failed",
                 Policy::InDoubt | Policy::StopJob => "handed back",

@@ -19,6 +19,7 @@ mod forgotten;
 mod gc;
 mod golden;
 mod grants;
+mod holes;
 mod life;
 mod load;
 mod looking;

@@ -40,17 +40,26 @@ impl Proxy {
     /// # Panics
     /// When there is no free port.
     pub fn start(server: &str, rule: impl Fn(&str) -> Verdict + Send + Sync + 'static) -> Self {
+        let server = server.to_owned();
+        Self::routed(move || server.clone(), rule)
+    }
+
+    fn routed(
+        route: impl Fn() -> String + Send + Sync + 'static,
+        rule: impl Fn(&str) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let stop = Arc::new(AtomicBool::new(false));
-        let (server, ended) = (server.to_owned(), stop.clone());
+        let ended = stop.clone();
+        let route: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(route);
         let rule: Arc<Rule> = Arc::new(rule);
         thread::spawn(move || {
             for client in listener.incoming() {
                 if ended.load(Ordering::Relaxed) {
                     return;
                 }
-                let (Ok(client), rule, server) = (client, rule.clone(), server.clone()) else {
+                let (Ok(client), rule, server) = (client, rule.clone(), route()) else {
                     continue;
                 };
                 // A client that goes away in the middle is one of the faults, not an error here.
@@ -58,6 +67,20 @@ impl Proxy {
             }
         });
         Self { address, stop }
+    }
+
+    /// An address that leads to one server, or to another one while `is_elsewhere` says so.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub fn between(
+        server: &str,
+        other: &str,
+        is_elsewhere: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (server, other) = (server.to_owned(), other.to_owned());
+        let route = move || if is_elsewhere() { other.clone() } else { server.clone() };
+        Self::routed(route, |_| Verdict::Pass)
     }
 
     /// A server whose configuration lacks the prefix that KeeperMap tables need.

@@ -8,7 +8,7 @@ use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskStore, WorkerRecord};
 use longshore_shared::task::{
-    Epoch, Job, JobState, Stamp, Task, TaskEvent, TaskId, TaskState,
+    Epoch, Job, JobState, Stamp, Task, TaskEvent, TaskId,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -55,11 +55,6 @@ impl Claim {
     /// How often the load was too heavy, as far as anybody can tell: the next one is lighter.
     pub(crate) fn weight(&self) -> u32 {
         self.task.progress.attempts + self.task.progress.deaths
-    }
-
-    /// It was in quarantine before.
-    pub(crate) fn is_doubted(&self) -> bool {
-        matches!(&self.task.progress.state, TaskState::Publishing { manifest, .. } if manifest.doubted)
     }
 
     /// Nothing is published yet: may it still be? Not when somebody cancelled or paused the job.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Connection, Server, ServerFacts};
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::task::{Job, JobServer, Owner, Place, StateName, Task, TaskEvent, TaskId};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,22 @@ pub(crate) struct Endpoint {
     pub(crate) url: String,
     /// Ends when the server is away. Never of the worker's own: that ends the lease.
     pub(crate) gone: CancellationToken,
+}
+
+impl Endpoint {
+    /// Whoever answers must be the server that was looked at first. `answered` is who did, when an
+    /// answer said so.
+    pub(crate) async fn check(&self, answered: Option<&str>) -> Result<(), Trouble> {
+        let asked = match answered {
+            Some(uuid) => uuid.to_owned(),
+            None => self.server.facts().await?.server_uuid,
+        };
+        if asked == self.facts.server_uuid || planted(Bug::TrustAddress) {
+            return Ok(());
+        }
+        self.gone.cancel();
+        Err(Trouble::AnotherServer(self.url.clone()))
+    }
 }
 
 struct Known {
@@ -78,6 +95,7 @@ impl Endpoints {
             tracing::info!(url = endpoint.url, "this server answers");
             self.set(&endpoint.url, Some(endpoint.clone()));
             self.stay(&endpoint).await;
+            self.set(&endpoint.url, None);
         }
     }
 
@@ -113,10 +131,20 @@ impl Endpoints {
     async fn stay(&self, endpoint: &Endpoint) {
         let mut answered = Instant::now();
         while !endpoint.gone.is_cancelled() {
-            tokio::time::sleep(self.patience / 3).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.patience / 3) => {}
+                // A step has met another server at the address.
+                () = endpoint.gone.cancelled() => break,
+            }
             let asked = Instant::now();
-            if matches!(timeout(self.patience / 3, endpoint.server.facts()).await, Ok(Ok(_))) {
-                answered = asked;
+            let answer = timeout(self.patience / 3, endpoint.server.facts()).await;
+            let is_same = |uuid: &str| *uuid == endpoint.facts.server_uuid;
+            if let Ok(Ok(facts)) = answer {
+                if is_same(&facts.server_uuid) || planted(Bug::TrustAddress) {
+                    answered = asked;
+                } else {
+                    self.leave(endpoint);
+                }
             } else if answered.elapsed() > self.patience {
                 self.leave(endpoint);
             }

@@ -93,7 +93,7 @@ async fn publish(
 ) -> Result<(), Trouble> {
     let server = &claim.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
-    let there = staging::list(server, names.prefix()).await?;
+    let there = staging::list_own(claim, names.prefix()).await?;
     let mut step = 0;
     let targets: Vec<TableName> = manifest.tables.iter().map(|t| t.target.clone()).collect();
     let identities = identities(server, &targets).await?;

@@ -142,7 +142,7 @@ async fn rename_older(
 ) -> Result<Result<(), Failure>, Trouble> {
     let server = &claim.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
-    for found in staging::list(server, &claim.task.id.staging_prefix()).await? {
+    for found in staging::list_own(claim, &claim.task.id.staging_prefix()).await? {
         if claim.task.id.staging_epoch(&found.name).is_none_or(|epoch| epoch >= claim.epoch()) {
             continue;
         }

@@ -30,6 +30,8 @@ pub(crate) struct Staged {
     pub(crate) name: String,
     pub(crate) engine: String,
     pub(crate) uuid: Uuid,
+    /// Identity of the server that listed it.
+    pub(crate) server_uuid: String,
 }
 
 #[derive(Deserialize, Row)]
@@ -37,6 +39,7 @@ struct StagedRow {
     name: String,
     engine: String,
     uuid: String,
+    server_uuid: String,
 }
 
 #[derive(Deserialize, Row)]
@@ -119,6 +122,7 @@ pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, T
         server
             .call(sql::LIST_STAGING)
             .param("staging", server.staging())
+            .param("control", server.control())
             .param("prefix", prefix)
             .fetch_all()
     })
@@ -127,8 +131,19 @@ pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, T
         name: row.name,
         engine: row.engine,
         uuid: Uuid::parse_str(&row.uuid).unwrap_or_default(),
+        server_uuid: row.server_uuid,
     };
     Ok(rows.into_iter().map(staged).collect())
+}
+
+/// The set of a task, by names that are on its server only. What comes back says which server it was.
+///
+/// # Errors
+/// When another server answers at the address: nothing that comes back from there is of this task.
+pub(crate) async fn list_own(claim: &Claim, prefix: &str) -> Result<Vec<Staged>, Trouble> {
+    let found = list(&claim.server, prefix).await?;
+    claim.endpoint.check(found.first().map(|staged| staged.server_uuid.as_str())).await?;
+    Ok(found)
 }
 
 /// A part with rows in a staging table.

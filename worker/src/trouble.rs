@@ -37,6 +37,9 @@ pub(crate) enum Trouble {
         /// The load was sent: it may be what took the server down.
         is_loading: bool,
     },
+    /// Another server answers at the address of the task's server.
+    #[error("another server answers at {0}; the task waits for the one that the plan names")]
+    AnotherServer(String),
     /// A table of the job is not what it was at plan time.
     #[error("{0}; plan again, so that rows go where they belong")]
     Drift(#[from] Drift),
@@ -168,6 +171,7 @@ impl Trouble {
             | Self::Illegal(_)
             | Self::Unprovable(_)
             | Self::Unsettled
+            | Self::AnotherServer(_)
             | Self::Recalled { .. } => {
                 Remedy::LetGo
             }

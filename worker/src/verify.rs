@@ -39,7 +39,7 @@ pub(crate) async fn manifest(
 ) -> Result<Manifest, Trouble> {
     let graph = &claim.job.spec.graph;
     let clock = proof::clock(&claim.server).await?;
-    let twins = staging::list(&claim.server, set.names.prefix()).await?;
+    let twins = staging::list_own(claim, set.names.prefix()).await?;
     let mut tables = Vec::with_capacity(graph.tables.len());
     for (position, target) in graph.tables.iter().enumerate().filter(|(_, t)| t.keeps_rows()) {
         let twin = set.names.table(graph, position);

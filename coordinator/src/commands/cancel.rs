@@ -9,6 +9,7 @@ use longshore_shared::task::{Job, JobEvent, JobState};
 use serde::Serialize;
 
 use crate::alter::{Altered, alter};
+use crate::doctor::evidence;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::gone;
 use crate::output::Output;
@@ -49,6 +50,8 @@ struct Document {
     changed: bool,
     tasks: Census,
     rows: u64,
+    /// Tasks that may have rows in the target although their rows in the task table say otherwise.
+    unsettled: u64,
     target: String,
 }
 
@@ -79,6 +82,7 @@ pub(crate) async fn run(args: CancelArgs, config: &Config, output: Output) -> Re
         state: now.job.state,
         changed,
         rows: now.census.rows,
+        unsettled: evidence::of_job(&session, &job).await?.len() as u64,
         tasks: now.census,
         target: job.spec.target.to_string(),
     };
@@ -144,6 +148,7 @@ fn words(document: &Document) -> String {
         (state, _) => format!("Job {job_id} is {}.", state.as_str()),
     };
     let done = match tasks.done {
+        0 if document.unsettled > 0 => String::new(),
         0 => format!("Nothing of it is in {target}."),
         done => format!(
             "{} of {} are done: their {} are in {target}.",
@@ -152,5 +157,14 @@ fn words(document: &Document) -> String {
             text::plural(document.rows, "row")
         ),
     };
-    format!("{first} {done}")
+    let unsettled = match document.unsettled {
+        0 => String::new(),
+        count => format!(
+            "{} may have rows in {target}: the task table was put back while they were published. Their staging \
+             tables are kept. longshore resume {job_id} puts them in quarantine, to be looked at",
+            text::plural(count, "task")
+        ),
+    };
+    let sentences = [first, done, unsettled];
+    sentences.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -46,6 +46,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             servers: Vec::new(),
             shard_by: None,
             made: crate::task::Made::default(),
+            reopening: None,
         },
         tasks,
         segment_tasks,

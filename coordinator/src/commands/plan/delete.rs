@@ -15,7 +15,7 @@ use longshore_shared::task::{Job, JobEvent, JobState, TaskId};
 use serde::Serialize;
 
 use crate::alter::{Altered, alter};
-use crate::doctor::belongings;
+use crate::doctor::{belongings, evidence};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::session::Session;
@@ -96,10 +96,12 @@ async fn refuse(session: &Session, job: &Job, discard: bool) -> Result<Census, E
         let message = format!("workers still have tasks of job {id} in hand");
         return Err(refused(message, format!("look at them: longshore status {id}")));
     }
-    if counts.quarantined > 0 && !discard {
+    let doubtful = counts.quarantined.max(evidence::of_job(session, job).await?.len() as u64);
+    if doubtful > 0 && !discard {
         let message = format!(
-            "{} of job {id} are in quarantine: a person has to decide what becomes of them",
-            text::plural(counts.quarantined, "task")
+            "{} of job {id} may have rows in its targets that nothing proves: a person has to decide \
+             what becomes of them",
+            text::plural(doubtful, "task")
         );
         let help = format!(
             "longshore tasks {id} --state quarantined; to delete the evidence too: --discard-quarantined"

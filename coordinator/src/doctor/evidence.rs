@@ -1,0 +1,25 @@
+//! Tasks that were about to move rows, and no receipt says how that ended: their staging tables are
+//! evidence, whatever the task table says of them.
+
+use std::collections::HashSet;
+
+use longshore_shared::ledger;
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::task::{Job, TaskId};
+
+use crate::exit::Error;
+use crate::session::Session;
+
+/// Those of a job, on the server of each of its tasks.
+pub(crate) async fn of_job(session: &Session, job: &Job) -> Result<HashSet<TaskId>, Error> {
+    let mut found = HashSet::new();
+    if planted(Bug::SweepEvidence) {
+        return Ok(found);
+    }
+    let servers = u32::try_from(job.spec.servers.len()).unwrap_or(1).max(1);
+    for ordinal in 0..servers {
+        let server = session.server_of(job, &TaskId { job: job.id.clone(), ordinal })?;
+        found.extend(ledger::unsettled_tasks(&server, &job.id).await?);
+    }
+    Ok(found)
+}

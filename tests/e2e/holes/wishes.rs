@@ -1,0 +1,54 @@
+//! H3: a command that lets tasks be done again is cut in the middle. Whoever goes on carries out the
+//! same, whatever command he gives.
+
+use longshore_tests::Scene;
+
+fn done() -> (Scene, String) {
+    let scene = Scene::with_events(4, 200);
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    scene.finish(&job);
+    for table in ["events", "daily", "buys"] {
+        scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
+    }
+    (scene, job)
+}
+
+/// Where the command dies: receipts are void, tasks are done; or some tasks are changed.
+const DEATHS: [&str; 4] =
+    ["reopen.begun=exit", "send.reset_tasks=exit", "reopen.segment=exit", "reopen.done=exit"];
+
+#[test]
+fn a_replay_that_was_cut_is_carried_out_by_a_plain_resume() {
+    for death in DEATHS {
+        let (scene, job) = done();
+        let cut = scene.longshore(["resume", &job, "--replay-done"]).faults(death).run();
+        assert!(cut.was_killed(), "{death}\n{cut}");
+        scene.longshore(["status", &job]).run().ok().says(&["reopening", "longshore resume"]);
+        let resumed = scene.longshore(["resume", &job, "--json"]).run().ok();
+        assert_eq!(resumed.json()["state"], "running", "{death}\n{resumed}");
+        scene.settle(&job, death);
+    }
+}
+
+#[test]
+fn a_replay_that_was_cut_and_cancelled_is_carried_out_when_the_job_goes_on() {
+    let (scene, job) = done();
+    let cut =
+        scene.longshore(["resume", &job, "--replay-done"]).faults("send.reset_tasks=exit").run();
+    assert!(cut.was_killed(), "{cut}");
+    scene.longshore(["cancel", &job]).run().ok();
+    scene.longshore(["resume", &job]).run().ok();
+    scene.settle(&job, "cut, cancelled and resumed");
+}
+
+#[test]
+fn a_choice_is_made_anew_when_the_job_has_changed_since() {
+    let (scene, job) = done();
+    // Two at once: the one that loses the row finds the other's wish, and carries out that.
+    let commands = [(), ()].map(|()| scene.longshore(["resume", &job, "--replay-done"]).spawn());
+    for command in commands {
+        let ended = command.wait();
+        assert!(matches!(ended.code(), Some(0 | 6)), "{ended}");
+    }
+    scene.settle(&job, "two replays at once");
+}
