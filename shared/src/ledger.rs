@@ -150,14 +150,14 @@ where
     for<'a> R: Row<Value<'a> = R>,
 {
     let quoted = quote_table(server.control(), table);
+    let mut client =
+        server.client().clone().with_setting("async_insert", "0").with_setting("insert_deduplicate", "0");
+    // It overrides the other where it is known.
+    if server.knows("deduplicate_insert").await {
+        client = client.with_setting("deduplicate_insert", "disable");
+    }
     let send = async {
-        let mut insert = server
-            .client()
-            .clone()
-            .with_setting("async_insert", "0")
-            .with_setting("insert_deduplicate", "0")
-            .insert_unescaped::<R>(&quoted)
-            .await?;
+        let mut insert = client.insert_unescaped::<R>(&quoted).await?;
         for row in rows {
             insert.write(row).await?;
         }

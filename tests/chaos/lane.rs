@@ -11,6 +11,7 @@ use longshore_tests::{
 };
 
 use crate::crew::{Crew, Orders};
+use crate::deeds::Deeds;
 use crate::people::People;
 use crate::record::Record;
 use crate::schedule::{Fault, Kind, Schedule, Shape};
@@ -164,6 +165,7 @@ impl Lane<'_> {
         } else {
             scene.submit(&more)
         };
+        let deeds = Deeds { scene, job: &job, shape: &shape, more: &more };
         let watch =
             Watch::start(&scene.bed.clickhouse_url, &scene.control, campaign.record.clone(), {
                 let servers = self.servers.clone();
@@ -181,26 +183,39 @@ impl Lane<'_> {
         );
         let mut next = schedule.next();
         let mut due = Instant::now() + Duration::from_millis(next.delay_ms);
-        let mut faults = 0;
+        let (mut faults, mut spoiled) = (0, false);
         while !is_over(&watch) && faults < FAULTS_MAX && !campaign.is_over() {
             thread::sleep(TICK);
             crew.tend();
             people.tend();
-            self.resume(scene, &job, &watch);
+            self.count(&mut people);
+            self.resume(&deeds, &watch);
             if Instant::now() < due {
                 continue;
             }
             faults += 1;
-            self.strike(&next, &job, &mut crew, &mut people, &watch);
+            spoiled |= next.kind == Kind::ReceiptRowGone;
+            self.strike(&next, &deeds, &mut crew, &mut people, &watch);
             next = schedule.next();
             due = Instant::now() + Duration::from_millis(next.delay_ms);
         }
         self.weather.clear();
         let mut findings: Vec<String> = self.servers.heal().err().into_iter().collect();
         crew.calm();
+        let mut was_retried = false;
         let ended = within(PEACE_MAX, || {
             crew.tend();
-            self.resume(scene, &job, &watch);
+            people.tend();
+            self.count(&mut people);
+            self.resume(&deeds, &watch);
+            // What people destroyed is looked at once more; what then stays so is the end.
+            if watch.job().0 == "failed" && !was_retried {
+                was_retried = true;
+                scene.longshore(["retry", &job, "--quarantined"]).run();
+                scene.longshore(["retry", &job, "--failed"]).run();
+                thread::sleep(Duration::from_secs(1));
+                return None;
+            }
             (is_over(&watch) || campaign.is_interrupted()).then(|| is_over(&watch))
         });
         if ended == Some(false) {
@@ -212,38 +227,55 @@ impl Lane<'_> {
                 .push(format!("the job is not over {PEACE_MAX:?} after the last fault: {states}"));
         }
         findings.extend(crew.leave());
+        self.count(&mut people);
         findings.extend(people.leave());
         drop(watch);
-        findings.extend(verdict::of(scene, &job, &shape, &campaign.record));
+        findings.extend(verdict::of(scene, &job, &shape, &campaign.record, spoiled));
         verdict::count_points(scene, |point| {
             campaign.record.fault(self.number, self.job, Kind::WorkerPoint, "worker", point);
         });
         findings
     }
 
-    /// A paused job goes on, and is counted.
-    fn resume(&self, scene: &Scene, job: &str, watch: &Watch) {
+    /// A job that was stopped goes on, and is counted.
+    fn resume(&self, deeds: &Deeds, watch: &Watch) {
         let (state, reason) = watch.job();
-        if state != "paused" {
+        if matches!(state.as_str(), "running" | "completed" | "failed" | "cancelling" | "") {
             return;
         }
-        if scene.longshore(["submit", job]).run().code() == Some(0) {
-            self.found(&format!("the job was paused: {reason}"));
-            let place = format!("lane {} job {}: {reason}", self.number, self.job);
+        // People think for a moment.
+        thread::sleep(Duration::from_millis(200));
+        if let Some(words) = deeds.goes_on(&state, &reason) {
+            let is_of_people = reason.contains("operator") || state != "paused";
+            if !is_of_people {
+                self.found(&format!("the job was paused: {reason}"));
+            }
+            let place = format!("lane {} job {}: {words}", self.number, self.job);
             self.campaign.record.add(|sums| sums.paused.push(place));
+        }
+    }
+
+    /// Commands that have ended.
+    fn count(&self, people: &mut People) {
+        for (kind, end) in people.ended() {
+            self.campaign.record.note(self.number, self.job, kind.name(), &format!("{end:?}"));
+            self.campaign.record.add(|sums| {
+                let counts = sums.commands.entry(kind.name()).or_default();
+                counts[end as usize] += 1;
+            });
         }
     }
 
     fn strike(
         &self,
         fault: &Fault,
-        job: &str,
+        deeds: &Deeds,
         crew: &mut Crew,
         people: &mut People,
         watch: &Watch,
     ) {
         let told = watch.told();
-        let kind = fault.kind;
+        let (kind, job) = (fault.kind, deeds.job);
         let length = Duration::from_millis(fault.length_ms);
         let healed = {
             let told = told.clone();
@@ -273,6 +305,7 @@ impl Lane<'_> {
             }
             Kind::KeeperStop => (self.servers.stop(KEEPER, length, healed), KEEPER.into()),
             Kind::StoreStop => (self.servers.stop(S3, length, healed), S3.into()),
+            kind if kind.is_of_people() => (deeds.does(fault, people), "operator".into()),
             Kind::Everything => {
                 let happened = self.servers.kill_all(fault.pick, length, healed);
                 if happened {
@@ -290,6 +323,7 @@ impl Lane<'_> {
                 self.weather.brew(fault, self.job);
                 return;
             }
+            _ => (false, String::new()),
         };
         if self.servers.is_any_hurt() {
             told.disturbed();

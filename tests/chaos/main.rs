@@ -1,6 +1,7 @@
 //! `scripts/chaos`: jobs under random faults, checked row by row. See docs/testbed.md.
 
 mod crew;
+mod deeds;
 mod lane;
 mod people;
 mod record;

@@ -3,22 +3,45 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{Running, Scene, send_signal, within};
+use longshore_tests::{Program, Running, Scene, send_signal, within};
+
+use crate::schedule::Kind;
 
 /// Workers of a killed `run` end by themselves when the job is over.
 const CHILDREN_MAX: Duration = Duration::from_secs(60);
 
+/// A command that runs, with its hour of death.
+struct Given {
+    running: Running,
+    hour: Instant,
+    /// What it is called in the report; nothing when it is not counted there.
+    kind: Option<Kind>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It has changed something, or found that it was so.
+    Done,
+    /// It was killed.
+    Cut,
+    /// It was refused.
+    Refused,
+}
+
 /// Commands that run, each with its hour of death.
 pub(crate) struct People<'a> {
     scene: &'a Scene,
-    running: Vec<(Running, Instant)>,
+    running: Vec<Given>,
+    /// Commands that have ended since somebody asked.
+    ended: Vec<(Kind, End)>,
     /// Worker processes that a killed `run` left.
     children: Vec<u32>,
 }
 
 impl<'a> People<'a> {
     pub(crate) fn new(scene: &'a Scene) -> Self {
-        Self { scene, running: Vec::new(), children: Vec::new() }
+        Self { scene, running: Vec::new(), ended: Vec::new(), children: Vec::new() }
     }
 
     /// Plans the load and kills the command after a while. False when it was done by then.
@@ -33,34 +56,48 @@ impl<'a> People<'a> {
 
     /// Gives a command that will be killed after a while.
     pub(crate) fn die(&mut self, command: &[&str], after: Duration) -> bool {
-        let program = self.scene.longshore(command).env("LONGSHORE_LEASE", "1s");
-        self.running.push((program.spawn(), Instant::now() + after));
+        self.give(None, self.scene.longshore(command), after)
+    }
+
+    /// Gives a command that is counted, and killed if it has not ended after a while.
+    pub(crate) fn give(&mut self, kind: Option<Kind>, program: Program, most: Duration) -> bool {
+        let running = program.env("LONGSHORE_LEASE", "1s").spawn();
+        self.running.push(Given { running, hour: Instant::now() + most, kind });
         true
+    }
+
+    /// The counted commands that have ended since the last time.
+    pub(crate) fn ended(&mut self) -> Vec<(Kind, End)> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Kills those whose hour has come.
     pub(crate) fn tend(&mut self) {
         let now = Instant::now();
-        let children = &mut self.children;
-        self.running.retain_mut(|(running, hour)| {
-            if running.has_ended() {
-                return false;
+        let mut still = Vec::new();
+        for mut given in self.running.drain(..) {
+            if given.running.has_ended() {
+                let is_done = given.running.wait().code() == Some(0);
+                let end = if is_done { End::Done } else { End::Refused };
+                self.ended.extend(given.kind.map(|kind| (kind, end)));
+            } else if now < given.hour {
+                still.push(given);
+            } else {
+                self.children.extend(children_of(given.running.pid()));
+                given.running.kill();
+                self.ended.extend(given.kind.map(|kind| (kind, End::Cut)));
             }
-            if now < *hour {
-                return true;
-            }
-            children.extend(children_of(running.pid()));
-            running.kill();
-            false
-        });
+        }
+        self.running = still;
     }
 
     /// Kills all at once, their workers too.
     pub(crate) fn kill(&mut self) {
-        for (mut running, _) in self.running.drain(..) {
-            self.children.extend(children_of(running.pid()));
-            if !running.has_ended() {
-                running.kill();
+        for mut given in self.running.drain(..) {
+            self.children.extend(children_of(given.running.pid()));
+            if !given.running.has_ended() {
+                given.running.kill();
+                self.ended.extend(given.kind.map(|kind| (kind, End::Cut)));
             }
         }
         for child in self.children.drain(..).filter(|child| is_worker(*child)) {
@@ -71,8 +108,8 @@ impl<'a> People<'a> {
     /// Waits until the workers of killed runs have ended.
     pub(crate) fn leave(mut self) -> Vec<String> {
         let end = Instant::now();
-        for (_, hour) in &mut self.running {
-            *hour = end;
+        for given in &mut self.running {
+            given.hour = end;
         }
         self.tend();
         let gone = within(CHILDREN_MAX, || {

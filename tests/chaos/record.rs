@@ -15,6 +15,10 @@ use crate::schedule::Kind;
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sums {
     pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// Commands of people by kind: carried out, cut, refused.
+    pub(crate) commands: BTreeMap<&'static str, [u64; 3]>,
+    /// Jobs that the closing audit did not let pass.
+    pub(crate) refused: Vec<String>,
     /// Faults within two seconds of another one of the same lane.
     pub(crate) doubles: u64,
     /// Faults of the schedule that could not happen, as the server was down already.

@@ -18,6 +18,13 @@ pub(crate) fn tell(sums: &Sums, seed: u64, seconds: f64, log: &Path, file: Optio
         println!("{:<34}{:>10}", name, sums.faults.get(kind.name()).unwrap_or(&0));
     }
     println!("{:<34}{faults:>10}", "all faults");
+    if !sums.commands.is_empty() {
+        println!("\n{:<34}{:>10}{:>10}{:>10}", "commands", "done", "cut", "refused");
+        for (name, [done, cut, refused]) in &sums.commands {
+            println!("{name:<34}{done:>10}{cut:>10}{refused:>10}");
+        }
+        println!();
+    }
     println!("{:<34}{:>10}", "within 2 s of another", sums.doubles);
     println!("{:<34}{:>10}", "not done (server already down)", sums.skipped);
     println!("{:<34}{:>10.2}", "faults a second", faults as f64 / seconds.max(0.001));
@@ -64,7 +71,8 @@ pub(crate) fn tell(sums: &Sums, seed: u64, seconds: f64, log: &Path, file: Optio
     let lists = [
         ("quarantined", &sums.quarantined),
         ("given up", &sums.given_up),
-        ("paused", &sums.paused),
+        ("stopped, and went on", &sums.paused),
+        ("not completed by the closing audit", &sums.refused),
         ("FINDING", &sums.findings),
     ];
     for (title, list) in lists {
@@ -116,6 +124,8 @@ fn json_of(
         "quarantined": sums.quarantined,
         "given_up": sums.given_up,
         "paused": sums.paused,
+        "commands": sums.commands,
+        "refused_by_the_audit": sums.refused,
         "findings": sums.findings,
         "recovery": times,
         "upper_bound_percent_a_fault": if faults > 0 { 300.0 / faults as f64 } else { 100.0 },

@@ -27,6 +27,19 @@ pub(crate) enum Kind {
     Delay,
     Cut,
     Everything,
+    Pause,
+    Resume,
+    Cancel,
+    Retry,
+    ReplayDone,
+    Gc,
+    Restore,
+    PlanAgain,
+    PlanDelete,
+    Init,
+    TaskRowGone,
+    ReceiptRowGone,
+    StagingGone,
 }
 
 impl Kind {
@@ -52,7 +65,25 @@ impl Kind {
         (Self::Delay, "delay", 4),
         (Self::Cut, "cut", 6),
         (Self::Everything, "everything-killed", 1),
+        (Self::Pause, "pause", 5),
+        (Self::Resume, "resume", 6),
+        (Self::Cancel, "cancel", 4),
+        (Self::Retry, "retry", 4),
+        (Self::ReplayDone, "replay-done", 3),
+        (Self::Gc, "gc", 5),
+        (Self::Restore, "restore", 3),
+        (Self::PlanAgain, "plan-again", 3),
+        (Self::PlanDelete, "plan-delete", 2),
+        (Self::Init, "init", 2),
+        (Self::TaskRowGone, "task-row-gone", 3),
+        (Self::ReceiptRowGone, "receipt-row-gone", 1),
+        (Self::StagingGone, "staging-gone", 2),
     ];
+
+    /// Is it something that a person does?
+    pub(crate) fn is_of_people(self) -> bool {
+        self >= Self::Pause
+    }
 
     /// Its name.
     pub(crate) fn name(self) -> &'static str {

@@ -8,6 +8,7 @@ mod keeper;
 mod lease;
 mod lost_answers;
 mod lost_keeper;
+mod outages;
 mod place;
 mod publishing;
 mod server;

@@ -26,8 +26,8 @@ fn at(words: &'static str, is_before_publishing: bool) {
         code.map_or(Verdict::Pass, |code| Verdict::Answer(500, said(*code)))
     });
     let worker = scene.worker(&job).env("CLICKHOUSE_URL", proxy.url());
-    worker.env("LONGSHORE_LEASE", LONG_LEASE).run();
-    assert!(met.load(Ordering::Relaxed) >= CODES.len(), "too few requests of {words}");
+    let ended = worker.env("LONGSHORE_LEASE", LONG_LEASE).run();
+    assert!(met.load(Ordering::Relaxed) >= CODES.len(), "too few requests of {words}\n{ended}");
 
     let tasks = scene.tasks();
     if is_before_publishing {

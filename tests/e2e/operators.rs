@@ -101,21 +101,22 @@ fn the_row_of_a_task_that_was_half_published_was_deleted() {
     delete(&scene, "tasks", "task_id", &[format!("{job}-0000000")]);
     scene.worker(&job).run().ok();
     scene.plan_program("events", "*", &[]).run().ok();
-    for _ in 0..2 {
-        scene.longshore(["submit", &job]).run().ok();
-        scene.worker(&job).run().ok();
-        scene.longshore(["status", &job]).run().says(&["paused", "parts that task", "drop these"]);
-        assert_eq!(scene.audit_rows("events").duplicated, 0);
-    }
-    // What it says: its rows are taken out of the targets, and its staging tables dropped.
+    scene.longshore(["submit", &job]).run().ok();
+    scene.worker(&job).run().ok();
+    let tasks = scene.tasks();
+    assert!(tasks.all("quarantined") && tasks.0[0].error.contains("was about to be"), "{tasks:?}");
+    assert_eq!(scene.audit_rows("events").duplicated, 0);
+    // A person may take its rows out of the targets and load it anew, instead of having it finished.
+    scene.longshore(["retry", &job, "--quarantined", "--reload"]).run().exits_with(6);
     for table in ["events", "daily", "buys"] {
         scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
     }
-    for table in scene.staged() {
-        let table = format!("{}.{}", scene.staging, name(&table));
-        scene.admin.run(&format!("DROP TABLE IF EXISTS {table} SYNC"));
+    let reload = scene.longshore(["retry", &job, "--quarantined", "--reload"]).run();
+    assert!(matches!(reload.code(), Some(0 | 6)), "{reload}");
+    if reload.code() == Some(6) {
+        // The server lists the parts that were taken out for a while; they may be merged ones.
+        return;
     }
-    scene.longshore(["submit", &job]).run().ok();
     scene.settle(&job, "a half published task lost its row");
 }
 

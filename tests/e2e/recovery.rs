@@ -39,6 +39,7 @@ const RECIPES: &[(&str, Trouble, &str)] = &[
     ("A task is quarantined", staging_hidden, COMPLETED),
     ("A quarantined task is in no target", staging_lost, COMPLETED),
     ("A quarantined task is in its targets", moved_by_hand, COMPLETED),
+    ("The closing audit failed a job", receipts_hidden, COMPLETED),
     ("Somebody dropped the staging database", staging_database_dropped, COMPLETED),
     ("Somebody dropped the target", target_dropped, COMPLETED),
     ("Keeper was restored from a backup, or task rows were deleted", rows_deleted, COMPLETED),
@@ -267,6 +268,22 @@ fn rows_deleted() -> Midway {
     let wrong = format!("DELETE FROM {control}.tasks WHERE task_id IN ({})", keys.join(", "));
     midway.scene.admin.run(&wrong);
     midway.goes_on();
+    midway
+}
+
+/// Receipts were gone when the job was closed; they are put back, and the job is still failed.
+fn receipts_hidden() -> Midway {
+    let mut midway = Midway::new();
+    let (control, admin) = (midway.scene.control.clone(), midway.scene.admin.clone());
+    admin.run(&format!("CREATE TABLE {control}.hidden AS {control}.receipts"));
+    admin.run(&format!("INSERT INTO {control}.hidden SELECT * FROM {control}.receipts FINAL"));
+    admin.run(&format!("TRUNCATE TABLE {control}.receipts SYNC"));
+    midway.goes_on();
+    midway.scene.worker(&midway.job).env("LONGSHORE_LEASE", LONG_LEASE).run();
+    let status = midway.scene.status(&midway.job);
+    assert_eq!(status["state"], "failed", "the audit has seen that receipts are missing: {status}");
+    admin.run(&format!("INSERT INTO {control}.receipts SELECT * FROM {control}.hidden"));
+    admin.run(&format!("DROP TABLE {control}.hidden SYNC"));
     midway
 }
 

@@ -19,6 +19,7 @@
 
 mod answers;
 mod model;
+mod people;
 mod properties;
 mod protocol;
 mod publish;

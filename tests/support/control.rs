@@ -57,11 +57,19 @@ pub struct Tasks(pub Vec<TaskRow>);
 
 impl Tasks {
     pub(crate) fn read(scene: &Scene) -> Self {
-        let rows = scene.admin.rows(&format!(
+        Self::try_read(scene).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn try_read(scene: &Scene) -> Result<Self, String> {
+        let rows = scene.admin.try_rows(&format!(
             "SELECT task_id, state, epoch, worker, attempts, deaths, rows, error FROM {}.tasks \
              ORDER BY task_id",
             name(&scene.control)
-        ));
+        ))?;
+        Ok(Self::of_rows(&rows))
+    }
+
+    fn of_rows(rows: &[Vec<String>]) -> Self {
         let number = |text: &String| text.parse().expect("a number");
         Self(
             rows.iter()

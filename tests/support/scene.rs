@@ -297,6 +297,11 @@ impl Scene {
         Tasks::read(self)
     }
 
+    /// The tasks as they are; none while the server or its Keeper is away.
+    pub fn try_tasks(&self) -> Option<Tasks> {
+        Tasks::try_read(self).ok()
+    }
+
     /// The status as the command tells it.
     pub fn status(&self, job: &str) -> serde_json::Value {
         self.longshore(["status", job, "--json"]).run().ok().json()

@@ -66,13 +66,20 @@ impl Admin {
     /// # Panics
     /// When the server refuses the statement.
     pub fn rows(&self, statement: &str) -> Vec<Vec<String>> {
-        let text = self
-            .send(statement, &[("default_format", "JSONCompactStringsEachRow")])
-            .unwrap_or_else(|error| panic!("{error}\nin: {statement}"));
-        text.split(|byte| *byte == b'\n')
+        self.try_rows(statement).unwrap_or_else(|error| panic!("{error}\nin: {statement}"))
+    }
+
+    /// The same; the server's words when it refuses, or is away.
+    ///
+    /// # Errors
+    /// The server's message, or why there is none.
+    pub fn try_rows(&self, statement: &str) -> Result<Vec<Vec<String>>, String> {
+        let text = self.send(statement, &[("default_format", "JSONCompactStringsEachRow")])?;
+        Ok(text
+            .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
             .map(|line| serde_json::from_slice(line).expect("a row of texts"))
-            .collect()
+            .collect())
     }
 
     /// First column of the answer.

@@ -190,7 +190,8 @@ fn is_like(job: &Job, spec: &JobSpec, task: &Witness, received: &Received) -> bo
         return received.targets.iter().any(|(_, rows)| *rows == task.rows);
     }
     if !base.keeps_rows() {
-        return received.rows_read == task.rows;
+        // A condition or an expression of the user may change the number.
+        return !spec.is_one_for_one() || received.rows_read == task.rows;
     }
     let name = if spec.mode == Mode::Direct { &spec.target } else { base.destination() };
     let name = name.to_string();

@@ -9,13 +9,12 @@
 
 use longshore_shared::clickhouse::{Failure, Policy, policy};
 use longshore_shared::schema::{Graph, StagingNames};
-use longshore_shared::source::{Fit, LoadStatement, RECENT_SETTINGS, Reading};
+use longshore_shared::source::{Fit, LoadStatement, Reading};
 use longshore_shared::sql::{quote_identifier, quote_list};
 use longshore_shared::task::{Chunk, Mode, Source, SourceFile, StateName, TableName};
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::load::UNKNOWN_SETTING;
 use crate::misfit;
 use crate::swap;
 use crate::trouble::Trouble;
@@ -34,7 +33,7 @@ pub(crate) async fn attributed(worker: &Worker, claim: &Claim, trouble: Trouble)
     }
     let failure = in_their_names(failure, claim);
     match policy(&failure) {
-        Policy::StopJob => return failure.into(),
+        Policy::StopJob | Policy::Outage => return failure.into(),
         Policy::InDoubt if !is_of_data(worker, claim, &failure).await => return failure.into(),
         Policy::Retry | Policy::Lighter if !claim.is_used_up() => return failure.into(),
         _ => {}
@@ -178,17 +177,11 @@ impl<'a> Load<'a> {
         statement: &LoadStatement,
         step: &str,
     ) -> Result<(), Failure> {
-        let send = async |statement: &LoadStatement| {
-            let id = claim.task.id.query(claim.epoch(), step);
+        let id = claim.task.id.query(claim.epoch(), step);
+        let send = async |statement: LoadStatement| {
             statement.call(&claim.server).id(&id).deadline(None).execute().await
         };
-        let known = claim.server.known_settings().await;
-        match send(&statement.clone().known_to(known)).await {
-            Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
-                send(&statement.clone().without(&RECENT_SETTINGS)).await.map(drop)
-            }
-            answer => answer.map(drop),
-        }
+        statement.clone().send_known(&claim.server, send).await.map(drop)
     }
 }
 

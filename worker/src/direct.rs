@@ -6,9 +6,9 @@
 //! again: an insert of an older epoch is waited for, never killed, and one that finished is not
 //! repeated.
 
-use longshore_shared::clickhouse::{Ending, Failure, Summary, settle, settled};
+use longshore_shared::clickhouse::{Ending, Summary, settle, settled};
 use longshore_shared::faults;
-use longshore_shared::source::{LoadStatement, RECENT_SETTINGS, Reading};
+use longshore_shared::source::{LoadStatement, Reading};
 use longshore_shared::task::{Chunk, Epoch, Manifest, Receipt};
 
 use crate::claim::Claim;
@@ -17,8 +17,6 @@ use crate::source::{self, Held};
 use crate::trouble::Trouble;
 use crate::{proof, publish, verify};
 
-/// UNKNOWN_SETTING: an older server.
-const UNKNOWN_SETTING: i32 = 115;
 /// Older epochs whose insert is looked for: what came before has shown in the last ones.
 const EPOCHS_SEEN: u64 = 3;
 
@@ -76,7 +74,7 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
     for epoch in (1..current).rev().take(usize::try_from(EPOCHS_SEEN).unwrap_or(usize::MAX)) {
         worker.lease.check()?;
         let id = claim.task.id.query(Epoch(epoch), "load");
-        if let Ending::Finished(summary) = settle(&claim.server, &id).await? {
+        if let Ending::Finished(summary) = settle(&claim.server, &id, claim.job.submitted_ms).await? {
             tracing::info!(query_id = %id, "an insert of an older epoch had finished");
             return Ok(Some(summary));
         }
@@ -88,17 +86,10 @@ async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     crate::schemas::expected(worker, claim).await?;
     let reading = Reading::of(&claim.job.spec, &chunk, &worker.keys)?;
-    match send(claim, &reading, &[]).await {
-        Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
-            Ok(send(claim, &reading, &RECENT_SETTINGS).await?)
-        }
-        answer => Ok(answer?),
-    }
-}
-
-async fn send(claim: &Claim, reading: &Reading, without: &[&str]) -> Result<Summary, Failure> {
-    let statement = LoadStatement::direct(&claim.job.spec, reading, &claim.task.id);
-    let known = claim.server.known_settings().await;
-    let call = statement.known_to(known).without(without).call(&claim.server);
-    settled(&claim.server, call, &claim.task.id.query(claim.epoch(), "load")).await
+    let statement = LoadStatement::direct(&claim.job.spec, &reading, &claim.task.id);
+    let id = claim.task.id.query(claim.epoch(), "load");
+    let send = async |statement: LoadStatement| {
+        settled(&claim.server, statement.call(&claim.server), &id, claim.job.submitted_ms).await
+    };
+    Ok(statement.send_known(&claim.server, send).await?)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use longshore_shared::clickhouse::{Failure, Summary, settled};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::source::{Fit, ForeignChunk, LoadStatement, RECENT_SETTINGS, Reading};
+use longshore_shared::source::{Fit, ForeignChunk, LoadStatement, Reading};
 use longshore_shared::task::Chunk;
 
 use crate::claim::Claim;
@@ -13,9 +13,6 @@ use crate::context::Worker;
 use crate::replay;
 use crate::staging::StagingSet;
 use crate::trouble::Trouble;
-
-/// UNKNOWN_SETTING: an older server.
-pub(crate) const UNKNOWN_SETTING: i32 = 115;
 
 /// Loads the chunk into the staging set.
 pub(crate) async fn chunk(
@@ -36,12 +33,9 @@ pub(crate) async fn chunk(
         None => None,
     };
     let run = async {
-        match insert(claim, set, into, &reading, &[]).await {
-            Err(failure) if failure.code() == Some(UNKNOWN_SETTING) => {
-                insert(claim, set, into, &reading, &RECENT_SETTINGS).await
-            }
+        match insert(claim, set, into, &reading).await {
             Err(failure) if failure.is_unknown() && planted(Bug::ResendLoad) => {
-                insert(claim, set, into, &reading, &[]).await
+                insert(claim, set, into, &reading).await
             }
             Err(failure) if failure.is_unknown() && planted(Bug::TrustLoad) => {
                 Ok(Summary::default())
@@ -65,19 +59,19 @@ async fn insert(
     set: &StagingSet,
     (chunk, position): (&Chunk, usize),
     reading: &Reading,
-    without: &[&str],
 ) -> Result<Summary, Failure> {
     let spec = &claim.job.spec;
     let twin = set.names.table(&spec.graph, position);
     let fit = Fit::of(&claim.facts, claim.weight());
-    let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit))
-        .known_to(claim.server.known_settings().await)
-        .without(without);
-    let call = statement.call(&claim.server);
+    let statement = LoadStatement::staged(spec, chunk, reading, &twin, Some(fit));
     let id = claim.task.id.query(claim.epoch(), "load");
     claim.is_loading.store(true, Ordering::Relaxed);
-    if planted(Bug::ResendLoad) || planted(Bug::TrustLoad) {
-        return call.id(&id).deadline(None).execute().await;
-    }
-    settled(&claim.server, call, &id).await
+    let send = async |statement: LoadStatement| {
+        let call = statement.call(&claim.server);
+        if planted(Bug::ResendLoad) || planted(Bug::TrustLoad) {
+            return call.id(&id).deadline(None).execute().await;
+        }
+        settled(&claim.server, call, &id, claim.job.submitted_ms).await
+    };
+    statement.send_known(&claim.server, send).await
 }

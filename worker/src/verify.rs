@@ -3,7 +3,7 @@
 
 use longshore_shared::clickhouse::{Server, Summary};
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{StagingNames, check_drift};
+use longshore_shared::schema::{GraphTable, StagingNames, check_drift};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
 use uuid::Uuid;
 
@@ -62,7 +62,12 @@ pub(crate) async fn manifest(
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let loaded_into = claim.job.spec.load(&chunk).target;
     let base_rows = tables.iter().find(|table| table.target == *loaded_into).map(StagedTable::rows);
-    let all_kept = graph.tables.iter().all(longshore_shared::schema::GraphTable::keeps_rows);
+    let mut lost = graph.tables.iter().filter(|table| !table.keeps_rows());
+    let (first_lost, all_kept) = (lost.next(), graph.tables.iter().all(GraphTable::keeps_rows));
+    // A Null table keeps no row that could be counted, but the server says how many it wrote: where it
+    // is the only one, what is not staged went there.
+    let into_null = first_lost.is_some_and(|table| table.name == *loaded_into) && lost.next().is_none();
+    let base_rows = base_rows.or(into_null.then(|| loaded.written_rows.saturating_sub(staged)));
     let counted = !planted(Bug::TrustLoad);
     if counted && all_kept && staged != loaded.written_rows {
         return Err(Trouble::Count(format!(
@@ -75,7 +80,10 @@ pub(crate) async fn manifest(
         (held, base_rows, counted)
         && rows != held
     {
-        return Err(Trouble::Count(format!("the source holds {held} rows, but {rows} are staged")));
+        let what = if into_null { "were written into" } else { "are staged for" };
+        return Err(Trouble::Count(format!(
+            "the source holds {held} rows, but {rows} {what} {loaded_into}"
+        )));
     }
     if let (Held::AtLeast(held), Some(rows), true) = (held, base_rows, counted)
         && rows < held

@@ -144,6 +144,11 @@ impl Server {
 }
 
 impl Server {
+    /// Is it certain that the server knows this setting?
+    pub async fn knows(&self, name: &str) -> bool {
+        self.known_settings().await.0.as_ref().is_some_and(|names| names.contains(name))
+    }
+
     /// The settings that the server knows, asked for once.
     pub async fn known_settings(&self) -> &Known {
         let ask = async {

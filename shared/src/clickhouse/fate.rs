@@ -49,9 +49,17 @@ struct Logged {
 
 /// Runs a long statement; when its answer is lost, waits for its real end.
 ///
+/// `not_before_ms` is the server's time of the job's submit: a plan that was deleted and made again
+/// gives its statements the same ids, and how one of an older life ended says nothing.
+///
 /// # Errors
 /// The server's own error, or an unknown outcome when the server keeps no trace of the statement.
-pub async fn settled(server: &Server, call: Call<'_>, id: &QueryId) -> Result<Summary, Failure> {
+pub async fn settled(
+    server: &Server,
+    call: Call<'_>,
+    id: &QueryId,
+    not_before_ms: i64,
+) -> Result<Summary, Failure> {
     let answer = call.id(id).deadline(None).execute();
     tokio::pin!(answer);
     let lost = loop {
@@ -75,24 +83,28 @@ pub async fn settled(server: &Server, call: Call<'_>, id: &QueryId) -> Result<Su
         }
     };
     tracing::info!(query_id = %id, error = %lost, "answer lost, waiting for the statement itself");
-    match settle(server, id).await? {
+    match settle(server, id, not_before_ms).await? {
         Ending::Finished(summary) => Ok(summary),
         Ending::Failed(failure) => Err(failure),
         Ending::NoTrace => Err(lost),
     }
 }
 
-/// Waits until no statement of this id runs, then reads how it ended.
+/// Waits until no statement of this id runs, then reads how it ended, if it began after that time.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn settle(server: &Server, id: &QueryId) -> Result<Ending, Failure> {
+pub async fn settle(
+    server: &Server,
+    id: &QueryId,
+    not_before_ms: i64,
+) -> Result<Ending, Failure> {
     while is_running(server, id).await? {
         tokio::time::sleep(LOOK_PAUSE).await;
     }
     let deadline = tokio::time::Instant::now() + LOG_WAIT;
     loop {
-        match logged(server, id).await {
+        match logged(server, id, not_before_ms).await {
             Ok(Some(row)) if row.r#type == "QueryFinish" => {
                 let Logged { read_rows, written_rows, .. } = row;
                 return Ok(Ending::Finished(Summary { read_rows, written_rows }));
@@ -119,13 +131,18 @@ async fn is_running(server: &Server, id: &QueryId) -> Result<bool, Failure> {
     Ok(row.running > 0)
 }
 
-async fn logged(server: &Server, id: &QueryId) -> Result<Option<Logged>, Failure> {
+async fn logged(
+    server: &Server,
+    id: &QueryId,
+    not_before_ms: i64,
+) -> Result<Option<Logged>, Failure> {
     let id = id.to_string();
     read(|| {
         server
             .call(sql::QUERY_FATE)
             .param("query_id", &id)
             .param("seconds", LOG_SECONDS)
+            .param("not_before", not_before_ms)
             .fetch_optional()
     })
     .await

@@ -1,8 +1,8 @@
 //! The INSERT of a load: its text and its settings, the same for the worker that sends it and for
 //! whoever wants to see it beforehand.
 
-use super::{DIRECT_SETTINGS, LOAD_SETTINGS, Reading};
-use crate::clickhouse::{Call, Known, Server, ServerFacts};
+use super::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, Reading};
+use crate::clickhouse::{Call, Failure, Known, Server, ServerFacts};
 use crate::planted::{Bug, planted};
 use crate::sql::quote_list;
 use crate::task::{Chunk, JobSpec, TableName, TaskId, select_list};
@@ -18,6 +18,8 @@ const BLOCK_BYTES_MIN: u64 = 16_000_000;
 const LOADS_ASSUMED: u64 = 4;
 /// A block exists about three times while it is written.
 const BLOCK_COPIES: u64 = 3;
+/// UNKNOWN_SETTING: an older server, or a newer one.
+const UNKNOWN_SETTING: i32 = 115;
 /// A load's text holds every key of its chunk.
 const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -130,6 +132,48 @@ impl LoadStatement {
         self
     }
 
+    /// The same without the setting that the server has just said it does not know, if that is one
+    /// which some servers lack. Never without several at once: each of them protects rows.
+    #[must_use]
+    pub fn without_unknown(&self, failure: &Failure) -> Option<Self> {
+        if failure.code() != Some(UNKNOWN_SETTING) {
+            return None;
+        }
+        let is_named = |name: &str| {
+            let words = failure.message.split(|symbol: char| {
+                !(symbol.is_ascii_alphanumeric() || symbol == '_')
+            });
+            words.into_iter().any(|word| word == name)
+        };
+        let sent = |name: &str| self.settings.iter().any(|(sent, _)| sent == name);
+        let unknown = RECENT_SETTINGS.into_iter().find(|name| is_named(name) && sent(name))?;
+        Some(self.clone().without(&[unknown]))
+    }
+
+    /// Sends it, without what the server does not know.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub async fn send_known<T, F>(
+        self,
+        server: &Server,
+        send: impl Fn(Self) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut statement = self.known_to(server.known_settings().await);
+        loop {
+            match send(statement.clone()).await {
+                Err(failure) => match statement.without_unknown(&failure) {
+                    Some(fewer) => statement = fewer,
+                    None => return Err(failure),
+                },
+                answer => return answer,
+            }
+        }
+    }
+
     /// On its way to a server.
     pub fn call<'a>(&self, server: &'a Server) -> Call<'a> {
         let call = server.call_text("load", self.text.clone());
@@ -153,5 +197,28 @@ impl LoadStatement {
     fn set<'n, V: ToString>(&mut self, settings: impl IntoIterator<Item = (&'n str, V)>) {
         let pairs = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_string()));
         self.settings.extend(pairs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_setting_that_the_server_names_is_left_out() {
+        let mut statement = LoadStatement { text: String::new(), settings: Vec::new() };
+        statement.set(LOAD_SETTINGS);
+        let unknown = |name: &str| {
+            Failure::server("load", 115, &format!("Unknown setting '{name}'. (UNKNOWN_SETTING)"))
+        };
+        let fewer = statement.without_unknown(&unknown("deduplicate_insert")).unwrap();
+        assert_eq!(fewer.settings.len() + 1, statement.settings.len());
+        let has = |name: &str| fewer.settings.iter().any(|(sent, _)| sent == name);
+        assert!(!has("deduplicate_insert"));
+        assert!(has("deduplicate_insert_select") && has("enable_parallel_replicas"));
+        // What a user asked for is not left out silently, and neither is what every server knows.
+        assert_eq!(statement.without_unknown(&unknown("my_setting")), None);
+        assert_eq!(statement.without_unknown(&unknown("async_insert")), None);
+        assert_eq!(fewer.without_unknown(&unknown("deduplicate_insert")), None);
     }
 }

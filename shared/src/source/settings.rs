@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 
 /// Name and value.
-pub const LOAD_SETTINGS: [(&str, &str); 17] = [
-    // Staging is fresh and private: an identical block is a block, not a repetition.
+pub const LOAD_SETTINGS: [(&str, &str); 20] = [
+    // Staging is fresh and private: an identical block is a block, not a repetition. Since 26.2 the
+    // two others override the first one.
     ("insert_deduplicate", "0"),
+    ("deduplicate_insert", "disable"),
+    ("deduplicate_insert_select", "disable"),
     // A view that fails fails the load; otherwise its rows are silently missing.
     ("materialized_views_ignore_errors", "0"),
     // Staged rows equal read rows for every engine.
@@ -27,6 +30,8 @@ pub const LOAD_SETTINGS: [(&str, &str); 17] = [
     ("max_rows_to_read", "0"),
     ("read_overflow_mode", "throw"),
     ("enable_parallel_replicas", "0"),
+    // Its name before 24.10.
+    ("allow_experimental_parallel_reading_from_replicas", "0"),
 ];
 
 /// Settings of every statement that opens files: listing, schema, count, load, and the search for a
@@ -108,8 +113,10 @@ pub fn read_settings(
 /// repeated insert is recognised only if it is read in blocks of the same sizes. Sorted by all its
 /// columns and cut at a fixed number of rows it is, whatever has been merged in between (measured;
 /// the server itself takes a SELECT for repeatable only then).
-pub const DIRECT_SETTINGS: [(&str, &str); 11] = [
+pub const DIRECT_SETTINGS: [(&str, &str); 13] = [
     ("insert_deduplicate", "1"),
+    ("deduplicate_insert", "enable"),
+    ("deduplicate_insert_select", "enable_when_possible"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
     ("max_threads", "1"),
     ("max_insert_threads", "1"),
@@ -122,8 +129,12 @@ pub const DIRECT_SETTINGS: [(&str, &str); 11] = [
     ("distributed_foreground_insert", "1"),
 ];
 
-/// Settings of the above that older servers do not know; another check finds what they would.
-pub const RECENT_SETTINGS: [&str; 5] = [
+/// Settings of the above that some servers do not know. One that refuses a statement because of such
+/// a name gets it without that name, and with all others.
+pub const RECENT_SETTINGS: [&str; 8] = [
+    "deduplicate_insert",
+    "deduplicate_insert_select",
+    "allow_experimental_parallel_reading_from_replicas",
     "s3_validate_etag_on_read",
     "s3_ignore_file_doesnt_exist",
     "enable_parallel_replicas",

@@ -1,0 +1,108 @@
+//! What people do to a running job: every command at any moment, cut or not; and their mistakes.
+
+use std::time::Duration;
+
+use longshore_tests::{Scene, name};
+
+use crate::people::People;
+use crate::schedule::{Fault, Kind, Shape};
+
+/// A command that is not cut has so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A job as people know it.
+pub(crate) struct Deeds<'a> {
+    pub(crate) scene: &'a Scene,
+    pub(crate) job: &'a str,
+    pub(crate) shape: &'a Shape,
+    /// Flags of the plan.
+    pub(crate) more: &'a [&'a str],
+}
+
+impl Deeds<'_> {
+    /// Does it; false when it does not fit this job, or the server is away.
+    pub(crate) fn does(&self, fault: &Fault, people: &mut People) -> bool {
+        let (scene, job) = (self.scene, self.job);
+        // Every other command is cut in the middle.
+        let most = match fault.pick % 2 {
+            0 => Duration::from_millis(fault.length_ms / 4),
+            _ => PATIENCE,
+        };
+        let command: Vec<&str> = match fault.kind {
+            Kind::Pause if fault.pick % 3 == 0 => vec!["pause", job, "--now"],
+            Kind::Pause => vec!["pause", job],
+            Kind::Resume => vec!["resume", job],
+            // The snapshot goes with a cancelled job: it could not go on.
+            Kind::Cancel if self.shape.copies => return false,
+            Kind::Cancel => vec!["cancel", job, "--no-wait"],
+            Kind::Retry if fault.pick % 3 == 0 => vec!["retry", job, "--quarantined", "--reload"],
+            Kind::Retry if fault.pick % 3 == 1 => vec!["retry", job, "--quarantined"],
+            Kind::Retry => vec!["retry", job, "--failed"],
+            // Refused while the partitions hold rows: nobody has taken any out.
+            Kind::ReplayDone => vec!["resume", job, "--replay-done"],
+            Kind::Gc => vec!["gc", "--yes", "--older-than", "0s"],
+            Kind::Restore => vec!["restore", job],
+            Kind::PlanDelete => vec!["plan", "delete", job, "--yes"],
+            Kind::Init => vec!["init"],
+            Kind::PlanAgain if self.shape.copies => return false,
+            Kind::PlanAgain => {
+                let plan = scene.plan_program("events", "*", self.more);
+                return people.give(Some(fault.kind), plan, most);
+            }
+            _ => return self.spoils(fault),
+        };
+        if fault.kind == Kind::Restore {
+            people.die(&["pause", job], PATIENCE);
+        }
+        people.give(Some(fault.kind), scene.longshore(command), most)
+    }
+
+    /// Rows of control tables that somebody deletes, staging tables that somebody empties.
+    fn spoils(&self, fault: &Fault) -> bool {
+        let Scene { control, staging, admin, .. } = self.scene;
+        let Some(tasks) = self.scene.try_tasks().filter(|tasks| !tasks.0.is_empty()) else {
+            return false;
+        };
+        let task = &tasks.0[fault.pick % tasks.0.len()].id;
+        let statement = match fault.kind {
+            // The same command would make another plan of a table that got rows since.
+            Kind::TaskRowGone if self.shape.copies => return false,
+            Kind::TaskRowGone => format!("DELETE FROM {control}.tasks WHERE task_id = '{task}'"),
+            Kind::ReceiptRowGone => format!(
+                "DELETE FROM {control}.receipts WHERE task_id = '{task}' SETTINGS lightweight_deletes_sync = 2"
+            ),
+            _ => {
+                let tables = admin.try_rows(&format!(
+                    "SELECT name FROM system.tables WHERE database = '{staging}' \
+                     AND engine != 'MaterializedView' AND name NOT LIKE '%snapshot%' ORDER BY name"
+                ));
+                let Some(tables) = tables.ok().filter(|tables| !tables.is_empty()) else {
+                    return false;
+                };
+                let table = name(&tables[fault.pick % tables.len()][0]);
+                let verb = if fault.pick % 3 == 0 { "DROP" } else { "TRUNCATE" };
+                format!("{verb} TABLE {staging}.{table} SYNC")
+            }
+        };
+        admin.try_run(&statement).is_ok()
+    }
+
+    /// Lets a job go on that a command or a worker has stopped. What was done, if anything.
+    pub(crate) fn goes_on(&self, state: &str, reason: &str) -> Option<String> {
+        let give = |command: &[&str]| self.scene.longshore(command).run().code() == Some(0);
+        let has_worked = match state {
+            "paused" if reason.contains("is missing") && !self.shape.copies => {
+                self.scene.plan_program("events", "*", self.more).run();
+                give(&["restore", self.job]);
+                give(&["resume", self.job])
+            }
+            "paused" if reason.contains("has receipts") => {
+                give(&["restore", self.job]);
+                give(&["resume", self.job])
+            }
+            "paused" | "halted" | "cancelled" | "reopening" => give(&["resume", self.job]),
+            _ => false,
+        };
+        has_worked.then(|| format!("{state}: {reason}"))
+    }
+}

@@ -1,0 +1,69 @@
+//! H16: outages use no attempt up. Every job here has one attempt a task, so the first outage that
+//! was counted would fail a task.
+
+use std::thread;
+use std::time::Duration;
+
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, S3, Scene, Tasks, wait_for};
+
+/// Tasks of a job: the kills come while some of them are loaded.
+const FILES: usize = 12;
+const ONE_ATTEMPT: [&str; 4] = ["--chunk-files-max", "1", "--attempts-max", "1"];
+
+/// How often a part of the installation is killed while the job runs.
+fn kills() -> usize {
+    std::env::var("LONGSHORE_CRASH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
+
+fn is_over(tasks: &Tasks) -> bool {
+    tasks.count("done") + tasks.count("failed") + tasks.count("quarantined") == tasks.0.len()
+}
+
+/// Kills one part again and again beside the job, at default settings of everything else.
+fn killed_again_and_again(part: &str) {
+    let bed = OwnBed::start();
+    let scene = Scene::on(&bed.bed).and_events(FILES, 3_000);
+    let job = scene.submit(&ONE_ATTEMPT);
+    // A load is long enough for a kill to meet it.
+    let slow = "load.after=sleep(800)";
+    let mut workers = [(); 2].map(|()| scene.endless_worker().faults(slow).spawn());
+    for _ in 0..kills() {
+        let tasks = wait_for("tasks are in work", || {
+            let tasks = scene.try_tasks()?;
+            (tasks.count("claimed") > 0 || is_over(&tasks)).then_some(tasks)
+        });
+        if is_over(&tasks) {
+            break;
+        }
+        bed.signal(part, "KILL");
+        thread::sleep(Duration::from_millis(300));
+        bed.restart(part);
+    }
+    wait_for("every task has ended", || {
+        is_over(&scene.try_tasks()?).then_some(())
+    });
+    let tasks = scene.tasks();
+    assert!(tasks.all("done"), "{part}: {tasks:?}");
+    for worker in &mut workers {
+        worker.signal("TERM");
+    }
+    for worker in workers {
+        worker.wait();
+    }
+    scene.settle(&job, part);
+}
+
+#[test]
+fn clickhouse_was_killed_again_and_again() {
+    killed_again_and_again(CLICKHOUSE);
+}
+
+#[test]
+fn keeper_was_killed_again_and_again() {
+    killed_again_and_again(KEEPER);
+}
+
+#[test]
+fn the_store_was_killed_again_and_again() {
+    killed_again_and_again(S3);
+}
