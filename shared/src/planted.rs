@@ -61,6 +61,8 @@ pub enum Bug {
     CountWithDefaults,
     /// A file that answers "not found" is left out of the load.
     SkipFiles,
+    /// `gc` drops a table under a shadow's name of an unknown job whatever is in it.
+    DropFullShadows,
 }
 
 impl Bug {
@@ -93,6 +95,7 @@ impl Bug {
         (Self::ColumnsOfTheFirst, "columns-of-the-first"),
         (Self::CountWithDefaults, "count-with-defaults"),
         (Self::SkipFiles, "skip-files"),
+        (Self::DropFullShadows, "drop-full-shadows"),
     ];
 }
 

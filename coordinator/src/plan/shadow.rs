@@ -259,7 +259,10 @@ pub(crate) async fn make(
         if !placed(server, &name).await?.is_empty() {
             let message = format!("{name} holds rows already, though no such plan is known here");
             return Err(Report::new(Kind::Conflict, message)
-                .help("longshore gc --unknown-jobs --yes, or --again TEXT for another plan id")
+                .help(
+                    "it may be the old table of an exchange: compare it with the target, then rename or drop it by \
+                     hand; or --again TEXT for another plan id",
+                )
                 .into());
         }
         table.shadow = Some(Shadow {
