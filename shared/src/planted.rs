@@ -63,6 +63,8 @@ pub enum Bug {
     SkipFiles,
     /// `gc` drops a table under a shadow's name of an unknown job whatever is in it.
     DropFullShadows,
+    /// A command looks at a task on the server that it was given, not on that of the task.
+    LookAtHome,
 }
 
 impl Bug {
@@ -96,6 +98,7 @@ impl Bug {
         (Self::CountWithDefaults, "count-with-defaults"),
         (Self::SkipFiles, "skip-files"),
         (Self::DropFullShadows, "drop-full-shadows"),
+        (Self::LookAtHome, "look-at-home"),
     ];
 }
 

@@ -22,6 +22,7 @@ mod grants;
 mod life;
 mod load;
 mod looking;
+mod looks;
 mod names;
 mod network;
 mod object_store;

@@ -84,7 +84,9 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
     let session = Session::open(config).await?;
     let (others, away) = session.elsewhere().await?;
     for url in away {
-        output.note(&format!("{url} does not answer: what is left there stays."));
+        output.note(&format!(
+            "{url} does not answer, or another server answers there: what is left there stays."
+        ));
     }
     let mut document = Document {
         removed: args.yes,

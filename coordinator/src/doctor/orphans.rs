@@ -24,12 +24,31 @@ pub(crate) async fn check(session: &Session, age: Duration, config: &Config) -> 
     let told = |check, found: Result<Finding, StoreError>| {
         found.unwrap_or_else(|error| unseen(check, Level::Warning, &error.into(), config))
     };
-    vec![
+    let mut all = vec![
         told(STAGING, staging(session, age).await),
         told(WORKERS, workers(session, age).await),
         told(ROWS, rows(session).await),
         told(QUERIES, queries(session).await),
-    ]
+    ];
+    // Staging tables and statements are on the server of their task.
+    let (others, away) = match session.elsewhere().await {
+        Ok(found) => found,
+        Err(error) => {
+            all.push(unseen(STAGING, Level::Warning, &error, config));
+            return all;
+        }
+    };
+    for other in others {
+        let url = &other.server.connection().url;
+        all.push(told(STAGING, staging(&other, age).await).about(url));
+        all.push(told(QUERIES, queries(&other).await).about(url));
+    }
+    for url in away {
+        let message = "not checked: it does not answer, or another server answers at its address";
+        let remedy = "nothing, if no open job needs it; else bring that server back";
+        all.push(Finding::warning(STAGING, message, remedy).about(url));
+    }
+    all
 }
 
 async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError> {
