@@ -65,6 +65,8 @@ pub enum Bug {
     DropFullShadows,
     /// A command looks at a task on the server that it was given, not on that of the task.
     LookAtHome,
+    /// A person's word that a task is done is taken while rows of it are staged only.
+    AcceptUnmoved,
 }
 
 impl Bug {
@@ -99,6 +101,7 @@ impl Bug {
         (Self::SkipFiles, "skip-files"),
         (Self::DropFullShadows, "drop-full-shadows"),
         (Self::LookAtHome, "look-at-home"),
+        (Self::AcceptUnmoved, "accept-unmoved"),
     ];
 }
 

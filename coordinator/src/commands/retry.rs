@@ -259,8 +259,9 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
                 Verdict::Prove => TaskEvent::Reopened,
                 Verdict::Accept => {
                     let server = session.reach(job, &task.id).await?;
-                    replayable::check_present(&server, &quarantined(session, &task.id).await?)
-                        .await?;
+                    let of_task = quarantined(session, &task.id).await?;
+                    replayable::check_present(&server, &of_task).await?;
+                    replayable::check_moved(&server, &of_task).await?;
                     TaskEvent::Accepted
                 }
                 Verdict::Reload => {
