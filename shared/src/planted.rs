@@ -67,6 +67,8 @@ pub enum Bug {
     LookAtHome,
     /// A person's word that a task is done is taken while rows of it are staged only.
     AcceptUnmoved,
+    /// Partitions of a table that takes its own place stay when nothing was loaded for them.
+    LeavePartitions,
 }
 
 impl Bug {
@@ -102,6 +104,7 @@ impl Bug {
         (Self::DropFullShadows, "drop-full-shadows"),
         (Self::LookAtHome, "look-at-home"),
         (Self::AcceptUnmoved, "accept-unmoved"),
+        (Self::LeavePartitions, "leave-partitions"),
     ];
 }
 

@@ -3,7 +3,7 @@
 
 use longshore_shared::clickhouse::{Server, Summary};
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{StagingNames, check_drift};
+use longshore_shared::schema::{GraphTable, StagingNames, check_drift};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
 use uuid::Uuid;
 
@@ -61,8 +61,11 @@ pub(crate) async fn manifest(
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let loaded_into = claim.job.spec.load(&chunk).target;
-    let base_rows = tables.iter().find(|table| table.target == *loaded_into).map(StagedTable::rows);
-    let all_kept = graph.tables.iter().all(longshore_shared::schema::GraphTable::keeps_rows);
+    // A job that publishes at its end moves into the shadow of the table that it loads into.
+    let base = graph.tables.iter().find(|table| table.name == *loaded_into);
+    let base = base.map(GraphTable::destination);
+    let base_rows = tables.iter().find(|table| Some(&table.target) == base).map(StagedTable::rows);
+    let all_kept = graph.tables.iter().all(GraphTable::keeps_rows);
     let counted = !planted(Bug::TrustLoad);
     if counted && all_kept && staged != loaded.written_rows {
         return Err(Trouble::Count(format!(

@@ -109,7 +109,10 @@ async fn restore(
 /// Rows in the table that the chunk is loaded into, as a worker counts them.
 fn rows(job: &Job, task: &Task, entry: &Ledger) -> u64 {
     let Ok(chunk) = Chunk::decode(&task.chunk) else { return entry.rows_read };
-    let target = job.spec.load(&chunk).target.to_string();
+    let target = job.spec.load(&chunk).target;
+    // Receipts of a job that publishes at its end name its shadows.
+    let table = job.spec.graph.tables.iter().find(|table| table.name == *target);
+    let target = table.map_or(target, |table| table.destination()).to_string();
     let of_target = entry.targets.iter().find(|(name, _)| *name == target);
     of_target.map_or(entry.rows_read, |(_, rows)| *rows)
 }
