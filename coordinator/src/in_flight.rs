@@ -1,6 +1,6 @@
 //! What of a job is in flight: in whose hands its tasks are, and what the server still runs of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::read;
@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Error;
 use crate::gone;
-use crate::session::Session;
+use crate::reach::shards;
+use crate::report;
+use crate::session::{PROBE_MAX, Session};
 use crate::text;
 
 /// Tasks in flight that are told one by one.
@@ -59,9 +61,26 @@ pub(crate) async fn read_all(session: &Session, job: &Job) -> Result<Vec<InFligh
         .map(|worker| (worker.id.clone(), !worker.has_lapsed()))
         .collect();
     let prefix = format!("{}-", job.id);
-    let running: Vec<Running> =
-        read(|| session.server.call(sql::LIST_OWN_QUERIES).param("prefix", &prefix).fetch_all())
-            .await?;
+    let mut running: Vec<Running> = Vec::new();
+    let of_tasks: HashSet<usize> = tasks.iter().map(|task| job.spec.shard(&task.id)).collect();
+    for (_, task) in shards(job).filter(|(shard, _)| of_tasks.contains(shard)) {
+        // What runs is shown and decides nothing: a server that is away does not stop the command.
+        match session.reach_within(job, &task, PROBE_MAX).await {
+            Ok(server) => running.extend(
+                read(|| {
+                    server
+                        .call(sql::LIST_OWN_QUERIES)
+                        .param("prefix", &prefix)
+                        .fetch_all::<Running>()
+                })
+                .await?,
+            ),
+            Err(error) => {
+                let words = report::of(&error, Some(&session.config)).message;
+                tracing::warn!("the statements that still run there are not shown: {words}");
+            }
+        }
+    }
     let in_flight = tasks.into_iter().map(|task| {
         let prefix = task.id.query_prefix();
         let own = running.iter().filter(|query| query.query_id.starts_with(&prefix));

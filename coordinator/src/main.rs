@@ -20,6 +20,7 @@ mod plan;
 mod plan_file;
 mod policy;
 mod progress;
+mod reach;
 mod reasons;
 mod reopen;
 mod replayable;

@@ -1,11 +1,14 @@
 //! May a task be loaded from its beginning again? Only when nothing of it is in any target.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
-use longshore_shared::schema::table_now;
+use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::schema::{placed, table_now};
 use longshore_shared::sql;
 use longshore_shared::store::TaskBrief;
-use longshore_shared::task::{Job, Manifest, PublishMode, TableName, Task, TaskState};
+use longshore_shared::task::{
+    HandoverPartition, Job, Manifest, PublishMode, TableName, Task, TaskState,
+};
 use serde::Deserialize;
 
 use crate::exit::{Error, Kind, Report};
@@ -22,6 +25,13 @@ const SHOWN_MAX: usize = 5;
 struct Identity {
     identity: String,
     is_published: u8,
+}
+
+#[derive(Deserialize, Row)]
+struct StagedPart {
+    identity: String,
+    staged_in: String,
+    rows: u64,
 }
 
 #[derive(Deserialize, Row)]
@@ -47,18 +57,11 @@ fn manifest(task: &Task) -> Option<&Manifest> {
 /// Refuses when a part of a quarantined task is found in a target: loading it again would double it.
 ///
 /// Parts that were merged long ago are not listed any more; of those a person has to know.
-pub(crate) async fn check_absent(session: &Session, task: &Task) -> Result<(), Error> {
+pub(crate) async fn check_absent(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
         let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
         for page in uuids.chunks(PAGE) {
-            let call = || session.server.call(sql::FIND_PARTS).list("uuids", page);
-            let found: Vec<Identity> = read(|| {
-                call()
-                    .param("database", &table.target.database)
-                    .param("table", &table.target.table)
-                    .fetch_all()
-            })
-            .await?;
+            let found = find(server, &table.target, page).await?;
             if let Some(part) = found.iter().find(|part| part.is_published == 1) {
                 let message = format!(
                     "task {} cannot be loaded again: part {} of it is in {}",
@@ -75,11 +78,83 @@ pub(crate) async fn check_absent(session: &Session, task: &Task) -> Result<(), E
     Ok(())
 }
 
-/// Refuses to take a quarantined exchange for done while the target is not the new table.
-pub(crate) async fn check_present(session: &Session, task: &Task) -> Result<(), Error> {
-    let handovers = manifest(task).map(|manifest| &manifest.handovers).into_iter().flatten();
-    for handover in handovers.filter(|handover| handover.mode == PublishMode::Exchange) {
-        let now = table_now(&session.server, &handover.target).await?;
+async fn find(
+    server: &Server,
+    target: &TableName,
+    uuids: &[String],
+) -> Result<Vec<Identity>, Error> {
+    let call = || server.call(sql::FIND_PARTS).list("uuids", uuids);
+    let call = || call().param("database", &target.database).param("table", &target.table);
+    Ok(read(|| call().fetch_all()).await?)
+}
+
+/// Refuses to take a quarantined task for done while rows of it are staged that are not in their
+/// target: they would be swept. Identities that are in neither are for a person to vouch for.
+pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Error> {
+    for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
+        let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+        let mut unmoved: Vec<StagedPart> = Vec::new();
+        for page in uuids.chunks(PAGE).filter(|_| !planted(Bug::AcceptUnmoved)) {
+            let call = || server.call(sql::FIND_STAGED).list("uuids", page);
+            let staged: Vec<StagedPart> =
+                read(|| call().param("staging", server.staging()).fetch_all()).await?;
+            if staged.is_empty() {
+                continue;
+            }
+            let found = find(server, &table.target, page).await?;
+            let is_there = |staged: &StagedPart| {
+                found.iter().any(|part| part.is_published == 1 && part.identity == staged.identity)
+            };
+            unmoved.extend(staged.into_iter().filter(|staged| !is_there(staged)));
+        }
+        if let Some(first) = unmoved.first() {
+            let rows = unmoved.iter().map(|part| part.rows).sum();
+            let message = format!(
+                "task {} is not done: {} of it with {} are still staged and not in {}",
+                task.id,
+                text::plural(unmoved.len() as u64, "part"),
+                text::plural(rows, "row"),
+                table.target
+            );
+            let help = format!(
+                "longshore retry {} --task {} proves and finishes its moves\n\
+                 if it stays in quarantine because of another table, move what is staged yourself, partition by \
+                 partition: ALTER TABLE {} MOVE PARTITION ID '…' TO TABLE {}",
+                task.id.job,
+                task.id,
+                sql::quote_table(server.staging(), &first.staged_in),
+                table.target.quoted()
+            );
+            return Err(Report::new(Kind::Conflict, message).help(help).into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to take a quarantined exchange for done while the target is not the new table, and a
+/// replacement while old rows are in one of its partitions.
+pub(crate) async fn check_present(server: &Server, task: &Task) -> Result<(), Error> {
+    let handovers = || manifest(task).map(|manifest| &manifest.handovers).into_iter().flatten();
+    for handover in handovers().filter(|handover| handover.mode == PublishMode::Replace) {
+        let now = placed(server, &handover.target).await?;
+        let is_old = |partition: &HandoverPartition| {
+            let mut blocks = now.iter().filter(|block| block.partition == partition.id);
+            match partition.block {
+                Some(last) => blocks.any(|block| block.first_block <= last),
+                None => blocks.next().is_none(),
+            }
+        };
+        if let Some(partition) = handover.partitions.iter().find(|partition| is_old(partition)) {
+            let message = format!(
+                "task {} is not done: partition {} of {} was not replaced",
+                task.id, partition.id, handover.target
+            );
+            let help = "replace it by hand first (ALTER TABLE … REPLACE PARTITION ID … FROM the shadow), or cancel the job";
+            return Err(Report::new(Kind::Conflict, message).help(help).into());
+        }
+    }
+    for handover in handovers().filter(|handover| handover.mode == PublishMode::Exchange) {
+        let now = table_now(server, &handover.target).await?;
         if now.is_none_or(|now| now.destination_uuid() != handover.shadow_uuid) {
             let message = format!(
                 "task {} is not done: {} is not the table that the job filled (UUID {})",
@@ -99,10 +174,17 @@ pub(crate) async fn check_empty(
     job: &Job,
     done: &[&TaskBrief],
 ) -> Result<(), Error> {
-    let ids: Vec<String> = done.iter().map(|task| task.id.to_string()).collect();
+    for (server, tasks) in session.by_server(job, done.to_vec(), |task| &task.id).await? {
+        let ids: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
+        check_empty_there(&server, job, &ids).await?;
+    }
+    Ok(())
+}
+
+async fn check_empty_there(server: &Server, job: &Job, ids: &[String]) -> Result<(), Error> {
     for page in ids.chunks(PAGE) {
-        let call = || session.server.call(sql::REPLAYED_PARTITIONS).list("tasks", page);
-        let control = session.server.control();
+        let call = || server.call(sql::REPLAYED_PARTITIONS).list("tasks", page);
+        let control = server.control();
         let went: Vec<Went> =
             read(|| call().name("control", control).param("job", &job.id).fetch_all()).await?;
         if went.iter().map(|went| went.tasks).max().unwrap_or(0) < page.len() as u64 {
@@ -113,7 +195,7 @@ pub(crate) async fn check_empty(
                 .into());
         }
         for went in went {
-            check_partitions(session, &went).await?;
+            check_partitions(server, &went).await?;
         }
     }
     Ok(())
@@ -121,20 +203,27 @@ pub(crate) async fn check_empty(
 
 /// Makes the receipts of tasks void that are loaded again: no worker loads a task that has one.
 pub(crate) async fn void(session: &Session, job: &Job, tasks: &[&Choice]) -> Result<(), Error> {
-    for page in tasks.chunks(PAGE) {
-        let ids: Vec<String> = page.iter().map(|choice| choice.id.to_string()).collect();
-        let epochs: Vec<String> = page.iter().map(|choice| choice.epoch.to_string()).collect();
-        let epochs = format!("[{}]", epochs.join(","));
-        let call = session.server.call(sql::VOID_RECEIPTS).list("tasks", &ids);
-        let call = call.raw_param("epochs", &epochs);
-        call.name("control", session.server.control()).param("job", &job.id).execute().await?;
+    for (server, tasks) in session.by_server(job, tasks.to_vec(), |choice| &choice.id).await? {
+        void_there(&server, job, &tasks).await?;
     }
     Ok(())
 }
 
-async fn check_partitions(session: &Session, went: &Went) -> Result<(), Error> {
+async fn void_there(server: &Server, job: &Job, tasks: &[&Choice]) -> Result<(), Error> {
+    for page in tasks.chunks(PAGE) {
+        let ids: Vec<String> = page.iter().map(|choice| choice.id.to_string()).collect();
+        let epochs: Vec<String> = page.iter().map(|choice| choice.epoch.to_string()).collect();
+        let epochs = format!("[{}]", epochs.join(","));
+        let call = server.call(sql::VOID_RECEIPTS).list("tasks", &ids);
+        let call = call.raw_param("epochs", &epochs);
+        call.name("control", server.control()).param("job", &job.id).execute().await?;
+    }
+    Ok(())
+}
+
+async fn check_partitions(server: &Server, went: &Went) -> Result<(), Error> {
     let Ok(target) = went.target.parse::<TableName>() else { return Ok(()) };
-    let call = || session.server.call(sql::PARTITION_ROWS).list("partitions", &went.partitions);
+    let call = || server.call(sql::PARTITION_ROWS).list("partitions", &went.partitions);
     let filled: Vec<Filled> = read(|| {
         call().param("database", &target.database).param("table", &target.table).fetch_all()
     })

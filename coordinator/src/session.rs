@@ -1,11 +1,13 @@
 //! A command's way to the server: opened once, checked once.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Connection, Server};
 use longshore_shared::config::Config;
 use longshore_shared::store::{KeeperMapStore, TaskStore, environment};
-use longshore_shared::task::{Job, JobId, JobServer, TaskId};
+use longshore_shared::task::{Job, JobId, JobServer};
+use tokio::sync::Mutex;
 
 use crate::exit::{Error, Kind, Report};
 use crate::report;
@@ -13,7 +15,7 @@ use crate::report;
 /// A person waits for the first answer; a firewall that swallows packets gives none.
 pub(crate) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(15);
 /// A statement that needs no Keeper takes milliseconds.
-const PROBE_MAX: Duration = Duration::from_secs(3);
+pub(crate) const PROBE_MAX: Duration = Duration::from_secs(3);
 /// Shorter beginnings of a job id match by accident.
 const PREFIX_CHARS_MIN: usize = 4;
 
@@ -25,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) environment: String,
     /// The settings that it was opened with.
     pub(crate) config: Config,
+    /// Other servers that were seen to be those of a plan, by address and UUID.
+    pub(crate) reached: Mutex<HashMap<(String, String), Server>>,
 }
 
 impl Session {
@@ -33,8 +37,12 @@ impl Session {
         let server = Server::new(config.connection.clone())?;
         let environment =
             bounded(config, &server, FIRST_ANSWER_MAX, environment(&server)).await??;
+        Ok(Self::of(server, environment, config))
+    }
+
+    fn of(server: Server, environment: String, config: &Config) -> Self {
         let store = KeeperMapStore::new(server.clone());
-        Ok(Self { server, store, environment, config: config.clone() })
+        Self { server, store, environment, config: config.clone(), reached: Mutex::default() }
     }
 
     /// This server, as a plan names it.
@@ -44,27 +52,27 @@ impl Session {
         Ok(JobServer { url, uuid: facts.server_uuid, graph: None })
     }
 
-    /// The server that a task is loaded into, reached as the user of this one.
-    pub(crate) fn server_of(&self, job: &Job, task: &TaskId) -> Result<Server, Error> {
-        let home = &self.server.connection().url;
-        match job.spec.server(task).filter(|server| server.url != *home) {
-            Some(planned) => self.open_planned(planned),
-            None => Ok(self.server.clone()),
-        }
-    }
-
-    fn open_planned(&self, planned: &JobServer) -> Result<Server, Error> {
+    /// Opens a server of a plan as the user of this one; nothing is sent yet.
+    pub(crate) fn open_planned(&self, planned: &JobServer) -> Result<Server, Error> {
         let url = planned.url.clone();
         Ok(Server::new(Connection { url, ..self.server.connection().clone() })?)
     }
 
     /// This session on each further server that a job names; addresses of those that are away.
     pub(crate) async fn elsewhere(&self) -> Result<(Vec<Self>, Vec<String>), Error> {
+        self.servers_beside(&self.store.jobs().await?).await
+    }
+
+    /// The same for some jobs.
+    pub(crate) async fn servers_beside(
+        &self,
+        jobs: &[Job],
+    ) -> Result<(Vec<Self>, Vec<String>), Error> {
         let home = self.home().await?;
         let mut seen = vec![home.uuid];
         let (mut found, mut away) = (Vec::new(), Vec::new());
-        for job in self.store.jobs().await? {
-            for planned in job.spec.servers.iter().filter(|_| job.spec.is_sharded()) {
+        for job in jobs {
+            for planned in &job.spec.servers {
                 if seen.contains(&planned.uuid) {
                     continue;
                 }
@@ -72,9 +80,7 @@ impl Session {
                 let server = self.open_planned(planned)?;
                 match tokio::time::timeout(PROBE_MAX, server.facts()).await {
                     Ok(Ok(facts)) if facts.server_uuid == planned.uuid => {
-                        let store = KeeperMapStore::new(server.clone());
-                        let (environment, config) = (self.environment.clone(), self.config.clone());
-                        found.push(Self { server, store, environment, config });
+                        found.push(Self::of(server, self.environment.clone(), &self.config));
                     }
                     _ => away.push(planned.url.clone()),
                 }

@@ -79,6 +79,14 @@ pub enum Bug {
     CountWithDefaults,
     /// A file that answers "not found" is left out of the load.
     SkipFiles,
+    /// `gc` drops a table under a shadow's name of an unknown job whatever is in it.
+    DropFullShadows,
+    /// A command looks at a task on the server that it was given, not on that of the task.
+    LookAtHome,
+    /// A person's word that a task is done is taken while rows of it are staged only.
+    AcceptUnmoved,
+    /// Partitions of a table that takes its own place stay when nothing was loaded for them.
+    LeavePartitions,
 }
 
 impl Bug {
@@ -120,6 +128,10 @@ impl Bug {
         (Self::ColumnsOfTheFirst, "columns-of-the-first"),
         (Self::CountWithDefaults, "count-with-defaults"),
         (Self::SkipFiles, "skip-files"),
+        (Self::DropFullShadows, "drop-full-shadows"),
+        (Self::LookAtHome, "look-at-home"),
+        (Self::AcceptUnmoved, "accept-unmoved"),
+        (Self::LeavePartitions, "leave-partitions"),
     ];
 }
 

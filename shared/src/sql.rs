@@ -65,6 +65,7 @@ catalogue! {
     FIND_PARTS = "find_parts",
     FIND_QUERY = "find_query",
     FIND_RECEIPT = "find_receipt",
+    FIND_STAGED = "find_staged",
     FIND_TABLES = "find_tables",
     FIND_UNSETTLED = "find_unsettled",
     GET_CURSOR = "get_cursor",

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore_shared::faults;
-use longshore_tests::{Finished, Program, Running, Scene, wait_for};
+use longshore_tests::{Bed, Finished, Program, Running, Scene, wait_for};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -88,6 +88,37 @@ fn only_what_is_over_goes_and_only_when_told_so() {
     assert_eq!(scene.staged(), keeps);
     scene.longshore(["gc"]).run().ok().says(&["There is nothing to remove."]);
     scene.assert_exact();
+}
+
+/// Hole H17e: the Keeper is lost between EXCHANGE and the renaming. The user's old rows stand under a
+/// shadow's name then, and `gc --unknown-jobs` dropped them.
+#[test]
+fn the_old_table_of_an_exchange_whose_job_is_forgotten_is_never_dropped() {
+    let scene = Scene::for_swaps(&Bed::from_env()).with_old_events(2, 100);
+    let job = scene.submit(&["--publish", "exchange"]);
+    let dead = scene.worker(&job).faults(format!("{}=exit", faults::KEEP_BEFORE.0)).run();
+    assert!(dead.was_killed(), "{dead}");
+    for (table, key) in [("jobs", "job_id"), ("tasks", "task_id"), ("cursors", "job_id")] {
+        let control = &scene.control;
+        scene.admin.run(&format!("DELETE FROM {control}.{table} WHERE startsWith({key}, '{job}')"));
+    }
+    // Another job of the same databases: without one they may be another installation's.
+    scene.plan(&["--again", "another"]);
+    let old = scene.shadows().swap_remove(0);
+    let rows = || scene.admin.number(&format!("SELECT count() FROM {old}"));
+    assert_eq!(rows(), 450, "the old rows are under a shadow's name");
+    let all = ["--yes", "--older-than", "0s", "--unknown-jobs"];
+    let said = gc(&scene, &all).json();
+    assert_eq!(scene.shadows(), [old.as_str()], "{said}");
+    assert_eq!(rows(), 450);
+    assert_eq!(said["holding_rows"][0]["table"], old.as_str(), "{said}");
+    assert_eq!(said["holding_rows"][0]["rows"], 450, "{said}");
+    let said = scene.longshore(["gc", "--older-than", "0s"]).run().ok();
+    said.says(&[&old, "450 rows", "the old table of an exchange", "RENAME TABLE"]);
+    // Emptied by a person, it goes.
+    scene.admin.run(&format!("TRUNCATE TABLE {old} SYNC"));
+    gc(&scene, &all);
+    assert_eq!(scene.shadows(), Vec::<String>::new());
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod holes;
 mod life;
 mod load;
 mod looking;
+mod looks;
 mod names;
 mod network;
 mod object_store;

@@ -189,6 +189,38 @@ fn a_quarantined_task_that_is_in_its_targets_is_not_loaded_again() {
     assert_eq!(scene.loads(&job), 1);
 }
 
+/// Hole H12a: `--accept` of a task whose staged rows have no twin in the target was taken, and the
+/// staging tables were swept.
+#[test]
+fn what_is_staged_only_is_not_accepted_as_done() {
+    let scene = Scene::with_events(2, 200);
+    let job = scene.submit(&[]);
+    let dead = scene.worker(&job).faults(format!("{}=exit", faults::MANIFEST_AFTER.0)).run();
+    assert!(dead.was_killed(), "{dead}");
+    // Another table has the name of a target: nothing can be proved there.
+    let db = &scene.db;
+    scene.admin.run(&format!("RENAME TABLE {db}.daily TO {db}.daily_old"));
+    scene.admin.run(&format!("CREATE TABLE {db}.daily AS {db}.daily_old"));
+    scene.finish(&job);
+    assert!(scene.tasks().all("quarantined"), "{:?}", scene.tasks());
+    scene.admin.run(&format!("DROP TABLE {db}.daily SYNC"));
+    scene.admin.run(&format!("RENAME TABLE {db}.daily_old TO {db}.daily"));
+
+    let accept = ["--quarantined", "--accept"];
+    let refused = retry(&scene, &job, &accept).exits_with(EXIT_CONFLICT);
+    let rows = scene.admin.number(&format!(
+        "SELECT sum(rows) FROM system.parts WHERE active AND database = '{}' AND endsWith(table, '_daily')",
+        scene.staging
+    ));
+    let task = format!("{job}-0000000");
+    refused.says(&[&format!("with {rows} rows"), "still staged", ".daily", "--task", &task]);
+    assert_eq!(scene.status(&job)["state"], "failed", "nothing was changed");
+    assert!(!scene.staged().is_empty());
+    retry(&scene, &job, &["--task", &task]).ok();
+    scene.settle(&job, "its moves were finished");
+    assert_eq!(scene.loads(&job), 1);
+}
+
 #[test]
 fn what_is_done_is_loaded_again_only_where_it_is_gone() {
     let scene = Scene::with_events(3, 200);

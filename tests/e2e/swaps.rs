@@ -76,6 +76,54 @@ fn a_table_takes_its_own_place() {
     }
 }
 
+/// Hole H12b: a table that takes its own place partition by partition. Rows that moved to other
+/// partitions were there twice, and a partition that --where emptied kept its old rows.
+#[test]
+fn a_partition_that_nothing_was_loaded_for_is_not_left_silently() {
+    let scene = scene(0, 0);
+    scene.create(
+        "CREATE TABLE {db}.days (id UInt64, d UInt16) ENGINE = MergeTree PARTITION BY d ORDER BY id;
+         INSERT INTO {db}.days SELECT number, number % 4 FROM numbers(100);",
+    );
+    let days = format!("{}.days", scene.db);
+    let plan = |more: &[&str]| {
+        let args = ["plan", "copy", "--json", "--from", &days, "--target", &days];
+        scene.longshore(args).args(["--publish", "replace"]).args(more).run()
+    };
+    let rows = || count(&scene, "days", "1");
+    let load = |more: &[&str]| {
+        let planned = plan(more).ok();
+        let job = planned.json()["plan_id"].as_str().expect("a plan id").to_owned();
+        scene.longshore(["submit", &job]).run().ok();
+        scene.finish_all(&job);
+        (scene.status(&job)["state"].clone(), planned, job)
+    };
+    let moved = ["--select", "id, toUInt16(d + 40) AS d"];
+    let fewer = ["--where", "d != 2"];
+    for (flags, others, left) in [(moved, "4 of the partitions", 100), (fewer, "2 (25 rows)", 25)] {
+        let (state, planned, job) = load(&flags);
+        assert_eq!(rows(), 100, "{flags:?}: nothing was published");
+        assert_eq!(state, "failed", "{flags:?}");
+        let last = scene.tasks().0.into_iter().rfind(|task| task.id.starts_with(&job));
+        let error = last.expect("tasks").error;
+        let ways = ["--publish exchange", "--other-partitions keep", "Nothing is published"];
+        for words in [others, &format!("with {left} rows")].into_iter().chain(ways) {
+            assert!(error.contains(words), "{flags:?}: {words} is missing: {error}");
+        }
+        assert!(planned.stdout.contains("without rows"), "{flags:?}: a note is missing\n{planned}");
+        scene.longshore(["cancel", &job]).run().ok();
+    }
+    // By consent the partitions stay.
+    let keep = ["--where", "d = 1", "--select", "id + 1000 AS id, d", "--other-partitions", "keep"];
+    assert_eq!(load(&keep).0, "completed");
+    assert_eq!((rows(), count(&scene, "days", "id >= 1000 AND d = 1")), (100, 25));
+    // Only what came since, in the place of everything.
+    plan(&["--delta", "0123456789abcdef"]).exits_with(2).says(&["copied whole"]);
+    let wrong = ["plan", "copy", "--from", &days, "--target", &days, "--publish", "exchange"];
+    let said = scene.longshore(wrong).args(["--other-partitions", "keep"]).run().exits_with(2);
+    said.says(&["--other-partitions is for --publish replace"]);
+}
+
 #[test]
 fn rows_that_came_after_the_plan_are_never_lost_silently() {
     for mode in ["exchange", "replace"] {

@@ -1,10 +1,13 @@
 //! What the last task asks before it publishes: is everything loaded, and is the target as planned?
 
+use std::collections::BTreeMap;
+
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Placed, placed, table_now};
 use longshore_shared::store::{TaskStore, segment_tasks};
 use longshore_shared::task::{
-    Handover, HandoverPartition, LateRows, Manifest, PublishMode, TableName, Tally, kept_name,
+    Handover, HandoverPartition, LateRows, Manifest, OtherPartitions, PublishMode, TableName,
+    Tally, kept_name,
 };
 use uuid::Uuid;
 
@@ -12,6 +15,9 @@ use crate::claim::Claim;
 use crate::context::Worker;
 use crate::trouble::Trouble;
 use crate::{late, proof, verify};
+
+/// Partitions named in a message.
+const SHOWN_MAX: usize = 5;
 
 /// Checks that everything is loaded and the targets are those of the plan; the manifest of swaps.
 pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
@@ -44,6 +50,9 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
         }
         if let Some(words) = late.told(&table.name) {
             claim.remark(words);
+        }
+        if job.spec.publish.other_partitions == OtherPartitions::Refuse {
+            refuse_others(&table.name, &filled, &there)?;
         }
         handovers.push(Handover {
             mode,
@@ -128,6 +137,31 @@ async fn refuse_kept(claim: &Claim, target: &TableName) -> Result<(), Trouble> {
             "the old table would be kept as {kept}, which is there already. Nothing is published"
         ))),
     }
+}
+
+/// A partition that the shadow does not have keeps its old rows. Of a table that takes its own place
+/// they are in the new partitions too, or were to go.
+fn refuse_others(table: &TableName, filled: &[Placed], there: &[Placed]) -> Result<(), Trouble> {
+    let mut others: BTreeMap<&str, u64> = BTreeMap::new();
+    for block in there.iter().filter(|block| !block.is_patch()) {
+        if filled.iter().all(|new| new.partition != block.partition) {
+            *others.entry(&block.partition).or_default() += block.rows;
+        }
+    }
+    if others.is_empty() || planted(Bug::LeavePartitions) {
+        return Ok(());
+    }
+    let shown = others.iter().take(SHOWN_MAX).map(|(id, rows)| format!("{id} ({rows} rows)"));
+    let shown: Vec<String> = shown.collect();
+    let more = if others.len() > SHOWN_MAX { ", …" } else { "" };
+    Err(Trouble::NotPublished(format!(
+        "nothing was loaded for {} of the partitions of {table}, with {} rows: {}{more}. A replacement would \
+         leave their old rows. Nothing is published. Plan again with --publish exchange to replace the table \
+         as a whole, or with --other-partitions keep if these partitions are to stay as they are",
+        others.len(),
+        others.values().sum::<u64>(),
+        shown.join(", ")
+    )))
 }
 
 /// The partitions of a shadow, with the place where the target's stand.

@@ -61,12 +61,16 @@ pub(crate) async fn manifest(
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let loaded_into = claim.job.spec.load(&chunk).target;
-    let base_rows = tables.iter().find(|table| table.target == *loaded_into).map(StagedTable::rows);
+    // A job that publishes at its end moves into the shadow of the table that it loads into.
+    let base = graph.tables.iter().find(|table| table.name == *loaded_into);
+    let base = base.map(GraphTable::destination);
+    let base_rows = tables.iter().find(|table| Some(&table.target) == base).map(StagedTable::rows);
     let mut lost = graph.tables.iter().filter(|table| !table.keeps_rows());
     let (first_lost, all_kept) = (lost.next(), graph.tables.iter().all(GraphTable::keeps_rows));
     // A Null table keeps no row that could be counted, but the server says how many it wrote: where it
     // is the only one, what is not staged went there.
-    let into_null = first_lost.is_some_and(|table| table.name == *loaded_into) && lost.next().is_none();
+    let into_null =
+        first_lost.is_some_and(|table| table.name == *loaded_into) && lost.next().is_none();
     let base_rows = base_rows.or(into_null.then(|| loaded.written_rows.saturating_sub(staged)));
     let counted = !planted(Bug::TrustLoad);
     if counted && all_kept && staged != loaded.written_rows {

@@ -21,6 +21,7 @@ use crate::exit::{Error, Exit};
 use crate::output::Output;
 use crate::plan::rights::{graph_needs, spec_needs};
 use crate::plan::{guarantee, parse_publish};
+use crate::reach::shards;
 use crate::session::Session;
 
 /// A worker that has been silent for so long is dead, and a plan being made for so long given up.
@@ -170,24 +171,37 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
     let spec = job.spec.clone();
     let graph = &spec.graph;
     let mode = job.spec.mode;
+    let there = match shards(&job).next() {
+        Some((_, task)) => session.reach(&job, &task).await,
+        None => Ok(session.server.clone()),
+    };
     let look = look(&session, job).await?;
     out.checks = look.findings(config);
     out.tasks = look.open_tasks();
+    if is_open && spec.is_sharded() {
+        out.checks.extend(Box::pin(dry_run::each_server(config, &spec)).await?);
+        return Ok(());
+    }
+    // The tables of a job of one server are looked at there, whatever server this one is.
+    let server = &match there {
+        Ok(server) => server,
+        Err(error) => {
+            out.checks.push(unseen("server", Level::Problem, &error, config));
+            return Ok(());
+        }
+    };
     if mode == Mode::Direct {
-        let found = direct(&session.server, graph.base()).await;
+        let found = direct(server, graph.base()).await;
         out.checks
             .push(found.unwrap_or_else(|error| unseen("mode", Level::Warning, &error, config)));
     }
-    if is_open && spec.is_sharded() {
-        out.checks.extend(Box::pin(dry_run::each_server(config, &spec)).await?);
-    } else if is_open {
-        out.checks.push(views::unchanged(&session.server, graph, config).await);
-        let lacking = views::dictionaries(&session.server, &spec, Level::Warning, config);
-        out.checks.extend(lacking.await);
+    if is_open {
+        out.checks.push(views::unchanged(server, graph, config).await);
+        out.checks.extend(views::dictionaries(server, &spec, Level::Warning, config).await);
         if let Some((function, name)) = &collection {
-            out.checks.push(source::collection(&session.server, *function, name, config).await);
+            out.checks.push(source::collection(server, *function, name, config).await);
         }
-        let parts = capacity::parts(&session.server, graph.base()).await;
+        let parts = capacity::parts(server, graph.base()).await;
         out.checks.extend(or_unseen("parts", config, parts));
     }
     Ok(())

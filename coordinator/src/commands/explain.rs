@@ -81,7 +81,7 @@ pub(crate) async fn run(args: ExplainArgs, config: &Config, output: Output) -> R
         return Err(Report::new(Kind::Usage, message).into());
     };
     let neighbours = neighbours(&session, &job, &task).await?;
-    let server = session.server_of(&job, &id)?;
+    let server = session.reach(&job, &id).await?;
     let index = index(&server, &job, &neighbours.own).await?;
     let sql = statement::of_task(&server, &job, &task, &keys).await?;
     let contents = Contents::of(&job, &task)?;

@@ -38,7 +38,8 @@ pub(crate) struct GcArgs {
     /// Also staging tables of jobs that these control tables do not know
     ///
     /// Only where no other Longshore installation uses the same staging database, or publishes into
-    /// tables of the same databases at the end of its jobs.
+    /// tables of the same databases at the end of its jobs. A table under a shadow's name that holds
+    /// rows is never removed: it may be the old table of an exchange.
     #[arg(long)]
     unknown_jobs: bool,
 }
@@ -52,6 +53,15 @@ struct Document {
     workers: Vec<WorkerLine>,
     /// Staging tables of unknown jobs that were left alone.
     unknown_jobs: Vec<String>,
+    /// Tables under the names of shadows of unknown jobs that hold rows: a person decides.
+    holding_rows: Vec<HoldingLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct HoldingLine {
+    table: String,
+    /// None when the engine does not tell.
+    rows: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,22 +84,26 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
     let session = Session::open(config).await?;
     let (others, away) = session.elsewhere().await?;
     for url in away {
-        output.note(&format!("{url} does not answer: what is left there stays."));
+        output.note(&format!(
+            "{url} does not answer, or another server answers there: what is left there stays."
+        ));
     }
     let mut document = Document {
         removed: args.yes,
         staging: Vec::new(),
         workers: Vec::new(),
         unknown_jobs: Vec::new(),
+        holding_rows: Vec::new(),
     };
     // Staging tables are on the server of their task; workers and jobs are everywhere the same.
     for session in std::iter::once(&session).chain(&others) {
         let found = leftovers::staging(session, args.older_than).await?;
-        let (left, unknown): (Vec<Leftover>, Vec<Leftover>) = found
-            .leftovers
-            .into_iter()
-            .partition(|left| args.unknown_jobs || left.why != Why::UnknownJob);
-        document.unknown_jobs.extend(unknown.iter().map(table_of));
+        let (holding, left): (Vec<Leftover>, Vec<Leftover>) =
+            found.leftovers.into_iter().partition(Leftover::needs_a_person);
+        document.holding_rows.extend(holding.iter().map(holding_line));
+        let (left, unknown): (Vec<Leftover>, Vec<Leftover>) =
+            left.into_iter().partition(|left| args.unknown_jobs || left.why != Why::UnknownJob);
+        document.unknown_jobs.extend(unknown.iter().map(Leftover::table));
         for left in left {
             if !args.yes || remove(session, &left).await? {
                 document.staging.push(line(left));
@@ -116,7 +130,7 @@ async fn remove(session: &Session, left: &Leftover) -> Stored<bool> {
         }
     }
     if let Owner::Shadow(shadow) = &left.owner
-        && !shadows::is_still(session, shadow, left.why).await?
+        && !shadows::is_still(session, left, shadow).await?
     {
         return Ok(false);
     }
@@ -161,16 +175,16 @@ async fn sign_off(session: &Session, worker: &WorkerRecord, age: Duration) -> St
 
 fn line(left: Leftover) -> StagingLine {
     let kind = if left.staged.engine == "MaterializedView" { "view" } else { "table" };
-    let table = table_of(&left);
+    let table = left.table();
     StagingLine { table, kind, why: left.why, age_secs: left.staged.age_secs }
 }
 
-/// Shadows may be in any database.
-fn table_of(left: &Leftover) -> String {
-    match left.owner {
-        Owner::Shadow(_) => format!("{}.{}", left.database, left.staged.name),
-        _ => left.staged.name.clone(),
-    }
+fn holding_line(left: &Leftover) -> HoldingLine {
+    let rows = match &left.owner {
+        Owner::Shadow(shadow) => shadow.rows(),
+        _ => None,
+    };
+    HoldingLine { table: left.table(), rows }
 }
 
 fn worker_line(worker: WorkerRecord) -> WorkerLine {
@@ -183,7 +197,7 @@ fn worker_line(worker: WorkerRecord) -> WorkerLine {
 }
 
 fn words(document: &Document) -> String {
-    let Document { removed, staging, workers, unknown_jobs } = document;
+    let Document { removed, staging, workers, unknown_jobs, holding_rows } = document;
     let mut parts = Vec::new();
     if !staging.is_empty() {
         let columns = [("STAGING TABLE", Side::Left), ("AGE", Side::Right), ("WHY", Side::Left)];
@@ -219,7 +233,26 @@ fn words(document: &Document) -> String {
             text::plural(unknown_jobs.len() as u64, "staging table")
         ));
     }
+    if !holding_rows.is_empty() {
+        parts.push(holding_words(holding_rows));
+    }
     parts.join("\n\n")
+}
+
+fn holding_words(holding: &[HoldingLine]) -> String {
+    let lines = holding.iter().map(|line| {
+        let rows =
+            line.rows.map_or_else(|| "rows unknown".into(), |rows| text::plural(rows, "row"));
+        format!("  {} ({rows})", line.table)
+    });
+    let lines: Vec<String> = lines.collect();
+    format!(
+        "Left alone: {} with rows under a shadow's name, of jobs that these control tables do not know:\n{}\n\
+         Such a table holds what its job loaded, or it is the old table of an exchange. gc never removes it.\n\
+         Compare its rows with those of the target. To keep it: RENAME TABLE. To remove it: DROP TABLE.",
+        text::plural(holding.len() as u64, "table"),
+        lines.join("\n")
+    )
 }
 
 #[cfg(test)]
@@ -257,6 +290,10 @@ mod tests {
                 heartbeat_age_ms: 4_000_000,
             }],
             unknown_jobs: vec!["fedcba9876543210_0000000_e1_0_t".into()],
+            holding_rows: vec![HoldingLine {
+                table: "d.t_shadow_fedcba9876543210_0_e2".into(),
+                rows: Some(450),
+            }],
         };
         insta::assert_snapshot!(words(&document), @"
         STAGING TABLE                         AGE  WHY
@@ -269,12 +306,18 @@ mod tests {
 
         Left alone: 1 staging table of jobs that these control tables do not know, as fedcba9876543210_0000000_e1_0_t.
         If no other installation uses this staging database: longshore gc --unknown-jobs
+
+        Left alone: 1 table with rows under a shadow's name, of jobs that these control tables do not know:
+          d.t_shadow_fedcba9876543210_0_e2 (450 rows)
+        Such a table holds what its job loaded, or it is the old table of an exchange. gc never removes it.
+        Compare its rows with those of the target. To keep it: RENAME TABLE. To remove it: DROP TABLE.
         ");
         document = Document {
             removed: true,
             staging: Vec::new(),
             workers: Vec::new(),
             unknown_jobs: Vec::new(),
+            holding_rows: Vec::new(),
         };
         assert_eq!(words(&document), "There is nothing to remove.");
     }

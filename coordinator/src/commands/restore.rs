@@ -50,14 +50,15 @@ pub(crate) async fn run(args: RestoreArgs, config: &Config, output: Output) -> R
         (0..job.tasks).map(|ordinal| TaskId { job: job.id.clone(), ordinal }).collect();
     for page in ids.chunks(REQUEST_ROWS_MAX) {
         let briefs = session.store.briefs(page).await?;
-        let pending: Vec<String> = briefs
-            .iter()
-            .filter(|brief| brief.state == StateName::Pending)
-            .map(|brief| brief.id.to_string())
-            .collect();
-        for entry in ledger::list(&session.server, &job.id, &pending).await? {
-            if let Some(of_task) = restore(&session, &job, &entry, args.dry_run).await? {
-                (restored, rows) = (restored + 1, rows + of_task);
+        let pending =
+            briefs.into_iter().filter(|brief| brief.state == StateName::Pending).collect();
+        // Receipts are a table of each server.
+        for (server, pending) in session.by_server(&job, pending, |brief| &brief.id).await? {
+            let ids: Vec<String> = pending.iter().map(|brief| brief.id.to_string()).collect();
+            for entry in ledger::list(&server, &job.id, &ids).await? {
+                if let Some(of_task) = restore(&session, &job, &entry, args.dry_run).await? {
+                    (restored, rows) = (restored + 1, rows + of_task);
+                }
             }
         }
     }
@@ -74,13 +75,15 @@ async fn refuse(session: &Session, job: &Job) -> Result<(), Error> {
         let help = format!("longshore pause {}, then this again", job.id);
         return Err(Report::new(Kind::Conflict, message).help(help).into());
     }
-    let drift = check_drift(&session.server, &job.spec.graph).await?;
-    drift.map_or(Ok(()), |drift| {
-        let message = format!("the receipts of job {} are of other tables: {drift}", job.id);
-        Err(Report::new(Kind::Conflict, message)
-            .help("plan it again, with --again TEXT, into tables that are empty")
-            .into())
-    })
+    for (shard, server) in session.reach_all(job).await? {
+        if let Some(drift) = check_drift(&server, &job.spec.on(shard).graph).await? {
+            let message = format!("the receipts of job {} are of other tables: {drift}", job.id);
+            return Err(Report::new(Kind::Conflict, message)
+                .help("plan it again, with --again TEXT, into tables that are empty")
+                .into());
+        }
+    }
+    Ok(())
 }
 
 /// Makes one task done; its rows, when it was changed.
@@ -106,7 +109,10 @@ async fn restore(
 /// Rows in the table that the chunk is loaded into, as a worker counts them.
 fn rows(job: &Job, task: &Task, entry: &Ledger) -> u64 {
     let Ok(chunk) = Chunk::decode(&task.chunk) else { return entry.rows_read };
-    let target = job.spec.load(&chunk).target.to_string();
+    let target = job.spec.load(&chunk).target;
+    // Receipts of a job that publishes at its end name its shadows.
+    let table = job.spec.graph.tables.iter().find(|table| table.name == *target);
+    let target = table.map_or(target, |table| table.destination()).to_string();
     let of_target = entry.targets.iter().find(|(name, _)| *name == target);
     of_target.map_or(entry.rows_read, |(_, rows)| *rows)
 }

@@ -307,12 +307,15 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
             let event = match wish.verdict {
                 Verdict::Prove => TaskEvent::Reopened,
                 Verdict::Accept => {
-                    replayable::check_present(session, &quarantined(session, &task.id).await?)
-                        .await?;
+                    let server = session.reach(job, &task.id).await?;
+                    let of_task = quarantined(session, &task.id).await?;
+                    replayable::check_present(&server, &of_task).await?;
+                    replayable::check_moved(&server, &of_task).await?;
                     TaskEvent::Accepted
                 }
                 Verdict::Reload => {
-                    replayable::check_absent(session, &quarantined(session, &task.id).await?)
+                    let server = session.reach(job, &task.id).await?;
+                    replayable::check_absent(&server, &quarantined(session, &task.id).await?)
                         .await?;
                     TaskEvent::Reset
                 }

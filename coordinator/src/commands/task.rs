@@ -9,13 +9,13 @@ use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobState, Manifest, StateName, Task, TaskId, TaskState};
 use serde::Serialize;
-use tokio::time::timeout;
 
 use crate::commands::last;
 use crate::contents::Contents;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::history::{self, AttemptLine, ReceiptLine};
 use crate::output::{Output, Side, table};
+use crate::report;
 use crate::session::Session;
 use crate::statement::{self, Statement};
 use crate::text;
@@ -114,16 +114,16 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
 }
 
 async fn past(session: &Session, job: &Job, task: &Task, keys: &SourceKeys) -> Result<Past, Error> {
-    let server = &session.server_of(job, &task.id)?;
+    let server = &match session.reach_within(job, &task.id, ANSWER_MAX).await {
+        Ok(server) => server,
+        Err(error) => {
+            let error = report::of(&error, Some(&session.config)).message;
+            tracing::warn!("the statements and the proof of the task are not shown: {error}");
+            let history = history::attempts(&session.server, &task.id).await?;
+            return Ok(Past { history, ..Past::default() });
+        }
+    };
     let is_elsewhere = server.connection().url != session.server.connection().url;
-    if is_elsewhere && !matches!(timeout(ANSWER_MAX, server.facts()).await, Ok(Ok(_))) {
-        tracing::warn!(
-            url = server.connection().url,
-            "the task's server does not answer: its statements and proof are not shown"
-        );
-        let history = history::attempts(&session.server, &task.id).await?;
-        return Ok(Past { history, ..Past::default() });
-    }
     let statements = timeline::statements(server, job, &task.id).await?;
     let sql = statement::of_task(server, job, task, keys).await?;
     let sql = match statements.last_load() {

@@ -9,10 +9,29 @@ use longshore_shared::task::Job;
 
 use super::leftovers::{Owner, Staged, owner};
 use super::shadows;
+use crate::exit::Error;
 use crate::session::Session;
 
-/// Drops all of them, and tells their names. For a job on which nobody acts any more.
-pub(crate) async fn drop_all(session: &Session, job: &Job) -> Stored<Vec<String>> {
+/// What became of them.
+pub(crate) struct Dropped {
+    /// Names of the tables that are gone.
+    pub(crate) tables: Vec<String>,
+    /// Addresses of servers of the job that do not answer: what is there stays.
+    pub(crate) away: Vec<String>,
+}
+
+/// Drops all of them on every server of a job, and tells their names. For a job on which nobody
+/// acts any more.
+pub(crate) async fn drop_all(session: &Session, job: &Job) -> Result<Dropped, Error> {
+    let (others, away) = session.servers_beside(std::slice::from_ref(job)).await?;
+    let mut tables = Vec::new();
+    for session in std::iter::once(session).chain(&others) {
+        tables.extend(drop_there(session, job).await?);
+    }
+    Ok(Dropped { tables, away })
+}
+
+async fn drop_there(session: &Session, job: &Job) -> Stored<Vec<String>> {
     let server = &session.server;
     let staged: Vec<Staged> =
         read(|| server.call(sql::LIST_LEFTOVERS).param("staging", server.staging()).fetch_all())

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use longshore_shared::clickhouse::Failure;
 use longshore_shared::config::Config;
 use longshore_shared::store::{Census, TaskBrief, TaskStore, WorkerRecord, census, find_tasks};
 use longshore_shared::task::{Epoch, Job, JobState, StateName, TaskId, WorkerId};
@@ -11,7 +10,8 @@ use serde::Serialize;
 use super::leftovers::{Running, running};
 use super::{Finding, Level, unseen};
 use crate::exit::Error;
-use crate::session::Session;
+use crate::reach::shards;
+use crate::session::{PROBE_MAX, Session};
 use crate::text;
 
 /// Tasks shown of each kind; a job that failed as a whole has thousands alike.
@@ -56,8 +56,9 @@ pub(crate) struct Look {
     owned: Vec<TaskBrief>,
     ended_badly: Vec<TaskBrief>,
     waiting: Vec<TaskBrief>,
-    /// An error when the server does not show what runs: the rest is told all the same.
-    running: Result<Vec<Running>, Failure>,
+    running: Vec<Running>,
+    /// Servers that do not show what runs: the rest is told all the same.
+    unseen: Vec<Error>,
 }
 
 /// Reads what is needed to judge a job.
@@ -75,17 +76,27 @@ pub(crate) async fn look(session: &Session, job: Job) -> Result<Look, Error> {
     }
     let workers =
         store.workers().await?.into_iter().map(|worker| (worker.id.clone(), worker)).collect();
-    let running = running(&session.server, &format!("{}-", job.id)).await;
-    Ok(Look { job, census, workers, owned, ended_badly, waiting, running })
+    let (mut all, mut unseen) = (Vec::new(), Vec::new());
+    for (_, task) in shards(&job) {
+        match running_there(session, &job, &task).await {
+            Ok(running) => all.extend(running),
+            Err(error) => unseen.push(error),
+        }
+    }
+    Ok(Look { job, census, workers, owned, ended_badly, waiting, running: all, unseen })
+}
+
+async fn running_there(session: &Session, job: &Job, task: &TaskId) -> Result<Vec<Running>, Error> {
+    let server = session.reach_within(job, task, PROBE_MAX).await?;
+    Ok(running(&server, &format!("{}-", job.id)).await?)
 }
 
 impl Look {
     /// What to know and what to do, the whole job first.
     pub(crate) fn findings(&self, config: &Config) -> Vec<Finding> {
         let mut found = vec![self.job_itself()];
-        if let Err(failure) = &self.running {
-            found.push(unseen("queries", Level::Warning, &failure.clone().into(), config));
-        }
+        let not_seen = |error| unseen("queries", Level::Warning, error, config);
+        found.extend(self.unseen.iter().map(not_seen));
         found.extend(self.crew());
         found.extend(self.ended_badly.iter().map(bad_end));
         let (shown, all) = (self.ended_badly.len() as u64, self.census.unfinished());
@@ -275,7 +286,7 @@ impl Look {
     }
 
     fn queries<'a>(&'a self, task: &'a TaskBrief) -> impl Iterator<Item = &'a Running> {
-        self.running.iter().flatten().filter(|query| {
+        self.running.iter().filter(|query| {
             TaskId::of_query(&query.query_id)
                 .is_some_and(|(id, epoch, _)| id == task.id && epoch == Epoch(task.epoch))
         })

@@ -126,6 +126,23 @@ pub(crate) struct Leftover {
     pub(crate) why: Why,
 }
 
+impl Leftover {
+    /// Is it left to a person? It stands under a shadow's name, no job is known that filled it, and
+    /// it may hold the only copy of a user's rows.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        let Owner::Shadow(shadow) = &self.owner else { return false };
+        self.why == Why::UnknownJob && !shadow.is_empty()
+    }
+
+    /// Its name, with the database of a shadow: those may be anywhere.
+    pub(crate) fn table(&self) -> String {
+        match self.owner {
+            Owner::Shadow(_) => format!("{}.{}", self.database, self.staged.name),
+            _ => self.staged.name.clone(),
+        }
+    }
+}
+
 /// What is in the staging database.
 pub(crate) struct Found {
     /// Nobody needs these.

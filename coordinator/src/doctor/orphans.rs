@@ -6,7 +6,7 @@ use longshore_shared::config::Config;
 use longshore_shared::store::StoreError;
 
 use super::grants::{Grant, name};
-use super::leftovers::{self, Why};
+use super::leftovers::{self, Leftover, Why};
 use super::{Finding, Level, privileges, unseen};
 use crate::session::Session;
 use crate::text;
@@ -24,12 +24,31 @@ pub(crate) async fn check(session: &Session, age: Duration, config: &Config) -> 
     let told = |check, found: Result<Finding, StoreError>| {
         found.unwrap_or_else(|error| unseen(check, Level::Warning, &error.into(), config))
     };
-    vec![
+    let mut all = vec![
         told(STAGING, staging(session, age).await),
         told(WORKERS, workers(session, age).await),
         told(ROWS, rows(session).await),
         told(QUERIES, queries(session).await),
-    ]
+    ];
+    // Staging tables and statements are on the server of their task.
+    let (others, away) = match session.elsewhere().await {
+        Ok(found) => found,
+        Err(error) => {
+            all.push(unseen(STAGING, Level::Warning, &error, config));
+            return all;
+        }
+    };
+    for other in others {
+        let url = &other.server.connection().url;
+        all.push(told(STAGING, staging(&other, age).await).about(url));
+        all.push(told(QUERIES, queries(&other).await).about(url));
+    }
+    for url in away {
+        let message = "not checked: it does not answer, or another server answers at its address";
+        let remedy = "nothing, if no open job needs it; else bring that server back";
+        all.push(Finding::warning(STAGING, message, remedy).about(url));
+    }
+    all
 }
 
 async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError> {
@@ -58,9 +77,21 @@ async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError
     if found.leftovers.is_empty() {
         return Ok(Finding::ok(STAGING, format!("nothing is left over in `{database}`")));
     }
-    let count = text::plural(found.leftovers.len() as u64, "table");
+    let (holding, left): (Vec<Leftover>, Vec<Leftover>) =
+        found.leftovers.into_iter().partition(Leftover::needs_a_person);
+    if let Some(first) = holding.first() {
+        let message = format!(
+            "{} with rows under a shadow's name, as {}: no job is known here that filled them",
+            text::plural(holding.len() as u64, "table"),
+            first.table()
+        );
+        let remedy = "longshore gc   (lists them with their rows; it never removes them)\n\
+                      it may be the old table of an exchange: compare it with the target, then rename or drop it by hand";
+        return Ok(Finding::warning(STAGING, message, remedy));
+    }
+    let count = text::plural(left.len() as u64, "table");
     let message = format!("{count} in `{database}` belong to nothing that goes on");
-    let foreign = found.leftovers.iter().all(|left| left.why == Why::UnknownJob);
+    let foreign = left.iter().all(|left| left.why == Why::UnknownJob);
     let remedy = if foreign { "longshore gc --unknown-jobs" } else { "longshore gc" };
     Ok(Finding::warning(STAGING, message, remedy))
 }

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskStore};
 use longshore_shared::task::{Job, JobId, JobState, ShadowName, StateName, TaskId};
@@ -22,6 +23,17 @@ impl Shadow {
     pub(crate) fn is_of(&self, job: &JobId) -> bool {
         self.name.job == *job
     }
+
+    /// Is it empty for certain? Of an unknown job only such a table may be dropped: after a Keeper
+    /// loss between EXCHANGE and the renaming, the old table of a user has a shadow's name.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows == Some(0) || planted(Bug::DropFullShadows)
+    }
+
+    /// Its rows, when they are known.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        self.rows
+    }
 }
 
 #[derive(Deserialize, Row)]
@@ -30,6 +42,7 @@ struct Listed {
     name: String,
     engine: String,
     uuid: String,
+    rows: Option<u64>,
     age_secs: u64,
 }
 
@@ -38,12 +51,14 @@ struct Listed {
 pub(crate) struct Shadow {
     name: ShadowName,
     uuid: Uuid,
+    /// Rows in it; none when the engine does not tell.
+    rows: Option<u64>,
 }
 
 /// All that are left over. One of an unknown job counts when it is older than `age`.
 pub(crate) async fn find(session: &Session, age: Duration) -> Stored<Vec<Leftover>> {
     let server = &session.server;
-    let all: Vec<Listed> = read(|| server.call(sql::LIST_SHADOWS).fetch_all()).await?;
+    let all = list(server).await?;
     if all.is_empty() {
         return Ok(Vec::new());
     }
@@ -55,7 +70,7 @@ pub(crate) async fn find(session: &Session, age: Duration) -> Stored<Vec<Leftove
     let mut found = Vec::new();
     for listed in all {
         let Some(name) = ShadowName::parse(&listed.name) else { continue };
-        let shadow = Shadow { name, uuid: Uuid::parse_str(&listed.uuid).unwrap_or_default() };
+        let shadow = listed.shadow(name);
         let why = match why(session, &jobs, &shadow).await? {
             Some(Why::UnknownJob)
                 if listed.age_secs < age.as_secs() || !ours.contains(&*listed.database) =>
@@ -72,11 +87,29 @@ pub(crate) async fn find(session: &Session, age: Duration) -> Stored<Vec<Leftove
     Ok(found)
 }
 
-/// Is it still left over, for the same reason?
-pub(crate) async fn is_still(session: &Session, shadow: &Shadow, was: Why) -> Stored<bool> {
+async fn list(server: &Server) -> Result<Vec<Listed>, Failure> {
+    read(|| server.call(sql::LIST_SHADOWS).fetch_all()).await
+}
+
+impl Listed {
+    fn shadow(&self, name: ShadowName) -> Shadow {
+        let uuid = Uuid::parse_str(&self.uuid).unwrap_or_default();
+        Shadow { name, uuid, rows: self.rows }
+    }
+}
+
+/// Is it still left over, for the same reason, and as empty as it was?
+pub(crate) async fn is_still(session: &Session, left: &Leftover, shadow: &Shadow) -> Stored<bool> {
+    let all = list(&session.server).await?;
+    let is_it = |now: &Listed| now.database == left.database && now.name == left.staged.name;
+    let now = all.into_iter().find(is_it).map(|now| now.shadow(shadow.name.clone()));
+    let may_go = |now: &Shadow| left.why != Why::UnknownJob || now.is_empty();
+    if !now.is_some_and(|now| now.uuid == shadow.uuid && may_go(&now)) {
+        return Ok(false);
+    }
     let job = session.store.job(&shadow.name.job).await?;
     let jobs = job.into_iter().map(|job| (job.id.clone(), job)).collect();
-    Ok(why(session, &jobs, shadow).await? == Some(was))
+    Ok(why(session, &jobs, shadow).await? == Some(left.why))
 }
 
 async fn why(

@@ -48,7 +48,9 @@ pub(crate) use rehearse::rehearse;
 pub(crate) use remote::{RemoteArgs, Source as PlanSource};
 pub(crate) use replay::Replay;
 pub(crate) use replay_notes::{notes, rows_of};
-pub(crate) use shadow::{Marks, PublishArgs, parse_publish, rehearse as rehearse_shadows};
+pub(crate) use shadow::{
+    Marks, PublishArgs, in_place_note, parse_publish, rehearse as rehearse_shadows,
+};
 pub(crate) use shard::{Loaded, shard_by};
 pub(crate) use sources::refuse_source;
 pub(crate) use target::{guarantee, target};

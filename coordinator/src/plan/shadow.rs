@@ -7,8 +7,8 @@ use longshore_shared::schema::{Graph, placed, table_now};
 use longshore_shared::sql;
 use longshore_shared::store::StoreError;
 use longshore_shared::task::{
-    Epoch, JobId, JobSpec, LateRows, Mark, Publish, PublishMode, Shadow, ShadowName, TableName,
-    kept_name,
+    Epoch, JobId, JobSpec, LateRows, Mark, OtherPartitions, Publish, PublishMode, Shadow,
+    ShadowName, TableName, kept_name,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -30,6 +30,11 @@ pub(crate) struct PublishArgs {
     /// [default: refuse when the table is its own source, else tell]
     #[arg(long, value_name = "refuse|tell", value_parser = parse_late_rows)]
     late_rows: Option<LateRows>,
+    /// With --publish replace: partitions of the target that hold rows and that nothing was loaded
+    /// for stay as they are (keep), or nothing is published while there are any (refuse)
+    /// [default: refuse when the table is its own source, else keep]
+    #[arg(long, value_name = "keep|refuse", value_parser = parse_other_partitions)]
+    other_partitions: Option<OtherPartitions>,
 }
 
 /// Where the targets stood before anything was read: what is beyond was written later.
@@ -64,9 +69,24 @@ impl PublishArgs {
     }
 
     /// What the user wants. `in_place`: the target is read by the same job.
-    pub(crate) fn chosen(&self, in_place: bool) -> Publish {
-        let by_source = if in_place { LateRows::Refuse } else { LateRows::Tell };
-        Publish { mode: self.publish, late_rows: self.late_rows.unwrap_or(by_source) }
+    pub(crate) fn chosen(&self, in_place: bool) -> Result<Publish, Report> {
+        let late_rows = if in_place { LateRows::Refuse } else { LateRows::Tell };
+        let replaces = self.publish == PublishMode::Replace;
+        let others = match self.other_partitions {
+            Some(_) if !replaces => {
+                let message = "--other-partitions is for --publish replace: only that leaves partitions as they are";
+                return Err(Report::new(Kind::Usage, message)
+                    .help("leave it out, or give --publish replace"));
+            }
+            Some(chosen) => chosen,
+            None if in_place && replaces => OtherPartitions::Refuse,
+            None => OtherPartitions::Keep,
+        };
+        Ok(Publish {
+            mode: self.publish,
+            late_rows: self.late_rows.unwrap_or(late_rows),
+            other_partitions: others,
+        })
     }
 }
 
@@ -82,6 +102,32 @@ fn parse_late_rows(text: &str) -> Result<LateRows, String> {
         "tell" => Ok(LateRows::Tell),
         _ => Err("one of: refuse, tell".to_owned()),
     }
+}
+
+fn parse_other_partitions(text: &str) -> Result<OtherPartitions, String> {
+    match text {
+        "keep" => Ok(OtherPartitions::Keep),
+        "refuse" => Ok(OtherPartitions::Refuse),
+        _ => Err("one of: keep, refuse".to_owned()),
+    }
+}
+
+/// What to know of a table that takes its own place partition by partition, when not all of its rows
+/// come back as they were: a partition can be left without rows.
+pub(crate) fn in_place_note(publish: Publish) -> Option<String> {
+    let fate = match publish.other_partitions {
+        OtherPartitions::Refuse => {
+            "publishes nothing and names the partition (--other-partitions keep leaves its old rows, \
+             --publish exchange replaces the table as a whole)"
+        }
+        OtherPartitions::Keep => "leaves its old rows (--other-partitions keep)",
+    };
+    (publish.mode == PublishMode::Replace).then(|| {
+        format!(
+            "--publish replace replaces the partitions that the loaded rows fall into: where --select or \
+             --where leaves a partition without rows, the last task {fate}"
+        )
+    })
 }
 
 /// NOT_ENOUGH_PRIVILEGES
@@ -259,7 +305,10 @@ pub(crate) async fn make(
         if !placed(server, &name).await?.is_empty() {
             let message = format!("{name} holds rows already, though no such plan is known here");
             return Err(Report::new(Kind::Conflict, message)
-                .help("longshore gc --unknown-jobs --yes, or --again TEXT for another plan id")
+                .help(
+                    "it may be the old table of an exchange: compare it with the target, then rename or drop it by \
+                     hand; or --again TEXT for another plan id",
+                )
                 .into());
         }
         table.shadow = Some(Shadow {

@@ -24,6 +24,14 @@ pub struct Placed {
     pub version: i64,
 }
 
+impl Placed {
+    /// Is it a part of a lightweight UPDATE or DELETE? Its partition is named after that of the rows
+    /// that it changes.
+    pub fn is_patch(&self) -> bool {
+        self.partition.starts_with("patch-")
+    }
+}
+
 /// The active parts of a table that hold rows, by partition.
 ///
 /// # Errors

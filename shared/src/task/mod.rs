@@ -25,8 +25,8 @@ pub use lock::Lock;
 pub use manifest::{Line, Manifest, Part, StagedTable};
 pub use outputs::{Cast, Output, select_list};
 pub use publish::{
-    Handover, HandoverPartition, LateRows, Mark, Publish, PublishMode, Shadow, ShadowName,
-    kept_name,
+    Handover, HandoverPartition, LateRows, Mark, OtherPartitions, Publish, PublishMode, Shadow,
+    ShadowName, kept_name,
 };
 pub use receipt::Receipt;
 pub(crate) use receipt::uuid_list;

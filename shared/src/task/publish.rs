@@ -48,6 +48,24 @@ pub enum LateRows {
     Refuse,
 }
 
+/// What becomes of the partitions of a target that a replacement does not fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtherPartitions {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// The last task publishes nothing while there are any.
+    Refuse,
+}
+
+impl OtherPartitions {
+    /// Plans of the usual way do not mention it: their ids stay.
+    fn is_keep(&self) -> bool {
+        *self == Self::Keep
+    }
+}
+
 /// How a job publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Publish {
@@ -56,6 +74,9 @@ pub struct Publish {
     /// What becomes of rows that others wrote into the target meanwhile.
     #[serde(default)]
     pub late_rows: LateRows,
+    /// What becomes of partitions with rows that nothing was loaded for: of replacements only.
+    #[serde(default, skip_serializing_if = "OtherPartitions::is_keep")]
+    pub other_partitions: OtherPartitions,
 }
 
 impl Publish {
@@ -231,5 +252,13 @@ mod tests {
         let names = PublishMode::ALL.map(PublishMode::as_str);
         let written = PublishMode::ALL.map(|mode| serde_json::to_value(mode).unwrap());
         assert_eq!(names.map(serde_json::Value::from), written);
+    }
+
+    #[test]
+    fn plans_of_an_earlier_version_keep_other_partitions_and_their_ids() {
+        let old = r#"{"mode":"replace","late_rows":"refuse"}"#;
+        let read: Publish = serde_json::from_str(old).unwrap();
+        assert_eq!(read.other_partitions, OtherPartitions::Keep);
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
     }
 }

@@ -13,7 +13,7 @@ use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
     FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_syntax,
-    cut_tables, decide_table, expired_note, plan_delta, plan_tables, target,
+    cut_tables, decide_table, expired_note, in_place_note, plan_delta, plan_tables, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -116,7 +116,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let server = &session.server;
     let mode = args.load.mode.into();
     let in_place = args.is_in_place();
-    let publishing = args.load.job.publish.chosen(in_place);
+    let publishing = args.load.job.publish.chosen(in_place)?;
     let ignored = &args.load.job.ignore_view;
     let choice = args.load.choice(None);
     let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
@@ -146,6 +146,9 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     // Before the table is cut: what arrives from here on is not in this plan.
     let marks = Marks::of(server, &graph, publishing).await?;
     notes.extend(schema.notes);
+    if in_place && (choice.select.is_some() || !choice.filter.is_empty()) {
+        notes.extend(in_place_note(publishing));
+    }
     if choice.select.is_none() {
         let from = table_clause(&origin.feed);
         notes.extend(expired_note(server, &from, &args.from, &graph, &choice.filter).await);
@@ -248,6 +251,10 @@ fn refuse(args: &CopyArgs) -> Result<(), Error> {
         return Err(Report::new(Kind::Usage, message)
             .help("--publish exchange, or replace: the old rows go when all new ones are there")
             .into());
+    }
+    if args.is_in_place() && args.delta.is_some() {
+        let message = "a table that takes its own place is copied whole: with --delta all rows from before would be gone";
+        return Err(Report::new(Kind::Usage, message).help("leave --delta out").into());
     }
     if args.is_in_place() && args.cut.no_snapshot {
         let message =

@@ -66,7 +66,12 @@ pub(crate) async fn run(args: DeleteArgs, config: &Config, output: Output) -> Re
     let state = job.state;
     let job = give_up(&session, job, args.discard_quarantined).await?;
     faults::pass(faults::DELETE_MARKED).await?;
-    let tables = belongings::drop_all(&session, &job).await?;
+    let dropped = belongings::drop_all(&session, &job).await?;
+    for url in &dropped.away {
+        output.note(&format!(
+            "{url} does not answer, or another server answers there: staging tables of this plan that are there stay."
+        ));
+    }
     faults::pass(faults::DELETE_TABLES).await?;
     remove_rows(&session, &job).await?;
     let document = Document {
@@ -75,7 +80,7 @@ pub(crate) async fn run(args: DeleteArgs, config: &Config, output: Output) -> Re
         target: job.spec.target.to_string(),
         tasks: job.tasks,
         done: counts.done,
-        tables,
+        tables: dropped.tables,
     };
     output.show(&document, words)?;
     Ok(Exit::Done)

@@ -87,7 +87,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     let server = &session.server;
     check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
     let mode = args.load.mode.into();
-    let publishing = args.load.job.publish.chosen(false);
+    let publishing = args.load.job.publish.chosen(false)?;
     let ignored = &args.load.job.ignore_view;
     let fleet = args.endpoints.open(config, &session, mode, publishing).await?;
     let home = fleet.first();

@@ -72,7 +72,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
             format!("{} holds no rows: there is nothing to replay", chosen.feeds[0].source);
         return Err(Report::new(Kind::Usage, message).into());
     }
-    let publishing = args.job.publish.chosen(false);
+    let publishing = args.job.publish.chosen(false)?;
     if let (false, Some((view, table))) = (publishing.is_append(), chosen.other_writers.first()) {
         let message = format!(
             "--publish {}: {view} writes to {table} too and is not replayed, so its rows would be gone",
@@ -104,7 +104,6 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     for view in &chosen.feeds {
         origins.push(replay.origin(view, &mut told).await?);
     }
-    let publishing = args.job.publish.chosen(false);
     told.extend(rehearse(server, &mut chosen.graph).await?);
     rehearse_shadows(server, &chosen.graph, publishing).await?;
     let marks = Marks::of(server, &chosen.graph, publishing).await?;
