@@ -84,7 +84,7 @@ def _loaded(state, target):
         return Verdict(NOTED, "lossy as the plain INSERT") if not silent else Verdict(
             UNEXPLAINED, "a value was lost without a word, as a plain INSERT loses it", [f"  {one}" for one in silent[:5]])
     third = oracle.from_truth(scene, state.database)
-    if not hard and third.rows is not None and _same_columns(scene, state, target, third):
+    if not hard and _same_columns(scene, target, third):
         return Verdict(BETTER, "the plain INSERT fails" if first.rows is None else "the plain INSERT gives other values")
     if rows == second.rows and not hard:
         return Verdict(EQUAL, "as the server's own choice")
@@ -98,9 +98,17 @@ def _loaded(state, target):
     return Verdict(UNEXPLAINED, f"{kind} in {_families(scene, differing)}: {what}", [f"  columns: {differing}", *(f"  {one}" for one in hard[:5]), *_sample(rows, first.rows if first.rows is not None else third.rows)])
 
 
-def _same_columns(scene, state, target, third):
+def _is_better(state, table):
+    """Nothing of the files is lost, and the values are those that they were written from."""
+    lost = oracle.losses(state.scene, state.database, state.prefix, table)
+    third = oracle.from_truth(state.scene, state.database)
+    return all(one.verdict == ROUNDED for one in lost) and _same_columns(state.scene, table, third)
+
+
+def _same_columns(scene, target, third):
     """Equal to the third witness; it casts text and times in its own ways, so lossless columns of files do not count."""
-    del state
+    if third.rows is None:
+        return False
     differing = _differing(scene, third, target)
     have = {c.target for f in scene.files for c in f.columns}
     return all(column in have and scene.named(column).kind == "" for column in differing)
@@ -207,6 +215,8 @@ def _go_on(state, found, surplus, lost):
         left_out += offered
     found.way_on = f"{' '.join(options)}: {outcome.kind}"
     if outcome.kind == product.LOADED and oracle.rows_of(scene, again) in (state.first.rows, state.second.rows):
+        return found
+    if outcome.kind == product.LOADED and "--conversions" not in options and _is_better(state, again):
         return found
     if outcome.kind == product.LOADED:
         details = _sample(oracle.rows_of(scene, again), state.first.rows)
