@@ -206,7 +206,7 @@ fn any_inside(
         ],
         (Type::Tuple(from), Type::Tuple(to)) => {
             let part = |(at, (name, from)): (usize, &(Option<String>, Type))| {
-                let place = place(to, at, name)?;
+                let place = place(to, at, name.as_deref())?;
                 let part =
                     |(value, at): (&String, usize)| format!("tupleElement({value}, {})", at + 1);
                 let parts: Vec<String> = values.iter().zip([at, place]).map(part).collect();
@@ -244,7 +244,7 @@ fn common(from: &Type, to: &Type) -> Type {
         }
         (Type::Tuple(from), Type::Tuple(to)) => {
             let item = |(at, (name, from)): (usize, &(Option<String>, Type))| {
-                let to = place(to, at, name).map(|at| &to[at].1);
+                let to = place(to, at, name.as_deref()).map(|at| &to[at].1);
                 (name.clone(), to.map_or_else(|| from.clone(), |to| common(from, to)))
             };
             Type::Tuple(from.iter().enumerate().map(item).collect())

@@ -273,7 +273,7 @@ fn any_inside(from: &Type, to: &Type, holds: &impl Fn(&Type, &Type) -> bool) -> 
         }
         (Type::Tuple(from), Type::Tuple(to)) => {
             from.iter().enumerate().any(|(at, (name, from))| {
-                place(to, at, name).is_some_and(|at| any_inside(from, &to[at].1, holds))
+                place(to, at, name.as_deref()).is_some_and(|at| any_inside(from, &to[at].1, holds))
             })
         }
         (from, to) => holds(from, to),
@@ -281,8 +281,8 @@ fn any_inside(from: &Type, to: &Type, holds: &impl Fn(&Type, &Type) -> bool) -> 
 }
 
 /// Where a tuple has the element of this name, or else of this place.
-pub(super) fn place(items: &[Element], at: usize, name: &Option<String>) -> Option<usize> {
-    let by_name = items.iter().position(|(other, _)| name.is_some() && other == name);
+pub(super) fn place(items: &[Element], at: usize, name: Option<&str>) -> Option<usize> {
+    let by_name = items.iter().position(|(other, _)| name.is_some() && other.as_deref() == name);
     by_name.or_else(|| (at < items.len()).then_some(at))
 }
 
