@@ -91,6 +91,9 @@ def _loaded(state, target):
     differing = _differing(scene, first if first.rows is not None else third, target)
     if first.rows is None and third.rows is None and second.rows is None and not hard:
         return Verdict(BETTER, "the plain INSERT fails, and nothing that is known was lost")
+    cased = {c.target for f in scene.files for c in f.columns if c.target and c.name != c.target}
+    if not hard and differing and cased.issuperset(differing):
+        return Verdict(BETTER, "a column in another case is no loss")
     if differing and all(_noted(outcome, column) for column in differing):
         return Verdict(NOTED, "differs where a note says so")
     what = "the values lost are no other's" if hard else "no value of a file is lost"

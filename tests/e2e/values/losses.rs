@@ -238,4 +238,12 @@ fn values_written_as_sql_are_no_null_where_they_do_not_parse() {
         let error = world.fails(file, &values);
         assert!(error.contains(file), "{error}");
     }
+    // Nor where a default is made of a column that is read in another type.
+    world.again("k UInt8, v Float64 DEFAULT k + 1");
+    world.text("4.sql", "(3, 'meow')");
+    world.put("5.parquet", "Parquet", "SELECT 3::Int64 AS k, 'meow' AS v");
+    for (file, more) in [("4.sql", values.as_slice()), ("5.parquet", &[])] {
+        let error = world.fails(file, more);
+        assert!(error.contains(file) && error.contains("meow"), "{error}");
+    }
 }

@@ -7,10 +7,11 @@ use longshore_shared::types::Type;
 use super::column::{ReadAs, Target};
 use super::layout::Layout;
 
-/// Who makes a default of columns that the reader has in other types than the target.
+/// Who makes a default of columns that the reader does not have, or not as the target will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DefaultOf {
-    /// The INSERT where it can: NULL stands for a value that is not there.
+    /// The INSERT where it can: NULL stands for a value that is not there. Not more often than it
+    /// must be, because readers that are given a nullable type make NULL of text that does not parse.
     Insert,
     /// The reader: expressions of the user see the value.
     Reader,
@@ -18,23 +19,14 @@ pub(super) enum DefaultOf {
 
 /// Lets the defaults of a layout see the columns that they are made of in the types of the target.
 pub(super) fn mind(targets: &[Target], layout: &mut Layout, by: DefaultOf) {
-    let converted: Vec<String> = layout
-        .structure
-        .iter()
-        .filter(|read| read.cast.is_some() || layout.left_out.contains(&read.name))
-        .map(|read| read.name.clone())
-        .collect();
     let mut wanted: Vec<String> = Vec::new();
     for at in 0..layout.structure.len() {
         let read = &layout.structure[at];
         let Some(default) = read.default.clone() else { continue };
         let Some(target) = named(targets, &read.name) else { continue };
         let is_foreign = |name: &String| {
-            named(targets, name).is_some_and(|used| {
-                converted.contains(name)
-                    || !used.is_insertable()
-                    || used.default_kind == "EPHEMERAL"
-            })
+            named(targets, name)
+                .is_some_and(|used| !used.is_insertable() || layout.left_out.contains(name))
         };
         // NULL that is a value is not to be taken for one that is not there.
         let nullable =
@@ -168,10 +160,6 @@ mod tests {
 `a` Nullable(Int128)
 `odd name` Int128
 `h` Nullable(Int128) DEFAULT arrayMap((`a`, `odd name`) -> (CAST((cityHash64(a, `odd name`)), 'x')), [ifNull(CAST(`a`, 'Nullable(UInt8)'), CAST((7), 'UInt8'))], [CAST(`odd name`, 'UInt8')])[1]
-`n` Nullable(UInt64)
-"#);
-        insta::assert_snapshot!(told(&targets, structure()[..1].iter().cloned().chain([structure().remove(3)]).collect(), DefaultOf::Reader), @r#"
-`a` Nullable(Int128)
 `n` UInt64 DEFAULT arrayMap((`a`) -> (a + 1), [ifNull(CAST(`a`, 'Nullable(UInt8)'), CAST((7), 'UInt8'))])[1]
 "#);
     }
@@ -186,5 +174,15 @@ mod tests {
 `a` UInt8 DEFAULT b
 `b` UInt8 DEFAULT 5
 "#);
+    }
+
+    #[test]
+    fn the_insert_makes_a_default_of_what_no_reader_has() {
+        let materialized =
+            Target { default_kind: "MATERIALIZED".into(), ..target("m", "UInt8", "1") };
+        let targets = [materialized, target("n", "UInt64", "m + 1")];
+        let structure = || vec![read(&targets[1], "UInt64", Some("m + 1"))];
+        insta::assert_snapshot!(told(&targets, structure(), DefaultOf::Insert), @"`n` Nullable(UInt64)");
+        insta::assert_snapshot!(told(&targets, structure(), DefaultOf::Reader), @"`n` UInt64 DEFAULT m + 1");
     }
 }
