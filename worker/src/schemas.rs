@@ -2,7 +2,7 @@
 
 use longshore_shared::source::{Found, Schema, SchemaReader};
 use longshore_shared::task::{Chunk, Source, Unseen};
-use longshore_shared::types::{Fit, Reader, Type, fit};
+use longshore_shared::types::{Fit, Reader, Type, fit, needs_cast, reads_as_stored};
 
 use crate::claim::Claim;
 use crate::context::Worker;
@@ -30,7 +30,8 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Troub
         if rows == Some(0) {
             continue;
         }
-        if let Some(problem) = problem(unseen, &schema, &asked) {
+        let is_raw = reads_as_stored(&source.format);
+        if let Some(problem) = problem(unseen, &schema, &asked, is_raw) {
             return Err(Trouble::Source(format!(
                 "file {}: {problem}. The plan was made from a sample of the files; --validate looks at all of them",
                 file.path
@@ -40,7 +41,12 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Troub
     Ok(())
 }
 
-fn problem(unseen: &Unseen, schema: &Schema, asked: &[(String, Type, bool)]) -> Option<String> {
+fn problem(
+    unseen: &Unseen,
+    schema: &Schema,
+    asked: &[(String, Type, bool)],
+    is_raw: bool,
+) -> Option<String> {
     for column in &schema.columns {
         let name = &column.name;
         if let Some(known) = &unseen.columns
@@ -56,8 +62,9 @@ fn problem(unseen: &Unseen, schema: &Schema, asked: &[(String, Type, bool)]) -> 
         if !unseen.types {
             continue;
         }
-        let fits = fit(column.kind.bare(), kind.bare(), Reader::Format);
+        let fits = fit(column.kind.bare(), kind, Reader::Format);
         let is_exact = match fits {
+            _ if is_raw && needs_cast(&column.kind, kind) => false,
             Fit::Exact | Fit::Rounded | Fit::Unknown => true,
             Fit::Nulls => !column.may_be_null,
             Fit::Range | Fit::Back | Fit::Text => false,
@@ -98,10 +105,11 @@ mod tests {
             ("a".to_owned(), Type::parse("UInt8"), false),
             ("b".to_owned(), Type::parse("String"), true),
         ];
-        let of = |columns: &[(&str, &str)]| problem(&unseen, &schema(columns), &asked);
+        let of = |columns: &[(&str, &str)]| problem(&unseen, &schema(columns), &asked, true);
         assert_eq!(of(&[("a", "UInt8"), ("b", "Nullable(String)")]), None);
         assert!(of(&[("z", "UInt8")]).unwrap().contains("column `z`"));
         assert!(of(&[("a", "Int64")]).unwrap().contains("may not fit UInt8"));
         assert!(of(&[("a", "Nullable(UInt8)")]).unwrap().contains("NULL"));
+        assert!(of(&[("b", "Decimal(9, 2)")]).unwrap().contains("column `b`"));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn outputs(
             let has_default = column.default_kind == "DEFAULT";
             let refuse_null =
                 null_is == NullIs::Value && from.is_nullable() && !to.is_nullable() && !has_default;
-            let fits = fit(from.bare(), to.bare(), Reader::Insert);
+            let fits = fit(from.bare(), &to, Reader::Insert);
             let words = format!("{name} ({text} to {})", column.r#type);
             match fits {
                 Fit::Exact if !refuse_null => {}
@@ -92,6 +92,14 @@ mod tests {
         );
         let (found, notes) = outputs(&read, &target, NullIs::Value, true);
         assert!(found.is_empty() && notes[0].contains("plain INSERT"), "{notes:?}");
+    }
+
+    #[test]
+    fn text_that_does_not_parse_is_not_passed_on_as_null() {
+        let target = [column("a", "Nullable(Float64)", ""), column("b", "Nullable(UUID)", "")];
+        let read = read(&[("a", "String"), ("b", "String")]);
+        let (found, _) = outputs(&read, &target, NullIs::Value, false);
+        assert!(found.iter().all(|output| output.cast.is_some()), "{found:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 """Files of text as people and other programs write them, composed here and not by the server.
 
 What is known of a value is kept beside it: the value itself, that it is absent (then the DEFAULT counts),
-that it does not fit, or nothing (then the plain INSERT alone says what it is).
+that it does not fit, that a part of it does not, or nothing (then the plain INSERT alone says what it is).
 """
 
 import json
@@ -10,7 +10,7 @@ from . import types as t
 from .values import encode, text, value
 
 LATE_ROWS = 25_200  # the server looks at 25,000 rows to find the keys
-KNOWN, ABSENT, WRONG, UNKNOWN = "known", "absent", "wrong", "unknown"
+KNOWN, ABSENT, WRONG, LOSSY, UNKNOWN = "known", "absent", "wrong", "lossy", "unknown"
 _FREE = ("string", "fixed", "enum", "uuid", "ipv4", "ipv6")
 
 
@@ -30,7 +30,8 @@ def _cell(rng, column, special):
         if kind == "int":
             return UNKNOWN, rng.choice(["1e1", "+5", "1.0", "007"])
         if kind in ("time", "time64"):
-            return UNKNOWN, rng.choice(["2024-01-05T10:11:12Z", "2024-01-05", "1700000000", "2024-01-05 10:11:12.5"])
+            drawn = rng.choice(["2024-01-05T10:11:12Z", "2024-01-05", "1700000000", "2024-01-05 10:11:12.5"])
+            return (LOSSY if drawn.endswith(".5") and one.scale == 0 else UNKNOWN), drawn
         if kind == "bool":
             return UNKNOWN, rng.choice(["1", "yes", "True", "t"])
     drawn = value(rng, one)

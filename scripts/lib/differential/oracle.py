@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from .compare import CANONICAL, LOST, NULLED, SAME, canonical, compare
 from .formats import HEADER, LOOSE, OWN
-from .hand import ABSENT, KNOWN, WRONG
+from .hand import ABSENT, KNOWN, LOSSY, WRONG
 from .scene import KEY
 from .server import Refused, ask, literal, name, s3
 from .types import parse
@@ -163,7 +163,8 @@ def truth_of(scene, database):
             for identity, cells in file.hand_rows:
                 for column in file.columns:
                     known, drawn = cells.get(column.name, (ABSENT, None))
-                    if known in (KNOWN, WRONG):
+                    # In these formats moments are read as a plain INSERT does (docs/reading-files.md).
+                    if known in (KNOWN, WRONG) or known == LOSSY and not scene.format.name.startswith("CustomSeparated"):
                         yield file, identity, column, (known, drawn)
 
 
@@ -195,8 +196,8 @@ def losses(scene, database, prefix, table):
         else:
             verdict = compare(value, column.type, row[target.name], target.type)
             told = f"{_show(value)} of {column.type.name} became {_show(row[target.name])} of {target.type.name}"
-        if value == "NULL" and row[target.name] in (None, "") and scene.format.types in (LOOSE, HEADER):
-            verdict = SAME  # text cannot tell the word from the absence
+        if _is_absence(scene.format, value) and (row[target.name] in (None, "") or target.kind == "DEFAULT"):
+            verdict = SAME
         if verdict == NULLED and (target.kind == "DEFAULT" or scene.format.types in (LOOSE, HEADER)):
             verdict = SAME
         if verdict != SAME and file.how != "hand":
@@ -207,6 +208,12 @@ def losses(scene, database, prefix, table):
         if verdict != SAME:
             found.append(Loss(file.key, column.name, identity, verdict, told))
     return found
+
+
+def _is_absence(form, value):
+    """Text cannot tell the word from the absence; JSON whose values all are strings has two words for it."""
+    words = ("NULL", "null") if "Strings" in form.name else ("NULL",)
+    return form.types in (LOOSE, HEADER) and value in words
 
 
 def stored_losses(scene, prefix, table):
@@ -224,6 +231,9 @@ def stored_losses(scene, prefix, table):
             row = (rows.get(file.ids[at]) or [None])[0]
             if target is None or not target.insertable or row is None or one.family == "other":
                 continue
+            written = next((c.type for c in file.columns if c.name == title), None)
+            if written is not None and _as_bytes(written, one):
+                continue  # only the reader of the format knows what they stand for
             if target.kind == "EPHEMERAL":
                 # It is in no table; its type alone tells that something may not fit.
                 if one.bare.name != target.type.bare.name:
@@ -235,9 +245,16 @@ def stored_losses(scene, prefix, table):
     return found
 
 
+def _as_bytes(written, stored):
+    """Does a format hold something as text that was none: UUIDs, addresses and large numbers are bytes there?"""
+    if len(written.children) == len(stored.children) and written.children:
+        return any(_as_bytes(a, b) for a, b in zip(written.children, stored.children))
+    return stored.family in ("string", "fixed") and written.family not in ("string", "fixed", "enum")
+
+
 def _of_hand(cell, column, value, target):
     known, drawn = cell
-    if known == WRONG:
+    if known in (WRONG, LOSSY):
         return LOST, f"the text {drawn} became {_show(value)} of {target.type.name}"
     if isinstance(drawn, int) and column.target == KEY:
         return SAME, ""

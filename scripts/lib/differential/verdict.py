@@ -84,13 +84,16 @@ def _loaded(state, target):
         return Verdict(NOTED, "lossy as the plain INSERT") if not silent else Verdict(
             UNEXPLAINED, "a value was lost without a word, as a plain INSERT loses it", [f"  {one}" for one in silent[:5]])
     third = oracle.from_truth(scene, state.database)
-    if not hard and third.rows is not None and _same_columns(scene, state, target, third):
+    if not hard and _same_columns(scene, target, third):
         return Verdict(BETTER, "the plain INSERT fails" if first.rows is None else "the plain INSERT gives other values")
     if rows == second.rows and not hard:
         return Verdict(EQUAL, "as the server's own choice")
     differing = _differing(scene, first if first.rows is not None else third, target)
     if first.rows is None and third.rows is None and second.rows is None and not hard:
         return Verdict(BETTER, "the plain INSERT fails, and nothing that is known was lost")
+    cased = {c.target for f in scene.files for c in f.columns if c.target and c.name != c.target}
+    if not hard and differing and cased.issuperset(differing):
+        return Verdict(BETTER, "a column in another case is no loss")
     if differing and all(_noted(outcome, column) for column in differing):
         return Verdict(NOTED, "differs where a note says so")
     what = "the values lost are no other's" if hard else "no value of a file is lost"
@@ -98,9 +101,17 @@ def _loaded(state, target):
     return Verdict(UNEXPLAINED, f"{kind} in {_families(scene, differing)}: {what}", [f"  columns: {differing}", *(f"  {one}" for one in hard[:5]), *_sample(rows, first.rows if first.rows is not None else third.rows)])
 
 
-def _same_columns(scene, state, target, third):
+def _is_better(state, table):
+    """Nothing of the files is lost, and the values are those that they were written from."""
+    lost = oracle.losses(state.scene, state.database, state.prefix, table)
+    third = oracle.from_truth(state.scene, state.database)
+    return all(one.verdict == ROUNDED for one in lost) and _same_columns(state.scene, table, third)
+
+
+def _same_columns(scene, target, third):
     """Equal to the third witness; it casts text and times in its own ways, so lossless columns of files do not count."""
-    del state
+    if third.rows is None:
+        return False
     differing = _differing(scene, third, target)
     have = {c.target for f in scene.files for c in f.columns}
     return all(column in have and scene.named(column).kind == "" for column in differing)
@@ -150,15 +161,20 @@ def _not_loaded(state, target):
     if first.rows is not None and inside - first.rows:
         return Verdict(UNEXPLAINED, f"{verdict}, but the target holds rows that the plain INSERT does not have", told)
     surplus = surplus_columns(scene)
+    found = re.search(r"^(?:file .*?: )?value .* of column `?(.+?)`? \(.*\) does not fit", outcome.message, re.DOTALL)
+    blamed = found and found[1]
     files = [file.key.rpartition("/")[2] for file in scene.files]
     columns = [one.name for one in scene.columns] + surplus
     if surplus:
         # Another column that would be lost may be named in its place: CSV writes a Tuple as columns of their own.
         reason, wanted = "a column that the target lacks", surplus + [one.column for one in lost]
+        if first.rows is None and second.rows is None:
+            wanted += files + columns  # nobody can load the files, with that column or without it
     elif lost:
         worst = [one for one in lost if one.verdict == LOST] or lost
         reason = f"a value would be lost ({worst[0].verdict})"
         wanted = [one.column for one in worst] + [one.file.rpartition("/")[2] for one in worst]
+        wanted += [blamed] if blamed in [one.column for one in oracle.stored_losses(scene, state.prefix, first.table)] else []
     elif first.rows is None or first.lenient:
         if second.rows is not None and not oracle.losses(scene, state.database, state.prefix, second.table):
             return Verdict(UNEXPLAINED, f"{verdict}, though an INSERT without a structure loses nothing: {gist(outcome.message)}", told)
@@ -167,14 +183,14 @@ def _not_loaded(state, target):
         stored = oracle.stored_losses(scene, state.prefix, first.table)
         if not stored:
             return Verdict(UNEXPLAINED, f"{verdict}, though nothing is lost by the plain INSERT: {gist(outcome.message)}", told)
-        reason, wanted = "what the file itself stores does not fit", [one.column for one in stored]
+        # Only a value that is named can be one that is stored otherwise.
+        reason, wanted = "what the file itself stores does not fit", [one.column for one in stored if one.column == blamed]
         told += [f"  stored: {one}" for one in stored[:3]]
     if not any(names(message, word) for word in wanted):
         return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {gist(outcome.message)}", told)
-    blamed = re.search(r"value .* of column `?(.+?)`? \(", outcome.message, re.DOTALL)
     if lost and blamed:
         stored = oracle.stored_losses(scene, state.prefix, first.table)
-        if blamed[1] not in [one.column for one in [*lost, *stored]]:
+        if blamed not in [one.column for one in [*lost, *stored]]:
             return Verdict(UNEXPLAINED, f"{verdict}, and blames a column of which nothing is lost: {gist(outcome.message)}", told)
     found = Verdict(verdict, reason, told)
     return _go_on(state, found, surplus, lost)
@@ -184,8 +200,8 @@ def _go_on(state, found, surplus, lost):
     """The way on that a refusal offers must lead on: the same load with its options is what the plain INSERT gives."""
     scene, env = state.scene, state.env
     cased = any(c.target and c.name != c.target for f in scene.files for c in f.columns)
-    if state.first.rows is None or cased:
-        return found
+    if state.first.rows is None or state.first.lenient or cased:
+        return found  # there is no plain INSERT to compare with
     if not (surplus or lost) or not all(product.offers(option, env) for option in ("--ignore-columns", "--conversions")):
         return found
     again = f"{state.database}.again"
@@ -194,13 +210,16 @@ def _go_on(state, found, surplus, lost):
     for _ in range(LEFT_OUT_MAX):
         options = scene.options + (["--select", f"{left_out[0]} AS {scene.columns[0].name}"] if scene.format.single else ["--ignore-columns", ",".join(left_out)] if left_out else []) + (["--conversions", "as-insert"] if lost else [])
         outcome = product.load(again, state.prefix, scene.format.name, options, env)
-        more = re.search(r"--ignore-columns (\S+?)(?=;|,? |$)", outcome.help) if outcome.kind == product.REFUSED else None
-        if more is None or more[1] in left_out:
+        more = re.search(r"--ignore-columns ('[^']*'|[^\s;]+)", outcome.help) if outcome.kind == product.REFUSED else None
+        # CSV has a Tuple as columns of their own.
+        offered = [one for one in more[1].strip("'").split(",") if one not in left_out] if more else []
+        if not offered:
             break
-        # CSV has a Tuple as columns of their own; each is offered in its turn.
-        left_out += [one.strip("'\"`") for one in more[1].split(",")]
+        left_out += offered
     found.way_on = f"{' '.join(options)}: {outcome.kind}"
     if outcome.kind == product.LOADED and oracle.rows_of(scene, again) in (state.first.rows, state.second.rows):
+        return found
+    if outcome.kind == product.LOADED and "--conversions" not in options and _is_better(state, again):
         return found
     if outcome.kind == product.LOADED:
         details = _sample(oracle.rows_of(scene, again), state.first.rows)

@@ -1,7 +1,7 @@
 //! A conversion that fails where a value would be lost, as SQL.
 
 use super::Type;
-use super::fit::{Fit, Reader, fit};
+use super::fit::{Fit, Reader, fit, needs_parsing, place};
 use super::widen::beyond;
 use crate::sql::quote_literal;
 
@@ -62,8 +62,8 @@ enum How {
     Cast,
     /// `accurateCast` fails.
     Accurate,
-    /// By the name of an element; one that is not there fails.
-    ByName,
+    /// By the name of an element, or the bytes that are not filled up; what is not there fails.
+    ByText,
     /// The value is not what it was when it is converted back.
     Back,
     /// The text says something else in a wider type.
@@ -72,9 +72,11 @@ enum How {
 
 impl How {
     fn of(from: &Type, to: &Type) -> Self {
-        // Also of one type into itself: readers of text take numbers that are no member.
-        if is_enum(from) && is_enum(to) {
-            return Self::ByName;
+        // Also of one type into itself: readers of text take numbers that are no member. And no cast
+        // makes a FixedString shorter, whatever is in it (26.7).
+        let is_bytes = |kind: &Type| kind.plain_name() == Some("FixedString");
+        if (is_enum(from) && is_enum(to)) || (is_bytes(from) && is_bytes(to) && from != to) {
+            return Self::ByText;
         }
         match fit(from, to, Reader::Insert) {
             Fit::Exact | Fit::Nulls | Fit::Rounded | Fit::Unknown => Self::Cast,
@@ -94,7 +96,7 @@ impl How {
         let differs = match self {
             Self::Cast => return cast,
             Self::Accurate => return format!("accurateCast({value}, {})", to.literal()),
-            Self::ByName => return format!("CAST(toString({value}), {})", to.literal()),
+            Self::ByText => return format!("CAST(toString({value}), {})", to.literal()),
             Self::Back | Self::Text(_) => self.differs(value, from, to),
         };
         let default = format!("defaultValueOfTypeName({})", to.literal());
@@ -113,20 +115,34 @@ impl How {
             // nothing may still look different (a FixedString is filled up), so it is cast alike.
             _ if from.is_composite() => {
                 let common = common(from, to).literal();
-                format!("toString(CAST({there}, {common})) != toString(CAST({value}, {common}))")
+                let differs = format!(
+                    "toString(CAST({there}, {common})) != toString(CAST({value}, {common}))"
+                );
+                match makes_null(value, &there, from, to) {
+                    Some(makes) => format!("{makes} OR {differs}"),
+                    None => differs,
+                }
             }
-            _ => format!("CAST({there}, {}) != {value}", from.literal()),
+            _ => {
+                let back =
+                    if is_one_way(from, to) { "'String'".to_owned() } else { from.literal() };
+                let value = if is_one_way(from, to) {
+                    format!("CAST({value}, {back})")
+                } else {
+                    value.to_owned()
+                };
+                format!("CAST({there}, {back}) != {value}")
+            }
         }
     }
 
     fn misfit(&self, value: &str, from: &Type, to: &Type) -> String {
         if from.is_composite() || to.is_composite() {
-            // A cast of what holds NULL fails, so text is compared.
+            // A cast of what holds NULL fails, so it is not made then.
             let differs = Self::Back.differs(value, from, to);
-            return if loses_null(from, to) {
-                format!("toString({value}) LIKE '%NULL%' OR {differs}")
-            } else {
-                differs
+            return match holds_null(value, from, to) {
+                Some(holds) => format!("{holds} OR {differs}"),
+                None => differs,
             };
         }
         // There is no such thing as a LowCardinality that is NULL for want of a value.
@@ -135,12 +151,15 @@ impl How {
             Self::Cast | Self::Accurate => {
                 format!("isNull(accurateCastOrNull({value}, {bare}))")
             }
-            Self::ByName => format!("isNull(accurateCastOrNull(toString({value}), {bare}))"),
+            Self::ByText => format!("isNull(accurateCastOrNull(toString({value}), {bare}))"),
             Self::Back => self.differs(value, from, to),
-            Self::Text(_) => format!(
-                "if(isNull(accurateCastOrNull({value}, {bare})), 1, {})",
-                self.differs(value, from, to)
-            ),
+            Self::Text(wider) => {
+                let wider = wider.literal();
+                format!(
+                    "if(isNull(accurateCastOrNull({value}, {bare})), 1, ifNull(\
+                     accurateCastOrNull({value}, {wider}) != CAST(CAST({value}, {bare}), {wider}), 1))"
+                )
+            }
         }
     }
 }
@@ -149,18 +168,67 @@ fn is_enum(kind: &Type) -> bool {
     kind.plain_name().is_some_and(|name| name.starts_with("Enum"))
 }
 
-/// May there be NULL inside of the one where the other has no place for it?
-fn loses_null(from: &Type, to: &Type) -> bool {
-    match (from.bare(), to.bare()) {
-        (Type::Array(from), Type::Array(to)) => loses_null(from, to),
-        (Type::Map(key, value), Type::Map(to_key, to_value)) => {
-            loses_null(key, to_key) || loses_null(value, to_value)
-        }
+/// Is there NULL inside of a value where the other type has no place for it? Nothing where there
+/// cannot be. The word stands in texts too, so the value is looked at and not how it is written.
+fn holds_null(value: &str, from: &Type, to: &Type) -> Option<String> {
+    any_inside(&[value.to_owned()], (from, to), 0, &|values, from, to| {
+        (from.is_nullable() && !to.is_nullable()).then(|| format!("isNull({})", values[0]))
+    })
+}
+
+/// Did a cast make NULL of a text inside, because it does not parse? Nothing where it cannot.
+fn makes_null(value: &str, there: &str, from: &Type, to: &Type) -> Option<String> {
+    let values = [value.to_owned(), there.to_owned()];
+    any_inside(&values, (from, to), 0, &|values, from, to| {
+        let may = to.is_nullable() && needs_parsing(from.bare(), to);
+        may.then(|| format!("(isNotNull({}) AND isNull({}))", values[0], values[1]))
+    })
+}
+
+/// SQL that holds where a condition does for something inside of values of the same shape.
+fn any_inside(
+    values: &[String],
+    (from, to): (&Type, &Type),
+    depth: usize,
+    leaf: &impl Fn(&[String], &Type, &Type) -> Option<String>,
+) -> Option<String> {
+    let each = |call: &dyn Fn(&String) -> String| values.iter().map(call).collect::<Vec<_>>();
+    let items: Vec<String> = (0..values.len()).map(|at| format!("x{depth}_{at}")).collect();
+    let any = |lists: &[String], from: &Type, to: &Type| {
+        let holds = any_inside(&items, (from, to), depth + 1, leaf)?;
+        Some(format!("arrayExists(({}) -> {holds}, {})", items.join(", "), lists.join(", ")))
+    };
+    let parts: Vec<Option<String>> = match (from.bare(), to.bare()) {
+        (Type::Array(from), Type::Array(to)) => vec![any(values, from, to)],
+        (Type::Map(key, item), Type::Map(to_key, to_item)) => vec![
+            any(&each(&|value| format!("mapKeys({value})")), key, to_key),
+            any(&each(&|value| format!("mapValues({value})")), item, to_item),
+        ],
         (Type::Tuple(from), Type::Tuple(to)) => {
-            from.iter().zip(to).any(|((_, from), (_, to))| loses_null(from, to))
+            let part = |(at, (name, from)): (usize, &(Option<String>, Type))| {
+                let place = place(to, at, name.as_deref())?;
+                let part =
+                    |(value, at): (&String, usize)| format!("tupleElement({value}, {})", at + 1);
+                let parts: Vec<String> = values.iter().zip([at, place]).map(part).collect();
+                any_inside(&parts, (from, &to[place].1), depth, leaf)
+            };
+            from.iter().enumerate().map(part).collect()
         }
-        _ => from.is_nullable() && !to.is_nullable(),
+        _ => vec![leaf(values, from, to)],
+    };
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.as_slice() {
+        [] => None,
+        [only] => Some(only.clone()),
+        parts => Some(format!("({})", parts.join(" OR "))),
     }
+}
+
+/// Does a cast lead there, and none back? The server makes no decimals of integers over 64 bits (26.7).
+fn is_one_way(from: &Type, to: &Type) -> bool {
+    let name = |kind: &Type| kind.plain_name().unwrap_or_default().to_owned();
+    name(from) == "Decimal"
+        && ["Int128", "UInt128", "Int256", "UInt256"].contains(&name(to).as_str())
 }
 
 /// The first type, with the second's where that can lose nothing.
@@ -176,22 +244,40 @@ fn common(from: &Type, to: &Type) -> Type {
         }
         (Type::Tuple(from), Type::Tuple(to)) => {
             let item = |(at, (name, from)): (usize, &(Option<String>, Type))| {
-                let by_name = to.iter().find(|(other, _)| name.is_some() && other == name);
-                let to = by_name.or_else(|| to.get(at)).map(|(_, to)| to);
+                let to = place(to, at, name.as_deref()).map(|at| &to[at].1);
                 (name.clone(), to.map_or_else(|| from.clone(), |to| common(from, to)))
             };
             Type::Tuple(from.iter().enumerate().map(item).collect())
         }
-        (bare, to) => match fit(bare, to, Reader::Insert) {
-            Fit::Exact | Fit::Rounded => nullable(to.clone()),
-            _ => nullable(bare.clone()),
-        },
+        (bare, to) => nullable(match fit(bare, to, Reader::Insert) {
+            Fit::Exact | Fit::Rounded => to.clone(),
+            _ if is_one_way(bare, to) => Type::named("String"),
+            // As of text that stands alone.
+            Fit::Text => to
+                .plain()
+                .and_then(|(name, arguments)| beyond(name, arguments))
+                .unwrap_or_else(|| bare.clone()),
+            _ => bare.clone(),
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn null_inside_is_seen_as_it_is() {
+        let misfit = |from: &str, to: &str| {
+            conversion("`c`", "c", &Type::parse(from), &Type::parse(to), Nulls::Fail).misfit
+        };
+        insta::assert_snapshot!(misfit("Array(Nullable(String))", "Array(String)"), @"arrayExists((x0_0) -> isNull(x0_0), `c`) OR toString(CAST(CAST(`c`, 'Array(String)'), 'Array(Nullable(String))')) != toString(CAST(`c`, 'Array(Nullable(String))'))");
+        insta::assert_snapshot!(misfit("Array(String)", "Array(Nullable(FixedString(4)))"), @"arrayExists((x0_0, x0_1) -> (isNotNull(x0_0) AND isNull(x0_1)), `c`, CAST(`c`, 'Array(Nullable(FixedString(4)))')) OR toString(CAST(CAST(`c`, 'Array(Nullable(FixedString(4)))'), 'Array(FixedString(4))')) != toString(CAST(`c`, 'Array(FixedString(4))'))");
+        insta::assert_snapshot!(
+            misfit("Map(String, Tuple(a Nullable(Int8), b Nullable(Int8)))", "Map(String, Tuple(b Nullable(Int8), a Int8))"),
+            @"arrayExists((x0_0) -> isNull(tupleElement(x0_0, 1)), mapValues(`c`)) OR toString(CAST(CAST(`c`, 'Map(String, Tuple(`b` Nullable(Int8), `a` Int8))'), 'Map(String, Tuple(`a` Nullable(Int8), `b` Nullable(Int8)))')) != toString(CAST(`c`, 'Map(String, Tuple(`a` Nullable(Int8), `b` Nullable(Int8)))'))"
+        );
+    }
 
     fn of(from: &str, to: &str, nulls: Nulls) -> String {
         conversion("`c`", "c", &Type::parse(from), &Type::parse(to), nulls).expression
@@ -203,6 +289,7 @@ mod tests {
         insta::assert_snapshot!(of("Nullable(String)", "UInt8", Nulls::Stay), @"if(isNull(`c`), NULL, accurateCast(assumeNotNull(`c`), 'UInt8'))");
         insta::assert_snapshot!(of("Nullable(Int64)", "Int64", Nulls::Fail), @"if(throwIf(isNull(`c`), 'a value of column c does not fit Int64') = 0, CAST(assumeNotNull(`c`), 'Int64'), defaultValueOfTypeName('Int64'))");
         insta::assert_snapshot!(of("Enum8('a' = 0)", "Enum8('a' = 1)", Nulls::Fail), @r"CAST(toString(`c`), 'Enum8(\'a\' = 1)')");
+        insta::assert_snapshot!(of("FixedString(8)", "FixedString(4)", Nulls::Fail), @"CAST(toString(`c`), 'FixedString(4)')");
         insta::assert_snapshot!(of("Date32", "Date", Nulls::Stay), @"if(throwIf(CAST(CAST(`c`, 'Date'), 'Date32') != `c`, 'a value of column c does not fit Date') = 0, CAST(`c`, 'Date'), defaultValueOfTypeName('Date'))");
         insta::assert_snapshot!(of("String", "DateTime", Nulls::Stay), @"if(throwIf(CAST(CAST(`c`, 'DateTime'), 'DateTime64(6)') != CAST(`c`, 'DateTime64(6)'), 'a value of column c does not fit DateTime') = 0, CAST(`c`, 'DateTime'), defaultValueOfTypeName('DateTime'))");
         insta::assert_snapshot!(of("Array(Float64)", "Array(Decimal(9, 2))", Nulls::Fail), @"if(throwIf(toString(CAST(CAST(`c`, 'Array(Decimal(9, 2))'), 'Array(Float64)')) != toString(CAST(`c`, 'Array(Float64)')), 'a value of column c does not fit Array(Decimal(9, 2))') = 0, CAST(`c`, 'Array(Decimal(9, 2))'), defaultValueOfTypeName('Array(Decimal(9, 2))'))");

@@ -35,8 +35,9 @@ pub enum Fit {
 /// What becomes of values of `from` in a column of type `to`.
 pub fn fit(from: &Type, to: &Type, reader: Reader) -> Fit {
     let nulls = if from.is_nullable() && !to.is_nullable() { Fit::Nulls } else { Fit::Exact };
+    let is_nullable = to.is_nullable();
     let (from, to) = (from.bare(), to.bare());
-    nulls.max(match (from, to) {
+    let fits = match (from, to) {
         (from, to) if from == to => Fit::Exact,
         (Type::Array(from), Type::Array(to)) => fit(from, to, reader),
         (Type::Map(key, value), Type::Map(to_key, to_value)) => {
@@ -50,10 +51,40 @@ pub fn fit(from: &Type, to: &Type, reader: Reader) -> Fit {
             Fit::Exact
         }
         _ => match (from.plain(), to.plain()) {
-            (Some(from), Some(to)) => plain(from, to, reader),
+            (Some(from), Some(to)) => match plain(from, to, reader) {
+                Fit::Exact if is_nullable => null_of_text(from, to, reader),
+                fits => fits,
+            },
             _ => Fit::Unknown,
         },
-    })
+    };
+    nulls.max(fits)
+}
+
+/// A cast of text that does not parse into a nullable type is no error: it makes NULL (26.7). So is
+/// one of more bytes than a `FixedString` has.
+fn null_of_text(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
+    let bits = match to.0 {
+        "UUID" | "IPv6" => Some(128),
+        "IPv4" => Some(32),
+        name => integer(name).map(|(_, bits)| bits).filter(|bits| *bits > 64),
+    };
+    // The file has text or bytes here; only the format's reader tells them apart.
+    let may_be_bytes = reader == Reader::Format
+        && (bits.is_some() || decimal(to.1).is_some_and(|(digits, _)| digits > 38));
+    let size = || from.1.first()?.parse::<u32>().ok();
+    match (from.0, to.0) {
+        ("String" | "FixedString", "String") => Fit::Exact,
+        ("FixedString", "FixedString")
+            if size() <= to.1.first().and_then(|size| size.parse().ok()) =>
+        {
+            Fit::Exact
+        }
+        ("FixedString", _) if may_be_bytes && size().map(|bytes| bytes * 8) == bits => Fit::Exact,
+        ("String" | "FixedString", _) if may_be_bytes => Fit::Unknown,
+        ("String" | "FixedString", _) => Fit::Range,
+        _ => Fit::Exact,
+    }
 }
 
 type Element = (Option<String>, Type);
@@ -189,22 +220,76 @@ fn numbers_and_times(from: Named<'_>, to: Named<'_>, by_format: bool) -> Fit {
 
 /// Is there a value inside that only the reader of the format can convert?
 pub fn needs_reader(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        fit(from, to, Reader::Format) == Fit::Exact && fit(from, to, Reader::Insert) > Fit::Nulls
+    })
+}
+
+/// Does the reader of this format take what is stored for the type that it is given, numbers apart?
+/// Avro's takes the days of a date for seconds, 5 for a `Decimal` of 0.05 and the bytes of a decimal
+/// for text (26.7).
+pub fn reads_as_stored(format: &str) -> bool {
+    format == "Avro"
+}
+
+/// Is there a value inside that a cast converts, and a reader that knows numbers alone does not?
+pub fn needs_cast(from: &Type, to: &Type) -> bool {
+    let is_number = |kind: &Type| {
+        let name = kind.plain().map_or("", |(name, _)| name);
+        integer(name).is_some() || name.starts_with("Float") || name == "Bool"
+    };
+    let is_word = |kind: &Type| {
+        let name = kind.plain().map_or("", |(name, _)| name);
+        name.ends_with("String") || name.starts_with("Enum")
+    };
+    any_inside(from, to, &|from, to| {
+        let is_same =
+            from == to || is_number(from) && is_number(to) || is_word(from) && is_word(to);
+        !is_same && fit(from, to, Reader::Insert) != Fit::Unknown
+    })
+}
+
+/// Is there an integer where the other type has a date?
+pub fn has_days(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        from.plain().is_some_and(|(name, _)| integer(name).is_some())
+            && matches!(to.plain(), Some(("Date" | "Date32", _)))
+    })
+}
+
+/// Are there dates, moments or decimals inside?
+pub fn has_units(kind: &Type) -> bool {
+    any_inside(kind, kind, &|kind, _| {
+        kind.plain().is_some_and(|(name, _)| name.starts_with("Date") || name == "Decimal")
+    })
+}
+
+/// Does it hold for two plain types that stand at the same place?
+fn any_inside(from: &Type, to: &Type, holds: &impl Fn(&Type, &Type) -> bool) -> bool {
     match (from.bare(), to.bare()) {
-        (Type::Array(from), Type::Array(to)) => needs_reader(from, to),
+        (Type::Array(from), Type::Array(to)) => any_inside(from, to, holds),
         (Type::Map(key, value), Type::Map(to_key, to_value)) => {
-            needs_reader(key, to_key) || needs_reader(value, to_value)
+            any_inside(key, to_key, holds) || any_inside(value, to_value, holds)
         }
         (Type::Tuple(from), Type::Tuple(to)) => {
             from.iter().enumerate().any(|(at, (name, from))| {
-                let by_name = to.iter().find(|(other, _)| name.is_some() && other == name);
-                by_name.or_else(|| to.get(at)).is_some_and(|(_, to)| needs_reader(from, to))
+                place(to, at, name.as_deref()).is_some_and(|at| any_inside(from, &to[at].1, holds))
             })
         }
-        (from, to) => {
-            fit(from, to, Reader::Format) == Fit::Exact
-                && fit(from, to, Reader::Insert) > Fit::Nulls
-        }
+        (from, to) => holds(from, to),
     }
+}
+
+/// Where a tuple has the element of this name, or else of this place.
+pub(super) fn place(items: &[Element], at: usize, name: Option<&str>) -> Option<usize> {
+    let by_name = items.iter().position(|(other, _)| name.is_some() && other.as_deref() == name);
+    by_name.or_else(|| (at < items.len()).then_some(at))
+}
+
+/// Is it text that a cast into the other type may find to be none of its values?
+pub(super) fn needs_parsing(from: &Type, to: &Type) -> bool {
+    let is_word = matches!(from.plain(), Some(("String" | "FixedString", _)));
+    is_word && !matches!(fit(from, to, Reader::Insert), Fit::Exact | Fit::Nulls)
 }
 
 fn is_text(kind: &Type) -> bool {
@@ -253,6 +338,8 @@ mod tests {
             ("Int32", "Decimal(18, 2)"),
             ("DateTime64(3)", "DateTime64(6, 'UTC')"),
             ("FixedString(16)", "UUID"),
+            ("FixedString(16)", "Nullable(UUID)"),
+            ("FixedString(4)", "Nullable(FixedString(8))"),
             ("Array(Int32)", "Array(Int64)"),
             ("Tuple(b Int8, a Int8)", "Tuple(a Int64, b Int8)"),
         ] {
@@ -280,8 +367,34 @@ mod tests {
             ("Float64", "Float32", Fit::Rounded),
             ("Tuple(a Int8, z Int8)", "Tuple(a Int8)", Fit::Unknown),
             ("Map(String, Int64)", "Map(String, Int8)", Fit::Range),
+            ("FixedString(8)", "LowCardinality(Nullable(FixedString(4)))", Fit::Range),
+            ("Array(String)", "Array(Nullable(FixedString(4)))", Fit::Range),
+            ("String", "Nullable(Float64)", Fit::Range),
+            ("String", "Nullable(UUID)", Fit::Unknown),
         ] {
             assert_eq!(of(from, to), fit, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn what_a_reader_of_numbers_does_not_convert() {
+        let of = |from, to| needs_cast(&Type::parse(from), &Type::parse(to));
+        for (from, to) in [
+            ("Date32", "DateTime64(3)"),
+            ("Int32", "Decimal(9, 2)"),
+            ("Array(Tuple(x Decimal(9, 2)))", "Array(Tuple(x String))"),
+            ("Decimal(9, 2)", "Decimal(18, 4)"),
+        ] {
+            assert!(of(from, to), "{from} {to}");
+        }
+        for (from, to) in [
+            ("Int32", "Int64"),
+            ("Bool", "UInt8"),
+            ("Nullable(Decimal(9, 2))", "Decimal(9, 2)"),
+            ("FixedString(16)", "UUID"),
+            ("Enum8('a' = 0)", "String"),
+        ] {
+            assert!(!of(from, to), "{from} {to}");
         }
     }
 

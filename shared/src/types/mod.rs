@@ -15,7 +15,7 @@ mod widen;
 use std::fmt;
 
 pub use convert::{Conversion, Nulls, conversion};
-pub use fit::{Fit, Reader, fit, needs_reader};
+pub use fit::{Fit, Reader, fit, has_days, has_units, needs_cast, needs_reader, reads_as_stored};
 pub use join::join;
 pub use widen::widened;
 

@@ -11,7 +11,9 @@ const DIGITS_MAX: u32 = 76;
 /// The type in which text is read once more to see whether a value of the given type is all of it.
 pub(super) fn beyond(name: &str, arguments: &[String]) -> Option<Type> {
     match name {
-        "Date" => Some(Type::named("Date32")),
+        // Text of dates alone is read without a look at the calendar: 30 February is 2 March, the
+        // thirteenth month is in 1970 or 1900, and 1850 too (26.7).
+        "Date" | "Date32" => Some(midnight()),
         "DateTime" => {
             let digits = ["6".to_owned()];
             Some(Type::with("DateTime64", digits.into_iter().chain(arguments.iter().cloned())))
@@ -36,19 +38,28 @@ pub(super) fn beyond(name: &str, arguments: &[String]) -> Option<Type> {
     }
 }
 
+/// A date as a moment. In a zone of its own, because elsewhere a day may have no midnight.
+fn midnight() -> Type {
+    Type::with("DateTime64", ["6".to_owned(), "'UTC'".to_owned()])
+}
+
 /// The type in which a text format is read for a column of this type, so that nothing is lost on
 /// the way: the readers of text wrap numbers and cut digits off without an error. Nothing for
 /// types that they read whole.
 ///
 /// Measured: three million rows of CSV with seven columns take as long as with the narrow types.
-pub fn widened(to: &Type) -> Option<Type> {
+/// `as_text`: moments and dates can be read as the text that they are.
+pub fn widened(to: &Type, as_text: bool) -> Option<Type> {
     match to {
         // A moment may be written as a number, which a wider type would read in another unit.
         Type::Plain { name, .. } if matches!(name.as_str(), "DateTime" | "DateTime64") => {
-            beyond(name, to.plain()?.1).map(|_| Type::named("String"))
+            beyond(name, to.plain()?.1).filter(|_| as_text).map(|_| Type::named("String"))
         }
-        Type::Nullable(inner) => Some(Type::Nullable(Box::new(widened(inner)?))),
-        Type::LowCardinality(inner) => widened(inner),
+        Type::Plain { name, .. } if as_text && matches!(name.as_str(), "Date" | "Date32") => {
+            Some(Type::named("String"))
+        }
+        Type::Nullable(inner) => Some(Type::Nullable(Box::new(widened(inner, as_text)?))),
+        Type::LowCardinality(inner) => widened(inner, as_text),
         other => inside(other),
     }
 }
@@ -74,7 +85,7 @@ fn inside(to: &Type) -> Option<Type> {
                 Some(Type::named("Int128"))
             }
             "Int128" | "UInt128" => Some(Type::named("Int256")),
-            "Date" | "Decimal" => beyond(name, arguments),
+            "Date" | "Date32" | "Decimal" => beyond(name, arguments),
             _ => None,
         },
     }
@@ -86,17 +97,22 @@ mod tests {
 
     #[test]
     fn numbers_dates_and_decimals_are_read_wider() {
-        let of = |text: &str| widened(&Type::parse(text)).map(|wider| wider.to_string());
+        let of = |text: &str| widened(&Type::parse(text), true).map(|wider| wider.to_string());
         assert_eq!(of("UInt8").unwrap(), "Int128");
         assert_eq!(of("UInt128").unwrap(), "Int256");
-        assert_eq!(of("Nullable(Date)").unwrap(), "Nullable(Date32)");
+        assert_eq!(of("Nullable(Date)").unwrap(), "Nullable(String)");
         assert_eq!(of("LowCardinality(Nullable(UInt8))").unwrap(), "Nullable(Int128)");
         assert_eq!(of("Decimal(9, 2)").unwrap(), "Decimal(76, 22)");
         assert_eq!(of("DateTime('UTC')").unwrap(), "String");
         assert_eq!(of("Map(String, Array(UInt8))").unwrap(), "Map(String, Array(Int128))");
-        assert_eq!(of("Tuple(a String, b Date)").unwrap(), "Tuple(`a` String, `b` Date32)");
-        for text in ["String", "UInt256", "Float32", "Array(DateTime)", "Enum8('a' = 1)", "Date32"]
-        {
+        assert_eq!(
+            of("Tuple(a String, b Date)").unwrap(),
+            "Tuple(`a` String, `b` DateTime64(6, 'UTC'))"
+        );
+        let of_rule = widened(&Type::parse("Date32"), false);
+        assert_eq!(of_rule.unwrap().to_string(), "DateTime64(6, 'UTC')");
+        assert_eq!(widened(&Type::parse("DateTime"), false), None);
+        for text in ["String", "UInt256", "Float32", "Array(DateTime)", "Enum8('a' = 1)"] {
             assert_eq!(of(text), None, "{text}");
         }
     }

@@ -115,6 +115,23 @@ fn lists_of_structs_fill_nested_columns() {
 }
 
 #[test]
+fn numbers_in_lists_of_structs_are_read_as_the_target_has_them() {
+    let world = World::with("");
+    world.again("k UInt8, `n.x` Array(Int64), `n.y` Array(Nullable(String))");
+    let row = |n: &str| {
+        format!(
+            "{{\"k\": 1, \"n\": [{{\"x\": {n}, \"y\": \"a\"}}, {{\"x\": 1.0, \"y\": null}}]}}\n"
+        )
+    };
+    world.text("1.jsonl", &row("9223372036854775807").replace("1.0", "2"));
+    world.load("1.jsonl", &[]);
+    assert_eq!(world.all("t"), "1\t[9223372036854775807,2]\t['a',NULL]\n");
+    world.text("2.jsonl", &row("9223372036854775808").replace("1.0", "2"));
+    let error = world.fails("2.jsonl", &[]);
+    assert!(error.contains("2.jsonl") && error.contains("column n.x"), "{error}");
+}
+
+#[test]
 fn names_that_differ_in_case_are_loaded_where_the_server_takes_them_and_offered_elsewhere() {
     let world = World::with(
         "CREATE TABLE {db}.t (mcc UInt16, iso String) ENGINE = MergeTree ORDER BY mcc;\n",

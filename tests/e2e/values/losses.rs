@@ -146,4 +146,104 @@ fn text_that_is_too_long_for_a_nullable_column_is_no_null() {
     let error = world.fails("1.parquet", &[]);
     assert!(error.contains("1.parquet") && error.contains("FixedString(4)"), "{error}");
     assert_eq!(world.all("t"), "");
+    world.put("2.parquet", "Parquet", "SELECT 2::UInt8 AS k, 'abcde'::FixedString(8) AS v");
+    let error = world.fails("2.parquet", &[]);
+    assert!(error.contains("abcde") && error.contains("column v"), "{error}");
+    world.put("3.parquet", "Parquet", "SELECT 3::UInt8 AS k, 'ab'::FixedString(8) AS v");
+    world.load("3.parquet", &[]);
+    assert_eq!(world.value("SELECT hex(v) FROM {db}.t"), "61620000");
+    world.again("k UInt8, v Array(Nullable(FixedString(4)))");
+    world.put("4.parquet", "Parquet", "SELECT 4::UInt8 AS k, ['ab', 'xxxxx'] AS v");
+    let error = world.fails("4.parquet", &[]);
+    assert!(error.contains("value ['ab','xxxxx'] of column v"), "{error}");
+}
+
+#[test]
+fn the_word_null_is_not_blamed_for_the_value_beside_it() {
+    let world = World::with("");
+    world.again("k UInt8, a Array(String), v UInt8");
+    let select = "SELECT 1::UInt8 AS k, ['NULL', 'x']::Array(Nullable(String)) AS a";
+    world.put("1.parquet", "Parquet", &format!("{select}, 300::Int64 AS v"));
+    let error = world.fails("1.parquet", &[]);
+    assert!(error.contains("value 300 of column v"), "{error}");
+    world.put("2.parquet", "Parquet", "SELECT 1::UInt8 AS k, ['x', NULL] AS a, 3::Int64 AS v");
+    let error = world.fails("2.parquet", &[]);
+    assert!(error.contains("['x',NULL] of column a"), "{error}");
+}
+
+#[test]
+fn a_date_that_is_in_no_calendar_fails_its_task() {
+    let world = World::with("");
+    for (kind, date) in [
+        ("Date", "2023-02-30"),
+        ("Date32", "2023-13-45"),
+        ("Nullable(Date32)", "1850-01-01"),
+        ("Array(Date32)", "2023-13-45"),
+        ("Date32 DEFAULT k + 1", "2023-02-30"),
+    ] {
+        world.again(&format!("k UInt8, v {kind}"));
+        let is_list = kind.starts_with("Array");
+        let (csv, json) =
+            if is_list { (("['", "']"), ("[\"", "\"]")) } else { (("", ""), ("\"", "\"")) };
+        world.text("d.csv", &format!("k,v\n1,\"{}{date}{}\"\n", csv.0, csv.1));
+        world.text("d.jsonl", &format!("{{\"k\": 1, \"v\": {}{date}{}}}\n", json.0, json.1));
+        for file in ["d.csv", "d.jsonl"] {
+            let error = world.fails(file, &[]);
+            assert!(error.contains(file) && error.contains(date), "{kind} {date}: {error}");
+            assert_eq!(world.all("t"), "", "{kind} {date}");
+        }
+    }
+    world.again("k UInt8, v Date32, n Date");
+    world.text("days.jsonl", "{\"k\": 1, \"v\": \"1950-01-01\", \"n\": 19723}\n");
+    world.load("days.jsonl", &[]);
+    assert_eq!(world.all("t"), "1\t1950-01-01\t2024-01-01\n");
+}
+
+#[test]
+fn what_avro_holds_is_converted_and_not_taken_for_something_else() {
+    let world = World::with("");
+    world.again(
+        "k UInt8, a String, b DateTime64(6, 'UTC'), c Decimal(9, 2), d DateTime64(3, 'UTC')",
+    );
+    world.put("1.avro", "Avro", "SELECT 1::UInt8 AS k, 1.25::Decimal(9, 2) AS a, toDateTime64('2024-01-01 00:00:00.5', 3, 'UTC') AS b, 5::Int32 AS c, toDate32('1950-01-01') AS d");
+    world.load("1.avro", &[]);
+    assert_eq!(world.all("t"), "1\t1.25\t2024-01-01 00:00:00.500000\t5\t1950-01-01 00:00:00.000\n");
+}
+
+#[test]
+fn decimals_go_into_the_largest_integers() {
+    let world = World::with("");
+    world.again("k UInt8, a Int256, b Array(UInt128)");
+    let select = "SELECT 1::UInt8 AS k, 7::Decimal(18, 4) AS a";
+    world.put("1.parquet", "Parquet", &format!("{select}, [8::Decimal(18, 4)] AS b"));
+    world.load("1.parquet", &[]);
+    assert_eq!(world.all("t"), "1\t7\t[8]\n");
+    world.put("2.parquet", "Parquet", &format!("{select}, [8.5::Decimal(18, 4)] AS b"));
+    let error = world.fails("2.parquet", &[]);
+    assert!(error.contains("8.5") && error.contains("column b"), "{error}");
+}
+
+#[test]
+fn values_written_as_sql_are_no_null_where_they_do_not_parse() {
+    let world = World::with("");
+    world.again("k UInt8, v UInt8 DEFAULT k + 1, w Nullable(UInt8)");
+    let values = ["--format", "Values"];
+    world.text("1.sql", "(1, NULL, 2), (2, 5, NULL)");
+    let notes = world.notes("1.sql", &values);
+    assert!(notes.contains("not checked") && notes.contains("w (text to"), "{notes}");
+    world.load("1.sql", &values);
+    assert_eq!(world.all("t"), "1\t2\t2\n2\t5\t\\N\n");
+    for (file, text) in [("2.sql", "(3, 'meow', 1)"), ("3.sql", "(3, 300, 1)")] {
+        world.text(file, text);
+        let error = world.fails(file, &values);
+        assert!(error.contains(file), "{error}");
+    }
+    // Nor where a default is made of a column that is read in another type.
+    world.again("k UInt8, v Float64 DEFAULT k + 1");
+    world.text("4.sql", "(3, 'meow')");
+    world.put("5.parquet", "Parquet", "SELECT 3::Int64 AS k, 'meow' AS v");
+    for (file, more) in [("4.sql", values.as_slice()), ("5.parquet", &[])] {
+        let error = world.fails(file, more);
+        assert!(error.contains(file) && error.contains("meow"), "{error}");
+    }
 }

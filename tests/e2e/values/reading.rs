@@ -80,6 +80,47 @@ fn a_default_of_another_column_sees_the_value_of_the_target() {
 }
 
 #[test]
+fn a_column_that_a_default_is_made_of_is_checked_too() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, a UInt8 DEFAULT 7, h UInt64 DEFAULT cityHash64(a, k), z Nullable(UInt64) DEFAULT cityHash64(a)) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    world.text("1.jsonl", "{\"k\": 1, \"a\": 200}\n{\"k\": 2}\n{\"k\": 3, \"a\": 9, \"h\": 5, \"z\": null}\n{\"k\": 4, \"h\": null}\n");
+    world.load("1.jsonl", &[]);
+    assert_eq!(
+        world.value("SELECT groupArray((k, a)) FROM (SELECT * FROM {db}.t ORDER BY k)"),
+        "[(1,200),(2,7),(3,9),(4,7)]"
+    );
+    assert_eq!(
+        world.value("SELECT groupArray(h = if(k = 3, 5, cityHash64(a, k))) FROM {db}.t"),
+        "[1,1,1,1]"
+    );
+    assert_eq!(
+        world.value(
+            "SELECT groupArray(if(k = 3, isNull(z), ifNull(z = cityHash64(a), 0))) FROM {db}.t"
+        ),
+        "[1,1,1,1]"
+    );
+    for (file, row) in [("2.jsonl", "\"a\": 300"), ("3.jsonl", "\"z\": 18446744073709551616")] {
+        world.text(file, &format!("{{\"k\": 5, {row}}}\n"));
+        let error = world.fails(file, &[]);
+        assert!(error.contains(file) && error.contains("does not fit"), "{error}");
+    }
+}
+
+#[test]
+fn what_an_ephemeral_column_is_when_files_lack_it() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, raw UInt32 EPHEMERAL 3, v UInt64 DEFAULT raw * 2) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    world.put("1.parquet", "Parquet", "SELECT 1::UInt8 AS k, 7::Int64 AS raw");
+    world.put("2.parquet", "Parquet", "SELECT 2::UInt8 AS k");
+    world.load("*.parquet", &[]);
+    world.text("3.jsonl", "{\"k\": 3, \"raw\": 5}\n{\"k\": 4}\n");
+    world.load("3.jsonl", &[]);
+    assert_eq!(world.all("t"), "1\t14\n2\t6\n3\t10\n4\t6\n");
+}
+
+#[test]
 fn expressions_of_the_user_see_text_as_text() {
     let world = World::with("CREATE TABLE {db}.t (zip String) ENGINE = MergeTree ORDER BY zip;\n");
     let rows: String = std::iter::repeat_n("1\n", 25_000).collect();

@@ -3,7 +3,10 @@
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::Cast;
-use longshore_shared::types::{Fit, Reader, Type, fit, join, needs_reader, widened};
+use longshore_shared::types::{
+    Fit, Reader, Type, fit, has_days, has_units, join, needs_cast, needs_reader, reads_as_stored,
+    widened,
+};
 
 use super::formats::Format;
 use super::merge::Merged;
@@ -19,10 +22,6 @@ pub(crate) struct Target {
     pub(crate) default_kind: String,
     /// What stands there when a row has no value; empty for the type's own default.
     pub(crate) default: String,
-    /// The default of another column is made of it.
-    pub(crate) is_referenced: bool,
-    /// Its default is made of no other column.
-    pub(crate) is_alone: bool,
 }
 
 impl Target {
@@ -109,7 +108,7 @@ impl How<'_> {
             return ReadAs { remark, ..ReadAs::as_target(target) };
         }
         if is_text {
-            return self.text(target);
+            return self.text(target, found);
         }
         match found {
             Some(found) if planted(Bug::TypesOfTheFile) => {
@@ -122,32 +121,47 @@ impl How<'_> {
     }
 
     /// Of text: in a type that holds more, so that nothing is cut off before it can be seen.
-    fn text(&self, target: &Target) -> ReadAs {
+    fn text(&self, target: &Target, found: Option<&Merged>) -> ReadAs {
         let as_target = ReadAs::as_target(target);
         if target.kind.plain_name().is_some_and(|name| name.starts_with("Enum")) {
             let same = cast(target, &target.kind, false, None).cast;
             return ReadAs { cast: same, ..as_target };
         }
-        let Some(wider) = widened(&target.kind) else { return as_target };
+        // A number of days is no text of a date, and a number of JSON is a date for its reader.
+        let types = found.map_or(&[][..], |found| &found.types);
+        let has_days = types.iter().any(|(kind, _)| has_days(kind, &target.kind));
+        if has_days && self.format.name.contains("JSON") {
+            return ReadAs { remark: Some((Remark::Converted, kinds(found))), ..as_target };
+        }
+        // SQL in the place of a value is cast, and text that does not parse becomes NULL then.
+        let is_sql = self.format.name == "Values";
+        let is_text = target.kind.plain_name() == Some("String");
+        if is_sql && !is_text && target.text.contains("Nullable(") {
+            let remark = Some((Remark::Converted, "text".to_owned()));
+            return ReadAs { remark, ..as_target };
+        }
+        let Some(wider) = widened(&target.kind, self.format.has_text_of_moments()) else {
+            return as_target;
+        };
         let is_moment = wider.not_null() == Type::named("String");
-        if target.is_referenced || (is_moment && !self.format.has_text_of_moments()) {
+        if is_moment && target.default_kind == "EPHEMERAL" {
             return as_target;
         }
-        let is_nullable = target.kind.is_nullable();
-        let kind = match (is_nullable, target.has_default()) {
-            // Only the reader knows a row without the value from one with NULL.
-            (true, true) if target.is_alone => {
-                let default = format!("CAST(({}), {})", target.default, wider.literal());
-                return cast(target, &wider, false, Some(default));
-            }
-            (true, true) => return as_target,
-            // NULL stands for a value that is not there; the INSERT puts the default there.
-            (false, true) => wider.nullable(),
-            _ if is_moment => wider.nullable(),
-            _ => Some(wider),
-        };
-        let Some(kind) = kind else { return as_target };
-        cast(target, &kind, false, None)
+        if !target.has_default() {
+            let nullable = if is_moment { wider.nullable() } else { None };
+            return cast(target, &nullable.unwrap_or(wider), false, None);
+        }
+        // NULL stands for a value that is not there, and the INSERT puts the default there. In a
+        // nullable column only the reader knows the one from the other.
+        let is_kept = !wider.is_nullable() && !is_sql && target.default_kind == "DEFAULT";
+        if let Some(nullable) = wider.nullable().filter(|_| is_kept) {
+            return cast(target, &nullable, false, None);
+        }
+        if is_moment && !wider.is_nullable() {
+            return as_target;
+        }
+        let default = format!("CAST(({}), {})", target.default, wider.literal());
+        cast(target, &wider, false, Some(default))
     }
 
     /// Of a format that begins with names and types and is read in exactly these.
@@ -179,33 +193,27 @@ impl How<'_> {
     fn typed(&self, target: &Target, found: &Merged) -> ReadAs {
         let to = &target.kind;
         let as_target = ReadAs::as_target(target);
-        let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to.bare(), Reader::Format));
+        let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, Reader::Format));
         let fits = fits.max().unwrap_or(Fit::Exact);
         let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
         let is_kept = target.has_default() || target.default_kind == "EPHEMERAL";
         let refuses = nulls && !to.is_nullable() && !is_kept;
         // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
         let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
-        let is_moment = to.plain_name().is_some_and(|name| name.starts_with("Date"));
+        let is_raw = |to: &Type| {
+            reads_as_stored(self.format.name)
+                && found.types.iter().any(|(kind, _)| needs_cast(kind, to))
+        };
+        let by_insert = is_raw(to);
         let fits = match fits {
-            Fit::Range | Fit::Back | Fit::Text if only_reader => Fit::Unknown,
-            // The types of BSON are guessed, and those of moments wrongly (26.7).
-            Fit::Range | Fit::Back | Fit::Text
-                if is_moment && self.format.name == "BSONEachRow" =>
+            Fit::Nulls | Fit::Range | Fit::Back | Fit::Text if only_reader => Fit::Unknown,
+            // BSON has no type for them: what it holds are numbers whose unit the target tells.
+            Fit::Nulls | Fit::Range | Fit::Back | Fit::Text
+                if self.format.name == "BSONEachRow" && has_units(to) =>
             {
                 Fit::Unknown
             }
-            // A reader that is given a nullable type makes NULL of text that does not parse.
-            Fit::Exact if to.is_nullable() && found.types.iter().any(|(kind, _)| is_text(kind)) => {
-                match to.plain_name() {
-                    Some("FixedString" | "Enum8" | "Enum16" | "Float32" | "Float64" | "Bool") => {
-                        Fit::Range
-                    }
-                    // The file has text or bytes here; only the format's reader tells them apart.
-                    Some(name) if name != "String" => Fit::Unknown,
-                    _ => Fit::Exact,
-                }
-            }
+            Fit::Exact if by_insert && only_reader => Fit::Unknown,
             fits => fits,
         };
         let remark = match fits {
@@ -216,8 +224,9 @@ impl How<'_> {
         };
         // NULL inside arrays is told by the types; the footer may say that there is none.
         let is_exact = match fits {
-            Fit::Nulls => !found.may_be_null,
-            Fit::Exact | Fit::Rounded | Fit::Unknown => true,
+            Fit::Nulls => !found.may_be_null && !by_insert,
+            Fit::Exact | Fit::Rounded => !by_insert,
+            Fit::Unknown => true,
             _ => false,
         };
         if is_exact {
@@ -232,13 +241,20 @@ impl How<'_> {
         }
         let mut kinds = found.types.iter().map(|(kind, _)| kind.clone());
         let first = kinds.next().unwrap_or_else(|| to.clone());
-        let Some(joined) = kinds.try_fold(first, |one, other| join(&one, &other)) else {
+        let joined = kinds.try_fold(first, |one, other| join(&one, &other));
+        let Some(joined) = joined.filter(|joined| !is_raw(joined)) else {
             return ReadAs {
                 remark: Some((Remark::Converted, self::kinds(Some(found)))),
                 ..as_target
             };
         };
         let joined = joined.bare().clone();
+        // An INSERT puts no default for NULL in a column that is in no table.
+        if target.default_kind == "EPHEMERAL" && !to.is_nullable() {
+            let default = as_target.default.as_ref();
+            let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
+            return ReadAs { default, remark, ..self.cast(target, &joined, false) };
+        }
         let is_missing = found.missing.is_some();
         let wants_null = nulls
             || (target.has_default() && !to.is_nullable())
@@ -277,17 +293,13 @@ fn cast(target: &Target, kind: &Type, refuse_null: bool, default: Option<String>
     }
 }
 
-fn is_text(kind: &Type) -> bool {
-    kind.plain_name() == Some("String")
-}
-
 /// May a plain INSERT change a value?
 fn may_lose(target: &Target, found: &Merged) -> bool {
     let to = &target.kind;
     let nulls = found.may_be_null && !to.is_nullable() && !target.has_default();
     nulls
         || found.types.iter().any(|(kind, _)| {
-            !matches!(fit(kind.bare(), to.bare(), Reader::Format), Fit::Exact | Fit::Nulls)
+            !matches!(fit(kind.bare(), to, Reader::Format), Fit::Exact | Fit::Nulls)
         })
 }
 
@@ -298,90 +310,4 @@ fn kinds(found: Option<&Merged>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    fn target(kind: &str, default: &str) -> Target {
-        Target {
-            name: "c".into(),
-            kind: Type::parse(kind),
-            text: kind.into(),
-            default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
-            default: default.into(),
-            is_referenced: false,
-            is_alone: true,
-        }
-    }
-
-    fn found(kinds: &[&str], is_missing: bool) -> Merged {
-        let types: Vec<_> = kinds.iter().map(|kind| (Type::parse(kind), "f".to_owned())).collect();
-        Merged {
-            name: "c".into(),
-            may_be_null: kinds.iter().any(|kind| kind.contains("Nullable")),
-            types,
-            is_hive: false,
-            missing: is_missing.then(|| ("g".to_owned(), 1)),
-            first: "f".into(),
-        }
-    }
-
-    fn read(format: &str, target: &Target, found: &Merged) -> String {
-        let format = Format::of(format, &BTreeMap::new());
-        let how = How { format, as_insert: false, is_under_select: false };
-        let read = how.read(target, Some(found));
-        let cast = read.cast.as_ref().map_or_else(String::new, |cast| {
-            format!(" -> {}{}", cast.to, if cast.refuse_null { " without NULL" } else { "" })
-        });
-        format!("{}{cast}", read.structure())
-    }
-
-    #[test]
-    fn a_column_that_can_lose_nothing_is_asked_for_as_the_target_has_it() {
-        let of =
-            |kind, default, kinds| read("Parquet", &target(kind, default), &found(kinds, false));
-        assert_eq!(of("Int64", "", &["Int32", "Int64"]), "`c` Int64");
-        assert_eq!(of("Int64", "5", &["Nullable(Int64)"]), "`c` Int64 DEFAULT 5");
-        assert_eq!(of("Nullable(Int64)", "", &["Nullable(Int64)"]), "`c` Nullable(Int64)");
-        assert_eq!(of("UUID", "", &["FixedString(16)"]), "`c` UUID");
-        assert_eq!(of("Float32", "", &["Float64"]), "`c` Float32");
-    }
-
-    #[test]
-    fn a_column_that_can_lose_something_is_read_as_the_files_have_it() {
-        let of = |kind, default, kinds, missing| {
-            read("Parquet", &target(kind, default), &found(kinds, missing))
-        };
-        assert_eq!(of("UInt8", "", &["Int64"], false), "`c` Int64 -> UInt8");
-        assert_eq!(of("UInt8", "", &["Int32", "Int64"], true), "`c` Int64 -> UInt8");
-        assert_eq!(of("UInt8", "9", &["Int64"], true), "`c` Nullable(Int64) -> UInt8");
-        assert_eq!(
-            of("Int64", "", &["Nullable(Int64)"], false),
-            "`c` Nullable(Int64) DEFAULT defaultValueOfTypeName('Int64') -> Int64 without NULL"
-        );
-        assert_eq!(of("Date", "", &["String"], false), "`c` String -> Date");
-        assert_eq!(
-            of("Nullable(FixedString(4))", "", &["Nullable(String)"], false),
-            "`c` Nullable(String) -> Nullable(FixedString(4))"
-        );
-        assert_eq!(
-            of("Array(UInt8)", "", &["Array(Int64)"], false),
-            "`c` Array(Int64) -> Array(UInt8)"
-        );
-    }
-
-    #[test]
-    fn text_is_read_wider() {
-        let of =
-            |kind, default| read("CSVWithNames", &target(kind, default), &found(&["Int64"], false));
-        assert_eq!(of("UInt8", ""), "`c` Int128 -> UInt8");
-        assert_eq!(of("UInt8", "9"), "`c` Nullable(Int128) -> UInt8");
-        assert_eq!(of("DateTime", ""), "`c` Nullable(String) -> DateTime");
-        assert_eq!(of("String", "'x'"), "`c` String DEFAULT 'x'");
-        assert_eq!(
-            of("Nullable(UInt8)", "9"),
-            "`c` Nullable(Int128) DEFAULT CAST((9), 'Nullable(Int128)') -> Nullable(UInt8)"
-        );
-        assert_eq!(of("Enum8('a' = 1)", ""), "`c` Enum8('a' = 1) -> Enum8('a' = 1)");
-    }
-}
+mod tests;

@@ -262,7 +262,7 @@ impl Look<'_> {
         if self.format.is_text() {
             return;
         }
-        let (from, to) = (column.kind.bare(), target.kind.bare());
+        let (from, to) = (column.kind.bare(), &target.kind);
         let words = |why: &str| format!("{} to {}: {why}", column.kind, target.text);
         let why = match fit(from, to, Reader::Format) {
             Fit::Exact => None,

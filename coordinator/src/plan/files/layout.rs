@@ -1,12 +1,12 @@
 //! Columns of files to columns of the target, by name.
 
-use longshore_shared::schema::names_in;
 use longshore_shared::source::VIRTUAL;
 use longshore_shared::sql::quote_identifier;
-use longshore_shared::task::{Cast, Output};
-use longshore_shared::types::{Fit, Reader, Type, fit};
+use longshore_shared::task::Output;
+use longshore_shared::types::Type;
 
 use super::column::{How, ReadAs, Target};
+use super::defaults::{self, DefaultOf};
 use super::merge::{Merged, Schemas};
 use super::notes::Notes;
 use super::surplus;
@@ -110,9 +110,9 @@ impl Request<'_> {
             layout.structure.push(read);
         }
         for (column, columns) in nested {
-            layout.add_nested(column, &columns, self.how.as_insert);
+            layout.add_nested(column, &columns, self.how);
         }
-        self.mind_defaults(&mut layout);
+        defaults::mind(self.targets, &mut layout, DefaultOf::Insert);
         if layout.outputs.is_empty() {
             return Err(surplus::no_column(self).into());
         }
@@ -161,55 +161,6 @@ impl Request<'_> {
         }
         Ok(Some(targets.into_iter().filter(|target| self.wants(&target.name)).collect()))
     }
-
-    /// A default that is made of other columns sees them as the reader gives them. Where the reader
-    /// gives another type than the target has, the INSERT makes the default.
-    fn mind_defaults(&self, layout: &mut Layout) {
-        let converted: Vec<String> = layout
-            .structure
-            .iter()
-            .filter(|read| read.cast.is_some() || layout.left_out.contains(&read.name))
-            .map(|read| read.name.clone())
-            .collect();
-        let mut wanted: Vec<String> = Vec::new();
-        for at in 0..layout.structure.len() {
-            let read = &layout.structure[at];
-            let Some(default) = read.default.clone().filter(|_| read.cast.is_none()) else {
-                continue;
-            };
-            let Some(target) = self.targets.iter().find(|target| target.name == read.name) else {
-                continue;
-            };
-            let used: Vec<&Target> = names_in(&default)
-                .iter()
-                .filter_map(|name| self.targets.iter().find(|target| target.name == *name))
-                .collect();
-            let is_foreign = |used: &&Target| {
-                converted.contains(&used.name)
-                    || !used.is_insertable()
-                    || used.default_kind == "EPHEMERAL"
-            };
-            let nullable = (!target.kind.is_nullable()).then(|| target.kind.nullable()).flatten();
-            match nullable {
-                Some(kind) if used.iter().any(is_foreign) => {
-                    let read = &mut layout.structure[at];
-                    read.kind = kind.to_string();
-                    read.default = None;
-                }
-                _ => wanted.extend(used.iter().map(|used| used.name.clone())),
-            }
-        }
-        // What a default is made of must be in the structure, in the files or not.
-        while let Some(name) = wanted.pop() {
-            if layout.structure.iter().any(|read| read.name == name) {
-                continue;
-            }
-            let target = self.targets.iter().find(|t| t.name == name && t.is_insertable());
-            let Some(target) = target else { continue };
-            wanted.extend(names_in(&target.default));
-            layout.structure.push(ReadAs::as_target(target));
-        }
-    }
 }
 
 impl Layout {
@@ -219,37 +170,18 @@ impl Layout {
         self.left_out.push(name.to_owned());
     }
 
-    /// An array of tuples fills the columns of a Nested.
-    fn add_nested(&mut self, column: &Merged, targets: &[&Target], as_insert: bool) {
+    /// An array of tuples fills the columns of a Nested: each is read as a column of its own would be.
+    fn add_nested(&mut self, column: &Merged, targets: &[&Target], how: &How<'_>) {
         let mut elements = Vec::new();
         for target in targets {
-            let name = &target.name[column.name.len() + 1..];
-            let Type::Array(to) = &target.kind else { continue };
-            let mut kinds = column.types.iter().filter_map(|(kind, _)| {
-                kind.nested()?
-                    .iter()
-                    .find(|(n, _)| n.as_deref() == Some(name))
-                    .map(|(_, kind)| kind)
-            });
-            let from = kinds.next().cloned();
-            let fits = from.as_ref().map_or(Fit::Exact, |from| fit(from, to, Reader::Format));
-            let is_exact = match fits {
-                Fit::Nulls => !column.may_be_null,
-                Fit::Exact | Fit::Rounded | Fit::Unknown => true,
-                _ => false,
-            };
-            let read = match from {
-                Some(from) if !is_exact && !as_insert => from,
-                _ => (**to).clone(),
-            };
-            let cast = (read != **to).then(|| Cast {
-                from: Type::Array(Box::new(read.clone())).to_string(),
-                to: target.text.clone(),
-                refuse_null: false,
-            });
-            elements.push((Some(name.to_owned()), read));
-            let of = format!("{}.{}", quote_identifier(&column.name), quote_identifier(name));
-            self.outputs.push(Output { name: target.name.clone(), of: Some(of), cast });
+            let name = target.name[column.name.len() + 1..].to_owned();
+            let target = Target { default: String::new(), ..(*target).clone() };
+            let read = how.read(&target, column.element(&name).as_ref());
+            let Type::Array(kind) = Type::parse(&read.kind) else { continue };
+            self.notes.remark(&read);
+            let of = format!("{}.{}", quote_identifier(&column.name), quote_identifier(&name));
+            elements.push((Some(name), *kind));
+            self.outputs.push(Output { name: target.name, of: Some(of), cast: read.cast });
         }
         let kind = Type::Array(Box::new(Type::Tuple(elements)));
         self.structure.push(ReadAs::plain(&column.name, &kind.to_string()));

@@ -24,6 +24,23 @@ pub(crate) struct Merged {
     pub(crate) first: String,
 }
 
+impl Merged {
+    /// Of an array of tuples with names: the arrays of the elements of one name.
+    pub(crate) fn element(&self, name: &str) -> Option<Self> {
+        let mut types: Vec<(Type, String)> = Vec::new();
+        for (kind, path) in &self.types {
+            let mut items = kind.nested().into_iter().flatten();
+            let found = items.find(|(item, _)| item.as_deref() == Some(name));
+            let Some((_, kind)) = found else { continue };
+            let kind = Type::Array(Box::new(kind.clone()));
+            if !types.iter().any(|(known, _)| *known == kind) {
+                types.push((kind, path.clone()));
+            }
+        }
+        (!types.is_empty()).then(|| Self { types, ..self.clone() })
+    }
+}
+
 /// What the files hold.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {

@@ -5,6 +5,7 @@
 //! files, and converted with a cast that fails.
 
 mod column;
+mod defaults;
 mod findings;
 mod formats;
 mod layout;
@@ -259,17 +260,8 @@ impl Files<'_> {
             call.param("table", &self.target.table).fetch_all::<Defaulted>()
         };
         let found = read(call).await?;
-        let names_of = |column: &Defaulted| match column.default_kind.as_str() {
-            "DEFAULT" => names_in(&column.default_expression),
-            _ => std::collections::BTreeSet::new(),
-        };
-        let used: std::collections::BTreeSet<String> = found.iter().flat_map(names_of).collect();
-        let names: std::collections::BTreeSet<String> =
-            found.iter().map(|column| column.name.clone()).collect();
         let target = |column: Defaulted| Target {
-            is_alone: names_in(&column.default_expression).is_disjoint(&names),
             kind: Type::parse(&column.r#type),
-            is_referenced: used.contains(&column.name),
             default: if ["DEFAULT", "EPHEMERAL"].contains(&column.default_kind.as_str()) {
                 column.default_expression
             } else {

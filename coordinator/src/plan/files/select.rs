@@ -5,6 +5,7 @@ use longshore_shared::task::Output;
 use longshore_shared::types::{Type, join};
 
 use super::column::{How, ReadAs, Target};
+use super::defaults::{self, DefaultOf};
 use super::formats::Format;
 use super::layout::Layout;
 use super::merge::{Merged, Schemas};
@@ -51,6 +52,7 @@ impl Files<'_> {
                 layout.structure.push(read);
             }
         }
+        defaults::mind(targets, &mut layout, DefaultOf::Reader);
         let null_is = if format.is_text() { NullIs::Absence } else { NullIs::Value };
         self.apply(&layout);
         if let Err(failure) = self.try_select().await {

@@ -1,0 +1,106 @@
+use super::*;
+use std::collections::BTreeMap;
+
+fn target(kind: &str, default: &str) -> Target {
+    Target {
+        name: "c".into(),
+        kind: Type::parse(kind),
+        text: kind.into(),
+        default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+        default: default.into(),
+    }
+}
+
+fn found(kinds: &[&str], is_missing: bool) -> Merged {
+    let types: Vec<_> = kinds.iter().map(|kind| (Type::parse(kind), "f".to_owned())).collect();
+    Merged {
+        name: "c".into(),
+        may_be_null: kinds.iter().any(|kind| kind.contains("Nullable")),
+        types,
+        is_hive: false,
+        missing: is_missing.then(|| ("g".to_owned(), 1)),
+        first: "f".into(),
+    }
+}
+
+fn read(format: &str, target: &Target, found: &Merged) -> String {
+    let format = Format::of(format, &BTreeMap::new());
+    let how = How { format, as_insert: false, is_under_select: false };
+    let read = how.read(target, Some(found));
+    let cast = read.cast.as_ref().map_or_else(String::new, |cast| {
+        format!(" -> {}{}", cast.to, if cast.refuse_null { " without NULL" } else { "" })
+    });
+    format!("{}{cast}", read.structure())
+}
+
+#[test]
+fn a_column_that_can_lose_nothing_is_asked_for_as_the_target_has_it() {
+    let of = |kind, default, kinds| read("Parquet", &target(kind, default), &found(kinds, false));
+    assert_eq!(of("Int64", "", &["Int32", "Int64"]), "`c` Int64");
+    assert_eq!(of("Int64", "5", &["Nullable(Int64)"]), "`c` Int64 DEFAULT 5");
+    assert_eq!(of("Nullable(Int64)", "", &["Nullable(Int64)"]), "`c` Nullable(Int64)");
+    assert_eq!(of("UUID", "", &["FixedString(16)"]), "`c` UUID");
+    assert_eq!(of("Float32", "", &["Float64"]), "`c` Float32");
+}
+
+#[test]
+fn a_column_that_can_lose_something_is_read_as_the_files_have_it() {
+    let of = |kind, default, kinds, missing| {
+        read("Parquet", &target(kind, default), &found(kinds, missing))
+    };
+    assert_eq!(of("UInt8", "", &["Int64"], false), "`c` Int64 -> UInt8");
+    assert_eq!(of("UInt8", "", &["Int32", "Int64"], true), "`c` Int64 -> UInt8");
+    assert_eq!(of("UInt8", "9", &["Int64"], true), "`c` Nullable(Int64) -> UInt8");
+    assert_eq!(
+        of("Int64", "", &["Nullable(Int64)"], false),
+        "`c` Nullable(Int64) DEFAULT defaultValueOfTypeName('Int64') -> Int64 without NULL"
+    );
+    assert_eq!(of("Date", "", &["String"], false), "`c` String -> Date");
+    assert_eq!(
+        of("Nullable(FixedString(4))", "", &["Nullable(String)"], false),
+        "`c` Nullable(String) -> Nullable(FixedString(4))"
+    );
+    assert_eq!(
+        of("Array(UInt8)", "", &["Array(Int64)"], false),
+        "`c` Array(Int64) -> Array(UInt8)"
+    );
+}
+
+#[test]
+fn text_is_read_wider() {
+    let of =
+        |kind, default| read("CSVWithNames", &target(kind, default), &found(&["Int64"], false));
+    assert_eq!(of("UInt8", ""), "`c` Int128 -> UInt8");
+    assert_eq!(of("UInt8", "9"), "`c` Nullable(Int128) -> UInt8");
+    assert_eq!(of("DateTime", ""), "`c` Nullable(String) -> DateTime");
+    assert_eq!(of("String", "'x'"), "`c` String DEFAULT 'x'");
+    assert_eq!(
+        of("Nullable(UInt8)", "9"),
+        "`c` Nullable(Int128) DEFAULT CAST((9), 'Nullable(Int128)') -> Nullable(UInt8)"
+    );
+    assert_eq!(of("Enum8('a' = 1)", ""), "`c` Enum8('a' = 1) -> Enum8('a' = 1)");
+    assert_eq!(of("Date32", ""), "`c` Nullable(String) -> Date32");
+    assert_eq!(of("Array(Date)", ""), "`c` Array(DateTime64(6, 'UTC')) -> Array(Date)");
+    let days = |kind| read("JSONEachRow", &target("Date", ""), &found(&[kind], false));
+    assert_eq!(days("Int64"), "`c` Date");
+    assert_eq!(days("Date"), "`c` Nullable(String) -> Date");
+}
+
+#[test]
+fn a_reader_of_sql_is_given_no_nullable_type() {
+    let of = |kind, default| read("Values", &target(kind, default), &found(&[], false));
+    assert_eq!(of("UInt8", ""), "`c` Int128 -> UInt8");
+    assert_eq!(of("UInt8", "9"), "`c` Int128 DEFAULT CAST((9), 'Int128') -> UInt8");
+    assert_eq!(of("Nullable(UInt8)", ""), "`c` Nullable(UInt8)");
+}
+
+#[test]
+fn a_reader_that_converts_only_numbers_is_given_the_type_of_the_file() {
+    let of = |kind, from| read("Avro", &target(kind, ""), &found(&[from], false));
+    assert_eq!(of("String", "Decimal(9, 2)"), "`c` Decimal(9, 2) -> String");
+    assert_eq!(of("DateTime64(6)", "DateTime64(3)"), "`c` DateTime64(3) -> DateTime64(6)");
+    assert_eq!(of("Int64", "Int32"), "`c` Int64");
+    assert_eq!(of("UUID", "FixedString(16)"), "`c` UUID");
+    let both = found(&["Date32", "DateTime64(3)"], false);
+    assert_eq!(read("Avro", &target("DateTime64(3)", ""), &both), "`c` DateTime64(3)");
+}
