@@ -133,7 +133,7 @@ async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Err
     for choice in chosen.iter().filter(|choice| choice.event == TaskEvent::Accepted) {
         let Some(task) = session.store.task(&choice.id).await? else { continue };
         let TaskState::Quarantined { manifest, .. } = &task.progress.state else { continue };
-        let server = session.server_of(job, &choice.id)?;
+        let server = session.reach(job, &choice.id).await?;
         ledger::append(&server, &manifest.vouched(&task)).await?;
     }
     Ok(())
@@ -145,17 +145,10 @@ async fn void_manifests(
     chosen: &[&Choice],
     void: Void,
 ) -> Result<(), Error> {
-    let mut left: Vec<&Choice> = chosen.to_vec();
-    while let Some(first) = left.first().copied() {
-        let server = session.server_of(job, &first.id)?;
-        let of = job.spec.server(&first.id).map(|server| &server.url);
-        let (here, elsewhere): (Vec<&Choice>, Vec<&Choice>) = left
-            .into_iter()
-            .partition(|choice| job.spec.server(&choice.id).map(|server| &server.url) == of);
+    for (server, chosen) in session.by_server(job, chosen.to_vec(), |choice| &choice.id).await? {
         let tasks: Vec<(TaskId, u64)> =
-            here.iter().map(|choice| (choice.id.clone(), choice.epoch)).collect();
+            chosen.iter().map(|choice| (choice.id.clone(), choice.epoch)).collect();
         ledger::void_manifests(&server, &job.id, &tasks, void).await?;
-        left = elsewhere;
     }
     Ok(())
 }

@@ -54,6 +54,22 @@ fn manifest(task: &Task) -> Option<&Manifest> {
     }
 }
 
+/// Refuses to take a task for done of which only a part is known.
+pub(crate) fn refuse_partial(task: &Task) -> Result<(), Error> {
+    if manifest(task).is_none_or(|manifest| !manifest.partial) {
+        return Ok(());
+    }
+    let message = format!(
+        "task {} cannot be taken for done: what it was to move as a whole is not known",
+        task.id
+    );
+    let help = format!(
+        "take its rows out of the targets, then: longshore retry {} --task {} --reload",
+        task.id.job, task.id
+    );
+    Err(Report::new(Kind::Conflict, message).help(help).into())
+}
+
 /// Refuses when a part of a quarantined task is found in a target: loading it again would double it.
 ///
 /// Parts that were merged long ago are not listed any more; of those a person has to know.

@@ -48,7 +48,7 @@ fn a_task_that_kills_its_workers_is_given_up_and_the_rest_goes_on() {
     let mut deaths = 0;
     while scene.tasks().0.iter().any(|task| task.id == poison && task.state != "failed") {
         let task = scene.tasks().0.into_iter().find(|task| task.id == poison).expect("the task");
-        assert!(task.deaths <= 20, "it is given up some time: {task:?}");
+        assert!(task.deaths <= 8, "it is given up some time: {task:?}");
         let worker = scene.worker(&job).args(["--slots", "1"]);
         let dead = worker.faults(format!("task.{poison}=exit")).run();
         deaths += u64::from(dead.was_killed());
@@ -60,9 +60,10 @@ fn a_task_that_kills_its_workers_is_given_up_and_the_rest_goes_on() {
     let tasks = scene.tasks();
     assert_eq!((tasks.count("done"), tasks.count("failed")), (2, 1), "{tasks:?}");
     let task = tasks.0.iter().find(|task| task.id == poison).expect("the task");
-    // A busy machine adds leases that lapse by themselves.
-    assert!(task.deaths >= 11 && deaths <= 11, "{deaths} were killed: {task:?}");
-    assert!(task.error.contains(&format!("died {} times", task.deaths)), "{task:?}");
+    // Three deaths make it a suspect; the fourth worker loads it alone. One death may count less
+    // where a busy machine made leases lapse by themselves.
+    assert!(task.deaths == 4 && deaths >= 4, "{deaths} were killed: {task:?}");
+    assert!(task.error.contains("4 times while it was loaded, the last time alone"), "{task:?}");
     scene.forget("events-001.parquet");
     scene.assert_exact();
     scene.assert_clean(&job);

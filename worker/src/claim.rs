@@ -1,7 +1,8 @@
 //! Taking a task: one compare-and-set, decided on a fresh read. Finding it is the board's ([`crate::board`]).
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::faults;
@@ -133,7 +134,7 @@ pub(crate) async fn take(
             if !ours && !lapsed && !planted(Bug::IgnoreLease) {
                 return Ok(None);
             }
-            let died = !ours && has_died(worker, live.as_ref());
+            let died = !ours && has_died(worker, live.as_ref()).await?;
             TaskEvent::TakenOver { by, died }
         }
     };
@@ -164,10 +165,28 @@ pub(crate) async fn take(
     }
 }
 
-/// Did the owner of a lapsed lease die? Not when Keeper, the server or our own machine was slow at
-/// that time: then we could not renew our lease either, and many others lapsed with it.
-fn has_died(worker: &Worker, owner: Option<&WorkerRecord>) -> bool {
-    let Some(owner) = owner else { return true };
-    let silent = std::time::Duration::from_millis(u64::try_from(owner.age_ms).unwrap_or(0));
-    worker.lease.healthy_for() >= silent || planted(Bug::CountOutages)
+/// Did the owner of a lapsed lease die? Not when Keeper, the server or the machine was slow for
+/// everybody at that time.
+async fn has_died(worker: &Worker, owner: Option<&WorkerRecord>) -> Result<bool, Trouble> {
+    let Some(owner) = owner else { return Ok(true) };
+    if planted(Bug::CountOutages) {
+        return Ok(true);
+    }
+    let silent = Duration::from_millis(u64::try_from(owner.age_ms).unwrap_or(0));
+    // Whoever has lived as long knows: every heartbeat of its own was answered, or not.
+    if worker.lease.age() >= silent {
+        return Ok(worker.lease.healthy_for() >= silent);
+    }
+    let lost = worker.options.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < silent);
+    if lost || worker.server.facts().await?.uptime_secs < silent.as_secs() {
+        return Ok(false);
+    }
+    // Several that fell silent together have a cause in common.
+    let lease_ms = i64::try_from(owner.lease_ms).unwrap_or(i64::MAX);
+    let together = |other: &WorkerRecord| {
+        other.id != owner.id
+            && other.has_lapsed()
+            && (other.age_ms - owner.age_ms).abs() < lease_ms / 2
+    };
+    Ok(!worker.store.workers().await?.iter().any(together))
 }

@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) name: String,
     /// File with keys of the store.
     pub(crate) keys_file: Option<PathBuf>,
+    /// When a life of this process has lost its lease.
+    pub(crate) lost: Arc<Mutex<Option<tokio::time::Instant>>>,
 }
 
 /// One life of the worker: from its registration to the loss of its lease or its end.

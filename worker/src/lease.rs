@@ -20,6 +20,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(3600);
 /// The right of one worker life to act.
 pub(crate) struct Lease {
     ttl: Duration,
+    /// When the life began.
+    began: Mutex<Option<Instant>>,
     /// Since when every heartbeat was answered in time.
     healthy_since: Mutex<Option<Instant>>,
     trusted_until: Mutex<Option<Instant>>,
@@ -30,6 +32,7 @@ impl Lease {
     pub(crate) fn new(ttl: Duration) -> Self {
         Self {
             ttl,
+            began: Mutex::new(None),
             healthy_since: Mutex::new(None),
             trusted_until: Mutex::new(None),
             lost: CancellationToken::new(),
@@ -49,12 +52,19 @@ impl Lease {
     pub(crate) fn renewed(&self, asked: Instant) {
         let until = asked + self.ttl - self.margin();
         *self.trusted_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);
         self.healthy_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);
     }
 
     /// A heartbeat was not answered, or too late.
     fn shaken(&self) {
         *self.healthy_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// How long this life has lasted.
+    pub(crate) fn age(&self) -> Duration {
+        let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
     /// For how long every heartbeat was answered in time.

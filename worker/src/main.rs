@@ -82,6 +82,7 @@ fn start(arguments: Arguments) -> Result<(), trouble::StartError> {
         exit_when_idle: arguments.exit_when_idle,
         name: arguments.name.unwrap_or_else(longshore_shared::machine::host_name),
         keys_file: arguments.source_keys_file,
+        lost: std::sync::Arc::default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

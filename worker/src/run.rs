@@ -1,7 +1,7 @@
 //! The worker, top down: a life, a slot, an attempt. [`attempt`] is the protocol.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -160,6 +160,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
         return Err(failure.into());
     }
     if worker.lease.is_lost() {
+        *worker.options.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         tracing::warn!(worker = %worker.id, "the lease is lost; its tasks are left to others");
         return Ok(ControlFlow::Continue(()));
     }

@@ -309,6 +309,7 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
                 Verdict::Accept => {
                     let server = session.reach(job, &task.id).await?;
                     let of_task = quarantined(session, &task.id).await?;
+                    replayable::refuse_partial(&of_task)?;
                     replayable::check_present(&server, &of_task).await?;
                     replayable::check_moved(&server, &of_task).await?;
                     TaskEvent::Accepted

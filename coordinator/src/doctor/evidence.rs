@@ -16,9 +16,7 @@ pub(crate) async fn of_job(session: &Session, job: &Job) -> Result<HashSet<TaskI
     if planted(Bug::SweepEvidence) {
         return Ok(found);
     }
-    let servers = u32::try_from(job.spec.servers.len()).unwrap_or(1).max(1);
-    for ordinal in 0..servers {
-        let server = session.server_of(job, &TaskId { job: job.id.clone(), ordinal })?;
+    for (_, server) in session.reach_all(job).await? {
         found.extend(ledger::unsettled_tasks(&server, &job.id).await?);
     }
     Ok(found)

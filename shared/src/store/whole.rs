@@ -82,6 +82,8 @@ pub(super) async fn remove_job(store: &KeeperMapStore, job: &Job) -> Stored<bool
         let cursor = store.cursor(&job.id).await?;
         match store.job(&job.id).await? {
             None => return Ok(true),
+            // The same plan is being made again already: the row that was to go is gone.
+            Some(now) if now.created_ms != job.created_ms => return Ok(true),
             Some(now) if now.stamp != job.stamp => return Ok(false),
             Some(_) => {}
         }
