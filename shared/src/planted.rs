@@ -37,6 +37,8 @@ pub enum Bug {
     MixCuts,
     /// A command that was cut while it changed tasks is not carried out by the next one.
     ForgetWish,
+    /// A command that lags behind another changes tasks that were done again since.
+    LagBlindly,
     /// What a task was about to move is not written down before its first MOVE.
     ForgetManifest,
     /// An empty staging table is a proof once the server may have forgotten the parts.
@@ -107,6 +109,7 @@ impl Bug {
         (Self::SkipPins, "skip-pins"),
         (Self::MixCuts, "mix-cuts"),
         (Self::ForgetWish, "forget-wish"),
+        (Self::LagBlindly, "lag-blindly"),
         (Self::ForgetManifest, "forget-manifest"),
         (Self::OldIsProof, "old-is-proof"),
         (Self::SweepEvidence, "sweep-evidence"),

@@ -242,7 +242,11 @@ async fn is_refused(session: &Session, job: &Job) -> Result<bool, Error> {
 /// Carries out what stands in the row of the job, and lets it run.
 async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opened, Error> {
     let wish = job.spec.reopening.as_deref().cloned().unwrap_or_default();
-    let counts = reopen::carry_out(session, &job, &wish).await?;
+    let Some(counts) = reopen::carry_out(session, &job, &wish).await? else {
+        let now = session.store.job(&job.id).await?;
+        let job = now.ok_or_else(|| policy::changing(&job))?;
+        return Ok(Opened { job, counts: Counts::default(), notes });
+    };
     let next = Job {
         state: JobState::Running,
         epoch: job.epoch.next(),

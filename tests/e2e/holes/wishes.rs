@@ -1,7 +1,7 @@
 //! H3: a command that lets tasks be done again is cut in the middle. Whoever goes on carries out the
 //! same, whatever command he gives.
 
-use longshore_tests::Scene;
+use longshore_tests::{Scene, wait_for};
 
 fn done() -> (Scene, String) {
     let scene = Scene::with_events(4, 200);
@@ -51,4 +51,23 @@ fn a_choice_is_made_anew_when_the_job_has_changed_since() {
         assert!(matches!(ended.code(), Some(0 | 6)), "{ended}");
     }
     scene.settle(&job, "two replays at once");
+}
+
+#[test]
+fn a_command_that_lags_changes_nothing_that_was_done_again() {
+    let (scene, job) = done();
+    let cut = scene.longshore(["resume", &job, "--replay-done"]).faults("reopen.begun=exit").run();
+    assert!(cut.was_killed(), "{cut}");
+    // It has read that the job is reopening, and sleeps; another command does the same, and all is loaded.
+    let gate = scene.folder().join("gate");
+    let wait = format!("reopen.begun=1*until({})->off", gate.display());
+    let lagging = scene.longshore(["resume", &job]).faults(wait).spawn();
+    wait_for("the first command sleeps", || lagging.words().contains("until(").then_some(()));
+    scene.longshore(["resume", &job]).run().ok();
+    scene.finish(&job);
+    assert_eq!(scene.status(&job)["state"], "completed");
+    std::fs::write(&gate, "").expect("a writable folder");
+    lagging.wait();
+    scene.worker(&job).run();
+    scene.settle(&job, "a command that lagged");
 }
