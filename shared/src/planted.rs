@@ -69,6 +69,8 @@ pub enum Bug {
     AcceptUnmoved,
     /// Partitions of a table that takes its own place stay when nothing was loaded for them.
     LeavePartitions,
+    /// Mutations and lightweight updates that are not finished are not looked for.
+    SkipUnfinished,
 }
 
 impl Bug {
@@ -105,6 +107,7 @@ impl Bug {
         (Self::LookAtHome, "look-at-home"),
         (Self::AcceptUnmoved, "accept-unmoved"),
         (Self::LeavePartitions, "leave-partitions"),
+        (Self::SkipUnfinished, "skip-unfinished"),
     ];
 }
 

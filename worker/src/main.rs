@@ -24,6 +24,7 @@ mod source;
 mod staging;
 mod swap;
 mod trouble;
+mod unfinished;
 mod verify;
 
 use std::process::ExitCode;
