@@ -10,14 +10,14 @@ fn scene(files: usize) -> Scene {
 }
 
 /// Sends a change that the server acknowledges and does not carry out.
-fn hold(scene: &Scene, table: &str, change: &str) {
+pub(crate) fn hold(scene: &Scene, table: &str, change: &str) {
     scene.admin.run(&format!("SYSTEM STOP MERGES {}.{table}", scene.db));
     let change = format!("ALTER TABLE {}.{table} {change} SETTINGS mutations_sync = 0", scene.db);
     scene.admin.run(&change);
 }
 
 /// Lets the server carry out what it held back.
-fn let_go(scene: &Scene, table: &str) {
+pub(crate) fn let_go(scene: &Scene, table: &str) {
     scene.admin.run(&format!("SYSTEM START MERGES {}.{table}", scene.db));
     wait_for("the mutation is finished", || {
         let open = scene.admin.number(&format!(
