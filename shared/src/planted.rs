@@ -89,6 +89,8 @@ pub enum Bug {
     AcceptUnmoved,
     /// Partitions of a table that takes its own place stay when nothing was loaded for them.
     LeavePartitions,
+    /// Mutations and lightweight updates that are not finished are not looked for.
+    SkipUnfinished,
 }
 
 impl Bug {
@@ -135,6 +137,7 @@ impl Bug {
         (Self::LookAtHome, "look-at-home"),
         (Self::AcceptUnmoved, "accept-unmoved"),
         (Self::LeavePartitions, "leave-partitions"),
+        (Self::SkipUnfinished, "skip-unfinished"),
     ];
 }
 

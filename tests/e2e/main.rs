@@ -49,6 +49,7 @@ mod swaps;
 mod table_shapes;
 mod take_over;
 mod tls;
+mod unfinished;
 mod upgrades;
 mod values;
 mod views;

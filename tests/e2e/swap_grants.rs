@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use longshore_tests::{LONG_LEASE, OwnBed, Program, Scene};
 
+use crate::unfinished::{hold, let_go};
+
 /// Grants of planner and worker together, as `(privilege, on)`.
 fn printed(scene: &Scene, mode: &str) -> Vec<(String, String)> {
     let target = format!("{}.events", scene.db);
@@ -56,6 +58,12 @@ fn an_exchange_and_a_replacement_run_with_the_printed_grants_and_need_each() {
             users.insert(user, left.map(|(what, on)| format!("GRANT {what} ON {on}")).collect());
         }
         bed.set_users(&users);
+        // With these grants a change in the queue is seen: what is not seen is not refused.
+        hold(&scene, "events", "UPDATE value = value WHERE n < 5");
+        let planned = scene.plan_program("events", "*", &["--publish", mode]);
+        let planned = as_user(planned, &user_of(mode, None)).run().exits_with(6);
+        planned.says(&["mutation", "is not finished"]);
+        let_go(&scene, "events");
         for without in own.iter().map(Some).chain([None]) {
             let user = user_of(mode, without);
             // Who may make tables and not drop them leaves what the plan tried.

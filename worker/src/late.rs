@@ -1,6 +1,6 @@
 //! Rows that others wrote into a target after the plan was made: they are not in its shadow.
 
-use longshore_shared::schema::{Placed, placed};
+use longshore_shared::schema::{Placed, changes, placed};
 use longshore_shared::task::{Handover, Mark, PublishMode, TableName};
 
 use crate::claim::Claim;
@@ -85,6 +85,10 @@ pub(crate) async fn after(
             "only in {old}: {} after the plan was made ({parts} parts)",
             late.words()
         ));
+    }
+    // One that came between the last look and the exchange is carried out on the old table.
+    if let Some(unfinished) = changes(&claim.server, old).await?.unfinished() {
+        claim.remark(format!("only in {old}: {}", unfinished.message));
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ mod source;
 mod staging;
 mod swap;
 mod trouble;
+mod unfinished;
 mod verify;
 
 use std::process::ExitCode;

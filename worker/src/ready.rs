@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::trouble::Trouble;
-use crate::{late, proof, verify};
+use crate::{late, proof, unfinished, verify};
 
 /// Partitions named in a message.
 const SHOWN_MAX: usize = 5;
@@ -43,6 +43,8 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
         if mode == PublishMode::Exchange {
             refuse_kept(claim, &table.name).await?;
         }
+        // Before the parts are listed: a change that is finished by then shows there.
+        unfinished::refuse(&claim.server, &table.name).await?;
         let there = placed(&claim.server, &table.name).await?;
         let late = late::since(&shadow.marks, &there);
         if late.is_some() && job.spec.publish.late_rows == LateRows::Refuse {

@@ -20,6 +20,7 @@ use crate::context::Worker;
 use crate::hindrance;
 use crate::swap;
 use crate::trouble::Trouble;
+use crate::unfinished;
 
 #[derive(Deserialize, Row)]
 struct Content {
@@ -52,6 +53,8 @@ pub(crate) async fn partitions(
                 break;
             }
             worker.edge(faults::REPLACE_BEFORE).await?;
+            unfinished::refuse(&claim.server, &handover.target).await?;
+            worker.lease.check()?;
             *step += 1;
             if replace(worker, claim, handover, &shadow, &partition.id, *step).await? {
                 worker.edge(faults::REPLACE_AFTER).await?;

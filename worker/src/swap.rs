@@ -23,6 +23,7 @@ use crate::context::Worker;
 use crate::late;
 use crate::replace;
 use crate::trouble::Trouble;
+use crate::unfinished;
 
 /// UNKNOWN_TABLE.
 const UNKNOWN_TABLE: i32 = 60;
@@ -209,6 +210,8 @@ async fn exchange(
         match new {
             Some(name) if *name == shadow => {
                 worker.edge(faults::EXCHANGE_BEFORE).await?;
+                unfinished::refuse(&claim.server, &handover.target).await?;
+                worker.lease.check()?;
                 send_exchange(claim, handover, &shadow, *step).await?;
                 worker.edge(faults::EXCHANGE_AFTER).await?;
             }

@@ -111,6 +111,9 @@ pub(crate) enum Trouble {
     /// Asked for by a test.
     #[error(transparent)]
     Injected(#[from] Injected),
+    /// A change of a target is not carried out on all of its parts: a swap would undo it.
+    #[error("{0}")]
+    Unfinished(String),
 }
 
 /// What becomes of a task that is not published yet.
@@ -160,6 +163,7 @@ impl Trouble {
             Self::Away { .. } => Remedy::Wait,
             Self::Draining | Self::JobStopped(_) => Remedy::HandBack,
             Self::LateRows(_)
+            | Self::Unfinished(_)
             | Self::Drift(_)
             | Self::View(..)
             | Self::Store(_)

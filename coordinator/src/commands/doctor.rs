@@ -109,8 +109,8 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config, output: Output) -> Re
         tasks: Vec::new(),
     };
     match &args.job {
-        Some(job) => examine(job, config, &mut document).await?,
-        None => check_all(&args, config, &mut document).await?,
+        Some(job) => Box::pin(examine(job, config, &mut document)).await?,
+        None => Box::pin(check_all(&args, config, &mut document)).await?,
     }
     document.problems = render::count(&document.checks, Level::Problem);
     document.warnings = render::count(&document.checks, Level::Warning);
@@ -153,7 +153,7 @@ async fn check_all(args: &DoctorArgs, config: &Config, out: &mut Document) -> Re
     out.checks.extend(or_unseen("merges", config, capacity::merges(&server).await));
     if usable {
         let session = Session::open(config).await?;
-        out.checks.extend(orphans::check(&session, LONG_AGO, config).await);
+        out.checks.extend(Box::pin(orphans::check(&session, LONG_AGO, config)).await);
     }
     Ok(())
 }
@@ -175,7 +175,7 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         Some((_, task)) => session.reach(&job, &task).await,
         None => Ok(session.server.clone()),
     };
-    let look = look(&session, job).await?;
+    let look = Box::pin(look(&session, job)).await?;
     out.checks = look.findings(config);
     out.tasks = look.open_tasks();
     if is_open && spec.is_sharded() {

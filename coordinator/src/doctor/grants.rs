@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// Why a definition must be visible.
 const COMPARED: &str = "definitions are compared before each load";
+const UNFINISHED: &str = "a change that is still in the queue must not be undone";
 
 /// What a ClickHouse user does for Longshore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
@@ -195,6 +196,9 @@ fn planner(list: &mut List, scope: &Scope) {
         shadows(list, scope);
         list.system("parts", "where the target stands: what comes later is told");
     }
+    if scope.publish.has_last_task() || !scope.copied.is_empty() {
+        list.system("mutations", UNFINISHED);
+    }
     list.system("view_refreshes", "views that run by the clock cannot be staged");
     list.system("server_settings", "which server a plan is made on, and what it is like");
 }
@@ -231,6 +235,9 @@ fn worker(list: &mut List, scope: &Scope) {
         }
     }
     list.system("parts", "what is staged, and what is in the target already");
+    if scope.publish.has_last_task() {
+        list.system("mutations", UNFINISHED);
+    }
     list.system("processes", "the fence: nothing of an older attempt runs any more");
     list.system("query_log", "how a statement ended whose answer was lost");
     list.system("merge_tree_settings", "how long a merged part can be proved");

@@ -358,6 +358,12 @@ fn cure(cause: &str) -> Option<&'static str> {
     if says("was changed after the plan") || says("is not there any more as it was planned") {
         return Some("the files changed: plan them again");
     }
+    if says("KILL MUTATION") {
+        return Some("wait until the mutation is finished, or KILL MUTATION as the reason says");
+    }
+    if says("APPLY PATCHES") {
+        return Some("ALTER TABLE … APPLY PATCHES, as the reason says");
+    }
     if says("plan again") {
         return Some("a table or view changed: undo it, or plan again");
     }

@@ -1,12 +1,14 @@
 //! Snapshots that are known to be of one state of their source.
 
 use longshore_shared::clickhouse::Server;
+use longshore_shared::schema::changes;
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
 use uuid::Uuid;
 
 use super::cut::{ListedPart, content, list_parts};
 use super::snapshot;
+use super::unfinished::refuse_unfinished;
 use crate::exit::{Error, Kind, Report};
 
 /// A table that changes between two looks is looked at again.
@@ -25,13 +27,15 @@ pub(crate) struct Clone {
 /// Clones a table as of a moment whose parts are known.
 pub(crate) async fn clone_of(server: &Server, source: &TableName) -> Result<Clone, Error> {
     for _ in 0..TRIES {
+        let before = refuse_unfinished(server, source).await?;
         let parts = list_parts(server, source).await?;
         let unnamed = format!("rehearsal_{}_snapshot", &Uuid::new_v4().simple().to_string()[..12]);
         let table = snapshot::make(server, source, &unnamed).await?;
-        if content(&list_parts(server, &table).await?) == content(&parts) {
+        let is_same = content(&list_parts(server, &table).await?) == content(&parts);
+        if is_same && !before.has_new(&changes(server, source).await?) {
             return Ok(Clone { table, parts });
         }
-        // A merge or an INSERT came in between.
+        // A merge, an INSERT or a mutation came in between.
         snapshot::drop(server, &unnamed).await?;
     }
     let message = format!("the parts of {source} change faster than they can be linked");

@@ -29,6 +29,7 @@ mod shard;
 mod snapshot;
 mod sources;
 mod target;
+mod unfinished;
 mod window;
 mod window_request;
 mod window_time;
@@ -54,5 +55,6 @@ pub(crate) use shadow::{
 pub(crate) use shard::{Loaded, shard_by};
 pub(crate) use sources::refuse_source;
 pub(crate) use target::{guarantee, target};
+pub(crate) use unfinished::refuse_unfinished;
 pub(crate) use window::Windowed;
 pub(crate) use window_request::WindowRequest;

@@ -13,6 +13,7 @@ use longshore_shared::task::{
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::unfinished::refuse_unfinished;
 use crate::exit::{Error, Kind, Report};
 
 /// How rows become visible: flags that every kind of plan has.
@@ -172,6 +173,7 @@ pub(crate) async fn rehearse(
         if !table.keeps_rows() {
             return Err(refuse("keeps no rows", "name the table that keeps them as --target"));
         }
+        refuse_unfinished(server, &table.name).await?;
         if publish.mode == PublishMode::Exchange {
             // The view goes on writing into the table with the UUID that it knows.
             if table.name.table.starts_with(".inner") {

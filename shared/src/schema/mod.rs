@@ -22,6 +22,7 @@ mod rewrite;
 mod sorting;
 mod tokens;
 mod ttl;
+mod unfinished;
 
 pub use alone::discover_alone;
 pub use changing::changing_functions;
@@ -38,3 +39,4 @@ pub use old_syntax::engine_of_today;
 pub use rewrite::{RewriteError, firing_select, rewrite_source};
 pub use sorting::key_expressions;
 pub use ttl::{RowTtl, ttls};
+pub use unfinished::{Changes, Unfinished, changes};

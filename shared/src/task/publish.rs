@@ -61,6 +61,7 @@ pub enum OtherPartitions {
 
 impl OtherPartitions {
     /// Plans of the usual way do not mention it: their ids stay.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     fn is_keep(&self) -> bool {
         *self == Self::Keep
     }

@@ -13,7 +13,8 @@ use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
     FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_syntax,
-    cut_tables, decide_table, expired_note, in_place_note, plan_delta, plan_tables, target,
+    cut_tables, decide_table, expired_note, in_place_note, plan_delta, plan_tables,
+    refuse_unfinished, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -123,6 +124,9 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     let is_plain = publishing.is_append() && args.delta.is_none() && !args.has_window(config)?;
     let reads = async {
         let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
+        if source.is_seen() {
+            refuse_unfinished(source.server().unwrap_or(server), &args.from).await?;
+        }
         let origin = Origin { feed, source, align: None, windowed: None };
         let from = table_clause(&origin.feed);
         let schema = async {
@@ -148,6 +152,12 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     notes.extend(schema.notes);
     if in_place && (choice.select.is_some() || !choice.filter.is_empty()) {
         notes.extend(in_place_note(publishing));
+    }
+    if !origin.source.is_seen() {
+        notes.push(format!(
+            "mutations of {} that are not finished on the other server are not looked for: give --remote-url",
+            args.from
+        ));
     }
     if choice.select.is_none() {
         let from = table_clause(&origin.feed);

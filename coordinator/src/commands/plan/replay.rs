@@ -12,8 +12,8 @@ use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    FeedOptions, Marks, Replay, cut_tables, notes, plan_tables, refuse_source, rehearse,
-    rehearse_shadows, rows_of,
+    FeedOptions, Marks, Replay, cut_tables, notes, plan_tables, refuse_source, refuse_unfinished,
+    rehearse, rehearse_shadows, rows_of,
 };
 use crate::session::Session;
 use crate::text::{self, parse_bytes};
@@ -65,6 +65,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     let mut rows = 0;
     for view in &chosen.feeds {
         refuse_source(server, view).await?;
+        refuse_unfinished(server, &view.source).await?;
         rows += rows_of(server, &view.source).await?;
     }
     if rows == 0 {
