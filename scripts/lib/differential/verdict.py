@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from . import oracle, product
 from .compare import LOST, ROUNDED
+from .hand import LOSSY, WRONG
 from .scene import NEST
 from .server import Refused, ask
 
@@ -190,10 +191,16 @@ def _not_loaded(state, target):
         return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {gist(outcome.message)}", told)
     if lost and blamed:
         stored = oracle.stored_losses(scene, state.prefix, first.table)
-        if blamed not in [one.column for one in [*lost, *stored]]:
+        if blamed not in [one.column for one in [*lost, *stored]] and not _is_wrong_by_hand(scene, blamed):
             return Verdict(UNEXPLAINED, f"{verdict}, and blames a column of which nothing is lost: {gist(outcome.message)}", told)
     found = Verdict(verdict, reason, told)
     return _go_on(state, found, surplus, lost)
+
+
+def _is_wrong_by_hand(scene, column):
+    """Was a value written into a file that does not fit? Of an EPHEMERAL column no table tells."""
+    titles = [(f, c.name) for f in scene.files for c in f.columns if c.target == column]
+    return any(cells.get(title, ("",))[0] in (WRONG, LOSSY) for f, title in titles for _, cells in f.hand_rows)
 
 
 def _go_on(state, found, surplus, lost):
@@ -218,6 +225,9 @@ def _go_on(state, found, surplus, lost):
         left_out += offered
     found.way_on = f"{' '.join(options)}: {outcome.kind}"
     if outcome.kind == product.LOADED and oracle.rows_of(scene, again) in (state.first.rows, state.second.rows):
+        return found
+    # The server takes the folders for columns only where all keys have them, and a marker has none.
+    if outcome.kind == product.LOADED and any("=" not in f.key for f in scene.files) and set(scene.hive).issuperset(_differing(scene, state.first, again)):
         return found
     if outcome.kind == product.LOADED and "--conversions" not in options and _is_better(state, again):
         return found

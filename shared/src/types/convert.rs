@@ -1,7 +1,8 @@
 //! A conversion that fails where a value would be lost, as SQL.
 
 use super::Type;
-use super::fit::{Fit, Reader, fit, needs_parsing, place};
+use super::fit::{Fit, Reader, fit, needs_parsing};
+use super::inside::place;
 use super::widen::beyond;
 use crate::sql::quote_literal;
 

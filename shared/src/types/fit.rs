@@ -87,7 +87,7 @@ fn null_of_text(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
     }
 }
 
-type Element = (Option<String>, Type);
+pub(super) type Element = (Option<String>, Type);
 
 /// Elements go by name where both have names, else by place.
 fn tuple(from: &[Element], to: &[Element], reader: Reader) -> Fit {
@@ -218,81 +218,13 @@ fn numbers_and_times(from: Named<'_>, to: Named<'_>, by_format: bool) -> Fit {
     }
 }
 
-/// Is there a value inside that only the reader of the format can convert?
-pub fn needs_reader(from: &Type, to: &Type) -> bool {
-    any_inside(from, to, &|from, to| {
-        fit(from, to, Reader::Format) == Fit::Exact && fit(from, to, Reader::Insert) > Fit::Nulls
-    })
-}
-
-/// Does the reader of this format take what is stored for the type that it is given, numbers apart?
-/// Avro's takes the days of a date for seconds, 5 for a `Decimal` of 0.05 and the bytes of a decimal
-/// for text (26.7).
-pub fn reads_as_stored(format: &str) -> bool {
-    format == "Avro"
-}
-
-/// Is there a value inside that a cast converts, and a reader that knows numbers alone does not?
-pub fn needs_cast(from: &Type, to: &Type) -> bool {
-    let is_number = |kind: &Type| {
-        let name = kind.plain().map_or("", |(name, _)| name);
-        integer(name).is_some() || name.starts_with("Float") || name == "Bool"
-    };
-    let is_word = |kind: &Type| {
-        let name = kind.plain().map_or("", |(name, _)| name);
-        name.ends_with("String") || name.starts_with("Enum")
-    };
-    any_inside(from, to, &|from, to| {
-        let is_same =
-            from == to || is_number(from) && is_number(to) || is_word(from) && is_word(to);
-        !is_same && fit(from, to, Reader::Insert) != Fit::Unknown
-    })
-}
-
-/// Is there an integer where the other type has a date?
-pub fn has_days(from: &Type, to: &Type) -> bool {
-    any_inside(from, to, &|from, to| {
-        from.plain().is_some_and(|(name, _)| integer(name).is_some())
-            && matches!(to.plain(), Some(("Date" | "Date32", _)))
-    })
-}
-
-/// Are there dates, moments or decimals inside?
-pub fn has_units(kind: &Type) -> bool {
-    any_inside(kind, kind, &|kind, _| {
-        kind.plain().is_some_and(|(name, _)| name.starts_with("Date") || name == "Decimal")
-    })
-}
-
-/// Does it hold for two plain types that stand at the same place?
-fn any_inside(from: &Type, to: &Type, holds: &impl Fn(&Type, &Type) -> bool) -> bool {
-    match (from.bare(), to.bare()) {
-        (Type::Array(from), Type::Array(to)) => any_inside(from, to, holds),
-        (Type::Map(key, value), Type::Map(to_key, to_value)) => {
-            any_inside(key, to_key, holds) || any_inside(value, to_value, holds)
-        }
-        (Type::Tuple(from), Type::Tuple(to)) => {
-            from.iter().enumerate().any(|(at, (name, from))| {
-                place(to, at, name.as_deref()).is_some_and(|at| any_inside(from, &to[at].1, holds))
-            })
-        }
-        (from, to) => holds(from, to),
-    }
-}
-
-/// Where a tuple has the element of this name, or else of this place.
-pub(super) fn place(items: &[Element], at: usize, name: Option<&str>) -> Option<usize> {
-    let by_name = items.iter().position(|(other, _)| name.is_some() && other.as_deref() == name);
-    by_name.or_else(|| (at < items.len()).then_some(at))
-}
-
 /// Is it text that a cast into the other type may find to be none of its values?
 pub(super) fn needs_parsing(from: &Type, to: &Type) -> bool {
     let is_word = matches!(from.plain(), Some(("String" | "FixedString", _)));
     is_word && !matches!(fit(from, to, Reader::Insert), Fit::Exact | Fit::Nulls)
 }
 
-fn is_text(kind: &Type) -> bool {
+pub(super) fn is_text(kind: &Type) -> bool {
     kind.plain().is_some_and(|(name, _)| name == "String")
 }
 
@@ -373,28 +305,6 @@ mod tests {
             ("String", "Nullable(UUID)", Fit::Unknown),
         ] {
             assert_eq!(of(from, to), fit, "{from} {to}");
-        }
-    }
-
-    #[test]
-    fn what_a_reader_of_numbers_does_not_convert() {
-        let of = |from, to| needs_cast(&Type::parse(from), &Type::parse(to));
-        for (from, to) in [
-            ("Date32", "DateTime64(3)"),
-            ("Int32", "Decimal(9, 2)"),
-            ("Array(Tuple(x Decimal(9, 2)))", "Array(Tuple(x String))"),
-            ("Decimal(9, 2)", "Decimal(18, 4)"),
-        ] {
-            assert!(of(from, to), "{from} {to}");
-        }
-        for (from, to) in [
-            ("Int32", "Int64"),
-            ("Bool", "UInt8"),
-            ("Nullable(Decimal(9, 2))", "Decimal(9, 2)"),
-            ("FixedString(16)", "UUID"),
-            ("Enum8('a' = 0)", "String"),
-        ] {
-            assert!(!of(from, to), "{from} {to}");
         }
     }
 

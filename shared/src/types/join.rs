@@ -2,6 +2,7 @@
 
 use super::Type;
 use super::fit::{Fit, Reader, decimal, fit, integer, precision};
+use super::inside::loses_zone;
 
 /// The narrowest type known here that holds every value of both; nothing when there is none.
 /// It may be NULL when one of them may.
@@ -11,6 +12,9 @@ pub fn join(one: &Type, other: &Type) -> Option<Type> {
 }
 
 fn bare(one: &Type, other: &Type) -> Option<Type> {
+    if loses_zone(one, other) || loses_zone(other, one) {
+        return None;
+    }
     if fit(one, other, Reader::Insert) == Fit::Exact && one.is_composite() == other.is_composite() {
         return Some(other.clone());
     }
@@ -73,5 +77,8 @@ mod tests {
         assert_eq!(of("Int64", "String").unwrap(), "String");
         assert_eq!(of("Array(Int8)", "Array(Nullable(Int64))").unwrap(), "Array(Nullable(Int64))");
         assert_eq!(of("Array(Int8)", "Int8"), None);
+        assert_eq!(of("Date", "String").unwrap(), "String");
+        assert_eq!(of("DateTime64(3, 'UTC')", "String"), None);
+        assert_eq!(of("Array(String)", "Array(DateTime)"), None);
     }
 }

@@ -8,6 +8,7 @@
 
 mod convert;
 mod fit;
+mod inside;
 mod join;
 mod parse;
 mod widen;
@@ -15,7 +16,8 @@ mod widen;
 use std::fmt;
 
 pub use convert::{Conversion, Nulls, conversion};
-pub use fit::{Fit, Reader, fit, has_days, has_units, needs_cast, needs_reader, reads_as_stored};
+pub use fit::{Fit, Reader, fit};
+pub use inside::{has_days, has_units, needs_cast, needs_reader, reads_as_stored};
 pub use join::join;
 pub use widen::widened;
 

@@ -211,6 +211,23 @@ fn what_avro_holds_is_converted_and_not_taken_for_something_else() {
 }
 
 #[test]
+fn a_moment_stays_the_same_where_another_file_has_text() {
+    let world = World::with("");
+    world.again("k UInt8, v DateTime('Asia/Kolkata')");
+    world.put("1.parquet", "Parquet", "SELECT 1::UInt8 AS k, '2024-01-01 05:30:00' AS v");
+    world.put(
+        "2.parquet",
+        "Parquet",
+        "SELECT 2::UInt8 AS k, toDateTime64('2024-01-01 00:00:00', 3, 'UTC') AS v",
+    );
+    world.load("*", &[]);
+    assert_eq!(
+        world.value("SELECT groupUniqArray(toUnixTimestamp(v)) FROM {db}.t"),
+        "[1704067200]"
+    );
+}
+
+#[test]
 fn decimals_go_into_the_largest_integers() {
     let world = World::with("");
     world.again("k UInt8, a Int256, b Array(UInt128)");

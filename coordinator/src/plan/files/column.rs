@@ -209,7 +209,8 @@ impl How<'_> {
             Fit::Nulls | Fit::Range | Fit::Back | Fit::Text if only_reader => Fit::Unknown,
             // BSON has no type for them: what it holds are numbers whose unit the target tells.
             Fit::Nulls | Fit::Range | Fit::Back | Fit::Text
-                if self.format.name == "BSONEachRow" && has_units(to) =>
+                if self.format.name == "BSONEachRow"
+                    && found.types.iter().any(|(kind, _)| has_units(kind, to)) =>
             {
                 Fit::Unknown
             }

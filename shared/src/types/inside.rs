@@ -1,0 +1,112 @@
+//! What two types have inside, at the same places.
+
+use super::Type;
+use super::fit::{Element, Fit, Reader, decimal, fit, integer, is_text};
+
+/// Is there a value inside that only the reader of the format can convert?
+pub fn needs_reader(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        fit(from, to, Reader::Format) == Fit::Exact && fit(from, to, Reader::Insert) > Fit::Nulls
+    })
+}
+
+/// Does the reader of this format take what is stored for the type that it is given, numbers apart?
+/// Avro's takes the days of a date for seconds, 5 for a `Decimal` of 0.05 and the bytes of a decimal
+/// for text (26.7).
+pub fn reads_as_stored(format: &str) -> bool {
+    format == "Avro"
+}
+
+/// Is there a value inside that a cast converts, and a reader that knows numbers alone does not?
+pub fn needs_cast(from: &Type, to: &Type) -> bool {
+    let is_number = |kind: &Type| {
+        let name = kind.plain().map_or("", |(name, _)| name);
+        integer(name).is_some() || name.starts_with("Float") || name == "Bool"
+    };
+    let is_word = |kind: &Type| {
+        let name = kind.plain().map_or("", |(name, _)| name);
+        name.ends_with("String") || name.starts_with("Enum")
+    };
+    any_inside(from, to, &|from, to| {
+        let is_same =
+            from == to || is_number(from) && is_number(to) || is_word(from) && is_word(to);
+        !is_same && fit(from, to, Reader::Insert) != Fit::Unknown
+    })
+}
+
+/// Is there an integer where the other type has a date?
+pub fn has_days(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        from.plain().is_some_and(|(name, _)| integer(name).is_some())
+            && matches!(to.plain(), Some(("Date" | "Date32", _)))
+    })
+}
+
+/// Is there a number or a moment inside where the other type has a date, a moment or a decimal? Of
+/// large decimals a format may have the bytes.
+pub fn has_units(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        let is_word = matches!(from.plain(), Some(("String" | "FixedString", _)));
+        to.plain().is_some_and(|(name, arguments)| {
+            let is_large = decimal(arguments).is_some_and(|(digits, _)| digits > 18);
+            (name.starts_with("Date") && !is_word) || (name == "Decimal" && (!is_word || is_large))
+        })
+    })
+}
+
+/// Is there a moment inside where the other type has text? The text is of the moment's own zone, and
+/// who reads it again takes it for one of the column's.
+pub(super) fn loses_zone(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        from.plain().is_some_and(|(name, _)| name.starts_with("DateTime")) && is_text(to)
+    })
+}
+
+/// Does it hold for two plain types that stand at the same place?
+fn any_inside(from: &Type, to: &Type, holds: &impl Fn(&Type, &Type) -> bool) -> bool {
+    match (from.bare(), to.bare()) {
+        (Type::Array(from), Type::Array(to)) => any_inside(from, to, holds),
+        (Type::Map(key, value), Type::Map(to_key, to_value)) => {
+            any_inside(key, to_key, holds) || any_inside(value, to_value, holds)
+        }
+        (Type::Tuple(from), Type::Tuple(to)) => {
+            from.iter().enumerate().any(|(at, (name, from))| {
+                place(to, at, name.as_deref()).is_some_and(|at| any_inside(from, &to[at].1, holds))
+            })
+        }
+        (from, to) => holds(from, to),
+    }
+}
+
+/// Where a tuple has the element of this name, or else of this place.
+pub(super) fn place(items: &[Element], at: usize, name: Option<&str>) -> Option<usize> {
+    let by_name = items.iter().position(|(other, _)| name.is_some() && other.as_deref() == name);
+    by_name.or_else(|| (at < items.len()).then_some(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reader_of_numbers_does_not_convert() {
+        let of = |from, to| needs_cast(&Type::parse(from), &Type::parse(to));
+        for (from, to) in [
+            ("Date32", "DateTime64(3)"),
+            ("Int32", "Decimal(9, 2)"),
+            ("Array(Tuple(x Decimal(9, 2)))", "Array(Tuple(x String))"),
+            ("Decimal(9, 2)", "Decimal(18, 4)"),
+        ] {
+            assert!(of(from, to), "{from} {to}");
+        }
+        for (from, to) in [
+            ("Int32", "Int64"),
+            ("Bool", "UInt8"),
+            ("Nullable(Decimal(9, 2))", "Decimal(9, 2)"),
+            ("FixedString(16)", "UUID"),
+            ("Enum8('a' = 0)", "String"),
+        ] {
+            assert!(!of(from, to), "{from} {to}");
+        }
+    }
+}
