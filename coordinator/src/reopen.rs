@@ -107,8 +107,7 @@ pub(crate) async fn carry_out(
     if now.is_none_or(|now| now.stamp != job.stamp) && !planted(Bug::LagBlindly) {
         return Ok(None);
     }
-    let choose =
-        |task: &TaskBrief| Some(Choice::of(task, wish.of(task.id.ordinal, task.state)?));
+    let choose = |task: &TaskBrief| Some(Choice::of(task, wish.of(task.id.ordinal, task.state)?));
     let chosen: Chosen = tasks.iter().filter_map(choose).collect();
     settle(session, job, &chosen).await?;
     let mut counts = Counts::default();

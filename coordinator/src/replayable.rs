@@ -7,7 +7,7 @@ use longshore_shared::schema::{placed, table_now};
 use longshore_shared::sql;
 use longshore_shared::store::TaskBrief;
 use longshore_shared::task::{
-    HandoverPartition, Job, Manifest, PublishMode, TableName, Task, TaskState,
+    HandoverPartition, Job, JobState, Manifest, Mode, PublishMode, TableName, Task, TaskState,
 };
 use serde::Deserialize;
 
@@ -52,6 +52,52 @@ fn manifest(task: &Task) -> Option<&Manifest> {
         TaskState::Quarantined { manifest, .. } => Some(manifest),
         _ => None,
     }
+}
+
+/// A job that cannot go on.
+pub(crate) fn refuse(job: &Job) -> Result<(), Error> {
+    let message = match job.state {
+        JobState::Planning => format!("plan {} is not whole yet", job.id),
+        JobState::Planned => format!("job {} was not submitted yet", job.id),
+        JobState::Cancelling => format!("job {} is being cancelled", job.id),
+        JobState::Deleting => format!("job {} is being deleted", job.id),
+        JobState::Cancelled if job.spec.publish.mode.has_last_task() => {
+            format!("job {} was cancelled, and the shadows that it filled are gone", job.id)
+        }
+        JobState::Cancelled if reads_snapshot(job) => {
+            format!("job {} was cancelled, and the snapshot that it read is gone", job.id)
+        }
+        _ => return Ok(()),
+    };
+    let help = match job.state {
+        JobState::Planning => {
+            "the longshore plan that makes it has to end first, or is given again".to_owned()
+        }
+        JobState::Planned => format!("longshore submit {}", job.id),
+        JobState::Cancelling => format!("longshore cancel {} waits for its end", job.id),
+        JobState::Deleting => format!("longshore plan delete {} --yes, then plan it again", job.id),
+        _ => "plan it again, with --again TEXT".to_owned(),
+    };
+    Err(Report::new(Kind::Conflict, message).help(help).into())
+}
+
+fn reads_snapshot(job: &Job) -> bool {
+    let tables = job.spec.source.as_tables();
+    tables.is_some_and(|tables| tables.feeds.iter().any(|feed| feed.is_snapshot))
+}
+
+/// What was loaded once can not always be loaded again.
+pub(crate) fn refuse_replay(job: &Job) -> Result<(), Error> {
+    let message = if job.spec.is_sharded() {
+        "what this job loaded is on several servers, and not all of them can be looked at"
+    } else if job.spec.mode == Mode::Direct {
+        "tasks of a direct load cannot be loaded twice: the target's deduplication may drop their rows"
+    } else if job.spec.publish.mode.has_last_task() {
+        "what this job loaded took the place of its targets as a whole"
+    } else {
+        return Ok(());
+    };
+    Err(Report::new(Kind::Conflict, message).help("plan it again, with --again TEXT").into())
 }
 
 /// Refuses to take a task for done of which only a part is known.

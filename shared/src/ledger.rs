@@ -9,7 +9,9 @@ use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 
 mod manifests;
 
-pub use manifests::{announce, is_received, unsettled, unsettled_tasks, void_manifests, Unsettled, Void};
+pub use manifests::{
+    Unsettled, Void, announce, is_received, unsettled, unsettled_tasks, void_manifests,
+};
 
 /// Writes the receipts of one task. Writing them again replaces them.
 ///
@@ -150,8 +152,11 @@ where
     for<'a> R: Row<Value<'a> = R>,
 {
     let quoted = quote_table(server.control(), table);
-    let mut client =
-        server.client().clone().with_setting("async_insert", "0").with_setting("insert_deduplicate", "0");
+    let mut client = server
+        .client()
+        .clone()
+        .with_setting("async_insert", "0")
+        .with_setting("insert_deduplicate", "0");
     // It overrides the other where it is known.
     if server.knows("deduplicate_insert").await {
         client = client.with_setting("deduplicate_insert", "disable");

@@ -29,13 +29,16 @@ impl Deeds<'_> {
             _ => PATIENCE,
         };
         let command: Vec<&str> = match fault.kind {
-            Kind::Pause if fault.pick % 3 == 0 => vec!["pause", job, "--now"],
+            Kind::Pause if fault.pick.is_multiple_of(3) => vec!["pause", job, "--now"],
             Kind::Pause => vec!["pause", job],
             Kind::Resume => vec!["resume", job],
             // The snapshot goes with a cancelled job: it could not go on.
-            Kind::Cancel if self.shape.copies => return false,
+            // And the same command would make another plan of a table that got rows since.
+            Kind::Cancel | Kind::PlanAgain if self.shape.copies => return false,
             Kind::Cancel => vec!["cancel", job, "--no-wait"],
-            Kind::Retry if fault.pick % 3 == 0 => vec!["retry", job, "--quarantined", "--reload"],
+            Kind::Retry if fault.pick.is_multiple_of(3) => {
+                vec!["retry", job, "--quarantined", "--reload"]
+            }
             Kind::Retry if fault.pick % 3 == 1 => vec!["retry", job, "--quarantined"],
             Kind::Retry => vec!["retry", job, "--failed"],
             // Refused while the partitions hold rows: nobody has taken any out.
@@ -44,7 +47,6 @@ impl Deeds<'_> {
             Kind::Restore => vec!["restore", job],
             Kind::PlanDelete => vec!["plan", "delete", job, "--yes"],
             Kind::Init => vec!["init"],
-            Kind::PlanAgain if self.shape.copies => return false,
             Kind::PlanAgain => {
                 let plan = scene.plan_program("events", "*", self.more);
                 return people.give(Some(fault.kind), plan, most);
@@ -80,7 +82,7 @@ impl Deeds<'_> {
                     return false;
                 };
                 let table = name(&tables[fault.pick % tables.len()][0]);
-                let verb = if fault.pick % 3 == 0 { "DROP" } else { "TRUNCATE" };
+                let verb = if fault.pick.is_multiple_of(3) { "DROP" } else { "TRUNCATE" };
                 format!("{verb} TABLE {staging}.{table} SYNC")
             }
         };

@@ -36,7 +36,8 @@ pub(crate) fn of(
     if status["state"] == "failed" && tasks.all("done") {
         record.add(|sums| sums.refused.push(reason.to_owned()));
         if !spoiled {
-            findings.push(format!("the closing audit failed a job of which all is there: {reason}"));
+            findings
+                .push(format!("the closing audit failed a job of which all is there: {reason}"));
         }
     }
     let unfinished: Vec<_> = tasks.0.iter().filter(|task| task.state != "done").collect();

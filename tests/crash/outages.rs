@@ -39,9 +39,7 @@ fn killed_again_and_again(part: &str) {
         thread::sleep(Duration::from_millis(300));
         bed.restart(part);
     }
-    wait_for("every task has ended", || {
-        is_over(&scene.try_tasks()?).then_some(())
-    });
+    wait_for("every task has ended", || is_over(&scene.try_tasks()?).then_some(()));
     let tasks = scene.tasks();
     assert!(tasks.all("done"), "{part}: {tasks:?}");
     for worker in &mut workers {

@@ -6,93 +6,12 @@
 //! for good at any of them. Steps stand for `finish::job`, `retry::open`, `reopen::carry_out`,
 //! `plan delete` and `restore`.
 
+mod steps;
+
 use longshore_shared::task::{JobEvent, JobState, StateName};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-const TASKS: usize = 2;
-const WORKERS: usize = 2;
-const PEOPLE: usize = 2;
-
-/// A mistake that must be found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bug {
-    /// A job is closed on whatever its row is by then.
-    CloseBlindly,
-    /// What was decided from an older row of the job is written down on the newer one.
-    MarkBlindly,
-    /// A resume does not carry out what another command had begun.
-    ForgetWish,
-    /// A task is loaded although it has a receipt.
-    IgnoreReceipts,
-    /// A command that lags behind another one does not look at the row of the job again.
-    LagBlindly,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Row {
-    state: JobState,
-    /// Each write makes it another.
-    stamp: u8,
-    /// Tasks that are to be loaded once more; nothing when no command has begun.
-    wish: Option<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Task {
-    state: StateName,
-    epoch: u8,
-    /// The epoch of its receipt in force.
-    receipt: Option<u8>,
-    /// Copies of its rows in the target.
-    copies: u8,
-}
-
-/// A worker that closes the job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Closing {
-    No,
-    /// It has read the row of the job.
-    Row(Row),
-    /// It has seen that the segment has ended, at this stamp of the cursor.
-    Ended(Row, u8),
-    /// It has audited.
-    Audited(Row, u8, bool),
-    /// The cursor is still the same.
-    Sure(Row, bool),
-}
-
-/// A person's command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Command {
-    No,
-    /// It has read the job and chosen the tasks that are done and whose rows were taken out.
-    Chosen(Row, u8),
-    /// The wish is written down: the tasks are read next, and the row once more.
-    Look(Row),
-    /// Receipts are made void, up to the epochs in which the tasks were seen.
-    Void(Row, [Option<u8>; TASKS]),
-    /// Then tasks are changed, those that are still in these epochs.
-    Change(Row, [Option<u8>; TASKS]),
-    /// Then the cursor is made anew.
-    Recount(Row),
-    /// Then the job runs.
-    Open(Row),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct State {
-    job: Row,
-    tasks: [Task; TASKS],
-    /// Stamp of the cursor, and whether the segment counts as ended.
-    cursor: (u8, bool),
-    workers: [Closing; WORKERS],
-    people: [Command; PEOPLE],
-    /// Commands that may still be given.
-    left: u8,
-    /// The row of a task may be put back once.
-    forgets: u8,
-    replayed: bool,
-}
+use steps::{Bug, Closing, Command, PEOPLE, People, Row, State, TASKS, Task, WORKERS};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Act {
@@ -112,126 +31,6 @@ enum Act {
     Retry,
     Forget(usize),
     Restore,
-}
-
-struct People {
-    bug: Option<Bug>,
-    commands: u8,
-}
-
-impl State {
-    fn write(&mut self, state: JobState, wish: Option<u8>) {
-        self.job = Row { state, stamp: self.job.stamp + 1, wish };
-    }
-
-    fn has_ended(&self) -> bool {
-        self.tasks.iter().all(|task| matches!(task.state, StateName::Done | StateName::Failed))
-    }
-
-    /// `audit::differs`
-    fn is_whole(&self) -> bool {
-        self.tasks.iter().all(|task| task.state == StateName::Done && task.receipt.is_some())
-    }
-
-    fn in_flight(&self) -> bool {
-        self.tasks.iter().any(|task| task.state == StateName::Claimed)
-    }
-}
-
-impl People {
-    fn is(&self, bug: Bug) -> bool {
-        self.bug == Some(bug)
-    }
-
-    fn close(&self, state: &mut State, me: usize) -> bool {
-        state.workers[me] = match state.workers[me] {
-            Closing::No if state.job.state == JobState::Running => Closing::Row(state.job),
-            Closing::No => return false,
-            Closing::Row(row) if state.cursor.1 => Closing::Ended(row, state.cursor.0),
-            Closing::Row(_) => Closing::No,
-            Closing::Ended(row, cursor) => {
-                // Failed tasks fail the job; else the audit decides.
-                let whole = state.is_whole() || (self.is(Bug::CloseBlindly) && state.has_ended());
-                Closing::Audited(row, cursor, whole)
-            }
-            Closing::Audited(row, cursor, whole) if cursor == state.cursor.0 => {
-                Closing::Sure(row, whole)
-            }
-            Closing::Audited(row, _, whole) if self.is(Bug::CloseBlindly) => {
-                Closing::Sure(row, whole)
-            }
-            Closing::Audited(..) => Closing::No,
-            Closing::Sure(row, whole) => {
-                let is_same = row == state.job || self.is(Bug::CloseBlindly);
-                let event = JobEvent::Finished { unfinished: u64::from(!whole) };
-                if let (true, Ok(next)) = (is_same, state.job.state.next(event)) {
-                    state.write(next, state.job.wish);
-                }
-                Closing::No
-            }
-        };
-        true
-    }
-
-    /// The next step of a command.
-    fn go(&self, state: &mut State, me: usize) -> bool {
-        state.people[me] = match state.people[me] {
-            Command::No => return false,
-            Command::Chosen(row, chosen) => {
-                let is_same = row == state.job || self.is(Bug::MarkBlindly);
-                match (is_same, state.job.state.next(JobEvent::Reopening)) {
-                    (true, Ok(next)) => {
-                        state.write(next, Some(chosen));
-                        Command::Look(state.job)
-                    }
-                    _ => Command::No,
-                }
-            }
-            Command::Look(row) if row != state.job && !self.is(Bug::LagBlindly) => Command::No,
-            Command::Look(row) => {
-                let wish = row.wish.unwrap_or(0);
-                let seen = |number: usize| {
-                    let task = state.tasks[number];
-                    let is_meant = wish & 1 << number != 0 && task.state == StateName::Done;
-                    is_meant.then_some(task.epoch)
-                };
-                Command::Void(row, std::array::from_fn(seen))
-            }
-            Command::Void(row, seen) => {
-                for (task, seen) in state.tasks.iter_mut().zip(seen) {
-                    if seen.is_some_and(|seen| task.receipt.is_some_and(|of| of <= seen)) {
-                        task.receipt = None;
-                    }
-                }
-                Command::Change(row, seen)
-            }
-            Command::Change(row, seen) => {
-                let mut both = state.tasks.iter_mut().zip(seen);
-                let is_left = |(task, seen): &(&mut Task, Option<u8>)| {
-                    task.state == StateName::Done && *seen == Some(task.epoch)
-                };
-                match both.find(is_left) {
-                    Some((task, _)) => {
-                        task.state = StateName::Pending;
-                        Command::Change(row, seen)
-                    }
-                    None => Command::Recount(row),
-                }
-            }
-            Command::Recount(row) => {
-                state.cursor = (state.cursor.0 + 1, state.has_ended());
-                Command::Open(row)
-            }
-            Command::Open(row) => {
-                if let (true, Ok(next)) = (row == state.job, row.state.next(JobEvent::Reopened)) {
-                    state.write(next, None);
-                    state.replayed = true;
-                }
-                Command::No
-            }
-        };
-        true
-    }
 }
 
 impl Model for People {
@@ -258,7 +57,12 @@ impl Model for People {
         }
         acts.extend((0..WORKERS).map(Act::Close));
         for person in 0..PEOPLE {
-            acts.extend([Act::Replay(person), Act::Resume(person), Act::Go(person), Act::Stop(person)]);
+            acts.extend([
+                Act::Replay(person),
+                Act::Resume(person),
+                Act::Go(person),
+                Act::Stop(person),
+            ]);
         }
         acts.extend([
             Act::End,
@@ -336,9 +140,7 @@ impl Model for People {
                         Command::Recount(Row { wish: None, ..state.job })
                     }
                     JobState::Reopening => Command::Look(state.job),
-                    JobState::Cancelled => {
-                        Command::Chosen(state.job, state.job.wish.unwrap_or(0))
-                    }
+                    JobState::Cancelled => Command::Chosen(state.job, state.job.wish.unwrap_or(0)),
                     _ => return None,
                 };
                 if let (true, Command::Recount(_)) = (self.is(Bug::ForgetWish), state.people[me]) {
@@ -358,7 +160,11 @@ impl Model for People {
             // Failed tasks of a failed job anew, with a wish of its own in one step.
             Act::Retry if state.job.state == JobState::Failed => {
                 let failed = |task: &&mut Task| task.state == StateName::Failed;
-                state.tasks.iter_mut().filter(failed).for_each(|task| task.state = StateName::Pending);
+                state
+                    .tasks
+                    .iter_mut()
+                    .filter(failed)
+                    .for_each(|task| task.state = StateName::Pending);
                 state.cursor = (state.cursor.0 + 1, state.has_ended());
                 state.write(JobState::Running, state.job.wish);
             }
@@ -371,10 +177,13 @@ impl Model for People {
                 state.cursor = (state.cursor.0 + 1, false);
             }
             Act::Restore if matches!(state.job.state, JobState::Paused | JobState::Halted) => {
-                let forgotten = |task: &&mut Task| {
-                    task.receipt.is_some() && task.state == StateName::Pending
-                };
-                state.tasks.iter_mut().filter(forgotten).for_each(|task| task.state = StateName::Done);
+                let forgotten =
+                    |task: &&mut Task| task.receipt.is_some() && task.state == StateName::Pending;
+                state
+                    .tasks
+                    .iter_mut()
+                    .filter(forgotten)
+                    .for_each(|task| task.state = StateName::Done);
             }
             _ => return None,
         }
@@ -383,10 +192,13 @@ impl Model for People {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("a completed job has every task done, with its receipt", |_, s: &State| {
-                let is_closed = s.job.state == JobState::Completed;
-                !is_closed || s.tasks.iter().all(|task| task.receipt.is_some())
-            }),
+            Property::always(
+                "a completed job has every task done, with its receipt",
+                |_, s: &State| {
+                    let is_closed = s.job.state == JobState::Completed;
+                    !is_closed || s.tasks.iter().all(|task| task.receipt.is_some())
+                },
+            ),
             Property::always("no row is in the target twice", |_, s: &State| {
                 s.tasks.iter().all(|task| task.copies <= 1)
             }),

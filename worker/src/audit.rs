@@ -71,7 +71,9 @@ pub(crate) async fn differs(
         let id = job.id.to_string();
         let call = || server.call(sql::AUDIT_RECEIPTS).name("control", server.control());
         let received: Vec<Received> = read(|| call().param("job", &id).fetch_all()).await?;
-        let own = tasks.iter().filter(|task| !job.spec.is_sharded() || job.spec.shard(&task.id) == number);
+        let own = tasks
+            .iter()
+            .filter(|task| !job.spec.is_sharded() || job.spec.shard(&task.id) == number);
         findings.extend(of_receipts(job, &spec, own, received));
         for (table, target) in tables(&spec) {
             findings.extend(of_table(server, job, table, target).await?);
@@ -150,7 +152,10 @@ fn of_receipts<'a>(
     }
     let mut findings = Vec::new();
     if let Some(first) = without.first() {
-        findings.push(format!("{} tasks are done without all of their receipts ({first})", without.len()));
+        findings.push(format!(
+            "{} tasks are done without all of their receipts ({first})",
+            without.len()
+        ));
     }
     if let Some((id, rows, received)) = differing.first() {
         let targets: Vec<String> =
@@ -240,9 +245,9 @@ async fn of_staging(server: &Server, job: &Job) -> Result<Option<String>, Troubl
     let mut left = staging::list(server, &format!("{}_", job.id)).await?;
     let snapshots = job.id.snapshot_prefix();
     left.retain(|staged| !staged.name.starts_with(&snapshots));
-    Ok(left.first().map(|first| {
-        format!("{} staging tables of the job are left ({})", left.len(), first.name)
-    }))
+    Ok(left
+        .first()
+        .map(|first| format!("{} staging tables of the job are left ({})", left.len(), first.name)))
 }
 
 #[cfg(test)]

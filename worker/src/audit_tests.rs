@@ -67,7 +67,9 @@ fn each_rule_about_tasks_is_told_with_its_numbers() {
     assert_eq!(told(&other), "the tasks are not those that were planned");
     let mut open = tasks.clone();
     open[2].state = StateName::Pending;
-    assert!(told(&open).contains("1 of 3 tasks are not done (0123456789abcdef-0000002 is pending)"));
+    assert!(
+        told(&open).contains("1 of 3 tasks are not done (0123456789abcdef-0000002 is pending)")
+    );
     let mut fewer = tasks.clone();
     fewer[0].rows = 9;
     assert_eq!(
@@ -81,8 +83,12 @@ fn each_rule_about_receipts_is_told_with_its_numbers() {
     let (job, tasks) = planned();
     let told = |rows: Vec<Received>| of_receipts(&job, &job.spec, tasks.iter(), rows).join("; ");
     let without = told(vec![received(&job, 0, 10), received(&job, 2, 10)]);
-    assert_eq!(without, "1 tasks are done without all of their receipts (0123456789abcdef-0000001)");
-    let differing = told((0..3).map(|ordinal| received(&job, ordinal, 9 + u64::from(ordinal))).collect());
+    assert_eq!(
+        without,
+        "1 tasks are done without all of their receipts (0123456789abcdef-0000001)"
+    );
+    let differing =
+        told((0..3).map(|ordinal| received(&job, ordinal, 9 + u64::from(ordinal))).collect());
     assert!(
         differing.contains("the receipts of 2 tasks do not agree with them")
             && differing.contains("10 rows, and by its receipts 9 in db.t"),

@@ -299,4 +299,3 @@ async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Tro
     };
     Ok(owned().filter(orphan).map(|brief| brief.id.clone()).collect())
 }
-

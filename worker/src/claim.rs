@@ -8,9 +8,7 @@ use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskStore, WorkerRecord};
-use longshore_shared::task::{
-    Epoch, Job, JobState, Stamp, Task, TaskEvent, TaskId,
-};
+use longshore_shared::task::{Epoch, Job, JobState, Stamp, Task, TaskEvent, TaskId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -177,7 +175,12 @@ async fn has_died(worker: &Worker, owner: Option<&WorkerRecord>) -> Result<bool,
     if worker.lease.age() >= silent {
         return Ok(worker.lease.healthy_for() >= silent);
     }
-    let lost = worker.options.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < silent);
+    let lost = worker
+        .options
+        .lost
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_some_and(|at| at.elapsed() < silent);
     if lost || worker.server.facts().await?.uptime_secs < silent.as_secs() {
         return Ok(false);
     }

@@ -74,7 +74,9 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
     for epoch in (1..current).rev().take(usize::try_from(EPOCHS_SEEN).unwrap_or(usize::MAX)) {
         worker.lease.check()?;
         let id = claim.task.id.query(Epoch(epoch), "load");
-        if let Ending::Finished(summary) = settle(&claim.server, &id, claim.job.submitted_ms).await? {
+        if let Ending::Finished(summary) =
+            settle(&claim.server, &id, claim.job.submitted_ms).await?
+        {
             tracing::info!(query_id = %id, "an insert of an older epoch had finished");
             return Ok(Some(summary));
         }

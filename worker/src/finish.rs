@@ -72,7 +72,8 @@ pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble>
 ///
 /// Only the very tables of this plan: the same plan, made again, has snapshots of the same names.
 async fn drop_snapshots(worker: &Worker, job: &Job) -> Result<(), Trouble> {
-    let feeds = job.spec.source.as_tables().map(|tables| tables.feeds.as_slice()).unwrap_or_default();
+    let feeds =
+        job.spec.source.as_tables().map(|tables| tables.feeds.as_slice()).unwrap_or_default();
     for snapshot in staging::list(&worker.server, &job.id.snapshot_prefix()).await? {
         if feeds.iter().any(|feed| feed.is_snapshot && feed.uuid == Some(snapshot.uuid)) {
             worker.lease.check()?;
@@ -105,7 +106,9 @@ async fn change(
     let next = Job { state, reason, epoch: was.epoch.next(), stamp: Stamp::fresh(), ..was.clone() };
     match worker.store.swap_job(&was, &next).await? {
         Swap::Won => tracing::info!(job = %job.id, state = state.as_str(), "the job has changed"),
-        Swap::Lost(_) => tracing::info!(job = %job.id, "the job has changed since it was looked at"),
+        Swap::Lost(_) => {
+            tracing::info!(job = %job.id, "the job has changed since it was looked at");
+        }
     }
     Ok(())
 }
@@ -159,10 +162,12 @@ async fn sweep(
         .map(|brief| brief.id)
         .collect();
     // Parts of these may be in a target although their rows say otherwise: nothing sweeps evidence.
-    let evidence: HashSet<TaskId> = match planted(Bug::SweepEvidence) {
-        true => HashSet::new(),
-        false => ledger::unsettled_tasks(server, &job.id).await?.into_iter().collect(),
+    let evidence = if planted(Bug::SweepEvidence) {
+        Vec::new()
+    } else {
+        ledger::unsettled_tasks(server, &job.id).await?
     };
+    let evidence: HashSet<TaskId> = evidence.into_iter().collect();
     let may_go = |task: TaskId| ended.contains(&task) && !evidence.contains(&task);
     for staged in left {
         if owner(&staged.name).is_some_and(may_go) {

@@ -98,23 +98,34 @@ async fn publish(
     let targets: Vec<TableName> = manifest.tables.iter().map(|t| t.target.clone()).collect();
     let identities = identities(server, &targets).await?;
     let tables = if planted(Bug::FirstTableOnly) { 1 } else { manifest.tables.len() };
+    // One table that cannot be proved must not keep the others from being finished.
+    let mut unproved: Vec<String> = Vec::new();
     for table in manifest.tables.iter().take(tables) {
-        refuse_another(claim.job.state, table, &identities)?;
-        let twin = names.named(&table.suffix);
-        if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
-            // Without the twin only the identities in the target can prove the moves.
-            proof::everything(server, table, &HashSet::new(), "its staging table is gone").await?;
-            continue;
-        }
-        let mut staged = Staged {
-            table,
-            twin,
-            taken_ms: manifest.taken_ms,
-            in_doubt: !is_first,
-            seen: HashSet::new(),
-            looked: Instant::now(),
+        let finished = async {
+            refuse_another(claim.job.state, table, &identities)?;
+            let twin = names.named(&table.suffix);
+            if !there.iter().any(|staged| staged.uuid == table.uuid && staged.name == twin.table) {
+                // Without the twin only the identities in the target can prove the moves.
+                let why = "its staging table is gone";
+                return proof::everything(server, table, &HashSet::new(), why).await;
+            }
+            let mut staged = Staged {
+                table,
+                twin,
+                taken_ms: manifest.taken_ms,
+                in_doubt: !is_first,
+                seen: HashSet::new(),
+                looked: Instant::now(),
+            };
+            move_table(worker, claim, &mut staged, &mut step).await
         };
-        move_table(worker, claim, &mut staged, &mut step).await?;
+        match finished.await {
+            Err(Trouble::Unprovable(words)) => unproved.push(words),
+            finished => finished?,
+        }
+    }
+    if !unproved.is_empty() {
+        return Err(Trouble::Unprovable(unproved.join("; ")));
     }
     swap::rename_shadows(worker, claim, manifest).await?;
     for handover in &manifest.handovers {

@@ -21,10 +21,8 @@ use crate::trouble::Trouble;
 /// Refuses to load a task that was published, or was about to be, in an earlier life of its row.
 pub(crate) async fn refuse(claim: &Claim) -> Result<(), Trouble> {
     let (task, server) = (&claim.task.id, &claim.server);
-    let (receipt, unsettled) = tokio::join!(
-        ledger::published(server, task),
-        ledger::unsettled(server, task)
-    );
+    let (receipt, unsettled) =
+        tokio::join!(ledger::published(server, task), ledger::unsettled(server, task));
     if let Some(before) = receipt? {
         return Err(Trouble::Loaded(task.clone(), Epoch(before.epoch)));
     }

@@ -1,8 +1,8 @@
 //! The worker, top down: a life, a slot, an attempt. [`attempt`] is the protocol.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Failure, Server, task_delay};
@@ -22,8 +22,8 @@ use crate::context::{Options, Worker};
 use crate::endpoint::Endpoints;
 use crate::trouble::{Remedy, StartError, Trouble};
 use crate::{
-    blame, direct, finish, lease, load, outage, publish, ready, recall, recover, schemas, source, staging, swap,
-    verify,
+    blame, direct, finish, lease, load, outage, publish, ready, recall, recover, schemas, source,
+    staging, swap, verify,
 };
 
 /// First pause of an idle slot; it grows to the configured maximum.

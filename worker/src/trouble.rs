@@ -176,9 +176,7 @@ impl Trouble {
             | Self::Unprovable(_)
             | Self::Unsettled
             | Self::AnotherServer(_)
-            | Self::Recalled { .. } => {
-                Remedy::LetGo
-            }
+            | Self::Recalled { .. } => Remedy::LetGo,
         }
     }
 }

@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args};
 use longshore_shared::config::Config;
 use longshore_shared::store::{Swap, TaskBrief, TaskStore, census};
 use longshore_shared::task::{
-    Job, JobEvent, JobSpec, JobState, Mode, Reopening, Stamp, StateName, Task, TaskEvent, TaskId,
+    Job, JobEvent, JobSpec, JobState, Reopening, Stamp, StateName, Task, TaskEvent, TaskId,
 };
 use serde::Serialize;
 
@@ -189,14 +189,15 @@ pub(crate) async fn open(
 ) -> Result<Opened, Error> {
     let mut job = job;
     for lost in 0..TRIES_MAX {
-        refuse(&job)?;
+        replayable::refuse(&job)?;
         if job.state == JobState::Reopening && job.spec.reopening.is_some() {
             return finish(session, job, Vec::new()).await;
         }
         let chosen = choose(session, &job, wish).await?;
         let recorded = record(&job, &chosen);
         let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
-        if recorded == Reopening::default() && !is_interrupted && !is_refused(session, &job).await? {
+        if recorded == Reopening::default() && !is_interrupted && !is_refused(session, &job).await?
+        {
             return Err(nothing(session, &job).await?);
         }
         let change = |next: &mut Job| next.spec.reopening = Some(Box::new(recorded));
@@ -263,36 +264,6 @@ async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opene
     }
 }
 
-/// A job that cannot go on.
-fn refuse(job: &Job) -> Result<(), Error> {
-    let message = match job.state {
-        JobState::Planning => format!("plan {} is not whole yet", job.id),
-        JobState::Planned => format!("job {} was not submitted yet", job.id),
-        JobState::Cancelling => format!("job {} is being cancelled", job.id),
-        JobState::Deleting => format!("job {} is being deleted", job.id),
-        JobState::Cancelled if job.spec.publish.mode.has_last_task() => {
-            format!("job {} was cancelled, and the shadows that it filled are gone", job.id)
-        }
-        JobState::Cancelled if reads_snapshot(job) => {
-            format!("job {} was cancelled, and the snapshot that it read is gone", job.id)
-        }
-        _ => return Ok(()),
-    };
-    let help = match job.state {
-        JobState::Planning => "the longshore plan that makes it has to end first, or is given again".to_owned(),
-        JobState::Planned => format!("longshore submit {}", job.id),
-        JobState::Cancelling => format!("longshore cancel {} waits for its end", job.id),
-        JobState::Deleting => format!("longshore plan delete {} --yes, then plan it again", job.id),
-        _ => "plan it again, with --again TEXT".to_owned(),
-    };
-    Err(Report::new(Kind::Conflict, message).help(help).into())
-}
-
-fn reads_snapshot(job: &Job) -> bool {
-    let tables = job.spec.source.as_tables();
-    tables.is_some_and(|tables| tables.feeds.iter().any(|feed| feed.is_snapshot))
-}
-
 /// The tasks that the wish means, each with its event. Refused when something speaks against one.
 async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Error> {
     let tasks = reopen::touched(&session.store, job).await?;
@@ -331,7 +302,7 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
     if wish.done {
         let done: Vec<&TaskBrief> = of(StateName::Done).collect();
         if !done.is_empty() {
-            refuse_replay(job)?;
+            replayable::refuse_replay(job)?;
             replayable::check_empty(session, job, &done).await?;
         }
         chosen.extend(done.iter().map(|task| Choice::of(task, TaskEvent::Reset)));
@@ -346,19 +317,6 @@ fn last_too(job: &Job, tasks: &[TaskBrief], chosen: &Chosen) -> Option<Choice> {
     let last = tasks.iter().find(|task| task.id.ordinal == ordinal)?;
     let is_new = !chosen.is_empty() && chosen.iter().all(|choice| choice.id != last.id);
     (is_new && last.state == StateName::Failed).then(|| Choice::of(last, TaskEvent::Reopened))
-}
-
-fn refuse_replay(job: &Job) -> Result<(), Error> {
-    let message = if job.spec.is_sharded() {
-        "what this job loaded is on several servers, and not all of them can be looked at"
-    } else if job.spec.mode == Mode::Direct {
-        "tasks of a direct load cannot be loaded twice: the target's deduplication may drop their rows"
-    } else if job.spec.publish.mode.has_last_task() {
-        "what this job loaded took the place of its targets as a whole"
-    } else {
-        return Ok(());
-    };
-    Err(Report::new(Kind::Conflict, message).help("plan it again, with --again TEXT").into())
 }
 
 async fn quarantined(session: &Session, id: &TaskId) -> Result<Task, Error> {

@@ -109,7 +109,8 @@ fn settled(job: Job) -> Result<(Job, Submitted), Error> {
         }
         JobState::Planning => {
             let message = format!("plan {} is not whole yet", job.id);
-            let help = "the longshore plan that makes it has to end first; if that was cut: give it again";
+            let help =
+                "the longshore plan that makes it has to end first; if that was cut: give it again";
             Err(Report::new(Kind::Conflict, message).help(help).into())
         }
         JobState::Deleting => {

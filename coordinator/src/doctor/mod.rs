@@ -3,8 +3,8 @@
 //! A check never ends the program: what cannot be looked at is a finding too.
 
 pub(crate) mod belongings;
-pub(crate) mod evidence;
 pub(crate) mod capacity;
+pub(crate) mod evidence;
 pub(crate) mod grants;
 pub(crate) mod installation;
 pub(crate) mod job;

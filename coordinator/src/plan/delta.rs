@@ -120,7 +120,7 @@ pub(crate) async fn plan_delta(
     )];
     if let Some(job) = whole(&session.store, &id).await? {
         snapshot::drop(server, &clone.table.table).await?;
-        missing::write_delta(session, &job, &cut_options(options, origin, true)).await?;
+        Box::pin(missing::write_delta(session, &job, &cut_options(options, origin, true))).await?;
         let bytes = job.bytes;
         return Ok(TablesPlan { job, created: false, bytes, notes });
     }
@@ -140,7 +140,7 @@ pub(crate) async fn plan_delta(
     let source = source(feed, chopped.rows);
     let chunks: Vec<Chunk> = chopped.slices.into_iter().map(Chunk::Slice).collect();
     let (job, created) =
-        publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
+        Box::pin(publish_as(session, id, spec(source), &chunks, options.marks.clone())).await?;
     Ok(TablesPlan { job, created, bytes: chopped.bytes, notes })
 }
 

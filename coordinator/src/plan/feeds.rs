@@ -3,7 +3,7 @@
 use longshore_shared::clickhouse::Server;
 use longshore_shared::schema::{identities, rewrite_source};
 use longshore_shared::task::{
-    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, JobState, Known, Slice, TableName, TablesSource,
+    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, Known, Slice, TableName, TablesSource,
 };
 use sha2::{Digest, Sha256};
 
@@ -11,7 +11,7 @@ use super::arrivals::known;
 use super::clones::{self, clone_of};
 use super::cut::{Cut, CutOptions, Unit, cut, digest};
 use super::missing::{self, needs_rows};
-use super::publish::{self, identity, publish_as, whole};
+use super::publish::{identity, publish_as, whole};
 use super::remote::Source;
 use super::shadow::Marks;
 use super::snapshot;
@@ -127,7 +127,7 @@ pub(crate) async fn plan_tables(
             for clone in clones {
                 snapshot::drop(&session.server, &clone.table.table).await?;
             }
-            plan.write_missing(&job).await?;
+            Box::pin(missing::write_of_snapshots(session, &job, origins, options)).await?;
             let (bytes, notes) = (bytes(&cuts), plan.notes(&cuts, is_snapshot));
             return Ok(TablesPlan { job, created: false, bytes, notes });
         }
@@ -143,11 +143,11 @@ pub(crate) async fn plan_tables(
     let chunks = chunks(&cuts);
     let notes = plan.notes(&cuts, is_snapshot);
     let (job, created) =
-        publish_as(session, id, spec(source), &chunks, options.marks.clone()).await?;
+        Box::pin(publish_as(session, id, spec(source), &chunks, options.marks.clone())).await?;
     Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
 }
 
-fn chunks(cuts: &[Cut]) -> Vec<Chunk> {
+pub(super) fn chunks(cuts: &[Cut]) -> Vec<Chunk> {
     let slices = cuts.iter().enumerate().flat_map(|(feed, cut)| {
         cut.slices.iter().map(move |slice| Chunk::Slice(Slice { feed, ..slice.clone() }))
     });
@@ -201,6 +201,17 @@ pub(super) fn cut_options(
     }
 }
 
+/// Cuts one window of a table.
+pub(super) async fn cut_window(
+    server: &Server,
+    windowed: &Windowed,
+    table: &TableName,
+    options: &FeedOptions,
+) -> Result<Cut, Error> {
+    let is_compressed = options.unit == BudgetUnit::Compressed;
+    windowed.cut(server, table, options.chunk_bytes, is_compressed).await
+}
+
 struct Plan<'a> {
     session: &'a Session,
     origins: &'a [Origin],
@@ -216,7 +227,7 @@ impl Plan<'_> {
                     Source::Remote(server) => server,
                     _ => &self.session.server,
                 };
-                cuts.push(self.cut_window(server, windowed, &origin.feed.origin).await?);
+                cuts.push(cut_window(server, windowed, &origin.feed.origin, self.options).await?);
                 continue;
             }
             cuts.push(match &origin.source {
@@ -240,16 +251,6 @@ impl Plan<'_> {
             });
         }
         Ok(cuts)
-    }
-
-    async fn cut_window(
-        &self,
-        server: &Server,
-        windowed: &Windowed,
-        table: &TableName,
-    ) -> Result<Cut, Error> {
-        let is_compressed = self.options.unit == BudgetUnit::Compressed;
-        windowed.cut(server, table, self.options.chunk_bytes, is_compressed).await
     }
 
     /// Identity of the plan: the same tables in the same state, cut the same way, into the same target.
@@ -311,31 +312,13 @@ impl Plan<'_> {
             let uuid = identities(server, std::slice::from_ref(&table)).await?;
             let uuid = uuid.first().map(|(_, uuid)| *uuid);
             let made = match &origin.windowed {
-                Some(windowed) => self.cut_window(server, windowed, &table).await?,
+                Some(windowed) => cut_window(server, windowed, &table, self.options).await?,
                 None => cut(server, &table, &cut_options(self.options, origin, true)).await?,
             };
             cuts.push(Cut { digest: source.digest.clone(), ..made });
             snapshots.push(Some(Cloned { table, uuid, known }));
         }
         Ok((snapshots, cuts))
-    }
-
-    /// Rows of a paused job that reads snapshots: those are cut once more, where they are.
-    async fn write_missing(&self, job: &Job) -> Result<(), Error> {
-        let Some(tables) = job.spec.source.as_tables().filter(|_| job.state == JobState::Paused)
-        else {
-            return Ok(());
-        };
-        let server = &self.session.server;
-        let mut cuts = Vec::new();
-        for (origin, feed) in self.origins.iter().zip(&tables.feeds) {
-            cuts.push(match &origin.windowed {
-                Some(windowed) => self.cut_window(server, windowed, &feed.table).await?,
-                None => cut(server, &feed.table, &cut_options(self.options, origin, true)).await?,
-            });
-        }
-        let tasks = publish::tasks(&job.id, &job.spec, &chunks(&cuts));
-        missing::write(self.session, job, &tasks).await
     }
 
     fn of_cuts<'a>(

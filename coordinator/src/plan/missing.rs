@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use longshore_shared::store::{TaskStore, Witness, chunk_digest};
 use longshore_shared::task::{Chunk, Cursor, Job, JobState, Task, TaskId};
 
-use crate::exit::{Error, Kind, Report};
 use super::cut::{CutOptions, cut};
+use super::feeds::{FeedOptions, Origin, chunks, cut_options, cut_window};
 use super::publish::tasks;
+use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 
 /// Is the job looked at again although its plan is there? A snapshot is looked at as it was.
@@ -28,9 +29,7 @@ pub(super) async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Resul
     let expected: HashMap<&TaskId, u64> =
         tasks.iter().map(|task| (&task.id, chunk_digest(&task.chunk))).collect();
     let there = store.witnesses(job).await?;
-    let is_same = |witness: &Witness| {
-        expected.get(&witness.id) == Some(&witness.chunk_digest)
-    };
+    let is_same = |witness: &Witness| expected.get(&witness.id) == Some(&witness.chunk_digest);
     let missing: Vec<Task> = {
         let found: HashSet<&TaskId> = there.iter().map(|row| &row.id).collect();
         tasks.iter().filter(|task| !found.contains(&task.id)).cloned().collect()
@@ -61,6 +60,26 @@ pub(super) async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Resul
     Ok(())
 }
 
+/// Of a plan that reads snapshots: those are cut once more, where they are.
+pub(super) async fn write_of_snapshots(
+    session: &Session,
+    job: &Job,
+    origins: &[Origin],
+    options: &FeedOptions,
+) -> Result<(), Error> {
+    let Some(tables) = job.spec.source.as_tables().filter(|_| job.state == JobState::Paused) else {
+        return Ok(());
+    };
+    let server = &session.server;
+    let mut cuts = Vec::new();
+    for (origin, feed) in origins.iter().zip(&tables.feeds) {
+        cuts.push(match &origin.windowed {
+            Some(windowed) => cut_window(server, windowed, &feed.table, options).await?,
+            None => cut(server, &feed.table, &cut_options(options, origin, true)).await?,
+        });
+    }
+    write(session, job, &tasks(&job.id, &job.spec, &chunks(&cuts))).await
+}
 
 /// Of a plan of what arrived in a table: its snapshot is cut once more.
 pub(super) async fn write_delta(

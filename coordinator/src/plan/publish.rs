@@ -261,7 +261,8 @@ async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Result<bool, Err
         let is_wrong = |task: &&Task| {
             there.get(&task.id).is_some_and(|digest| *digest != chunk_digest(&task.chunk))
         };
-        let wrong: Vec<TaskId> = tasks.iter().filter(is_wrong).map(|task| task.id.clone()).collect();
+        let wrong: Vec<TaskId> =
+            tasks.iter().filter(is_wrong).map(|task| task.id.clone()).collect();
         if wrong.is_empty() && there.len() == tasks.len() {
             return Ok(true);
         }

@@ -159,7 +159,7 @@ impl Server {
                 .map(|found| Known(Some(found.into_iter().map(|s| s.name).collect())))
         };
         static ALL: Known = Known(None);
-        self.known.get_or_try_init(|| ask).await.unwrap_or(&ALL)
+        Box::pin(self.known.get_or_try_init(|| ask)).await.unwrap_or(&ALL)
     }
 }
 

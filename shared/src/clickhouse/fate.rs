@@ -94,11 +94,7 @@ pub async fn settled(
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn settle(
-    server: &Server,
-    id: &QueryId,
-    not_before_ms: i64,
-) -> Result<Ending, Failure> {
+pub async fn settle(server: &Server, id: &QueryId, not_before_ms: i64) -> Result<Ending, Failure> {
     while is_running(server, id).await? {
         tokio::time::sleep(LOOK_PAUSE).await;
     }

@@ -140,9 +140,9 @@ impl LoadStatement {
             return None;
         }
         let is_named = |name: &str| {
-            let words = failure.message.split(|symbol: char| {
-                !(symbol.is_ascii_alphanumeric() || symbol == '_')
-            });
+            let words = failure
+                .message
+                .split(|symbol: char| !(symbol.is_ascii_alphanumeric() || symbol == '_'));
             words.into_iter().any(|word| word == name)
         };
         let sent = |name: &str| self.settings.iter().any(|(sent, _)| sent == name);

@@ -361,8 +361,7 @@ impl TaskStore for KeeperMapStore {
     }
 
     async fn beat(&self, id: &WorkerId, draining: bool) -> Stored<bool> {
-        // No retries here: the lease counts from the moment before the request, so the caller
-        // decides how often to try. The update cannot make a removed row come back.
+        // The caller decides how often to try. The update cannot make a removed row come back.
         let answer = self
             .write(sql::BEAT_WORKER)
             .param("worker", id)

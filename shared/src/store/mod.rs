@@ -28,8 +28,8 @@ pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
 pub use pack::{pack, unpack};
 pub(crate) use rows::{from_hex, to_hex};
-pub use witness::{Witness, chunk_digest, plan_digest};
 pub use schema::{InitReport, SCHEMA_VERSION, drop_lost, environment, init};
+pub use witness::{Witness, chunk_digest, plan_digest};
 
 use crate::clickhouse::Failure;
 use crate::task::{Cursor, Job, JobId, Segment, StateName, Task, TaskId, WorkerId};

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, FORMAT, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, JobId, JobSpec, Source, Stamp,
+    Epoch, FORMAT, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, JobId, JobSpec, OtherPartitions,
+    Source, Stamp,
 };
 
 /// Where a job stands. The stored texts never change.
@@ -220,7 +221,9 @@ impl Job {
         let converts = !self.spec.outputs.is_empty()
             || matches!(&self.spec.source, Source::Files(files) if files.has_outputs());
         // An older program would leave the recorded changes undone.
-        let is_recorded = self.spec.reopening.is_some() || self.state == JobState::Planning;
+        let is_recorded = self.spec.reopening.is_some()
+            || self.state == JobState::Planning
+            || self.spec.publish.other_partitions == OtherPartitions::Refuse;
         match self.state {
             _ if is_recorded => FORMAT,
             _ if converts => FORMAT_CONVERTS,

@@ -15,6 +15,7 @@ mod servers;
 mod slice;
 mod spec;
 mod state;
+mod state_name;
 mod tables;
 
 pub use chunk::{Chunk, SourceFile};
@@ -34,7 +35,8 @@ pub use reopening::{Ordinals, Reopening};
 pub use servers::{JobServer, Place, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction, Unseen};
-pub use state::{IllegalTransition, Owner, Progress, StateName, Task, TaskEvent, TaskState};
+pub use state::{IllegalTransition, Owner, Progress, Task, TaskEvent, TaskState};
+pub use state_name::StateName;
 pub use tables::{
     BudgetUnit, Feed, FeedView, Known, Remote, RemoteFunction, Span, TablesSource, Window,
 };

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Manifest, Stamp, TaskId, WorkerId};
+use super::{Epoch, Manifest, Stamp, StateName, TaskId, WorkerId};
 
 /// Who acts on a task, and on which server its staging tables are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,63 +63,6 @@ pub enum TaskState {
         /// What was found.
         error: String,
     },
-}
-
-/// The stored name of a state. The texts are part of the record format and never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StateName {
-    /// See [`TaskState::Pending`].
-    Pending,
-    /// See [`TaskState::Claimed`].
-    Claimed,
-    /// See [`TaskState::Publishing`].
-    Publishing,
-    /// See [`TaskState::Done`].
-    Done,
-    /// See [`TaskState::Failed`].
-    Failed,
-    /// See [`TaskState::Quarantined`].
-    Quarantined,
-}
-
-impl StateName {
-    /// All states in the order of a task's life.
-    pub const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Claimed,
-        Self::Publishing,
-        Self::Done,
-        Self::Failed,
-        Self::Quarantined,
-    ];
-
-    /// As stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Claimed => "claimed",
-            Self::Publishing => "publishing",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Quarantined => "quarantined",
-        }
-    }
-
-    /// From its stored text.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|name| name.as_str() == text)
-    }
-
-    /// No worker will act on it any more.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::Quarantined)
-    }
-
-    /// A worker owns it.
-    pub fn is_owned(self) -> bool {
-        matches!(self, Self::Claimed | Self::Publishing)
-    }
 }
 
 /// What happens to a task. Events of a worker carry the epoch it acts in.
@@ -374,11 +317,9 @@ impl Progress {
             (State::Claimed { .. }, Event::HandedBack { .. }) => {
                 (State::Pending { delay_ms: 0, error: String::new() }, -1, 0)
             }
-            (State::Claimed { .. }, Event::Interrupted { delay_ms, error, died, .. }) => (
-                State::Pending { delay_ms: *delay_ms, error: error.clone() },
-                -1,
-                u32::from(*died),
-            ),
+            (State::Claimed { .. }, Event::Interrupted { delay_ms, error, died, .. }) => {
+                (State::Pending { delay_ms: *delay_ms, error: error.clone() }, -1, u32::from(*died))
+            }
             (State::Claimed { .. }, Event::Recalled { manifest, past, evidence, .. }) => {
                 let manifest = Manifest { doubted: true, ..manifest.clone() };
                 let state = State::Quarantined { manifest, error: evidence.clone() };

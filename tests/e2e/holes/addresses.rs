@@ -16,7 +16,8 @@ fn another_server_that_answers_gets_nothing() {
     let proxy = Proxy::between(&second, &first, move || switch.load(Ordering::Relaxed));
     let more = ["--chunk-files-max", "1", "--endpoint", &first, "--endpoint", &proxy.url()];
     let job = two.scene.submit(&more);
-    let worker = two.scene.endless_worker().args(["--slots", "1"]).env("LONGSHORE_LEASE", LONG_LEASE);
+    let worker =
+        two.scene.endless_worker().args(["--slots", "1"]).env("LONGSHORE_LEASE", LONG_LEASE);
     let running = worker.faults("stage.after=off").spawn();
     wait_for("the second server was looked at", || {
         running.words().contains("this server answers").then_some(())

@@ -9,7 +9,9 @@ fn held_at(point: &str) {
     let gate = scene.folder().join("gate");
     let faults = format!("{point}=1*until({})->off", gate.display());
     let held = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE).faults(faults).spawn();
-    wait_for("a worker is about to close the job", || held.words().contains("until(").then_some(()));
+    wait_for("a worker is about to close the job", || {
+        held.words().contains("until(").then_some(())
+    });
     scene.worker(&job).run().ok();
     assert_eq!(scene.status(&job)["state"], "completed", "the other worker has closed it");
     for table in ["events", "daily", "buys"] {

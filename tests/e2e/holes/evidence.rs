@@ -141,7 +141,10 @@ fn receipts_that_were_deleted_fail_the_job() {
     let scene = Scene::with_events(2, 200);
     let job = scene.submit(&["--chunk-files-max", "1"]);
     let gate = scene.folder().join("gate");
-    let held = scene.worker(&job).faults(format!("finish.before=1*until({})->off", gate.display())).spawn();
+    let held = scene
+        .worker(&job)
+        .faults(format!("finish.before=1*until({})->off", gate.display()))
+        .spawn();
     wait_for("both tasks are done", || held.words().contains("until(").then_some(()));
     let control = &scene.control;
     scene.admin.run(&format!(

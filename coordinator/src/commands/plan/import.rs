@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use longshore_shared::config::Config;
 use super::common::Document;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{adopt, source_words, whole, write_from_file};
 use crate::plan_file::PlanFile;
 use crate::session::Session;
+use clap::Args;
+use longshore_shared::config::Config;
 
 /// Make a plan from a file that `plan export` wrote
 ///
