@@ -1,5 +1,6 @@
 """Formats that the server both reads and writes, and what their files know of names and types."""
 
+import itertools
 from dataclasses import dataclass
 
 from .server import Broken, Refused, ask, remove, s3
@@ -66,6 +67,7 @@ class Probe:
     def __init__(self, prefix):
         self.prefix = prefix
         self.known = {}
+        self.keys = itertools.count()  # two lanes ask at the same time
 
     def carries(self, form, one):
         pair = (form.name, one.name)
@@ -74,7 +76,7 @@ class Probe:
         return self.known[pair]
 
     def _try(self, form, one):
-        key = f"{self.prefix}/probe-{len(self.known)}"
+        key = f"{self.prefix}/probe-{next(self.keys)}"
         structure = f"{form.single or 'x'} {one.name}"
         column = form.single or "x"
         try:
