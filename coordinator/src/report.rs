@@ -65,6 +65,9 @@ fn of_store(error: &StoreError, config: Option<&Config>) -> Report {
             Report::new(Kind::Usage, message)
                 .help("run: longshore init\n(or name the right database with --database)")
         }
+        StoreError::Outdated(_) => {
+            Report::new(Kind::Usage, error.to_string()).help("run: longshore init")
+        }
         StoreError::NewerVersion { .. } => Report::new(Kind::Conflict, error.to_string())
             .help("use a program of the version that made the tables, or a newer one"),
         StoreError::Record(_) => Report::new(Kind::Conflict, error.to_string())

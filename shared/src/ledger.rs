@@ -10,7 +10,7 @@ use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 mod manifests;
 
 pub use manifests::{
-    Unsettled, Void, announce, is_received, unsettled, unsettled_tasks, void_manifests,
+    Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks, void_manifests,
 };
 
 /// Writes the receipts of one task. Writing them again replaces them.

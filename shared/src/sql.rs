@@ -68,6 +68,8 @@ catalogue! {
     FIND_STAGED = "find_staged",
     FIND_TABLES = "find_tables",
     FIND_UNSETTLED = "find_unsettled",
+    FORGET_MANIFESTS = "forget_manifests",
+    FORGET_RECEIPTS = "forget_receipts",
     GET_CURSOR = "get_cursor",
     GET_JOB = "get_job",
     GET_META = "get_meta",

@@ -92,7 +92,7 @@ fn a_chunk_that_is_inserted_again_after_its_source_was_merged_adds_nothing() {
     let columns = "file, n, day, kind, value, checksum";
     let insert = |settings: &[(&str, &str)], order: &str| {
         let settings: Vec<String> =
-            settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            settings.iter().map(|(name, value)| format!("{name} = '{value}'")).collect();
         let (db, settings) = (&scene.db, settings.join(", "));
         scene.admin.run(&format!(
             "INSERT INTO {db}.events ({columns}) SELECT {columns} FROM {db}.source {order} \

@@ -206,7 +206,9 @@ impl StartError {
     pub(crate) fn exit_code(&self) -> u8 {
         use longshore_shared::clickhouse::Kind;
         match self {
-            Self::Config(_) | Self::Keys(_) | Self::Store(StoreError::NotInitialised(_)) => 2,
+            Self::Config(_)
+            | Self::Keys(_)
+            | Self::Store(StoreError::NotInitialised(_) | StoreError::Outdated(_)) => 2,
             Self::Server(failure) | Self::Store(StoreError::Failure(failure))
                 if matches!(failure.kind, Kind::Unreachable | Kind::Tls | Kind::Unknown) =>
             {

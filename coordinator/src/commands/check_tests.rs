@@ -56,6 +56,7 @@ fn each_state_of_a_job() {
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @"
+    planning: error backfill_required_pending
     planned: error backfill_required_pending
     running: error backfill_required_pending
     paused: error backfill_required_pending, error backfill_job_paused

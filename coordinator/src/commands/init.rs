@@ -51,7 +51,7 @@ pub(crate) async fn run(args: InitArgs, config: &Config, output: Output) -> Resu
     };
     // Proves address and password, and Keeper where there are tables; what follows takes longer.
     match bounded(config, &server, FIRST_ANSWER_MAX, store::environment(&server)).await? {
-        Ok(_) | Err(StoreError::NotInitialised(_)) => {}
+        Ok(_) | Err(StoreError::NotInitialised(_) | StoreError::Outdated(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let report = bounded(config, &server, INIT_MAX, store::init(&server)).await??;

@@ -65,6 +65,9 @@ impl PlanFile {
     fn from_parts(id: JobId, mut spec: JobSpec, chunks: Vec<Chunk>) -> Self {
         let shadows = spec.graph.tables.iter_mut().filter_map(|table| table.shadow.take());
         let marks = shadows.map(|shadow| shadow.marks).collect();
+        // The digest is of the tasks as they are written; a wish is of a job that lives.
+        spec.made.digest.clear();
+        spec.reopening = None;
         Self { id, spec, marks, chunks }
     }
 

@@ -135,6 +135,19 @@ pub async fn unsettled_tasks(server: &Server, job: &JobId) -> Result<Vec<TaskId>
     Ok(rows.into_iter().filter_map(|row| row.task_id.parse().ok()).collect())
 }
 
+/// Forgets what an older life of a plan proved or was about to move, because the plan is deleted: the
+/// same plan, made again, loads the same rows again.
+///
+/// # Errors
+/// When the server did not take it. Doing it again is harmless.
+pub async fn forget(server: &Server, job: &JobId) -> Result<(), Failure> {
+    for statement in [sql::FORGET_MANIFESTS, sql::FORGET_RECEIPTS] {
+        let call = server.call(statement).name("control", server.control());
+        call.param("job", job).execute().await?;
+    }
+    Ok(())
+}
+
 /// Settles what these tasks were about to move, up to the epoch given with each.
 ///
 /// # Errors

@@ -55,6 +55,11 @@ pub enum StoreError {
     /// The control tables are not there.
     #[error("the control tables are missing in database `{0}`")]
     NotInitialised(String),
+    /// The control tables were made by an earlier Longshore, and lack a table.
+    #[error(
+        "the control tables in database `{0}` were made by an earlier version: `longshore init` adds what is missing"
+    )]
+    Outdated(String),
     /// The control tables were made by a newer Longshore.
     #[error("the control tables have version {found}, this program knows {known}")]
     NewerVersion {

@@ -41,6 +41,8 @@ struct Value {
     value: String,
 }
 
+/// UNKNOWN_TABLE
+const UNKNOWN_TABLE: i32 = 60;
 /// INVALID_STATE: the server has the table, and Keeper does not know it.
 const UNKNOWN_TO_KEEPER: i32 = 668;
 
@@ -120,6 +122,11 @@ pub async fn environment(server: &Server) -> Stored<String> {
     let missing = || StoreError::NotInitialised(server.control().to_owned());
     let version = get_meta(server, VERSION_KEY).await?.ok_or_else(missing)?;
     check_version(&version)?;
+    let probe = server.call(sql::PROBE_TABLE).name("control", server.control());
+    let answer = probe.name("table", "manifests").execute().await;
+    if answer.is_err_and(|failure| failure.code() == Some(UNKNOWN_TABLE)) {
+        return Err(StoreError::Outdated(server.control().to_owned()));
+    }
     get_meta(server, ENVIRONMENT_KEY).await?.ok_or_else(missing)
 }
 

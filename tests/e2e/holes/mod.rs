@@ -7,5 +7,6 @@
 mod addresses;
 mod closing;
 mod evidence;
+mod lives;
 mod planners;
 mod wishes;

@@ -10,6 +10,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::faults;
+use longshore_shared::ledger;
 use longshore_shared::store::{Census, TaskStore, census};
 use longshore_shared::task::{Job, JobEvent, JobState, TaskId};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use crate::alter::{Altered, alter};
 use crate::doctor::{belongings, evidence};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
+use crate::reach::shards;
 use crate::session::Session;
 use crate::text;
 
@@ -73,6 +75,7 @@ pub(crate) async fn run(args: DeleteArgs, config: &Config, output: Output) -> Re
         ));
     }
     faults::pass(faults::DELETE_TABLES).await?;
+    forget(&session, &job).await;
     remove_rows(&session, &job).await?;
     let document = Document {
         plan_id: job.id.to_string(),
@@ -101,8 +104,12 @@ async fn refuse(session: &Session, job: &Job, discard: bool) -> Result<Census, E
         let message = format!("workers still have tasks of job {id} in hand");
         return Err(refused(message, format!("look at them: longshore status {id}")));
     }
-    let doubtful = counts.quarantined.max(evidence::of_job(session, job).await?.len() as u64);
-    if doubtful > 0 && !discard {
+    let doubtful = if discard {
+        0
+    } else {
+        counts.quarantined.max(evidence::of_job(session, job).await?.len() as u64)
+    };
+    if doubtful > 0 {
         let message = format!(
             "{} of job {id} may have rows in its targets that nothing proves: a person has to decide \
              what becomes of them",
@@ -156,6 +163,20 @@ async fn give_up(session: &Session, job: Job, discard: bool) -> Result<Job, Erro
         Altered::Refused(job) => {
             refuse(session, &job, discard).await?;
             Err(gone(&job))
+        }
+    }
+}
+
+/// What the ledger proves of this plan is of a life that is over. On a server that is away it stays:
+/// the same plan, made again, is not loaded there then, and says so.
+async fn forget(session: &Session, job: &Job) {
+    for (_, task) in shards(job) {
+        let forgotten = async {
+            let server = session.reach(job, &task).await?;
+            Ok::<_, Error>(ledger::forget(&server, &job.id).await?)
+        };
+        if let Err(error) = forgotten.await {
+            tracing::warn!(?error, "receipts of this plan stay in the ledger");
         }
     }
 }
