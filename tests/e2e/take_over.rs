@@ -31,7 +31,7 @@ fn a_claimed_task_is_loaded_again_from_the_beginning() {
 
     settle(&scene, &job, "claimed");
     let after = only_task(&scene);
-    assert_eq!((after.epoch, after.attempts, after.deaths), (2, 2, 1));
+    assert_eq!((after.epoch, after.attempts, after.deaths), (2, 1, 1));
     assert_eq!(scene.loads(&job), 2);
 }
 
