@@ -34,7 +34,7 @@ fn a_direct_load_of_an_older_life_is_not_taken_for_this_one() {
     let scene = Scene::with_events(1, 200);
     scene.create(
         "CREATE TABLE {db}.plain (file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64) \
-         ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 0;",
+         ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 10000;",
     );
     let plan = |scene: &Scene| {
         let planned = scene.plan_program("plain", "*", &["--mode", "direct"]).run().ok();
