@@ -4,10 +4,46 @@
 use longshore_tests::{Scene, wait_for};
 
 /// Small chunks of a table in many parts: a merge moves the borders.
-const MORE: [&str; 3] = ["--no-snapshot", "--chunk-bytes", "20K"];
+const MORE: [&str; 3] = ["--no-snapshot", "--chunk-bytes", "100K"];
+const ROWS: u64 = 10_000;
 
+/// Five parts whose keys lie between each other's: each has borders of its own.
 fn scene() -> Scene {
-    Scene::with_source(6, 500)
+    let scene = Scene::with_events(0, 0);
+    for table in ["source", "target"] {
+        scene.create(&format!(
+            "CREATE TABLE {{db}}.{table} (k UInt64, v String) ENGINE = MergeTree ORDER BY k SETTINGS index_granularity = 100;"
+        ));
+    }
+    for part in 0..5 {
+        scene.admin.run(&format!(
+            "INSERT INTO {}.source SELECT number * 5 + {part}, repeat('x', {part} * 40) FROM numbers({})",
+            scene.db,
+            ROWS / 5
+        ));
+    }
+    scene
+}
+
+fn plan(scene: &Scene) -> longshore_tests::Program {
+    scene.copy_program("source", "target", &MORE)
+}
+
+/// The job ends as completed, and every row is in the target once.
+fn ends_well(scene: &Scene, job: &str) {
+    scene.finish(job);
+    let status = scene.status(job);
+    assert_eq!(status["state"], "completed", "{status}");
+    let found =
+        scene.admin.rows(&format!("SELECT count(), uniqExact(k), sum(k) FROM {}.target", scene.db));
+    let sum = ROWS * (ROWS - 1) / 2;
+    assert_eq!(found, [[ROWS.to_string(), ROWS.to_string(), sum.to_string()]]);
+}
+
+/// What the first four tasks load.
+fn chunks(scene: &Scene) -> Vec<String> {
+    let tasks = format!("{}.tasks", scene.control);
+    scene.admin.column(&format!("SELECT hex(chunk) FROM {tasks} ORDER BY task_id LIMIT 4"))
 }
 
 /// The borders of the chunks move, the content stays.
@@ -18,22 +54,25 @@ fn merge(scene: &Scene) {
 #[test]
 fn a_planner_was_killed_and_the_table_was_merged_before_the_next() {
     let scene = scene();
-    let killed = scene
-        .copy_program("source", "events", &MORE)
-        .faults("batch=2;plan.batch=1*off->exit")
-        .run();
+    let killed = plan(&scene).faults("batch=2;plan.batch=1*off->exit").run();
     assert!(killed.was_killed(), "{killed}");
     let control = &scene.control;
     let left = scene.admin.number(&format!("SELECT count() FROM {control}.tasks"));
     assert_eq!(left, 4, "tasks of the first planner");
+    let before = chunks(&scene);
     merge(&scene);
-    let plan = scene.copy_program("source", "events", &MORE).run().ok().json();
-    let id = plan["plan_id"].as_str().expect("a plan id");
-    let chunks = plan["chunks"].as_u64().expect("a number of chunks");
+    let made = plan(&scene).run().ok().json();
+    let id = made["plan_id"].as_str().expect("a plan id");
+    let number = made["chunks"].as_u64().expect("a number of chunks");
     let tasks = scene.admin.number(&format!("SELECT count() FROM {control}.tasks"));
-    assert_eq!(tasks, chunks, "no task is left of the other cut");
+    assert_eq!(tasks, number, "no task is left of the other cut");
+    assert_ne!(
+        chunks(&scene),
+        before,
+        "the merge has moved the borders, or this test shows nothing"
+    );
     scene.longshore(["submit", id]).run().ok();
-    scene.settle(id, "a plan after another cut");
+    ends_well(&scene, id);
 }
 
 #[test]
@@ -41,25 +80,25 @@ fn two_planners_at_the_same_time_cut_differently() {
     let scene = scene();
     let gate = scene.folder().join("gate");
     let wait = format!("batch=2;plan.batch=1*off->1*until({})->off", gate.display());
-    let first = scene.copy_program("source", "events", &MORE).faults(wait).spawn();
+    let first = plan(&scene).faults(wait).spawn();
     wait_for("the first planner has written tasks", || {
         first.words().contains("until(").then_some(())
     });
     merge(&scene);
-    let second = scene.copy_program("source", "events", &MORE).run().ok().json();
+    let second = plan(&scene).run().ok().json();
     std::fs::write(&gate, "").expect("a writable folder");
     let first = first.wait().ok().json();
     assert_eq!(first["plan_id"], second["plan_id"], "the same rows are the same plan");
     assert_eq!((&first["created"], &second["created"]), (&false.into(), &true.into()));
     let id = second["plan_id"].as_str().expect("a plan id");
     scene.longshore(["submit", id]).run().ok();
-    scene.settle(id, "two planners");
+    ends_well(&scene, id);
 }
 
 #[test]
 fn a_plan_that_is_not_whole_cannot_be_submitted_and_can_be_deleted() {
     let scene = scene();
-    let killed = scene.copy_program("source", "events", &MORE).faults("plan.tasks=exit").run();
+    let killed = plan(&scene).faults("plan.tasks=exit").run();
     assert!(killed.was_killed(), "{killed}");
     let jobs = scene.longshore(["plan", "list", "--json"]).run().ok().json();
     let plan = &jobs["plans"][0];
@@ -75,16 +114,18 @@ fn a_plan_that_is_not_whole_cannot_be_submitted_and_can_be_deleted() {
 #[test]
 fn lost_rows_of_a_paused_job_are_not_written_from_another_cut() {
     let scene = scene();
-    let id = scene.submit_copy(&MORE);
+    let made = plan(&scene).run().ok().json();
+    let id = made["plan_id"].as_str().expect("a plan id").to_owned();
+    scene.longshore(["submit", &id]).run().ok();
     scene.longshore(["pause", &id]).run().ok();
     let control = &scene.control;
     scene.admin.run(&format!("DELETE FROM {control}.tasks WHERE task_id = '{id}-0000001'"));
     merge(&scene);
-    let again = scene.copy_program("source", "events", &MORE).run();
+    let again = plan(&scene).run();
     if again.code() == Some(0) {
         // The borders are where they were: then the row is the old one.
         scene.longshore(["resume", &id]).run().ok();
-        return scene.settle(&id, "a row that was written again");
+        return ends_well(&scene, &id);
     }
     again.exits_with(6).says(&["cannot be made again", "--again"]);
     let left = scene.admin.number(&format!("SELECT count() FROM {control}.tasks"));
