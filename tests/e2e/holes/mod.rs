@@ -5,6 +5,7 @@
 //! `docs/failure-modes.md`.
 
 mod addresses;
+mod audit;
 mod closing;
 mod evidence;
 mod lives;

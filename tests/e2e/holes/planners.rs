@@ -25,6 +25,11 @@ fn scene() -> Scene {
     scene
 }
 
+/// For others who need a table that a merge cuts elsewhere.
+pub(super) fn scene_and_flags() -> (Scene, [&'static str; 3]) {
+    (scene(), MORE)
+}
+
 fn plan(scene: &Scene) -> longshore_tests::Program {
     scene.copy_program("source", "target", &MORE)
 }
