@@ -102,7 +102,15 @@ impl Deeds<'_> {
                 give(&["restore", self.job]);
                 give(&["resume", self.job])
             }
-            "paused" | "halted" | "cancelled" | "reopening" => give(&["resume", self.job]),
+            "paused" | "halted" | "cancelled" | "reopening" => {
+                give(&["resume", self.job]) || {
+                    // Rows of its tasks may be gone: the plan writes them again.
+                    if !self.shape.copies {
+                        self.scene.plan_program("events", "*", self.more).run();
+                    }
+                    give(&["resume", self.job])
+                }
+            }
             _ => false,
         };
         has_worked.then(|| format!("{state}: {reason}"))

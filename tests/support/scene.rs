@@ -302,6 +302,16 @@ impl Scene {
         Tasks::try_read(self).ok()
     }
 
+    /// Has somebody deleted the row of a task of this job?
+    pub fn is_a_row_missing(&self, job: &str) -> bool {
+        let control = &self.control;
+        let count = |statement: &str| self.admin.number(statement);
+        let there = count(&format!(
+            "SELECT count() FROM {control}.tasks WHERE startsWith(task_id, '{job}-')"
+        ));
+        there < count(&format!("SELECT tasks FROM {control}.jobs WHERE job_id = '{job}'"))
+    }
+
     /// The status as the command tells it.
     pub fn status(&self, job: &str) -> serde_json::Value {
         self.longshore(["status", job, "--json"]).run().ok().json()

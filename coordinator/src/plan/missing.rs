@@ -1,4 +1,4 @@
-//! Rows of a paused job that somebody deleted: written again by the very command that made the plan.
+//! Rows of a job that rests, which somebody deleted: written again by the very command that made the plan.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,9 +11,19 @@ use super::publish::tasks;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 
+/// Does the job rest, so that rows of its tasks may be written again? Nobody claims them then.
+pub(super) fn rests(job: &Job) -> bool {
+    match job.state {
+        JobState::Paused | JobState::Halted | JobState::Failed => true,
+        // Its snapshot is gone.
+        JobState::Cancelled => !reads_snapshot(job),
+        _ => false,
+    }
+}
+
 /// Is the job looked at again although its plan is there? A snapshot is looked at as it was.
 pub(super) fn needs_rows(job: &Job) -> bool {
-    job.state == JobState::Paused && !reads_snapshot(job)
+    rests(job) && !reads_snapshot(job)
 }
 
 /// Does it read a table that does not change?
@@ -22,7 +32,7 @@ pub(super) fn reads_snapshot(job: &Job) -> bool {
     tables.is_some_and(|tables| tables.feeds.iter().any(|feed| feed.is_snapshot))
 }
 
-/// Writes rows of a paused job that somebody deleted. A task that was published before has receipts,
+/// Writes rows that somebody deleted. A task that was published before has receipts,
 /// so no worker loads it again.
 pub(super) async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Result<(), Error> {
     let store = &session.store;
@@ -67,7 +77,7 @@ pub(super) async fn write_of_snapshots(
     origins: &[Origin],
     options: &FeedOptions,
 ) -> Result<(), Error> {
-    let Some(tables) = job.spec.source.as_tables().filter(|_| job.state == JobState::Paused) else {
+    let Some(tables) = job.spec.source.as_tables().filter(|_| rests(job)) else {
         return Ok(());
     };
     let server = &session.server;
@@ -88,7 +98,7 @@ pub(super) async fn write_delta(
     options: &CutOptions,
 ) -> Result<(), Error> {
     let feed = job.spec.source.as_tables().and_then(|tables| tables.feeds.first());
-    let Some(feed) = feed.filter(|_| job.state == JobState::Paused) else { return Ok(()) };
+    let Some(feed) = feed.filter(|_| rests(job)) else { return Ok(()) };
     let cut = cut(&session.server, &feed.table, options).await?;
     let chunks: Vec<Chunk> = cut.slices.into_iter().map(Chunk::Slice).collect();
     write(session, job, &tasks(&job.id, &job.spec, &chunks)).await
@@ -100,7 +110,7 @@ pub(crate) async fn write_from_file(
     job: &Job,
     chunks: &[Chunk],
 ) -> Result<(), Error> {
-    if job.state != JobState::Paused {
+    if !rests(job) {
         return Ok(());
     }
     write(session, job, &tasks(&job.id, &job.spec, chunks)).await

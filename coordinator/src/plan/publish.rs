@@ -188,7 +188,7 @@ async fn found(
     tasks: &[Task],
 ) -> Result<(Job, bool), Error> {
     refuse_other_server(&job, spec)?;
-    if job.state == JobState::Paused {
+    if missing::rests(&job) {
         missing::write(session, &job, tasks).await?;
     }
     Ok((job, false))
