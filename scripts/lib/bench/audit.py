@@ -23,9 +23,13 @@ def load_all(job, tasks):
     """Every task is done, with a receipt and a manifest of one part; some parts are in the target."""
     rows = sql("SELECT count() FROM bench.source")
     each = int(rows) // tasks
+    # The last one has what is left over, so that the sum is what the plan knew.
+    last = int(rows) - each * (tasks - 1)
     for first in range(0, tasks, PAGE):
         ids = ",".join(f"'{job}-{number:07}'" for number in range(first, min(first + PAGE, tasks)))
         sql(f"ALTER TABLE {CONTROL}.tasks UPDATE state = 'done', rows = {each}, epoch = 1, attempts = 1 WHERE task_id IN ({ids})", max_query_size=10_000_000)
+    sql(f"ALTER TABLE {CONTROL}.tasks UPDATE rows = {last} WHERE task_id IN ('{job}-{tasks - 1:07}')")
+    each = f"if(number = {tasks - 1}, {last}, {each})"
     parts = "[toUUID(concat('00000000-0000-4000-8000-', leftPad(toString(number), 12, '0')))]"
     task = f"concat('{job}-', leftPad(toString(number), 7, '0'))"
     sql(f"INSERT INTO {CONTROL}.receipts SELECT '{job}', {task}, 'bench.target', 1, 'w', 'q', 0, 0, {each}, {each}, ['all'], {parts}, ['h'], now64(3) FROM numbers({tasks})")
@@ -34,7 +38,7 @@ def load_all(job, tasks):
     bits = bytearray(-(-segments // 8))
     for segment in range(segments):
         bits[segment // 8] |= 1 << segment % 8
-    sql(f"ALTER TABLE {CONTROL}.cursors UPDATE frontier = {segments}, finished = '{bits.hex()}', done = {tasks}, rows = {each * tasks} WHERE job_id = '{job}'")
+    sql(f"ALTER TABLE {CONTROL}.cursors UPDATE frontier = {segments}, finished = '{bits.hex()}', done = {tasks}, rows = {rows} WHERE job_id = '{job}'")
 
 
 def close(job):
