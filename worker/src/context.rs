@@ -51,8 +51,10 @@ pub(crate) struct Worker {
     /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
     /// here was claimed by a write whose answer we gave up on: it is free to take over.
     active: Arc<Mutex<HashSet<TaskId>>>,
-    /// What this worker waits for.
+    /// What its loads wait for.
     pub(crate) outage: Outage,
+    /// What its looks for work wait for.
+    pub(crate) blind: Outage,
     /// What ends the loads in flight of a job.
     stops: Mutex<HashMap<JobId, CancellationToken>>,
 }
@@ -97,6 +99,7 @@ impl Worker {
             board: tokio::sync::Mutex::default(),
             active: Arc::default(),
             outage: Outage::default(),
+            blind: Outage::default(),
             stops: Mutex::default(),
         }
     }

@@ -47,7 +47,7 @@ impl Outage {
         if is_due {
             since.told = Some(now);
         }
-        (since.began.strftime("%H:%M:%S UTC").to_string(), is_due)
+        (since.began.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(), is_due)
     }
 
     /// It works again: for how long it did not, in seconds.
@@ -89,6 +89,10 @@ impl Worker {
     pub(crate) async fn outlast(&self, claim: &Claim) -> Result<bool, Trouble> {
         loop {
             self.lease.check()?;
+            // Whoever finds that server again takes the task up; a worker that is to end does not wait.
+            if claim.endpoint.gone.is_cancelled() || self.drain.is_cancelled() {
+                return Err(Trouble::NotOurs);
+            }
             if let Ok(facts) = claim.server.facts().await {
                 return Ok(Duration::from_secs(facts.uptime_secs + 1) < claim.began.elapsed());
             }

@@ -191,11 +191,11 @@ async fn slot(worker: Arc<Worker>) -> Option<Failure> {
             // Keeper may hang: a life without a lease has nothing to look for.
             () = worker.lease.lost() => return None,
         };
+        if let (true, Some(seconds)) = (found.is_ok(), worker.blind.passes()) {
+            tracing::info!(seconds, "the server and its Keeper answer again");
+        }
         match found {
             Ok(Found::Task(claim)) => {
-                if let Some(seconds) = worker.outage.passes() {
-                    tracing::info!(seconds, "the outage is over");
-                }
                 pause = POLL_MIN;
                 work(&worker, *claim).await;
                 continue;
@@ -203,9 +203,9 @@ async fn slot(worker: Arc<Worker>) -> Option<Failure> {
             Ok(Found::NoJob) if worker.options.exit_when_idle => return None,
             Ok(Found::Nothing | Found::NoJob) => {}
             Err(trouble) if outage::is_outage(&trouble) => {
-                let (since, is_due) = worker.outage.meets();
+                let (since, is_due) = worker.blind.meets();
                 if is_due {
-                    tracing::warn!(%trouble, since, "waits: nothing can be looked for");
+                    tracing::warn!(%trouble, since, "waits for the server and its Keeper");
                 }
             }
             Err(trouble) => {
@@ -243,7 +243,12 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
         () = claim_gone.cancelled() => Err(claim.away()),
     };
     let (event, message) = match outcome {
-        Ok(()) => ("done", claim.remarks()),
+        Ok(()) => {
+            if let Some(seconds) = worker.outage.passes() {
+                tracing::info!(seconds, "loads work again");
+            }
+            ("done", claim.remarks())
+        }
         Err(trouble) => {
             let trouble = claim.judged(worker, trouble).await;
             let blame = async { Ok(blame::attributed(worker, claim, trouble).await) };

@@ -190,7 +190,9 @@ async fn watch(
                 }
             }
             Ok(None) => return Err(Report::new(Kind::Conflict, format!("job {id} is gone")).into()),
-            Err(StoreError::Failure(failure)) if policy(&failure) == Policy::Retry => {
+            Err(StoreError::Failure(failure))
+                if matches!(policy(&failure), Policy::Retry | Policy::Outage) =>
+            {
                 let since = *away_since.get_or_insert_with(|| {
                     progress.note(&format!("no answer from the server, waiting for it: {failure}"));
                     Instant::now()
