@@ -153,7 +153,7 @@ fn of_receipts<'a>(
     let mut findings = Vec::new();
     if let Some(first) = without.first() {
         findings.push(format!(
-            "{} tasks are done without all of their receipts ({first})",
+            "tasks that are done without all of their receipts: {} (first: {first})",
             without.len()
         ));
     }
@@ -225,7 +225,7 @@ async fn of_table(
     let strangers: Strangers = read(|| fill(sql::AUDIT_STRANGERS).fetch_one()).await?;
     if strangers.parts > 0 {
         findings.push(format!(
-            "{} parts with {} rows are in {table} that an attempt which does not count has moved there (part {})",
+            "{table} holds parts of this job that no receipt names: {} parts, {} rows (first: {})",
             strangers.parts, strangers.rows, strangers.example
         ));
     }

@@ -85,7 +85,7 @@ fn each_rule_about_receipts_is_told_with_its_numbers() {
     let without = told(vec![received(&job, 0, 10), received(&job, 2, 10)]);
     assert_eq!(
         without,
-        "1 tasks are done without all of their receipts (0123456789abcdef-0000001)"
+        "tasks that are done without all of their receipts: 1 (first: 0123456789abcdef-0000001)"
     );
     let differing =
         told((0..3).map(|ordinal| received(&job, ordinal, 9 + u64::from(ordinal))).collect());

@@ -16,7 +16,7 @@ use crate::session::Session;
 pub(crate) struct Dropped {
     /// Names of the tables that are gone.
     pub(crate) tables: Vec<String>,
-    /// Addresses of servers of the job that do not answer: what is there stays.
+    /// Addresses of servers of the job that do not answer. Tables of the job on those servers are not dropped.
     pub(crate) away: Vec<String>,
 }
 

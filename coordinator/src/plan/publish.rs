@@ -121,8 +121,8 @@ pub(crate) async fn whole(store: &KeeperMapStore, id: &JobId) -> Result<Option<J
     Ok(store.job(id).await?.filter(|job| job.state != JobState::Planning))
 }
 
-/// Writes the plan unless it is there. Wherever a planner is cut, nothing can be claimed, and
-/// planning again goes on where it stopped.
+/// Writes the plan unless it exists. If the planner stops before the end, no worker can claim a task,
+/// and the same command continues.
 pub(crate) async fn publish_as(
     session: &Session,
     id: JobId,

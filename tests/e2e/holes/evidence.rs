@@ -113,7 +113,7 @@ fn parts_that_nobody_lists_any_more_prove_nothing() {
     let tasks = scene.tasks();
     assert_eq!(tasks.count("quarantined"), 1, "{tasks:?}");
     assert_eq!(scene.status(&job)["state"], "failed");
-    // The person looks, and takes out what is there: then it is loaded anew.
+    // A person deletes the rows from the targets. Then the task may be loaded again.
     for table in ["events", "daily", "buys"] {
         scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
     }
@@ -157,7 +157,7 @@ fn receipts_that_were_deleted_fail_the_job() {
     assert_eq!(status["state"], "failed", "{status}");
     scene.longshore(["status", &job]).run().ok().says(&[
         "closing audit failed",
-        "1 tasks are done without all of their receipts",
+        "tasks that are done without all of their receipts: 1",
         &format!("{job}-0000001"),
     ]);
 }
