@@ -65,3 +65,19 @@ fn keeper_was_killed_again_and_again() {
 fn the_store_was_killed_again_and_again() {
     killed_again_and_again(S3);
 }
+
+#[test]
+fn run_waits_for_a_server_that_was_killed() {
+    let bed = OwnBed::start();
+    let scene = Scene::on(&bed.bed).and_events(4, 2_000);
+    let job = scene.plan(&ONE_ATTEMPT);
+    let mut run = scene.longshore(["run", &job, "--workers", "1"]).spawn();
+    wait_for("tasks are in work", || (scene.try_tasks()?.count("claimed") > 0).then_some(()));
+    bed.signal(CLICKHOUSE, "KILL");
+    // Longer than a statement is tried again by itself.
+    thread::sleep(Duration::from_secs(8));
+    assert!(!run.has_ended(), "run gave up: {}", run.words());
+    bed.restart(CLICKHOUSE);
+    run.wait().ok().says(&["completed"]);
+    scene.settle(&job, "a server killed under run");
+}
