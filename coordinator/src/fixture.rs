@@ -71,6 +71,7 @@ pub(crate) fn job(state: JobState) -> Job {
             publish: longshore_shared::task::Publish::default(),
             servers: Vec::new(),
             shard_by: None,
+            durable: false,
             made: longshore_shared::task::Made::default(),
             reopening: None,
         },

@@ -91,6 +91,8 @@ pub enum Bug {
     LeavePartitions,
     /// Mutations and lightweight updates that are not finished are not looked for.
     SkipUnfinished,
+    /// The receipts of a durable job are written before what they prove is synced.
+    ReceiptBeforeSync,
 }
 
 impl Bug {
@@ -138,6 +140,7 @@ impl Bug {
         (Self::AcceptUnmoved, "accept-unmoved"),
         (Self::LeavePartitions, "leave-partitions"),
         (Self::SkipUnfinished, "skip-unfinished"),
+        (Self::ReceiptBeforeSync, "receipt-before-sync"),
     ];
 }
 

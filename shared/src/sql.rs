@@ -132,6 +132,7 @@ catalogue! {
     SWAP_JOB = "swap_job",
     SWAP_META = "swap_meta",
     SWAP_TASK = "swap_task",
+    SYNC_DISKS = "sync_disks",
     TABLE_KEY = "table_key",
     TABLE_PARTS = "table_parts",
     TASK_PROCESSES = "task_processes",

@@ -6,6 +6,7 @@ mod board;
 mod claim;
 mod context;
 mod direct;
+mod durable;
 mod endpoint;
 mod finish;
 mod hindrance;

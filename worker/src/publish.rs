@@ -24,7 +24,7 @@ use crate::claim::Claim;
 use crate::context::Worker;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
-use crate::{direct, hindrance, proof, swap, verify};
+use crate::{direct, durable, hindrance, proof, swap, verify};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -46,6 +46,7 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
     }
     // Receipts are written after every part was proved: an earlier owner died between them and its last word.
     if !claim.loaded_here && ledger::is_received(&claim.server, &claim.task.id, manifest).await? {
+        durable::received(claim).await?;
         return Ok(manifest.rows);
     }
     announce(worker, claim, manifest).await?;
@@ -68,9 +69,11 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
             }
         }
     }
+    durable::moved(claim).await?;
     worker.edge(faults::RECEIPT_BEFORE).await?;
     let receipts = receipts(worker, claim, manifest);
     read(|| ledger::append(&claim.server, &receipts)).await?;
+    durable::received(claim).await?;
     worker.edge(faults::RECEIPT_AFTER).await?;
     Ok(manifest.rows)
 }

@@ -22,8 +22,8 @@ use crate::context::{Options, Worker};
 use crate::endpoint::Endpoints;
 use crate::trouble::{Remedy, StartError, Trouble};
 use crate::{
-    blame, direct, finish, lease, load, outage, publish, ready, recall, recover, schemas, source,
-    staging, swap, verify,
+    blame, direct, durable, finish, lease, load, outage, publish, ready, recall, recover, schemas,
+    source, staging, swap, verify,
 };
 
 /// First pause of an idle slot; it grows to the configured maximum.
@@ -82,6 +82,7 @@ async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trou
     source::unchanged(worker, claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
     verify::schema(claim).await?;
+    durable::staged(claim).await?;
     claim.goes_on()?;
     Ok(manifest)
 }

@@ -12,6 +12,8 @@ use serde::Serialize;
 
 /// Why a definition must be visible.
 const COMPARED: &str = "definitions are compared before each load";
+/// What `--durable` asks for.
+pub(crate) const SYNC: &str = "SYSTEM SYNC FILE CACHE";
 const UNFINISHED: &str = "a change that is still in the queue must not be undone";
 
 /// What a ClickHouse user does for Longshore.
@@ -65,6 +67,8 @@ pub(crate) struct Scope {
     pub(crate) copied: Vec<TableName>,
     /// Some of them are on another server.
     pub(crate) is_remote: bool,
+    /// Everything is synced before a receipt.
+    pub(crate) durable: bool,
 }
 
 impl Scope {
@@ -101,6 +105,13 @@ impl Scope {
     #[must_use]
     pub(crate) fn with_publish(mut self, mode: PublishMode) -> Self {
         self.publish = mode;
+        self
+    }
+
+    /// Adds what a durable job asks for.
+    #[must_use]
+    pub(crate) fn with_durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
         self
     }
 
@@ -199,6 +210,9 @@ fn planner(list: &mut List, scope: &Scope) {
     if scope.publish.has_last_task() || !scope.copied.is_empty() {
         list.system("mutations", UNFINISHED);
     }
+    if scope.durable {
+        list.add(SYNC, "*.*", "--durable: it is tried when the plan is made");
+    }
     list.system("view_refreshes", "views that run by the clock cannot be staged");
     list.system("server_settings", "which server a plan is made on, and what it is like");
 }
@@ -233,6 +247,9 @@ fn worker(list: &mut List, scope: &Scope) {
         for (table, _) in &scope.tables {
             list.add("ALTER DELETE", table.to_string(), "old partitions are replaced");
         }
+    }
+    if scope.durable {
+        list.add(SYNC, "*.*", "--durable: what a receipt proves is on disk before it");
     }
     list.system("parts", "what is staged, and what is in the target already");
     if scope.publish.has_last_task() {

@@ -48,6 +48,8 @@ GRANTS = [
     "CREATE TEMPORARY TABLE ON *.*",
     "READ ON S3, READ ON URL, READ ON FILE, READ ON REMOTE",  # reading only: no WRITE
     "NAMED COLLECTION ON *",
+    # Durable jobs: everything is on disk before a receipt is written.
+    "SYSTEM SYNC FILE CACHE ON *.*",
     # Only for queries of other users; a worker fences its own kind without it.
     "KILL QUERY ON *.*",
 ]

@@ -19,11 +19,12 @@ use super::{
 use crate::clickhouse::{Connection, authorities};
 
 /// Every setting that a file can hold.
-pub(super) const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 20] = [
     "server.url",
     "server.user",
     "server.password_file",
     "server.ca_file",
+    "server.durable",
     "control.database",
     "control.staging_database",
     "worker.lease",
@@ -114,6 +115,7 @@ struct RawServer {
     user: String,
     password_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    durable: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -275,9 +277,11 @@ fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> Confi
     let wanted = match leaf {
         "lease" | "poll_max" | "chunk" | "max" | "min_chunk" => "a duration such as `15s` or `2m`",
         "slots" => "a whole number",
-        "block_overlap" | "require_dry_run" | "require_window" | "fail_check_on_pending" => {
-            "true or false"
-        }
+        "block_overlap"
+        | "require_dry_run"
+        | "require_window"
+        | "fail_check_on_pending"
+        | "durable" => "true or false",
         "format" => "`text` or `json`",
         _ => "text in quotes",
     };
@@ -362,6 +366,7 @@ fn check(
     };
     Ok(Config {
         connection,
+        durable: raw.server.durable,
         lease: raw.worker.lease,
         slots: raw.worker.slots,
         poll_max: raw.worker.poll_max,

@@ -43,6 +43,8 @@ const WINDOW_CHUNK_MIN: Duration = Duration::from_secs(1);
 pub struct Config {
     /// Where the server is, who we are there, and the databases of Longshore.
     pub connection: Connection,
+    /// Plans for this server are durable unless their command says otherwise.
+    pub durable: bool,
     /// How long a worker's heartbeat holds.
     pub lease: Duration,
     /// Tasks that one worker process works on at the same time.

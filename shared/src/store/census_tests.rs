@@ -45,6 +45,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             publish: crate::task::Publish::default(),
             servers: Vec::new(),
             shard_by: None,
+            durable: false,
             made: crate::task::Made::default(),
             reopening: None,
         },

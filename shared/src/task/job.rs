@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, FORMAT, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, JobId, JobSpec, OtherPartitions,
-    Source, Stamp,
+    Epoch, FORMAT, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, FORMAT_RECORDED, JobId, JobSpec,
+    OtherPartitions, Source, Stamp,
 };
 
 /// Where a job stands. The stored texts never change.
@@ -225,7 +225,9 @@ impl Job {
             || self.state == JobState::Planning
             || self.spec.publish.other_partitions == OtherPartitions::Refuse;
         match self.state {
-            _ if is_recorded => FORMAT,
+            // An older worker would write receipts of rows that are not on disk.
+            _ if self.spec.durable => FORMAT,
+            _ if is_recorded => FORMAT_RECORDED,
             _ if converts => FORMAT_CONVERTS,
             JobState::Halted | JobState::Cancelling | JobState::Reopening | JobState::Deleting => {
                 FORMAT_OPERATED

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{FORMAT, FORMAT_FIRST, FORMAT_OPERATED, Handover, Receipt, TableName, Task, TaskState};
+use super::{
+    FORMAT_FIRST, FORMAT_OPERATED, FORMAT_RECORDED, Handover, Receipt, TableName, Task, TaskState,
+};
 
 /// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
 /// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
@@ -141,7 +143,7 @@ impl Task {
             TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
                 if manifest.partial =>
             {
-                FORMAT
+                FORMAT_RECORDED
             }
             TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
                 if manifest.doubted =>

@@ -44,7 +44,9 @@ pub use tables::{
 /// Newest version of the records in the control tables that this program knows. A newer one is
 /// refused, never guessed at. A record carries the lowest version that understands it, so that an
 /// older program goes on with everything it knows.
-pub const FORMAT: u8 = 4;
+pub const FORMAT: u8 = 5;
+/// The version that first knew recorded changes of jobs, and manifests of which only a part is known.
+pub const FORMAT_RECORDED: u8 = 4;
 /// The version that first knew jobs that convert values while they read.
 pub const FORMAT_CONVERTS: u8 = 3;
 /// The version that first knew sharded jobs, and the states of jobs over days.

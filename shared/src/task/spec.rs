@@ -239,6 +239,9 @@ pub struct JobSpec {
     /// it a chunk goes to one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard_by: Option<ShardBy>,
+    /// Everything that a receipt proves is synced to disk before the receipt is written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub durable: bool,
     /// How the plan was made.
     #[serde(default, skip_serializing_if = "Made::is_unsaid")]
     pub made: Made,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use longshore_shared::config::Config;
 use longshore_shared::source::is_protected;
 use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
 use serde::Serialize;
@@ -47,6 +48,10 @@ pub(crate) struct JobArgs {
     pub(crate) settings: Vec<String>,
     #[command(flatten)]
     pub(crate) publish: PublishArgs,
+    /// Sync everything that a receipt proves to the server's disks before the receipt is written
+    /// [default: server.durable]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) durable: Option<bool>,
     /// Attempts before a task fails
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) attempts_max: u32,
@@ -65,6 +70,11 @@ impl JobArgs {
     /// Bounds of the job.
     pub(crate) fn limits(&self) -> Limits {
         Limits { attempts_max: self.attempts_max, ..Limits::default() }
+    }
+
+    /// Is everything synced before a receipt? What the user says, or the file.
+    pub(crate) fn durable(&self, config: &Config) -> bool {
+        self.durable.unwrap_or(config.durable)
     }
 
     /// Extra settings of the loads.

@@ -12,8 +12,8 @@ use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_syntax,
-    cut_tables, decide_table, expired_note, in_place_note, plan_delta, plan_tables,
+    FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_durable,
+    check_syntax, cut_tables, decide_table, expired_note, in_place_note, plan_delta, plan_tables,
     refuse_unfinished, target,
 };
 use crate::session::Session;
@@ -168,6 +168,8 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
     if in_place {
         options.snapshot = Snapshot::Always;
     }
+    let durable = args.load.job.durable(config);
+    check_durable(server, durable).await?;
     let limits = args.load.job.limits();
     let environment = &session.environment;
     let home = session.home().await?;
@@ -186,6 +188,7 @@ pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Resu
         publish: publishing,
         servers: vec![home.clone()],
         shard_by: None,
+        durable,
         made: Made { again: args.load.job.again.clone(), ..Made::default() },
         reopening: None,
     };

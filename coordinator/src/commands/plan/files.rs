@@ -17,8 +17,8 @@ use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::files::{Files, Findings, is_marker, validate};
 use crate::plan::{
-    EndpointArgs, ListingRequest, Loaded, Marks, PackLimits, check_syntax, deal, divide, list,
-    pack, publish, shard_by, target,
+    EndpointArgs, ListingRequest, Loaded, Marks, PackLimits, check_durable, check_syntax, deal,
+    divide, list, pack, publish, shard_by, target,
 };
 use crate::session::Session;
 use crate::text;
@@ -148,6 +148,10 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
     let (source, schema) = files.decide().await?;
 
     let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
+    let durable = args.load.job.durable(config);
+    for server in fleet.servers() {
+        check_durable(server, durable).await?;
+    }
     let by = match &args.endpoints.shard_by {
         None => None,
         Some(expression) => {
@@ -172,6 +176,7 @@ pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Res
         publish: publishing,
         servers,
         shard_by: by,
+        durable,
         made: Made {
             again: args.load.job.again.clone(),
             chunk_bytes: Some(chunk_bytes),

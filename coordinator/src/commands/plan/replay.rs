@@ -12,8 +12,8 @@ use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::output::Output;
 use crate::plan::{
-    FeedOptions, Marks, Replay, cut_tables, notes, plan_tables, refuse_source, refuse_unfinished,
-    rehearse, rehearse_shadows, rows_of,
+    FeedOptions, Marks, Replay, check_durable, cut_tables, notes, plan_tables, refuse_source,
+    refuse_unfinished, rehearse, rehearse_shadows, rows_of,
 };
 use crate::session::Session;
 use crate::text::{self, parse_bytes};
@@ -108,6 +108,8 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
     told.extend(rehearse(server, &mut chosen.graph).await?);
     rehearse_shadows(server, &chosen.graph, publishing).await?;
     let marks = Marks::of(server, &chosen.graph, publishing).await?;
+    let durable = args.job.durable(config);
+    check_durable(server, durable).await?;
     let columns: Vec<String> =
         chosen.feeds[0].columns.iter().map(|column| column.name.clone()).collect();
     let environment = &session.environment;
@@ -127,6 +129,7 @@ pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Re
         publish: publishing,
         servers: vec![home.clone()],
         shard_by: None,
+        durable,
         made: Made { again: args.job.again.clone(), ..Made::default() },
         reopening: None,
     };
