@@ -15,7 +15,9 @@ CREATE TABLE IF NOT EXISTS {control:Identifier}.receipts
     partitions Array(String),
     part_uuids Array(UUID),
     part_hashes Array(String),
-    published_at DateTime64(3, 'UTC')
+    published_at DateTime64(3, 'UTC'),
+    part_names Array(String),
+    taken_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(published_at)
 ORDER BY (job_id, task_id, target)

@@ -82,6 +82,9 @@ async fn findings(session: &Session, job: &Job, force: ForceArgs) -> Result<Vec<
     }
     found.extend(others(session, job, force).await?);
     found.extend(targets(session, job, force).await?);
+    if job.spec.durable {
+        found.push(Finding::ok(SERVER, "all is synced to its disks before a receipt (--durable)"));
+    }
     let feeds = job.spec.source.as_tables().map(|tables| tables.feeds.as_slice());
     for feed in feeds.unwrap_or_default().iter().filter(|feed| feed.remote.is_none()) {
         let there = is_there(&session.server, feed, job).await;

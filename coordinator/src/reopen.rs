@@ -18,6 +18,7 @@ use longshore_shared::task::{
 };
 
 use crate::exit::{Error, Kind, Report};
+use crate::plan::check_durable;
 use crate::replayable;
 use crate::session::Session;
 
@@ -141,7 +142,9 @@ async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Err
         let Some(task) = session.store.task(&choice.id).await? else { continue };
         let TaskState::Quarantined { manifest, .. } = &task.progress.state else { continue };
         let server = session.reach(job, &choice.id).await?;
+        check_durable(&server, job.spec.durable).await?;
         ledger::append(&server, &manifest.vouched(&task)).await?;
+        check_durable(&server, job.spec.durable).await?;
     }
     Ok(())
 }

@@ -7,8 +7,10 @@ use crate::clickhouse::{Failure, Server, read};
 use crate::sql::{self, quote_table};
 use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 
+mod lost;
 mod manifests;
 
+pub use lost::{lost, not_exchanged, part_names};
 pub use manifests::{
     Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks, void_manifests,
 };

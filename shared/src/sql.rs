@@ -27,7 +27,9 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    ADD_RECEIPT_COLUMNS = "add_receipt_columns",
     ATTACH_SNAPSHOT = "attach_snapshot",
+    AUDIT_LOST = "audit_lost",
     AUDIT_RECEIPTS = "audit_receipts",
     AUDIT_ROWS = "audit_rows",
     AUDIT_STRANGERS = "audit_strangers",
@@ -62,6 +64,7 @@ catalogue! {
     DROP_VIEW = "drop_view",
     EXCHANGE_TABLES = "exchange_tables",
     FIND_ENVIRONMENT = "find_environment",
+    FIND_NAMES = "find_names",
     FIND_PARTS = "find_parts",
     FIND_QUERY = "find_query",
     FIND_RECEIPT = "find_receipt",
@@ -117,6 +120,7 @@ catalogue! {
     MOVE_TABLE = "move_table",
     PARTITION_ROWS = "partition_rows",
     PARTS_LIMITS = "parts_limits",
+    PROBE_RECEIPTS = "probe_receipts",
     PROBE_TABLE = "probe_table",
     QUERY_FATE = "query_fate",
     QUERY_PROGRESS = "query_progress",
@@ -126,6 +130,7 @@ catalogue! {
     RESET_TASKS = "reset_tasks",
     SERVER_CLOCK = "server_clock",
     SERVER_FACTS = "server_facts",
+    SERVER_STARTED = "server_started",
     SERVER_TIME = "server_time",
     SUM_RECEIPTS = "sum_receipts",
     SWAP_CURSOR = "swap_cursor",

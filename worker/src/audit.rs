@@ -11,12 +11,15 @@
 //! | the sum of rows is what the plan knew of its source | task rows |
 //! | no part of an attempt that does not count is in a target | manifests, `system.parts` |
 //! | parts that the targets still list have the rows of their receipts | receipts, `system.parts` |
+//! | parts of receipts that are older than the start of the server are there, or merged | receipts, `system.parts` |
+//! | a target that was exchanged is the table that the tasks filled | UUIDs of tables |
 //! | nothing of the job is staged | the staging database |
 
 use std::collections::HashMap;
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::store::{Witness, plan_digest};
@@ -78,6 +81,8 @@ pub(crate) async fn differs(
         for (table, target) in tables(&spec) {
             findings.extend(of_table(server, job, table, target).await?);
         }
+        findings.extend(ledger::lost(server, &job.id, &spec).await?);
+        findings.extend(ledger::not_exchanged(server, &spec).await?);
         findings.extend(of_staging(server, job).await?);
         worker.lease.check()?;
     }

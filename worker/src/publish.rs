@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use longshore_shared::clickhouse::{Failure, Server, policy, read, task_delay};
 use longshore_shared::faults;
-use longshore_shared::ledger;
+use longshore_shared::ledger::{self, part_names};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
@@ -71,7 +71,7 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
     }
     durable::moved(claim).await?;
     worker.edge(faults::RECEIPT_BEFORE).await?;
-    let receipts = receipts(worker, claim, manifest);
+    let receipts = receipts(worker, claim, manifest).await?;
     read(|| ledger::append(&claim.server, &receipts)).await?;
     durable::received(claim).await?;
     worker.edge(faults::RECEIPT_AFTER).await?;
@@ -346,17 +346,28 @@ fn refuse_foreign(
     }
 }
 
-fn receipts(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Vec<Receipt> {
+/// One for each table, with the names that the moved parts have there.
+async fn receipts(
+    worker: &Worker,
+    claim: &Claim,
+    manifest: &Manifest,
+) -> Result<Vec<Receipt>, Trouble> {
     if claim.job.spec.mode == Mode::Direct {
-        return vec![direct::receipt(worker, claim, manifest)];
+        return Ok(vec![direct::receipt(worker, claim, manifest)]);
     }
     let base = empty_receipt(worker, claim, manifest);
     let handed_over = |handover: &Handover| Receipt {
         query_id: claim.task.id.query(claim.epoch(), handover.mode.as_str()).to_string(),
         ..handover.receipt(&base)
     };
-    let tables = manifest.tables.iter().map(|table| table.receipt(&base));
-    tables.chain(manifest.handovers.iter().map(handed_over)).collect()
+    let mut receipts: Vec<Receipt> = Vec::new();
+    for table in &manifest.tables {
+        let receipt = table.receipt(&base);
+        let names = part_names(&claim.server, &table.target, &receipt.part_uuids);
+        receipts.push(Receipt { part_names: names.await?, ..receipt });
+    }
+    receipts.extend(manifest.handovers.iter().map(handed_over));
+    Ok(receipts)
 }
 
 /// A receipt of this task that names no table yet.
@@ -377,5 +388,7 @@ pub(crate) fn empty_receipt(worker: &Worker, claim: &Claim, manifest: &Manifest)
         part_uuids: Vec::new(),
         part_hashes: Vec::new(),
         published_at: ledger::now_ms(),
+        part_names: Vec::new(),
+        taken_at: manifest.taken_ms,
     }
 }

@@ -13,8 +13,8 @@ use crate::doctor::grants::{Grant, Role, Scope, grants};
 use crate::doctor::job::{OpenTask, has_problem, look};
 use crate::doctor::views::{TableNode, tree, tree_text};
 use crate::doctor::{
-    Finding, Level, capacity, installation, or_unseen, orphans, privileges, render, source, unseen,
-    views,
+    Finding, Level, capacity, installation, losses, or_unseen, orphans, privileges, render, source,
+    unseen, views,
 };
 use crate::dry_run;
 use crate::exit::{Error, Exit};
@@ -175,8 +175,12 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         Some((_, task)) => session.reach(&job, &task).await,
         None => Ok(session.server.clone()),
     };
+    let losses = Box::pin(losses::of_job(&session, &job)).await;
     let look = Box::pin(look(&session, job)).await?;
     out.checks = look.findings(config);
+    out.checks.extend(
+        losses.unwrap_or_else(|error| vec![unseen("losses", Level::Warning, &error, config)]),
+    );
     out.tasks = look.open_tasks();
     if is_open && spec.is_sharded() {
         out.checks.extend(Box::pin(dry_run::each_server(config, &spec)).await?);
@@ -217,6 +221,7 @@ fn scope_of(config: &Config) -> Scope {
     Scope {
         control: config.connection.control.clone(),
         staging: config.connection.staging.clone(),
+        durable: config.durable,
         ..Scope::default()
     }
 }
@@ -231,8 +236,11 @@ async fn print_grants(args: DoctorArgs, config: &Config, output: Output) -> Resu
         let spec = session.job(job).await?.spec;
         let needs = spec_needs(&session.server, &spec).await?;
         let publish = spec.publish.mode;
-        scope =
-            scope.with_graph(&spec.graph, needs).with_source(&spec.source).with_publish(publish);
+        scope = scope
+            .with_graph(&spec.graph, needs)
+            .with_source(&spec.source)
+            .with_publish(publish)
+            .with_durable(spec.durable);
     } else if let Some(target) = &args.target {
         let server = Server::new(config.connection.clone())?;
         let graph = longshore_shared::schema::discover(&server, target, &[]).await?;

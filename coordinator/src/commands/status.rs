@@ -37,6 +37,8 @@ pub(crate) struct JobStatus {
     pub(crate) job_id: String,
     pub(crate) state: JobState,
     pub(crate) target: String,
+    /// Everything is synced to disk before a receipt.
+    pub(crate) durable: bool,
     pub(crate) tasks: Census,
     pub(crate) files: u64,
     pub(crate) bytes_total: u64,
@@ -130,6 +132,7 @@ fn document(job: &Job, tasks: Census, workers: Vec<WorkerLine>) -> JobStatus {
         job_id: job.id.to_string(),
         state: job.state,
         target: job.spec.target.to_string(),
+        durable: job.spec.durable,
         files: job.files,
         bytes_total: job.bytes,
         rows: tasks.rows,
@@ -190,7 +193,7 @@ fn status_text(status: &JobStatus) -> String {
     let tasks = &status.tasks;
     let mut lines = vec![
         format!("job       {}  {}", status.job_id, status.state.as_str()),
-        format!("target    {}", status.target),
+        format!("target    {}{}", status.target, if status.durable { ", durable" } else { "" }),
         format!(
             "done      {} of {} tasks, {} rows, {} of {}",
             text::count(tasks.done),

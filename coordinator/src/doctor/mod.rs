@@ -9,6 +9,7 @@ pub(crate) mod grants;
 pub(crate) mod installation;
 pub(crate) mod job;
 pub(crate) mod leftovers;
+pub(crate) mod losses;
 pub(crate) mod orphans;
 pub(crate) mod privileges;
 pub(crate) mod render;

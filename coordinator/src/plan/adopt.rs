@@ -52,6 +52,7 @@ pub(crate) async fn check(session: &Session, file: &PlanFile) -> Result<(), Erro
             return Err(missing(file, &feed.table, feed.is_snapshot, found.is_some()).into());
         }
     }
+    super::check_durable(server, spec.durable).await?;
     if spec.mode == Mode::Staged {
         rehearse(server, &mut graph).await?;
         rehearse_shadows(server, &graph, spec.publish).await?;

@@ -43,6 +43,8 @@ struct Value {
 
 /// UNKNOWN_TABLE
 const UNKNOWN_TABLE: i32 = 60;
+/// UNKNOWN_IDENTIFIER
+const UNKNOWN_IDENTIFIER: i32 = 47;
 /// INVALID_STATE: the server has the table, and Keeper does not know it.
 const UNKNOWN_TO_KEEPER: i32 = 668;
 
@@ -93,6 +95,9 @@ pub async fn init(server: &Server) -> Stored<InitReport> {
     for statement in LOCAL_TABLES {
         server.call(statement).name("control", server.control()).execute().await?;
     }
+    if has_old_receipts(server).await? {
+        server.call(sql::ADD_RECEIPT_COLUMNS).name("control", server.control()).execute().await?;
+    }
     let version = ensure_meta(server, VERSION_KEY, &SCHEMA_VERSION.to_string()).await?;
     let version = check_version(&version)?;
     // A Keeper that was wiped takes up the old identity: plans get the ids they had, and what their
@@ -127,7 +132,18 @@ pub async fn environment(server: &Server) -> Stored<String> {
     if answer.is_err_and(|failure| failure.code() == Some(UNKNOWN_TABLE)) {
         return Err(StoreError::Outdated(server.control().to_owned()));
     }
+    if has_old_receipts(server).await? {
+        return Err(StoreError::Outdated(server.control().to_owned()));
+    }
     get_meta(server, ENVIRONMENT_KEY).await?.ok_or_else(missing)
+}
+
+/// Were the receipts made by a version that did not write the names of parts? A table that cannot be
+/// asked is judged by whoever needs it.
+async fn has_old_receipts(server: &Server) -> Stored<bool> {
+    let probe = server.call(sql::PROBE_RECEIPTS).name("control", server.control());
+    let answer = probe.execute().await;
+    Ok(answer.is_err_and(|failure| failure.code() == Some(UNKNOWN_IDENTIFIER)))
 }
 
 fn check_version(text: &str) -> Stored<u32> {

@@ -64,6 +64,7 @@ impl StagedTable {
             partitions: self.lines.iter().map(|line| line.partition.clone()).collect(),
             part_uuids: self.parts().map(|part| part.uuid).collect(),
             part_hashes: self.parts().map(|part| part.hash.clone()).collect(),
+            part_names: vec![String::new(); self.parts().count()],
             ..base.clone()
         }
     }
@@ -124,6 +125,7 @@ impl Manifest {
             files: task.files,
             bytes: task.bytes,
             rows_read: self.rows_read,
+            taken_at: self.taken_ms,
             ..Receipt::of(&task.id)
         };
         let tables = self.tables.iter().map(|table| table.receipt(&base));

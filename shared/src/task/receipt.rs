@@ -35,6 +35,10 @@ pub struct Receipt {
     pub part_hashes: Vec<String>,
     /// Server time of the proof, in milliseconds since 1970.
     pub published_at: i64,
+    /// Names of the parts in the target, in the same order; empty texts for those that are not known.
+    pub part_names: Vec<String>,
+    /// Server time when the manifest was taken, in milliseconds since 1970: no part is older in the target.
+    pub taken_at: i64,
 }
 
 impl Receipt {
@@ -55,6 +59,8 @@ impl Receipt {
             part_uuids: Vec::new(),
             part_hashes: Vec::new(),
             published_at: crate::ledger::now_ms(),
+            part_names: Vec::new(),
+            taken_at: 0,
         }
     }
 }

@@ -39,6 +39,8 @@ struct PlanDocument {
     select: String,
     filter: String,
     settings: std::collections::BTreeMap<String, String>,
+    /// Everything is synced to disk before a receipt.
+    durable: bool,
     tables: Vec<TableLine>,
     views: Vec<ViewLine>,
     /// How the last task publishes; nothing when each task does.
@@ -134,6 +136,7 @@ fn document(job: Job, first_chunks: Vec<ChunkLine>) -> PlanDocument {
         select: spec.select,
         filter: spec.filter,
         settings: spec.settings,
+        durable: spec.durable,
         first_chunks,
     }
 }
@@ -153,6 +156,9 @@ fn plan_text(plan: &PlanDocument) -> String {
         let pairs: Vec<String> =
             plan.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         lines.push(format!("settings  {}", pairs.join(", ")));
+    }
+    if plan.durable {
+        lines.push("durable   yes: all is synced to disk before a receipt".to_owned());
     }
     lines.extend(plan.publishes.iter().map(|words| format!("at last   {words}")));
     lines.extend(plan.created_at.iter().map(|at| format!("planned   {at}")));

@@ -1,0 +1,108 @@
+//! Do the tables still hold what receipts say? A server that was started again may have lost it.
+//!
+//! A receipt names its parts as the target named them. A merge covers their blocks, so what neither
+//! is listed nor covered is gone. The server is asked only about receipts that are older than its
+//! start: while it runs it forgets nothing by itself, and who takes rows out on purpose knows it.
+
+use std::collections::HashMap;
+
+use clickhouse::Row;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::clickhouse::{Failure, Server, read};
+use crate::schema::identities;
+use crate::sql;
+use crate::task::{JobId, JobSpec, PublishMode, TableName};
+
+/// Part identities asked for in one statement.
+const IDENTITIES_MAX: usize = 2_000;
+
+#[derive(Deserialize, Row)]
+struct Named {
+    identity: String,
+    name: String,
+}
+
+#[derive(Deserialize, Row)]
+struct LostRow {
+    tasks: u64,
+    parts: u64,
+    example: String,
+}
+
+/// The names of parts in a table, in the order given; empty texts for those that it does not list.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn part_names(
+    server: &Server,
+    table: &TableName,
+    parts: &[Uuid],
+) -> Result<Vec<String>, Failure> {
+    let uuids: Vec<String> = parts.iter().map(Uuid::to_string).collect();
+    let mut known: HashMap<String, String> = HashMap::new();
+    for page in uuids.chunks(IDENTITIES_MAX) {
+        let call = || server.call(sql::FIND_NAMES).param("database", &table.database);
+        let call = || call().param("table", &table.table).list("uuids", page);
+        let rows: Vec<Named> = read(|| call().fetch_all()).await?;
+        known.extend(rows.into_iter().map(|row| (row.identity, row.name)));
+    }
+    Ok(uuids.iter().map(|uuid| known.remove(uuid).unwrap_or_default()).collect())
+}
+
+/// What receipts in force say and the tables of a server do not hold, in a sentence each.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    for table in spec.graph.tables.iter().filter(|table| table.keeps_rows()) {
+        // Partitions of a shadow are linked into their target under other names.
+        if spec.publish.mode != PublishMode::Replace {
+            let target = table.destination().to_string();
+            found.extend(lost_in(server, job, &table.name, &target).await?);
+        }
+    }
+    Ok(found)
+}
+
+async fn lost_in(
+    server: &Server,
+    job: &JobId,
+    table: &TableName,
+    target: &str,
+) -> Result<Option<String>, Failure> {
+    let call = || server.call(sql::AUDIT_LOST).name("control", server.control());
+    let call = || call().param("job", job).param("target", target);
+    let call = || call().param("database", &table.database).param("table", &table.table);
+    let LostRow { tasks, parts, example } = read(|| call().fetch_one()).await?;
+    Ok((parts > 0).then(|| {
+        format!(
+            "{table} has lost {parts} parts of {tasks} tasks that have receipts (first: {example}): the server was \
+             started again since, and they are neither listed nor merged"
+        )
+    }))
+}
+
+/// Targets that were exchanged and are not the tables that the tasks filled, in a sentence each.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn not_exchanged(server: &Server, spec: &JobSpec) -> Result<Vec<String>, Failure> {
+    if spec.publish.mode != PublishMode::Exchange {
+        return Ok(Vec::new());
+    }
+    let names: Vec<TableName> = spec.graph.tables.iter().map(|table| table.name.clone()).collect();
+    let now = identities(server, &names).await?;
+    let is_there =
+        |name: &TableName, uuid: Uuid| now.iter().any(|now| *now == (name.clone(), uuid));
+    let tables = spec.graph.tables.iter();
+    let swapped = tables.filter_map(|table| Some((&table.name, table.shadow.as_ref()?.uuid)));
+    Ok(swapped
+        .filter(|(name, uuid)| !is_there(name, *uuid))
+        .map(|(name, uuid)| {
+            format!("{name} is not the table that was exchanged into its place ({uuid})")
+        })
+        .collect())
+}
