@@ -10,6 +10,7 @@ mod lost_answers;
 mod lost_keeper;
 mod outages;
 mod place;
+mod power;
 mod publishing;
 mod server;
 mod swaps;

@@ -1,6 +1,6 @@
 //! A test bed that belongs to one test, so that its servers may be killed, stopped and started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +10,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::bed::Bed;
+use crate::power::{self, Journal};
+use crate::syscalls;
 
 /// The first ClickHouse server of a bed.
 pub const CLICKHOUSE: &str = "clickhouse-1";
@@ -31,6 +33,37 @@ pub struct OwnBed {
     /// Addresses and credentials.
     pub bed: Bed,
     is_kept: bool,
+}
+
+/// What a server does to its files, while it is written down.
+pub struct Recording {
+    log: PathBuf,
+    folder: PathBuf,
+    known: HashSet<PathBuf>,
+}
+
+impl Recording {
+    /// What it has done so far.
+    ///
+    /// # Panics
+    /// When there is no log.
+    pub fn journal(&self) -> Journal {
+        // The tracer writes down the last calls after the process has ended.
+        let length = || fs::metadata(&self.log).map_or(0, |facts| facts.len());
+        let mut seen = length();
+        loop {
+            std::thread::sleep(Duration::from_millis(100));
+            if std::mem::replace(&mut seen, length()) == seen {
+                break;
+            }
+        }
+        Journal::read(&self.log, &self.folder, self.known.clone())
+    }
+
+    /// Ends it: the log takes room.
+    pub fn discard(self) {
+        fs::remove_file(&self.log).ok();
+    }
 }
 
 impl OwnBed {
@@ -75,6 +108,22 @@ impl OwnBed {
     /// kill can be placed between two renames of one MOVE. Needs `strace`.
     pub fn slow_renames(&self, wait: Duration) {
         self.set(WRAPPER, tracer(wait));
+    }
+
+    /// Starts ClickHouse again, so that from then on its log of system calls tells what it does to its
+    /// files. Needs `strace`.
+    pub fn record(&self) -> Recording {
+        let log = self.folder().join(format!("calls-{}.log", uuid::Uuid::new_v4().simple()));
+        let folder = self.folder().join(CLICKHOUSE);
+        let known = power::names(&folder);
+        self.set(WRAPPER, syscalls::recorder(&log));
+        self.restart(CLICKHOUSE);
+        Recording { log, folder, known }
+    }
+
+    /// From its next start on, nobody writes down what ClickHouse does.
+    pub fn unrecorded(&self) {
+        self.set(WRAPPER, String::new());
     }
 
     /// From its next start on, ClickHouse renames at its usual speed.
