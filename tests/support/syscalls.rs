@@ -62,19 +62,19 @@ pub(crate) fn read(log: &str, folder: &Path) -> Vec<Event> {
     for (number, line) in log.lines().enumerate() {
         let Some((process, rest)) = line.split_once(' ') else { continue };
         let rest = rest.trim_start();
-        if let Some(begun) = rest.strip_suffix("<unfinished ...>") {
-            open.insert(process, (number, begun.trim_end().to_owned()));
+        if let Some(half) = rest.strip_suffix("<unfinished ...>") {
+            open.insert(process, (number, half.trim_end().to_owned()));
         } else if let Some((_, end)) =
             rest.strip_prefix("<... ").and_then(|rest| rest.split_once("resumed>"))
         {
-            let Some((began, begun)) = open.remove(process) else { continue };
-            events.extend(event(&format!("{begun}{end}"), began, Some(number), folder));
+            let Some((began, half)) = open.remove(process) else { continue };
+            events.extend(event(&format!("{half}{end}"), began, Some(number), folder));
         } else {
             events.extend(event(rest, number, Some(number), folder));
         }
     }
-    for (began, begun) in open.into_values() {
-        events.extend(event(&begun, began, None, folder));
+    for (began, half) in open.into_values() {
+        events.extend(event(&half, began, None, folder));
     }
     events.sort_by_key(Event::at);
     events
