@@ -15,6 +15,7 @@ mod direct;
 mod disk;
 mod doctor;
 mod drain;
+mod durable;
 mod forgotten;
 mod gc;
 mod golden;

@@ -90,6 +90,7 @@ fn the_keys_of_the_document() {
       "job_id": "0123456789abcdef",
       "state": "failed",
       "target": "demo.events",
+      "durable": false,
       "tasks": {
         "total": 40,
         "pending": 20,

@@ -215,7 +215,7 @@ fn says_which_setting_is_wrong_where_and_what_to_write() {
         there is no setting `server.urll` (in DIR/longshore.toml) | did you mean `server.url`?
         there is no setting `lease` (in DIR/longshore.toml) | did you mean `worker.lease`?
         there is no setting `server.password` (in DIR/longshore.toml) | a password does not belong into this file: set CLICKHOUSE_PASSWORD, or name a file with --password-file
-        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, control.database, control.staging_database, worker.lease, worker.slots, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, policy.block_overlap, policy.require_dry_run, policy.require_window, policy.fail_check_on_pending, log.format, log.level
+        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, server.durable, control.database, control.staging_database, worker.lease, worker.slots, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, policy.block_overlap, policy.require_dry_run, policy.require_window, policy.fail_check_on_pending, log.format, log.level
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not 15 | 
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not `soon` | 
         worker.lease (from DIR/longshore.toml): is shorter than 1s | 
@@ -230,6 +230,14 @@ fn says_which_setting_is_wrong_where_and_what_to_write() {
         "
     );
     assert!(!refusal("[server]\npassword = 'canary'").contains("canary"));
+}
+
+#[test]
+fn plans_are_durable_where_the_file_says_so() {
+    assert!(!read("").durable);
+    assert!(read("[server]\ndurable = true").durable);
+    let wrong = refusal("[server]\ndurable = 'often'");
+    assert!(wrong.contains("server.durable") && wrong.contains("must be true or false"), "{wrong}");
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn the_keys_of_the_document() {
       "settings": {
         "max_threads": "4"
       },
+      "durable": false,
       "tables": [
         {
           "name": "demo.events",

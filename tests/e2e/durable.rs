@@ -1,0 +1,116 @@
+//! `--durable`: where it is said, shown and asked for. What it does is shown by `crash/power.rs`.
+
+use std::collections::BTreeMap;
+
+use longshore_tests::{LONG_LEASE, OwnBed, Scene};
+
+/// The user asked for something that cannot be.
+const USAGE: i32 = 2;
+const SYNC: &str = "SYSTEM SYNC FILE CACHE";
+
+#[test]
+fn a_durable_plan_is_another_one_and_is_shown_everywhere() {
+    let scene = Scene::with_events(2, 100);
+    let usual = scene.plan(&[]);
+    std::fs::write(scene.folder().join("longshore.toml"), "[server]\ndurable = true\n")
+        .expect("a writable folder");
+    let durable = scene.plan(&[]);
+    assert_ne!(usual, durable, "what a plan promises belongs to its identity");
+    assert_eq!(scene.plan(&["--durable=false"]), usual, "the flag wins over the file");
+    assert_eq!(scene.plan(&["--durable"]), durable);
+    scene.longshore(["plan", "show", &durable]).run().ok().says(&["durable   yes"]);
+    let shown = scene.longshore(["plan", "show", &usual]).run().ok();
+    assert!(!shown.stdout.contains("durable"), "{shown}");
+    scene.longshore(["plan", "diff", &usual, &durable]).run().says(&["durable"]);
+    scene.longshore(["submit", &durable, "--dry-run"]).run().ok().says(&["--durable"]);
+    let control = &scene.control;
+    let formats = scene.admin.column(&format!("SELECT format FROM {control}.jobs ORDER BY format"));
+    assert_eq!(formats, ["3", "5"], "an older worker leaves a durable job alone");
+    scene.longshore(["run", &durable, "--workers", "2"]).run().ok();
+    scene.longshore(["status", &durable]).run().ok().says(&["events, durable"]);
+    let doctor = scene.longshore(["doctor", &durable]).run().ok();
+    doctor.says(&["its tables hold every part that its receipts name"]);
+    scene.assert_exact();
+    scene.assert_receipts(&durable);
+    scene.assert_clean(&durable);
+}
+
+#[test]
+fn who_may_not_sync_is_told_the_grant_by_the_plan_and_by_the_paused_job() {
+    let bed = OwnBed::start();
+    let scene = Scene::on(&bed.bed).and_events(2, 100);
+    let job = scene.plan(&["--durable"]);
+    let of_role = |role: &str| -> Vec<String> {
+        let printed =
+            scene.longshore(["doctor", &job, "--grants", "--role", role, "--to", "U", "--json"]);
+        let printed = printed.run().ok().json();
+        let grants = printed["roles"][0]["grants"].as_array().expect("grants").clone();
+        let statement = |grant: &serde_json::Value| {
+            let text = grant["statement"].as_str().expect("a statement");
+            text.strip_suffix(" TO U;").expect("TO").to_owned()
+        };
+        grants.iter().map(statement).collect()
+    };
+    let mut users = BTreeMap::new();
+    for role in ["planner", "worker"] {
+        let all = of_role(role);
+        let without: Vec<String> =
+            all.iter().filter(|text| !text.contains(SYNC)).cloned().collect();
+        assert_eq!(without.len() + 1, all.len(), "{role} needs {SYNC}: {all:?}");
+        users.insert(format!("u_{role}_all"), all);
+        users.insert(format!("u_{role}"), without);
+    }
+    bed.set_users(&users);
+    let grant = format!("GRANT {SYNC} ON *.* TO");
+    let plan = |user: &str| {
+        let program = scene.plan_program("events", "*", &["--durable", "--again", user]);
+        program.env("CLICKHOUSE_USER", user).run()
+    };
+    plan("u_planner").exits_with(USAGE).says(&[&format!("{grant} u_planner;"), "--durable=false"]);
+    plan("u_planner_all").ok();
+    // The plan was made by somebody else: the worker says what its own user lacks.
+    scene.longshore(["submit", &job]).run().ok();
+    let work = |user: &str| {
+        scene.worker(&job).env("CLICKHOUSE_USER", user).env("LONGSHORE_LEASE", LONG_LEASE).run()
+    };
+    work("u_worker");
+    let status = scene.status(&job);
+    assert_eq!(status["state"], "paused");
+    assert!(status["reason"].as_str().unwrap_or_default().contains(SYNC), "{status}");
+    let receipts = format!("SELECT count() FROM {}.receipts", scene.control);
+    assert_eq!(scene.admin.number(&receipts), 0, "no receipt without a sync");
+    scene.longshore(["resume", &job]).run().ok();
+    work("u_worker_all").ok();
+    assert_eq!(scene.status(&job)["state"], "completed");
+    scene.assert_exact();
+}
+
+#[test]
+fn receipts_of_an_earlier_version_get_their_columns_by_init() {
+    let scene = Scene::with_events(3, 100);
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    let receipts = format!("{}.receipts", scene.control);
+    // One task was done by a program that did not write names.
+    scene.worker(&job).faults("done.after=1*exit").run();
+    scene.admin.run(&format!(
+        "ALTER TABLE {receipts} DROP COLUMN part_names, DROP COLUMN taken_at SETTINGS alter_sync = 2"
+    ));
+    let refused = scene.longshore(["status"]).run().exits_with(USAGE);
+    refused.says(&["were made by an earlier version", "longshore init"]);
+    let admin = |args: [&str; 1]| {
+        scene.longshore(args).env("CLICKHOUSE_USER", "default").env("CLICKHOUSE_PASSWORD", "")
+    };
+    admin(["init"]).run().ok();
+    scene.sign_all_off();
+    scene.finish(&job);
+    assert_eq!(scene.status(&job)["state"], "completed");
+    let named = |condition: &str| {
+        scene.admin.number(&format!(
+            "SELECT count() FROM {receipts} FINAL WHERE job_id = '{job}' AND {condition}"
+        ))
+    };
+    assert_eq!(named("empty(part_names)"), 3, "those of the first task, a table each");
+    assert_eq!(named("length(part_names) = length(part_uuids) AND NOT has(part_names, '')"), 6);
+    scene.assert_exact();
+    scene.longshore(["init"]).run().ok();
+}
