@@ -18,7 +18,7 @@ SELECT toUInt64(uniqExact(task_id)) AS tasks, toUInt64(count()) AS parts, min(ta
 FROM
 (
     SELECT receipt.task_id AS task_id, receipt.taken_at AS taken_at, uuid, name, splitByChar('_', name) AS words
-    FROM {control:Identifier}.receipts AS receipt FINAL ARRAY JOIN part_uuids AS uuid, part_names AS name
+    FROM {control:Identifier}.receipts AS receipt FINAL ARRAY JOIN part_uuids AS uuid, arrayResize(part_names, length(part_uuids)) AS name
     WHERE receipt.job_id = {job:String} AND receipt.target = {target:String} AND receipt.query_id != ''
       AND receipt.taken_at < started AND name != ''
 ) AS held

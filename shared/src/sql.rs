@@ -132,6 +132,7 @@ catalogue! {
     SERVER_FACTS = "server_facts",
     SERVER_STARTED = "server_started",
     SERVER_TIME = "server_time",
+    SERVER_UPTIME = "server_uptime",
     SUM_RECEIPTS = "sum_receipts",
     SWAP_CURSOR = "swap_cursor",
     SWAP_JOB = "swap_job",

@@ -21,7 +21,7 @@ const LOSSES: usize = 2;
 const FILES: usize = 5;
 
 /// Where a worker is held while the power goes.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "load.after",
     "manifest.before",
     "announce.after",
@@ -29,6 +29,7 @@ const STEPS: [&str; 9] = [
     "move.after",
     "receipt.before",
     "receipt.after",
+    "send.sync_disks",
     "done.after",
     "drop.after",
 ];

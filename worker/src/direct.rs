@@ -15,7 +15,7 @@ use crate::claim::Claim;
 use crate::context::Worker;
 use crate::source::{self, Held};
 use crate::trouble::Trouble;
-use crate::{proof, publish, verify};
+use crate::{proof, receipts, verify};
 
 /// Older epochs whose insert is looked for: what came before has shown in the last ones.
 const EPOCHS_SEEN: u64 = 3;
@@ -64,7 +64,7 @@ pub(crate) fn receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Re
     Receipt {
         target: claim.job.spec.target.to_string(),
         rows_staged: manifest.rows,
-        ..publish::empty_receipt(worker, claim, manifest)
+        ..receipts::empty_receipt(worker, claim, manifest)
     }
 }
 

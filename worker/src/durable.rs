@@ -4,36 +4,80 @@
 //! name, is synced by none of them. `sync(2)` on the server's machine covers files and folders of
 //! every table at once, whatever their settings and the profile say
 //! ([decision 30](../../docs/decisions/0030-durable-jobs.md)).
+//!
+//! A sync after a power loss is of no use to what was seen before it. So a step and its sync count
+//! only when the server has run through both; else the step is done again.
 
+use std::time::Duration;
+
+use clickhouse::Row;
 use longshore_shared::clickhouse::read;
-use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
+use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::claim::Claim;
+use crate::context::Worker;
 use crate::trouble::Trouble;
 
-/// Staged rows, before their manifest is written: a MOVE renames and links, so their content must be there.
-pub(crate) async fn staged(claim: &Claim) -> Result<(), Trouble> {
-    sync(claim).await
+/// The server counts whole seconds, and its clock may be set.
+const MARGIN: Duration = Duration::from_secs(3);
+/// Before a server that has just been started is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize, Row)]
+struct Uptime {
+    seconds: u64,
 }
 
-/// Everything that was moved, before the receipts are written.
-pub(crate) async fn moved(claim: &Claim) -> Result<(), Trouble> {
-    if planted(Bug::ReceiptBeforeSync) {
-        return Ok(());
-    }
-    sync(claim).await
-}
-
-/// The receipts, before the task is done. Another owner may have written them and died.
-pub(crate) async fn received(claim: &Claim) -> Result<(), Trouble> {
-    sync(claim).await
-}
-
-/// Doing it again is harmless, so it may be sent as a read is.
-async fn sync(claim: &Claim) -> Result<(), Trouble> {
+/// Everything that was written on the server's machine so far, when the job is durable. Doing it again
+/// is harmless, so it may be sent as a read is.
+pub(crate) async fn sync(claim: &Claim) -> Result<(), Trouble> {
     if claim.job.spec.durable {
-        read(|| claim.server.call(sql::SYNC_DISKS).execute()).await?;
+        read(|| claim.server.call(sql::SYNC_DISKS).deadline(None).execute()).await?;
     }
     Ok(())
+}
+
+/// A step that may be repeated, and the sync of what it did or saw.
+pub(crate) struct Round {
+    began: Instant,
+    is_first: bool,
+}
+
+impl Round {
+    /// Right before the step.
+    pub(crate) fn begin() -> Self {
+        Self { began: Instant::now(), is_first: true }
+    }
+
+    /// Is the step done for the first time?
+    pub(crate) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// Right after the step: syncs, and says whether the server has run since before it. Else the step
+    /// must be done again. Of a job that is not durable every step counts.
+    pub(crate) async fn is_synced(
+        &mut self,
+        worker: &Worker,
+        claim: &Claim,
+    ) -> Result<bool, Trouble> {
+        if !claim.job.spec.durable {
+            return Ok(true);
+        }
+        sync(claim).await?;
+        let Uptime { seconds } = read(|| claim.server.call(sql::SERVER_UPTIME).fetch_one()).await?;
+        if Duration::from_secs(seconds) >= self.began.elapsed() + MARGIN {
+            return Ok(true);
+        }
+        tracing::warn!(
+            uptime = seconds,
+            "the server was started a moment ago: it is looked at again"
+        );
+        worker.lease.check()?;
+        tokio::time::sleep(PAUSE).await;
+        *self = Self { began: Instant::now(), is_first: false };
+        Ok(false)
+    }
 }

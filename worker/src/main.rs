@@ -19,6 +19,7 @@ mod proof;
 mod publish;
 mod ready;
 mod recall;
+mod receipts;
 mod recover;
 mod replace;
 mod replay;

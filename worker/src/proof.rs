@@ -44,6 +44,15 @@ pub(crate) struct Clock {
     parts_lifetime_secs: u64,
 }
 
+/// When the server was started, by its own clock.
+#[derive(Deserialize, Row)]
+pub(crate) struct Started {
+    pub(crate) started_ms: i64,
+}
+
+/// The server tells its age in whole seconds.
+pub(crate) const START_MARGIN_MS: i64 = 2_000;
+
 /// Asks the server for its clock.
 pub(crate) async fn clock(server: &Server) -> Result<Clock, Trouble> {
     Ok(read(|| server.call(sql::SERVER_CLOCK).fetch_one()).await?)

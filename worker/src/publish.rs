@@ -10,21 +10,20 @@ use std::time::Duration;
 
 use longshore_shared::clickhouse::{Failure, Server, policy, read, task_delay};
 use longshore_shared::faults;
-use longshore_shared::ledger::{self, part_names};
+use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, identities};
 use longshore_shared::sql;
-use longshore_shared::task::{
-    Handover, JobState, Manifest, Mode, Receipt, StagedTable, TableName, TaskState,
-};
+use longshore_shared::task::{JobState, Manifest, StagedTable, TableName, TaskState};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::durable::Round;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
-use crate::{direct, durable, hindrance, proof, swap, verify};
+use crate::{hindrance, proof, receipts, swap, verify};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -45,16 +44,46 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
         ));
     }
     // Receipts are written after every part was proved: an earlier owner died between them and its last word.
-    if !claim.loaded_here && ledger::is_received(&claim.server, &claim.task.id, manifest).await? {
-        durable::received(claim).await?;
-        return Ok(manifest.rows);
+    let mut round = Round::begin();
+    while !claim.loaded_here && ledger::is_received(&claim.server, &claim.task.id, manifest).await?
+    {
+        if round.is_synced(worker, claim).await? {
+            return Ok(manifest.rows);
+        }
     }
     announce(worker, claim, manifest).await?;
+    let mut round = Round::begin();
+    loop {
+        move_all(worker, claim, manifest, round.is_first()).await?;
+        if planted(Bug::ReceiptBeforeSync) || round.is_synced(worker, claim).await? {
+            break;
+        }
+    }
+    let receipts = receipts::of(worker, claim, manifest).await?;
+    worker.edge(faults::RECEIPT_BEFORE).await?;
+    let mut round = Round::begin();
+    loop {
+        read(|| ledger::append(&claim.server, &receipts)).await?;
+        if round.is_synced(worker, claim).await? {
+            break;
+        }
+    }
+    worker.edge(faults::RECEIPT_AFTER).await?;
+    Ok(manifest.rows)
+}
+
+/// Moves every line of the manifest and proves them all, however often the server has to be waited for.
+async fn move_all(
+    worker: &Worker,
+    claim: &Claim,
+    manifest: &Manifest,
+    is_first: bool,
+) -> Result<(), Trouble> {
     let mut tries = 0;
     loop {
         // Only right after our own load is it certain that nothing was moved yet.
-        let is_first = claim.loaded_here && tries == 0;
-        match publish(worker, claim, manifest, is_first).await {
+        let is_fresh = claim.loaded_here && is_first && tries == 0;
+        match publish(worker, claim, manifest, is_fresh).await {
             Err(Trouble::Failure(failure)) if !policy(&failure).is_lasting() => {
                 // Only forward: wait until the server is well again, for as long as we are trusted.
                 tries += 1;
@@ -63,19 +92,9 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
                 tokio::time::sleep(task_delay(tries).min(Duration::from_secs(5))).await;
                 worker.lease.check()?;
             }
-            outcome => {
-                outcome?;
-                break;
-            }
+            outcome => return outcome,
         }
     }
-    durable::moved(claim).await?;
-    worker.edge(faults::RECEIPT_BEFORE).await?;
-    let receipts = receipts(worker, claim, manifest).await?;
-    read(|| ledger::append(&claim.server, &receipts)).await?;
-    durable::received(claim).await?;
-    worker.edge(faults::RECEIPT_AFTER).await?;
-    Ok(manifest.rows)
 }
 
 /// Writes down in ClickHouse what is about to be moved, before the first MOVE.
@@ -343,52 +362,5 @@ fn refuse_foreign(
             "part {} of {twin} is not in the manifest: somebody else wrote or merged there",
             part.name
         ))),
-    }
-}
-
-/// One for each table, with the names that the moved parts have there.
-async fn receipts(
-    worker: &Worker,
-    claim: &Claim,
-    manifest: &Manifest,
-) -> Result<Vec<Receipt>, Trouble> {
-    if claim.job.spec.mode == Mode::Direct {
-        return Ok(vec![direct::receipt(worker, claim, manifest)]);
-    }
-    let base = empty_receipt(worker, claim, manifest);
-    let handed_over = |handover: &Handover| Receipt {
-        query_id: claim.task.id.query(claim.epoch(), handover.mode.as_str()).to_string(),
-        ..handover.receipt(&base)
-    };
-    let mut receipts: Vec<Receipt> = Vec::new();
-    for table in &manifest.tables {
-        let receipt = table.receipt(&base);
-        let names = part_names(&claim.server, &table.target, &receipt.part_uuids);
-        receipts.push(Receipt { part_names: names.await?, ..receipt });
-    }
-    receipts.extend(manifest.handovers.iter().map(handed_over));
-    Ok(receipts)
-}
-
-/// A receipt of this task that names no table yet.
-pub(crate) fn empty_receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
-    let task = &claim.task;
-    Receipt {
-        job_id: task.id.job.to_string(),
-        task_id: task.id.to_string(),
-        target: String::new(),
-        epoch: claim.epoch().0,
-        worker: worker.id.to_string(),
-        query_id: task.id.query(claim.epoch(), "load").to_string(),
-        files: task.files,
-        bytes: task.bytes,
-        rows_read: manifest.rows_read,
-        rows_staged: 0,
-        partitions: Vec::new(),
-        part_uuids: Vec::new(),
-        part_hashes: Vec::new(),
-        published_at: ledger::now_ms(),
-        part_names: Vec::new(),
-        taken_at: manifest.taken_ms,
     }
 }

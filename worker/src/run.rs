@@ -80,9 +80,10 @@ async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trou
     )?;
     let loaded = load::chunk(worker, claim, &set).await?;
     source::unchanged(worker, claim).await?;
+    // A MOVE renames and links: what it links must be there. What a power loss took before, counts tell.
+    durable::sync(claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
     verify::schema(claim).await?;
-    durable::staged(claim).await?;
     claim.goes_on()?;
     Ok(manifest)
 }
