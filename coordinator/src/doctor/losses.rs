@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::text;
 
 const CHECK: &str = "losses";
-const RECOVERY: &str = "what to do: docs/recovery.md, Rows were lost with the power";
+const RECOVERY: &str = "what to do: docs/recovery.md, The closing audit failed a job";
 
 #[derive(Deserialize, Row)]
 #[allow(dead_code, reason = "columns of the answer")]
