@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_tests::{LONG_LEASE, OwnBed, Scene};
+use longshore_tests::{CLICKHOUSE, Format, LONG_LEASE, OwnBed, Scene, send_signal, wait_for};
 
 /// The user asked for something that cannot be.
 const USAGE: i32 = 2;
@@ -113,4 +113,28 @@ fn receipts_of_an_earlier_version_get_their_columns_by_init() {
     assert_eq!(named("length(part_names) = length(part_uuids) AND NOT has(part_names, '')"), 6);
     scene.assert_exact();
     scene.longshore(["init"]).run().ok();
+}
+
+#[test]
+fn a_direct_insert_beside_which_the_server_was_started_again_fails_its_task() {
+    let bed = OwnBed::start();
+    let scene = Scene::on(&bed.bed);
+    scene.create(
+        "CREATE TABLE {db}.events (file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64) \
+         ENGINE = MergeTree ORDER BY (file, n) SETTINGS non_replicated_deduplication_window = 1000;\n",
+    );
+    scene.put_rows("a.parquet", 100, Format::Parquet);
+    let job = scene.submit(&["--mode", "direct", "--durable"]);
+    let worker = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
+    let point = "send.sync_disks";
+    let mut worker = worker.faults(format!("{point}=1*sleep(2000)")).spawn();
+    wait_for(point, || (worker.words().contains(point) || worker.has_ended()).then_some(()));
+    send_signal(bed.pid(CLICKHOUSE), "KILL");
+    bed.restart(CLICKHOUSE);
+    worker.wait();
+    assert_eq!(scene.status(&job)["state"], "failed");
+    let told = scene.longshore(["tasks", &job, "--state", "failed"]).run().ok();
+    told.says(&["server was started again"]);
+    let receipts = format!("SELECT count() FROM {}.receipts", scene.control);
+    assert_eq!(scene.admin.number(&receipts), 0, "no receipt of rows that may be gone");
 }

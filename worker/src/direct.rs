@@ -13,6 +13,7 @@ use longshore_shared::task::{Chunk, Epoch, Manifest, Receipt};
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::durable::{self, Round};
 use crate::source::{self, Held};
 use crate::trouble::Trouble;
 use crate::{proof, receipts, verify};
@@ -27,10 +28,18 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
     let clock = proof::clock(&claim.server).await?;
     let earlier = earlier(worker, claim).await?;
     let is_first = earlier.is_none() && claim.epoch() == Epoch(1);
+    durable::settled(worker, claim).await?;
+    let mut round = Round::begin();
     let loaded = match earlier {
-        Some(summary) => summary,
+        Some(summary) => {
+            durable::refuse_restarted(claim).await?;
+            summary
+        }
         None => insert(worker, claim).await?,
     };
+    if !round.is_synced(worker, claim).await? {
+        return Err(durable::lost(claim));
+    }
     worker.edge(faults::LOAD_AFTER).await?;
     let base = claim.job.spec.graph.base();
     let held = source::count(worker, claim).await?;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::proof::{START_MARGIN_MS, Started};
 use crate::trouble::Trouble;
 
 /// The server counts whole seconds, and its clock may be set.
@@ -67,12 +68,12 @@ impl Round {
             return Ok(true);
         }
         sync(claim).await?;
-        let Uptime { seconds } = read(|| claim.server.call(sql::SERVER_UPTIME).fetch_one()).await?;
-        if Duration::from_secs(seconds) >= self.began.elapsed() + MARGIN {
+        let runs = running(claim).await?;
+        if runs >= self.began.elapsed() + MARGIN {
             return Ok(true);
         }
         tracing::warn!(
-            uptime = seconds,
+            uptime = runs.as_secs(),
             "the server was started a moment ago: it is looked at again"
         );
         worker.lease.check()?;
@@ -80,4 +81,42 @@ impl Round {
         *self = Self { began: Instant::now(), is_first: false };
         Ok(false)
     }
+}
+
+/// How long the server has been running.
+async fn running(claim: &Claim) -> Result<Duration, Trouble> {
+    let Uptime { seconds } = read(|| claim.server.call(sql::SERVER_UPTIME).fetch_one()).await?;
+    Ok(Duration::from_secs(seconds))
+}
+
+/// Waits until the server has run for so long that a restart after this would show. For a step that
+/// cannot be done again.
+pub(crate) async fn settled(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    while claim.job.spec.durable && running(claim).await? < MARGIN + PAUSE {
+        worker.lease.check()?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// An insert into the target itself that an earlier owner saw the end of may have been lost since.
+pub(crate) async fn refuse_restarted(claim: &Claim) -> Result<(), Trouble> {
+    if !claim.job.spec.durable {
+        return Ok(());
+    }
+    let Started { started_ms } =
+        read(|| claim.server.call(sql::SERVER_STARTED).fetch_one()).await?;
+    if started_ms + START_MARGIN_MS < claim.job.submitted_ms {
+        return Ok(());
+    }
+    Err(lost(claim))
+}
+
+/// The server was started again beside an insert into the target itself.
+pub(crate) fn lost(claim: &Claim) -> Trouble {
+    Trouble::Lost(format!(
+        "the server was started again after this chunk was inserted into {}, and nothing proves that its rows are on \
+         disk: compare them with the source",
+        claim.job.spec.target
+    ))
 }

@@ -111,6 +111,9 @@ pub(crate) enum Trouble {
     /// Asked for by a test.
     #[error(transparent)]
     Injected(#[from] Injected),
+    /// Rows that no identity proves were inserted, and may have been lost since.
+    #[error("{0}")]
+    Lost(String),
     /// A change of a target is not carried out on all of its parts: a swap would undo it.
     #[error("{0}")]
     Unfinished(String),
@@ -158,6 +161,7 @@ impl Trouble {
             | Self::Source(_)
             | Self::Data(_)
             | Self::Chunk(_)
+            | Self::Lost(_)
             | Self::NotPublished(_) => Remedy::Fail,
             Self::Count(_) | Self::Injected(_) => Remedy::Retry,
             Self::Away { .. } => Remedy::Wait,
