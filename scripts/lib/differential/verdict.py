@@ -93,7 +93,8 @@ def _loaded(state, target):
     if first.rows is None and third.rows is None and second.rows is None and not hard:
         return Verdict(BETTER, "the plain INSERT fails, and nothing that is known was lost")
     cased = {c.target for f in scene.files for c in f.columns if c.target and c.name != c.target}
-    if not hard and differing and cased.issuperset(differing):
+    made_of = lambda column: cased & set(re.findall(r"\w+", scene.named(column).expression))  # noqa: E731
+    if not hard and differing and all(one in cased or made_of(one) for one in differing):
         return Verdict(BETTER, "a column in another case is no loss")
     if differing and all(_noted(outcome, column) for column in differing):
         return Verdict(NOTED, "differs where a note says so")

@@ -4,6 +4,7 @@
 //! something to the server (`{ } * ?` are globs there, `#` and `%` break its URL, FAULTS F7) is
 //! reached by a pattern with `?` in those places and pinned by `WHERE _path = …`.
 
+mod described;
 mod endpoint;
 mod keys;
 mod load;
@@ -17,6 +18,7 @@ mod slice;
 
 use secrecy::ExposeSecret;
 
+pub use described::Described;
 pub use endpoint::S3Endpoint;
 pub use keys::{KeysError, SourceKeys};
 pub use load::{Fit, LoadStatement};

@@ -184,3 +184,24 @@ fn files_that_were_not_looked_at_are_looked_at_by_their_worker() {
     assert!(error.contains("2.parquet") && error.contains("`extra`"), "{error}");
     assert_eq!(world.all("t"), "1\n");
 }
+
+#[test]
+fn keys_of_objects_that_are_no_names_of_elements_are_loaded() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, m Map(String, Float64), d JSON) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    let rows = concat!(
+        "{\"k\":1,\"m\":{\"null\":0.5,\"{\":1024},\"d\":{\"null\":1,\"a\":{\"null\":\"x\"}}}\n",
+        "{\"k\":2,\"m\":{\"\":3},\"d\":{\"b\":9007199254740993}}\n",
+    );
+    world.text("a.jsonl", rows);
+    let structure = "k UInt8, m Map(String, Float64), d JSON";
+    let insert = format!(
+        "INSERT INTO {{db}}.oracle SELECT * FROM {}",
+        world.files("a.jsonl", "JSONEachRow", structure)
+    );
+    let plain = world.plain(&insert);
+    assert!(plain.contains("'null':0.5") && plain.contains("9007199254740993"), "{plain}");
+    world.load("a.jsonl", &[]);
+    assert_eq!(world.all("t"), plain);
+}
