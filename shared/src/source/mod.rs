@@ -215,8 +215,7 @@ fn reads(
     format: &str,
     structure: Option<&str>,
 ) -> Vec<Read> {
-    let relative =
-        |file: &SourceFile| file.path.strip_prefix(&source.strip).unwrap_or(&file.path).to_owned();
+    let relative = |file: &SourceFile| source.key(file).to_owned();
     let function = |key: &str| {
         let address = format!("{}{key}{}", source.base, source.suffix);
         table_function(

@@ -205,3 +205,44 @@ fn keys_of_objects_that_are_no_names_of_elements_are_loaded() {
     world.load("a.jsonl", &[]);
     assert_eq!(world.all("t"), plain);
 }
+
+#[test]
+fn a_tuple_that_no_file_has_is_what_the_table_makes_of_it() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, o Tuple(Tuple(x Decimal(18, 4), z Date32))) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    world.text("a.jsonl", "{\"k\":1}\n");
+    let plain = world.plain(&format!(
+        "INSERT INTO {{db}}.oracle (k) SELECT * FROM {}",
+        world.files("a.jsonl", "JSONEachRow", "k UInt8")
+    ));
+    assert!(plain.contains("1900-01-01"), "{plain}");
+    world.load("a.jsonl", &[]);
+    assert_eq!(world.all("t"), plain);
+}
+
+#[test]
+fn bytes_of_an_address_beside_a_number_that_may_not_fit_are_read_and_the_number_is_checked() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, o Tuple(x UInt8, y IPv6)) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    let row = |k: u8, x: &str| {
+        format!(
+            "SELECT {k}::UInt8 AS k, CAST(({x}, toIPv6('2001:db8::{k}')), \
+             'Tuple(x Int16, y IPv6)') AS o"
+        )
+    };
+    for format in ["ORC", "Parquet", "Arrow"] {
+        let good = format!("good.{format}");
+        world.put(&good, format, &row(7, "200"));
+        world.load(&good, &["--format", format]);
+        let all = world.all("t");
+        let right = "7\t(200,'2001:db8::7')\n";
+        assert_eq!(all, right, "{format}");
+        let bad = format!("bad.{format}");
+        world.put(&bad, format, &row(8, "300"));
+        let error = world.fails(&bad, &["--format", format]);
+        assert!(error.contains("column o") && error.contains("300"), "{format}: {error}");
+        world.scene.admin.run(&format!("TRUNCATE TABLE {}.t SYNC", world.scene.db));
+    }
+}
