@@ -47,10 +47,12 @@ struct Cure {
     advice: &'static str,
     /// What may be done besides while nothing of the job is loaded.
     while_empty: &'static str,
+    /// The job cannot go on.
+    is_final: bool,
 }
 
 const fn cure_of(says: &'static [&'static str], advice: &'static str) -> Cure {
-    Cure { says, advice, while_empty: "" }
+    Cure { says, advice, while_empty: "", is_final: false }
 }
 
 const CURES: &[Cure] = &[
@@ -72,20 +74,24 @@ const CURES: &[Cure] = &[
         "wait until the mutation is finished; the reason names the KILL MUTATION that gives it up",
     ),
     cure_of(&["APPLY PATCHES"], "ALTER TABLE … APPLY PATCHES, as the reason says"),
-    cure_of(
-        &["was dropped and made again; nothing is loaded"],
-        "what was loaded into that table is gone with it.\nGive the job up (longshore cancel JOB), empty the other tables \
-         that it loads into, and plan all of it anew with --again TEXT",
-    ),
+    Cure {
+        says: &["was dropped and made again; nothing is loaded"],
+        advice: "what was loaded into that table is gone with it.\nGive the job up (longshore cancel JOB), empty the other tables \
+                 that it loads into, and plan all of it anew with --again TEXT",
+        while_empty: "",
+        is_final: true,
+    },
     Cure {
         says: &["until it is as it was planned", "plan again"],
         advice: "a table or view changed: undo the change",
         while_empty: "or give the job up and plan again: longshore cancel JOB",
+        is_final: false,
     },
     Cure {
         says: &["MEMORY_LIMIT_EXCEEDED"],
         advice: "give the server more memory",
         while_empty: "or give the job up and plan smaller chunks (--chunk-bytes): longshore cancel JOB",
+        is_final: false,
     },
     cure_of(&["TOO_MANY_PARTS"], "let merges catch up: longshore doctor --target TABLE"),
     cure_of(&["There is no named collection"], "make the named collection on the server again"),
@@ -98,13 +104,17 @@ pub(super) fn says_changed(cause: &str) -> bool {
         .any(|words| cause.contains(words))
 }
 
+fn known(cause: &str) -> Option<&'static Cure> {
+    CURES.iter().find(|cure| cure.says.iter().any(|words| cause.contains(words)))
+}
+
 /// What to do about a cause that is known by its words.
 pub(super) fn cure(cause: &str, is_empty: bool) -> Option<String> {
     if let Some(grant) = missing_grant(cause) {
         let user = grantee(cause).unwrap_or("USER");
         return Some(format!("GRANT {grant} TO {};", super::grants::name(user)));
     }
-    let cure = CURES.iter().find(|cure| cure.says.iter().any(|words| cause.contains(words)))?;
+    let cure = known(cause)?;
     let mut advice = cure.advice.to_owned();
     if is_empty && !cure.while_empty.is_empty() {
         advice = format!("{advice}\n{}", cure.while_empty);
@@ -114,7 +124,14 @@ pub(super) fn cure(cause: &str, is_empty: bool) -> Option<String> {
 
 /// Fills an advice in.
 pub(super) fn of(advice: &str, job: &Job) -> String {
-    advice.replace("JOB", &job.id.to_string())
+    let target = format!("--target {}", job.spec.target);
+    advice.replace("JOB", &job.id.to_string()).replace("--target TABLE", &target)
+}
+
+/// A task that a worker tries again by itself.
+pub(super) fn of_wait(job: &Job, cause: &str) -> String {
+    cure(cause, false)
+        .map_or_else(|| "nothing: a worker tries it again".to_owned(), |cure| of(&cure, job))
 }
 
 /// Fills an advice about a task in, with the cure of its cause before the last line.
@@ -129,7 +146,11 @@ pub(super) fn of_pause(job: &Job, is_empty: bool) -> String {
         return resume;
     }
     let cure = cure(&job.reason, is_empty).unwrap_or_else(|| "mend the cause".to_owned());
-    format!("{}\n{resume}", of(&cure, job))
+    let cure = of(&cure, job);
+    if known(&job.reason).is_some_and(|cure| cure.is_final) {
+        return cure;
+    }
+    format!("{cure}\n{resume}")
 }
 
 /// A failed task.

@@ -255,12 +255,18 @@ impl Look {
                 Finding::problem(TASK, message, remedy).about(id.to_string())
             };
         };
-        let message = format!(
+        let mut message = format!(
             "{id} {doing} by worker {} (heartbeat {} ago); {queries}",
             task.worker,
             text::duration_ms(live.age_ms)
         );
-        Finding::ok(TASK, message).about(id.to_string())
+        let finding = if task.error.is_empty() {
+            Finding::ok(TASK, message)
+        } else {
+            message = format!("{message}; {}", advice::in_a_line(&task.error));
+            Finding::warning(TASK, message, advice::of_wait(&self.job, &task.error))
+        };
+        finding.about(id.to_string())
     }
 
     fn waits(&self, task: &TaskBrief) -> Finding {
@@ -271,8 +277,7 @@ impl Look {
             self.job.spec.limits.attempts_max,
             advice::in_a_line(&task.error)
         );
-        let remedy = advice::cure(&task.error, false)
-            .unwrap_or_else(|| "nothing: a worker tries it again".to_owned());
+        let remedy = advice::of_wait(&self.job, &task.error);
         Finding::warning(TASK, message, remedy).about(task.id.to_string())
     }
 

@@ -213,11 +213,11 @@ impl How<'_> {
         let casts = reads_as_stored(self.format.name);
         let in_files = kinds(Some(found));
         let with_reader = |(kind, file): &(Type, String)| (for_reader(kind, to), file.clone());
-        let found = &match casts {
-            true => found.clone(),
-            false => {
-                Merged { types: found.types.iter().map(with_reader).collect(), ..found.clone() }
-            }
+        let types = found.types.iter();
+        let found = &if casts {
+            found.clone()
+        } else {
+            Merged { types: types.map(with_reader).collect(), ..found.clone() }
         };
         let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, Reader::Format));
         let fits = fits.max().unwrap_or(Fit::Exact);
