@@ -166,7 +166,7 @@ fn a_failed_task_names_its_file_and_a_quarantined_one_its_evidence() {
     let said = doctor(&scene, [job.as_str()]).exits_with(PROBLEM);
     has(&finding(&said, "job"), "problem", "1 failed, 0 quarantined", "longshore tasks");
     let task = finding(&said, "task");
-    has(&task, "problem", "broken.csv", "longshore plan files");
+    has(&task, "problem", "broken.csv", "longshore retry");
     let id = task["subject"].as_str().expect("a task").to_owned();
     has(&task, "problem", "nothing of it is in the target", &format!("longshore task {id}"));
 
@@ -191,5 +191,5 @@ fn a_paused_job_says_what_it_waits_for() {
     scene.worker(&job).run();
     let said = doctor(&scene, [job.as_str()]).exits_with(PROBLEM);
     has(&finding(&said, "job"), "problem", "altered", &format!("longshore resume {job}"));
-    has(&finding(&said, "views"), "problem", "altered", "plan again");
+    has(&finding(&said, "views"), "problem", "altered", "undo the change");
 }

@@ -1,5 +1,6 @@
 //! Longshore as people use it: the built programs against a real server, Keeper and object store.
 
+mod advice;
 mod answers;
 mod broken;
 mod checker;

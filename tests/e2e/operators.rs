@@ -76,7 +76,7 @@ fn rows_of_tasks_were_deleted() {
     let keys = ["pending", "done", "claimed", "publishing"].map(|state| midway.task(state));
     delete(&midway.scene, "tasks", "task_id", &keys);
     midway.goes_on();
-    midway.assert_told("paused", &["is missing in the task table"], &["made the plan again"]);
+    midway.assert_told("paused", &["is missing in the task table"], &["made the plan once more"]);
     plan_again(&midway);
     // A task that was done is pending again now. It has receipts, so nobody loads it twice.
     midway.scene.longshore(["submit", &midway.job]).run().ok();
@@ -143,7 +143,7 @@ fn the_cursor_was_deleted() {
     let midway = after(|midway| {
         delete(&midway.scene, "cursors", "job_id", std::slice::from_ref(&midway.job));
     });
-    midway.assert_told("paused", &["the cursor of job"], &["made the plan again"]);
+    midway.assert_told("paused", &["the cursor of job"], &["made the plan once more"]);
     plan_again(&midway);
     goes_on(&midway, "the cursor was deleted");
 }
@@ -211,7 +211,7 @@ fn a_column_of_the_target_was_dropped() {
             .run(&format!("ALTER TABLE {}.daily DROP COLUMN events", midway.scene.db));
     });
     let target = format!("{}.daily was altered", midway.scene.db);
-    midway.assert_told("paused", &[&target], &["undo", "plan again"]);
+    midway.assert_told("paused", &[&target], &["undo the change"]);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn the_target_was_dropped_and_made_again() {
     admin.run(&format!("DROP TABLE {db}.events SYNC"));
     admin.run(&format!("RENAME TABLE {db}.other TO {db}.events"));
     midway.goes_on();
-    midway.assert_told("paused", &["dropped and made again"], &["plan again", "quarantined"]);
+    midway.assert_told("paused", &["dropped and made again"], &["--again TEXT", "quarantined"]);
     assert_eq!(admin.number(&format!("SELECT count() FROM {db}.events")), 0, "nothing by guess");
     midway.scene.longshore(["submit", &midway.job]).run().ok();
     midway.scene.worker(&midway.job).run().ok();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use crate::advice::states::{self, column_added, target_dropped, workers_gone};
 use longshore_tests::{CLICKHOUSE, LONG_LEASE, Midway, OwnBed, Scene, name};
 
 /// Recipes that are tried at the same time.
@@ -165,34 +166,6 @@ fn a_server_that_was_killed() {
     assert_end(&midway, OF_SERVERS, COMPLETED);
 }
 
-/// Both workers of a job in its middle are dead.
-fn workers_gone() -> Midway {
-    let mut midway = Midway::new();
-    midway.kill_workers();
-    midway.scene.sign_all_off();
-    midway
-}
-
-fn column_added() -> Midway {
-    let mut midway = Midway::new();
-    let (db, admin) = (&midway.scene.db, &midway.scene.admin);
-    admin.run(&format!("ALTER TABLE {db}.events ADD COLUMN extra UInt8"));
-    midway.goes_on();
-    midway
-}
-
-/// A file that was away for a while.
-fn file_missed() -> Midway {
-    let mut midway = Midway::new();
-    let files = midway.scene.files_of_task(&midway.task("pending"));
-    let file = files.first().expect("one file a task");
-    midway.scene.delete(file);
-    midway.goes_on();
-    assert_eq!(midway.scene.tasks().count("failed"), 1, "{:?}", midway.scene.tasks());
-    midway.scene.put_rows(file, 200, longshore_tests::Format::Parquet);
-    midway
-}
-
 /// The staging tables of the task that publishes, under their own names.
 fn staged_for_publishing(midway: &Midway) -> Vec<String> {
     let prefix = midway.task("publishing").replace('-', "_");
@@ -201,21 +174,27 @@ fn staged_for_publishing(midway: &Midway) -> Vec<String> {
     staged.into_iter().filter(|one| one.starts_with(&prefix) && !one.starts_with(&views)).collect()
 }
 
+/// A file that was away for a while.
+fn file_missed() -> Midway {
+    let midway = states::file_missed();
+    assert_eq!(midway.scene.tasks().count("failed"), 1, "{:?}", midway.scene.tasks());
+    states::put_file_back(&midway);
+    midway
+}
+
 /// Somebody renamed staging tables while their task was published, and renames them back.
 fn staging_hidden() -> Midway {
-    let mut midway = Midway::new();
-    let (staging, admin) = (midway.scene.staging.clone(), midway.scene.admin.clone());
-    let tables = staged_for_publishing(&midway);
-    for table in &tables {
-        let (from, to) = (name(table), name(&format!("hidden_{table}")));
-        admin.run(&format!("RENAME TABLE {staging}.{from} TO {staging}.{to}"));
-    }
-    midway.goes_on();
-    assert_eq!(midway.scene.tasks().count("quarantined"), 1, "{:?}", midway.scene.tasks());
-    for table in &tables {
-        let (from, to) = (name(&format!("hidden_{table}")), name(table));
-        admin.run(&format!("RENAME TABLE {staging}.{from} TO {staging}.{to}"));
-    }
+    let midway = states::staging_hidden();
+    states::staging_back(&midway);
+    midway
+}
+
+/// Receipts were gone when the job was closed; they are put back, and the job is still failed.
+fn receipts_hidden() -> Midway {
+    let midway = states::receipts_hidden();
+    let status = midway.scene.status(&midway.job);
+    assert_eq!(status["state"], "failed", "the audit has seen that receipts are missing: {status}");
+    states::receipts_back(&midway);
     midway
 }
 
@@ -254,13 +233,6 @@ fn staging_database_dropped() -> Midway {
     midway
 }
 
-fn target_dropped() -> Midway {
-    let mut midway = Midway::new();
-    midway.scene.admin.run(&format!("DROP TABLE {}.events", midway.scene.db));
-    midway.goes_on();
-    midway
-}
-
 fn rows_deleted() -> Midway {
     let mut midway = Midway::new();
     let keys = ["pending", "done", "publishing"].map(|state| format!("'{}'", midway.task(state)));
@@ -268,22 +240,6 @@ fn rows_deleted() -> Midway {
     let wrong = format!("DELETE FROM {control}.tasks WHERE task_id IN ({})", keys.join(", "));
     midway.scene.admin.run(&wrong);
     midway.goes_on();
-    midway
-}
-
-/// Receipts were gone when the job was closed; they are put back, and the job is still failed.
-fn receipts_hidden() -> Midway {
-    let mut midway = Midway::new();
-    let (control, admin) = (midway.scene.control.clone(), midway.scene.admin.clone());
-    admin.run(&format!("CREATE TABLE {control}.hidden AS {control}.receipts"));
-    admin.run(&format!("INSERT INTO {control}.hidden SELECT * FROM {control}.receipts FINAL"));
-    admin.run(&format!("TRUNCATE TABLE {control}.receipts SYNC"));
-    midway.goes_on();
-    midway.scene.worker(&midway.job).env("LONGSHORE_LEASE", LONG_LEASE).run();
-    let status = midway.scene.status(&midway.job);
-    assert_eq!(status["state"], "failed", "the audit has seen that receipts are missing: {status}");
-    admin.run(&format!("INSERT INTO {control}.receipts SELECT * FROM {control}.hidden"));
-    admin.run(&format!("DROP TABLE {control}.hidden SYNC"));
     midway
 }
 

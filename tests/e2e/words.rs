@@ -75,6 +75,12 @@ fn what_keeps_a_task_from_being_published_is_told_while_it_lasts() {
     scene.longshore(["status", &id]).run().ok().says(&[&task, words, "Too many parts"]);
     scene.longshore(["task", &task]).run().ok().says(&[words, "Too many parts", "by itself"]);
     scene.longshore(["tasks", &id, "--json"]).run().ok().says(&["Too many parts"]);
+    let doctor = format!("longshore doctor --target {}.many", scene.db);
+    scene.longshore(["doctor", &id]).run().exits_with(8).says(&[
+        "Too many parts",
+        "let merges catch up",
+        &doctor,
+    ]);
     wait_for("the run says why", || run.words().contains("Too many parts").then_some(()));
 
     scene

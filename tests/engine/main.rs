@@ -1,6 +1,7 @@
 //! What Longshore takes for granted about the server, asked of the server itself.
 
 mod codes;
+mod conversions;
 mod cut;
 mod cut_check;
 mod cut_random;

@@ -52,6 +52,12 @@ impl Midway {
         Self { scene, job, workers: Vec::from(workers), gate }
     }
 
+    /// A job that nobody works on.
+    pub fn at_rest(scene: Scene, job: String) -> Self {
+        let gate = scene.folder().join(format!("gate-{job}"));
+        Self { scene, job, workers: Vec::new(), gate }
+    }
+
     /// The task in one of these states.
     ///
     /// # Panics

@@ -100,11 +100,11 @@ async fn table(server: &Server, feed: &Feed) -> Result<(), Trouble> {
     match found.first() {
         Some((_, uuid)) if Some(*uuid) == feed.uuid => Ok(()),
         Some(_) => Err(Trouble::Source(format!(
-            "table {} was dropped and made again after the plan was made; plan again",
+            "table {} was dropped and made again after the plan was made",
             feed.table
         ))),
         None => Err(Trouble::Source(format!(
-            "table {} is gone, or this user may not read it; plan again",
+            "table {} is gone, or this user may not read it",
             feed.table
         ))),
     }
@@ -139,13 +139,13 @@ fn compare(planned: &[SourceFile], found: &[Listed]) -> Result<(), Trouble> {
         let mut same = found.iter().filter(|listed| listed.path == file.path);
         let (Some(now), None) = (same.next(), same.next()) else {
             return Err(Trouble::Source(format!(
-                "file {} is not there any more as it was planned; plan again",
+                "file {} is not there any more as it was planned",
                 file.path
             )));
         };
         if now.size != file.size || now.etag != file.etag {
             return Err(Trouble::Source(format!(
-                "file {} was changed after the plan was made (planned {} bytes, etag {}; now {} bytes, etag {}); plan again",
+                "file {} was changed after the plan was made (planned {} bytes, etag {}; now {} bytes, etag {})",
                 file.path, file.size, file.etag, now.size, now.etag
             )));
         }

@@ -41,7 +41,7 @@ pub(crate) enum Trouble {
     #[error("another server answers at {0}; the task waits for the one that the plan names")]
     AnotherServer(String),
     /// A table of the job is not what it was at plan time.
-    #[error("{0}; plan again, so that rows go where they belong")]
+    #[error("{0}; nothing is loaded until it is as it was planned")]
     Drift(#[from] Drift),
     /// A file is not what it was at plan time.
     #[error("{0}")]

@@ -3,11 +3,11 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use longshore_shared::config::Config;
-use longshore_shared::store::{TaskBrief, find_tasks_where};
-use longshore_shared::task::StateName;
+use longshore_shared::store::{TaskBrief, TaskStore, find_tasks_where};
+use longshore_shared::task::{Chunk, Job, Source, StateName, TaskId};
 use serde::Serialize;
 
-use crate::exit::{Error, Exit};
+use crate::exit::{Error, Exit, Kind, Report};
 use crate::filter::Filter;
 use crate::output::{Output, Side, table};
 use crate::session::Session;
@@ -15,6 +15,12 @@ use crate::text;
 
 /// Characters of a cause in a summary.
 const CAUSE_CHARS_MAX: usize = 400;
+/// Tasks shown when nothing else is said.
+const TASKS_SHOWN: usize = 50;
+/// Tasks whose files are read by one request.
+const TASKS_AT_ONCE: usize = 1_000;
+/// A list of files is of use only when it is whole: more tasks than a job can have.
+const ALL: &str = "4294967295";
 
 /// List tasks of a job
 ///
@@ -38,8 +44,13 @@ pub(crate) struct TasksArgs {
     condition: Option<String>,
 
     /// Tasks shown at most
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = TASKS_SHOWN, default_value_if("files", "true", Some(ALL)))]
     limit: usize,
+
+    /// Print the addresses of their files instead, one a line, as `plan files --files` takes them;
+    /// of all such tasks when --limit is not given
+    #[arg(long, conflicts_with = "json")]
+    files: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,6 +121,9 @@ pub(crate) async fn run(args: TasksArgs, config: &Config, output: Output) -> Res
     let mut found = find_tasks_where(&session.store, &job, &args.state, holds, limit).await?;
     let is_cut = found.len() > args.limit;
     found.truncate(args.limit);
+    if args.files {
+        return print_files(&session, &job, &found).await;
+    }
     let list = TaskList {
         job_id: job.id.to_string(),
         tasks: found.into_iter().map(TaskLine::from).collect(),
@@ -117,6 +131,28 @@ pub(crate) async fn run(args: TasksArgs, config: &Config, output: Output) -> Res
     output.show(&list, |list| tasks_text(&list.tasks))?;
     if is_cut {
         output.note(&format!("There are more: --limit N shows more than {}.", args.limit));
+    }
+    Ok(Exit::Done)
+}
+
+/// The addresses of the files of some tasks.
+async fn print_files(session: &Session, job: &Job, tasks: &[TaskBrief]) -> Result<Exit, Error> {
+    let Source::Files(source) = &job.spec.source else {
+        let message = format!("job {} copies a table: its tasks have no files", job.id);
+        return Err(Report::new(Kind::Usage, message)
+            .help("longshore task ID shows what a task reads")
+            .into());
+    };
+    let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
+    for page in ids.chunks(TASKS_AT_ONCE) {
+        let mut lines = String::new();
+        for (_, chunk) in session.store.chunks(page).await? {
+            for file in Chunk::decode(&chunk)?.files() {
+                lines.push_str(&source.address(file));
+                lines.push('\n');
+            }
+        }
+        Output::raw(&lines)?;
     }
     Ok(Exit::Done)
 }

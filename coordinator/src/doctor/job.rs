@@ -8,7 +8,7 @@ use longshore_shared::task::{Epoch, Job, JobState, StateName, TaskId, WorkerId};
 use serde::Serialize;
 
 use super::leftovers::{Running, running};
-use super::{Finding, Level, unseen};
+use super::{Finding, Level, advice, unseen};
 use crate::exit::Error;
 use crate::reach::shards;
 use crate::session::{PROBE_MAX, Session};
@@ -16,8 +16,6 @@ use crate::text;
 
 /// Tasks shown of each kind; a job that failed as a whole has thousands alike.
 const TASKS_MAX: usize = 10;
-/// Characters of a cause.
-const CAUSE_CHARS_MAX: usize = 400;
 
 const JOB: &str = "job";
 const TASK: &str = "task";
@@ -98,7 +96,7 @@ impl Look {
         let not_seen = |error| unseen("queries", Level::Warning, error, config);
         found.extend(self.unseen.iter().map(not_seen));
         found.extend(self.crew());
-        found.extend(self.ended_badly.iter().map(bad_end));
+        found.extend(self.ended_badly.iter().map(|task| bad_end(&self.job, task)));
         let (shown, all) = (self.ended_badly.len() as u64, self.census.unfinished());
         if all > shown {
             let message = format!("and {} more that ended so", text::plural(all - shown, "task"));
@@ -135,64 +133,57 @@ impl Look {
     }
 
     fn job_itself(&self) -> Finding {
-        let Job { id, state, .. } = &self.job;
+        let job = &self.job;
         let done = format!(
             "{} of {} done",
             text::count(self.census.done),
             text::plural(self.census.total, "task")
         );
-        match state {
+        match job.state {
             JobState::Planning => Finding::warning(
                 JOB,
                 "its tasks are being written, or its planner was cut",
-                "give the same longshore plan again: it makes the plan whole".to_owned(),
+                advice::PLAN_ON,
             ),
             JobState::Planned => Finding::warning(
                 JOB,
                 "it is planned and not submitted, so no worker touches it",
-                format!("longshore submit {id}"),
+                advice::of(advice::SUBMIT, job),
             ),
             JobState::Running => Finding::ok(JOB, format!("it runs: {done}")),
             JobState::Completed => Finding::ok(JOB, format!("it is completed: {done}")),
             JobState::Paused | JobState::Halted => {
-                let message = format!("it is {} ({done}): {}", state.as_str(), self.reason());
-                let mut remedy = cure(&self.job.reason).unwrap_or("mend the cause").to_owned();
-                if let Some(grant) = crate::report::missing_grant(&self.job.reason) {
-                    let user = grantee(&self.job.reason).unwrap_or("USER");
-                    remedy = format!("GRANT {grant} TO {};", super::grants::name(user));
-                }
-                Finding::problem(JOB, message, format!("{remedy}\nlongshore resume {id}"))
+                let message = format!("it is {} ({done}): {}", job.state.as_str(), self.reason());
+                Finding::problem(JOB, message, advice::of_pause(job, self.census.done == 0))
             }
             JobState::Reopening => Finding::problem(
                 JOB,
                 format!("a retry was interrupted ({done}), so no worker touches it"),
-                format!("longshore resume {id}"),
+                advice::of(advice::RESUME, job),
             ),
             JobState::Cancelling => Finding::warning(
                 JOB,
                 format!("it is being cancelled ({done})"),
-                format!("longshore cancel {id}"),
+                advice::of(advice::CANCEL, job),
             ),
+            JobState::Failed if self.census.failed + self.census.quarantined == 0 => {
+                let message = format!("it has failed with {done}: {}", self.reason());
+                Finding::problem(JOB, message, advice::of(advice::AUDIT, job))
+            }
             JobState::Failed => {
                 let message = format!("it has ended with {done}, and {}", self.bad_counts());
-                let remedy = format!(
-                    "longshore tasks {id} --state failed,quarantined\nonce the cause is gone: longshore resume {id}"
-                );
-                Finding::problem(JOB, message, remedy)
+                Finding::problem(JOB, message, advice::of(advice::LOOK_AT_TASKS, job))
             }
             JobState::Deleting => Finding::warning(
                 JOB,
-                "it is being deleted: parts of it may be gone".to_owned(),
-                format!("longshore plan delete {id} --yes"),
+                "it is being deleted: parts of it may be gone",
+                advice::of(advice::DELETE, job),
             ),
-            JobState::Cancelled => {
-                let message = format!("it was cancelled with {done}");
-                Finding::warning(
-                    JOB,
-                    message,
-                    format!("to load what is missing: longshore resume {id}"),
-                )
-            }
+            JobState::Cancelled => Finding::warning(
+                JOB,
+                format!("it was cancelled with {done}"),
+                advice::of(advice::RESUME_CANCELLED, job),
+            ),
         }
     }
 
@@ -202,7 +193,7 @@ impl Look {
     }
 
     fn reason(&self) -> String {
-        let reason = text::line(&self.job.reason, CAUSE_CHARS_MAX);
+        let reason = advice::in_a_line(&self.job.reason);
         if reason.is_empty() { "by an operator".to_owned() } else { reason }
     }
 
@@ -220,8 +211,7 @@ impl Look {
                 let ago = text::duration_ms(last.unwrap_or_default());
                 format!("no worker is running: the last heartbeat was {ago} ago")
             };
-            let remedy = format!("longshore-worker --job {}", self.job.id);
-            return Some(Finding::problem(WORKERS, message, remedy));
+            return Some(Finding::problem(WORKERS, message, advice::of(advice::WORKER, &self.job)));
         }
         let hands = self.census.claimed + self.census.publishing;
         let message = format!(
@@ -265,12 +255,18 @@ impl Look {
                 Finding::problem(TASK, message, remedy).about(id.to_string())
             };
         };
-        let message = format!(
+        let mut message = format!(
             "{id} {doing} by worker {} (heartbeat {} ago); {queries}",
             task.worker,
             text::duration_ms(live.age_ms)
         );
-        Finding::ok(TASK, message).about(id.to_string())
+        let finding = if task.error.is_empty() {
+            Finding::ok(TASK, message)
+        } else {
+            message = format!("{message}; {}", advice::in_a_line(&task.error));
+            Finding::warning(TASK, message, advice::of_wait(&self.job, &task.error))
+        };
+        finding.about(id.to_string())
     }
 
     fn waits(&self, task: &TaskBrief) -> Finding {
@@ -279,9 +275,9 @@ impl Look {
             "{} waits for its next attempt after {attempts} of {}: {}",
             task.id,
             self.job.spec.limits.attempts_max,
-            text::line(&task.error, CAUSE_CHARS_MAX)
+            advice::in_a_line(&task.error)
         );
-        let remedy = cure(&task.error).unwrap_or("nothing: a worker tries it again").to_owned();
+        let remedy = advice::of_wait(&self.job, &task.error);
         Finding::warning(TASK, message, remedy).about(task.id.to_string())
     }
 
@@ -294,27 +290,20 @@ impl Look {
 }
 
 /// A task that will not be tried again.
-fn bad_end(task: &TaskBrief) -> Finding {
-    let (id, cause) = (&task.id, text::line(&task.error, CAUSE_CHARS_MAX));
-    if task.state == StateName::Quarantined {
+fn bad_end(job: &Job, task: &TaskBrief) -> Finding {
+    let (id, cause) = (task.id.to_string(), advice::in_a_line(&task.error));
+    let (message, remedy) = if task.state == StateName::Quarantined {
         let message = format!(
             "{id} is quarantined: it could not be proved whether its rows are in the target. {cause}"
         );
-        let remedy = format!(
-            "longshore task {id}\n\
-             Its manifest names the parts, what there is of its staging tables is kept. Load nothing of it again before \
-             you know what is in the target."
-        );
-        return Finding::problem(TASK, message, remedy).about(id.to_string());
-    }
-    let attempts = text::plural(task.attempts.into(), "attempt");
-    let message = format!("{id} failed after {attempts}, nothing of it is in the target: {cause}");
-    let remedy = format!(
-        "longshore task {id}   (its files)\n\
-         {}, then plan these files as a job of their own: longshore plan files --files LIST",
-        cure(&task.error).unwrap_or("mend the cause")
-    );
-    Finding::problem(TASK, message, remedy).about(id.to_string())
+        (message, advice::of_task(advice::LOOK_AGAIN, job, &id))
+    } else {
+        let attempts = text::plural(task.attempts.into(), "attempt");
+        let message =
+            format!("{id} failed after {attempts}, nothing of it is in the target: {cause}");
+        (message, advice::of_failure(job, &id, &task.error))
+    };
+    Finding::problem(TASK, message, remedy).about(id)
 }
 
 impl From<&Running> for QueryLine {
@@ -338,51 +327,6 @@ fn query_words(query: &Running) -> String {
         line.elapsed_secs,
         text::plural(line.rows_read, "row")
     )
-}
-
-/// What to do about a cause that is known by its words.
-fn cure(cause: &str) -> Option<&'static str> {
-    let says = |words: &str| cause.contains(words);
-    if says("has receipts of epoch") {
-        return Some("if its rows are still in the target: longshore restore JOB");
-    }
-    if says("again writes") {
-        return Some("run the command that made the plan again: it writes what is missing");
-    }
-    if says("UNKNOWN_DATABASE") {
-        return Some("longshore init   (makes the databases that are missing)");
-    }
-    if says("is gone, or this user may not see it") {
-        return Some("UNDROP TABLE brings back what was dropped minutes ago; or plan again");
-    }
-    if says("was changed after the plan") || says("is not there any more as it was planned") {
-        return Some("the files changed: plan them again");
-    }
-    if says("KILL MUTATION") {
-        return Some("wait until the mutation is finished, or KILL MUTATION as the reason says");
-    }
-    if says("APPLY PATCHES") {
-        return Some("ALTER TABLE … APPLY PATCHES, as the reason says");
-    }
-    if says("plan again") {
-        return Some("a table or view changed: undo it, or plan again");
-    }
-    if says("MEMORY_LIMIT_EXCEEDED") {
-        return Some("smaller chunks (plan files --chunk-bytes) or more memory for the server");
-    }
-    if says("TOO_MANY_PARTS") {
-        return Some("let merges catch up: longshore doctor --target TABLE");
-    }
-    if says("There is no named collection") {
-        return Some("make the named collection on the server again");
-    }
-    None
-}
-
-/// `…Exception: USER: Not enough privileges…`
-fn grantee(message: &str) -> Option<&str> {
-    let (head, _) = message.split_once(": Not enough privileges")?;
-    head.rsplit(": ").next()
 }
 
 /// The level of a whole look, for its exit code.

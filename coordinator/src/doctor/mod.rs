@@ -2,6 +2,7 @@
 //!
 //! A check never ends the program: what cannot be looked at is a finding too.
 
+pub(crate) mod advice;
 pub(crate) mod belongings;
 pub(crate) mod capacity;
 pub(crate) mod evidence;

@@ -87,9 +87,11 @@ async fn refusals(
 pub(crate) async fn unchanged(server: &Server, graph: &Graph, config: &Config) -> Finding {
     match check_drift(server, graph).await {
         Ok(None) => Finding::ok(CHECK, "the target and its views are as they were planned"),
-        Ok(Some(drift)) => {
-            Finding::problem(CHECK, drift.to_string(), "undo the change, or plan again")
-        }
+        Ok(Some(drift)) => Finding::problem(
+            CHECK,
+            drift.to_string(),
+            "undo the change; a job that has loaded nothing can be planned again instead",
+        ),
         Err(failure) => unseen(CHECK, Level::Warning, &failure.into(), config),
     }
 }

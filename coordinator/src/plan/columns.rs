@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::schema::Column;
-use longshore_shared::source::DESCRIBE_SETTINGS;
+use longshore_shared::source::{DESCRIBE_SETTINGS, Described};
 use longshore_shared::sql::{self, quote_list};
 use longshore_shared::task::Output;
 use serde::Deserialize;
@@ -42,21 +42,6 @@ pub(crate) struct SourceSchema {
     pub(crate) outputs: Vec<Output>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
-}
-
-#[derive(Debug, Deserialize, Row)]
-pub(super) struct Described {
-    pub(super) name: String,
-    pub(super) r#type: String,
-    pub(super) default_type: String,
-    #[allow(dead_code)]
-    default_expression: String,
-    #[allow(dead_code)]
-    comment: String,
-    #[allow(dead_code)]
-    codec_expression: String,
-    #[allow(dead_code)]
-    ttl_expression: String,
 }
 
 #[derive(Debug, Deserialize, Row)]

@@ -183,11 +183,6 @@ impl LoadStatement {
     /// What belongs to what is read, and what the user wants.
     fn set_of(&mut self, spec: &JobSpec, reading: &Reading) {
         self.set(reading.settings.iter().map(|(name, value)| (name.as_str(), value)));
-        // Compiled casts see no NULL (`crate::types`).
-        let of_files = spec.source.as_files().is_some_and(|files| !files.outputs.is_empty());
-        if of_files || !spec.outputs.is_empty() {
-            self.set([("compile_expressions", "0")]);
-        }
         if planted(Bug::SkipFiles) {
             self.set([("http_skip_not_found_url_for_globs", "1")]);
         }

@@ -4,6 +4,7 @@
 //! something to the server (`{ } * ?` are globs there, `#` and `%` break its URL, FAULTS F7) is
 //! reached by a pattern with `?` in those places and pinned by `WHERE _path = …`.
 
+mod described;
 mod endpoint;
 mod keys;
 mod load;
@@ -17,6 +18,7 @@ mod slice;
 
 use secrecy::ExposeSecret;
 
+pub use described::Described;
 pub use endpoint::S3Endpoint;
 pub use keys::{KeysError, SourceKeys};
 pub use load::{Fit, LoadStatement};
@@ -213,8 +215,7 @@ fn reads(
     format: &str,
     structure: Option<&str>,
 ) -> Vec<Read> {
-    let relative =
-        |file: &SourceFile| file.path.strip_prefix(&source.strip).unwrap_or(&file.path).to_owned();
+    let relative = |file: &SourceFile| source.key(file).to_owned();
     let function = |key: &str| {
         let address = format!("{}{key}{}", source.base, source.suffix);
         table_function(

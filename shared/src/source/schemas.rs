@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{DESCRIBE_SETTINGS, SourceKeys, raw_clause, read_settings, reads};
+use super::{DESCRIBE_SETTINGS, Described, SourceKeys, raw_clause, read_settings, reads};
 use crate::clickhouse::{Failure, Kind, Server, read};
 use crate::task::{FilesSource, SourceFile};
 use crate::types::Type;
@@ -24,8 +24,10 @@ const DESCRIBED_AT_A_TIME: usize = 6;
 const ROWS_OF_MANY: &str = "1000";
 /// From so many files on fewer rows of each are looked at.
 const MANY_FILES: usize = 200;
-/// Settings with which less is guessed of text, the last with the first row alone.
-const EASIER: [(&str, &str); 4] = [
+/// Settings with which less is guessed of text: objects of JSON are no tuples (a key `null` or an
+/// empty one is no name of an element), then no numbers and moments, then the first row alone.
+const EASIER: [(&str, &str); 5] = [
+    ("input_format_json_try_infer_named_tuples_from_objects", "0"),
     ("input_format_try_infer_integers", "0"),
     ("input_format_try_infer_dates", "0"),
     ("input_format_try_infer_datetimes", "0"),
@@ -84,21 +86,6 @@ struct Footer {
     signature: String,
     rows: u64,
     may_be_null: Vec<String>,
-}
-
-#[derive(Deserialize, Row)]
-struct Described {
-    name: String,
-    r#type: String,
-    default_type: String,
-    #[allow(dead_code)]
-    default_expression: String,
-    #[allow(dead_code)]
-    comment: String,
-    #[allow(dead_code)]
-    codec_expression: String,
-    #[allow(dead_code)]
-    ttl_expression: String,
 }
 
 impl SchemaReader {
@@ -236,7 +223,7 @@ impl SchemaReader {
         let mut asked: Result<Vec<Described>, Failure> =
             self.ask("describe_file", format!("DESCRIBE TABLE {from}"), &few).await;
         // Numbers too large for the types that the server guesses, and rows that differ, hide the names.
-        for easier in [&EASIER[..3], &EASIER[..]] {
+        for easier in [&EASIER[..1], &EASIER[..4], &EASIER[..]] {
             let fails = matches!(&asked, Err(failure) if failure.code() == Some(NO_STRUCTURE));
             if !fails || matches!(&asked, Err(failure) if says_empty(failure)) {
                 break;

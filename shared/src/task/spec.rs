@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tables::TablesSource;
-use super::{Chunk, JobServer, Output, Publish, ShardBy, TableName};
+use super::{Chunk, JobServer, Output, Publish, ShardBy, SourceFile, TableName};
 use crate::schema::Graph;
 use crate::sql::quote_list;
 
@@ -101,6 +101,16 @@ impl FilesSource {
     /// Does an older program read these files in another way?
     pub fn has_outputs(&self) -> bool {
         !(self.outputs.is_empty() && self.settings.is_empty() && self.unseen.is_none())
+    }
+
+    /// The key of a file, as it stands in its address: without what only the server's `_path` says.
+    pub fn key<'a>(&self, file: &'a SourceFile) -> &'a str {
+        file.path.strip_prefix(&self.strip).unwrap_or(&file.path)
+    }
+
+    /// The address of a file; a key alone inside a named collection.
+    pub fn address(&self, file: &SourceFile) -> String {
+        format!("{}{}{}", self.base, self.key(file), self.suffix)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A conversion that fails where a value would be lost, as SQL.
 
 use super::Type;
-use super::fit::{Fit, Reader, fit, needs_parsing};
+use super::fit::{Fit, Reader, fit, integer, needs_parsing};
 use super::inside::place;
 use super::widen::beyond;
 use crate::sql::quote_literal;
@@ -232,6 +232,12 @@ fn is_one_way(from: &Type, to: &Type) -> bool {
         && ["Int128", "UInt128", "Int256", "UInt256"].contains(&name(to).as_str())
 }
 
+/// Is it a way between integers? -1 becomes 2^64 - 1 and -1 again, so only their digits tell.
+fn wraps(from: &Type, to: &Type) -> bool {
+    let is_integer = |kind: &Type| kind.plain_name().is_some_and(|name| integer(name).is_some());
+    is_integer(from) && is_integer(to)
+}
+
 /// The first type, with the second's where that can lose nothing.
 fn common(from: &Type, to: &Type) -> Type {
     let nullable = |kind: Type| match kind.nullable() {
@@ -252,7 +258,7 @@ fn common(from: &Type, to: &Type) -> Type {
         }
         (bare, to) => nullable(match fit(bare, to, Reader::Insert) {
             Fit::Exact | Fit::Rounded => to.clone(),
-            _ if is_one_way(bare, to) => Type::named("String"),
+            _ if is_one_way(bare, to) || wraps(bare, to) => Type::named("String"),
             // As of text that stands alone.
             Fit::Text => to
                 .plain()

@@ -10,6 +10,37 @@ pub fn needs_reader(from: &Type, to: &Type) -> bool {
     })
 }
 
+/// The type in the file, but for the values inside that only the reader of the format can convert:
+/// these have the target's. So the rest can be read as it is stored, and looked at.
+pub fn for_reader(from: &Type, to: &Type) -> Type {
+    let inner = match (from.bare(), to.bare()) {
+        (Type::Array(from), Type::Array(to)) => Type::Array(Box::new(for_reader(from, to))),
+        (Type::Map(key, value), Type::Map(to_key, to_value)) => {
+            Type::Map(Box::new(for_reader(key, to_key)), Box::new(for_reader(value, to_value)))
+        }
+        (Type::Tuple(from), Type::Tuple(to)) => {
+            let items = from.iter().enumerate().map(|(at, (name, from))| {
+                let like = place(to, at, name.as_deref());
+                (name.clone(), like.map_or_else(|| from.clone(), |at| for_reader(from, &to[at].1)))
+            });
+            Type::Tuple(items.collect())
+        }
+        (from_bare, to_bare) => {
+            if !needs_reader(from_bare, to_bare) && !may_be_bytes(from_bare, to_bare) {
+                return from.clone();
+            }
+            to_bare.clone()
+        }
+    };
+    if from.is_nullable() { inner.nullable().unwrap_or(inner) } else { inner }
+}
+
+/// Text that may be the bytes of a UUID or an address: ORC has no other type for them (26.7). Its
+/// reader knows the bytes, and a cast takes them for text.
+fn may_be_bytes(from: &Type, to: &Type) -> bool {
+    is_text(from) && matches!(to.plain(), Some(("UUID" | "IPv6", _)))
+}
+
 /// Does the reader of this format take what is stored for the type that it is given, numbers apart?
 /// Avro's takes the days of a date for seconds, 5 for a `Decimal` of 0.05 and the bytes of a decimal
 /// for text (26.7).
@@ -87,6 +118,29 @@ pub(super) fn place(items: &[Element], at: usize, name: Option<&str>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_cast_cannot_convert_is_left_to_the_reader() {
+        let of = |from, to| for_reader(&Type::parse(from), &Type::parse(to)).to_string();
+        for (from, to, read) in [
+            ("Nullable(Int64)", "UInt8", "Nullable(Int64)"),
+            ("Nullable(String)", "IPv6", "Nullable(IPv6)"),
+            ("FixedString(16)", "UUID", "UUID"),
+            (
+                "Tuple(x Nullable(Int8), y Nullable(String))",
+                "Tuple(x UInt8, y IPv6)",
+                "Tuple(x Nullable(Int8), y Nullable(IPv6))",
+            ),
+            (
+                "Map(String, Array(Nullable(String)))",
+                "Map(String, Array(UUID))",
+                "Map(String, Array(Nullable(UUID)))",
+            ),
+            ("Tuple(x Int64, z String)", "Tuple(x Int32, y String)", "Tuple(x Int64, z String)"),
+        ] {
+            assert_eq!(of(from, to), read, "{from} into {to}");
+        }
+    }
 
     #[test]
     fn what_a_reader_of_numbers_does_not_convert() {

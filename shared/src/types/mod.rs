@@ -17,9 +17,9 @@ use std::fmt;
 
 pub use convert::{Conversion, Nulls, conversion};
 pub use fit::{Fit, Reader, fit};
-pub use inside::{has_days, has_units, needs_cast, needs_reader, reads_as_stored};
+pub use inside::{for_reader, has_days, has_units, needs_cast, needs_reader, reads_as_stored};
 pub use join::join;
-pub use widen::widened;
+pub use widen::{cuts_moments, widened};
 
 use crate::sql::{quote_identifier, quote_literal};
 
@@ -121,7 +121,7 @@ impl Type {
     }
 
     /// Does it hold other types?
-    pub(crate) fn is_composite(&self) -> bool {
+    pub fn is_composite(&self) -> bool {
         matches!(self, Self::Array(_) | Self::Map(..) | Self::Tuple(_))
     }
 

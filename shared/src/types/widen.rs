@@ -64,6 +64,19 @@ pub fn widened(to: &Type, as_text: bool) -> Option<Type> {
     }
 }
 
+/// Are there moments inside whose text may have more digits than they hold? No wider type is read in
+/// their place.
+pub fn cuts_moments(to: &Type) -> bool {
+    match to.bare() {
+        Type::Array(item) => cuts_moments(item),
+        Type::Map(key, value) => cuts_moments(key) || cuts_moments(value),
+        Type::Tuple(items) => items.iter().any(|(_, item)| cuts_moments(item)),
+        plain => plain.plain().is_some_and(|(name, arguments)| {
+            name.starts_with("DateTime") && beyond(name, arguments).is_some()
+        }),
+    }
+}
+
 /// As [`widened`], of what a value holds.
 fn inside(to: &Type) -> Option<Type> {
     let or_same = |kind: &Type| inside(kind).unwrap_or_else(|| kind.clone());

@@ -184,3 +184,65 @@ fn files_that_were_not_looked_at_are_looked_at_by_their_worker() {
     assert!(error.contains("2.parquet") && error.contains("`extra`"), "{error}");
     assert_eq!(world.all("t"), "1\n");
 }
+
+#[test]
+fn keys_of_objects_that_are_no_names_of_elements_are_loaded() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, m Map(String, Float64), d JSON) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    let rows = concat!(
+        "{\"k\":1,\"m\":{\"null\":0.5,\"{\":1024},\"d\":{\"null\":1,\"a\":{\"null\":\"x\"}}}\n",
+        "{\"k\":2,\"m\":{\"\":3},\"d\":{\"b\":9007199254740993}}\n",
+    );
+    world.text("a.jsonl", rows);
+    let structure = "k UInt8, m Map(String, Float64), d JSON";
+    let insert = format!(
+        "INSERT INTO {{db}}.oracle SELECT * FROM {}",
+        world.files("a.jsonl", "JSONEachRow", structure)
+    );
+    let plain = world.plain(&insert);
+    assert!(plain.contains("'null':0.5") && plain.contains("9007199254740993"), "{plain}");
+    world.load("a.jsonl", &[]);
+    assert_eq!(world.all("t"), plain);
+}
+
+#[test]
+fn a_tuple_that_no_file_has_is_what_the_table_makes_of_it() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, o Tuple(Tuple(x Decimal(18, 4), z Date32))) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    world.text("a.jsonl", "{\"k\":1}\n");
+    let plain = world.plain(&format!(
+        "INSERT INTO {{db}}.oracle (k) SELECT * FROM {}",
+        world.files("a.jsonl", "JSONEachRow", "k UInt8")
+    ));
+    assert!(plain.contains("1900-01-01"), "{plain}");
+    world.load("a.jsonl", &[]);
+    assert_eq!(world.all("t"), plain);
+}
+
+#[test]
+fn bytes_of_an_address_beside_a_number_that_may_not_fit_are_read_and_the_number_is_checked() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, o Tuple(x UInt8, y IPv6)) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    let row = |k: u8, x: &str| {
+        format!(
+            "SELECT {k}::UInt8 AS k, CAST(({x}, toIPv6('2001:db8::{k}')), \
+             'Tuple(x Int16, y IPv6)') AS o"
+        )
+    };
+    for format in ["ORC", "Parquet", "Arrow"] {
+        let good = format!("good.{format}");
+        world.put(&good, format, &row(7, "200"));
+        world.load(&good, &["--format", format]);
+        let all = world.all("t");
+        let right = "7\t(200,'2001:db8::7')\n";
+        assert_eq!(all, right, "{format}");
+        let bad = format!("bad.{format}");
+        world.put(&bad, format, &row(8, "300"));
+        let error = world.fails(&bad, &["--format", format]);
+        assert!(error.contains("column o") && error.contains("300"), "{format}: {error}");
+        world.scene.admin.run(&format!("TRUNCATE TABLE {}.t SYNC", world.scene.db));
+    }
+}

@@ -4,8 +4,8 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::Cast;
 use longshore_shared::types::{
-    Fit, Reader, Type, fit, has_days, has_units, join, needs_cast, needs_reader, reads_as_stored,
-    widened,
+    Fit, Reader, Type, cuts_moments, fit, for_reader, has_days, has_units, join, needs_cast,
+    needs_reader, reads_as_stored, widened,
 };
 
 use super::formats::Format;
@@ -102,6 +102,15 @@ impl How<'_> {
     /// How a column of the target is read. `found` is what files hold of it.
     pub(crate) fn read(&self, target: &Target, found: Option<&Merged>) -> ReadAs {
         let is_text = self.format.is_text() || found.is_some_and(|found| found.is_hive);
+        let mut read = self.read_as(target, found, is_text);
+        // What a row lacks inside of a value is the reader's zero, so no text can stand there.
+        if is_text && found.is_some() && target.kind.is_composite() && cuts_moments(&target.kind) {
+            read.remark.get_or_insert((Remark::Converted, "text".to_owned()));
+        }
+        read
+    }
+
+    fn read_as(&self, target: &Target, found: Option<&Merged>, is_text: bool) -> ReadAs {
         if self.as_insert && !self.format.is_strict() {
             let loses = !is_text && found.is_some_and(|found| may_lose(target, found));
             let remark = loses.then(|| (Remark::Accepted, kinds(found)));
@@ -149,7 +158,15 @@ impl How<'_> {
         }
         if !target.has_default() {
             let nullable = if is_moment { wider.nullable() } else { None };
-            return cast(target, &nullable.unwrap_or(wider), false, None);
+            let kind = nullable.unwrap_or(wider);
+            // In no file: the table's zero counts, and a reader has another one for Date32 (26.7).
+            let is_own = found.is_none() && matches!(kind, Type::Tuple(_));
+            let zero = format!(
+                "CAST(defaultValueOfTypeName({}), {})",
+                target.kind.literal(),
+                kind.literal()
+            );
+            return cast(target, &kind, false, is_own.then_some(zero));
         }
         // NULL stands for a value that is not there, and the INSERT puts the default there. In a
         // nullable column only the reader knows the one from the other.
@@ -193,6 +210,15 @@ impl How<'_> {
     fn typed(&self, target: &Target, found: &Merged) -> ReadAs {
         let to = &target.kind;
         let as_target = ReadAs::as_target(target);
+        let casts = reads_as_stored(self.format.name);
+        let in_files = kinds(Some(found));
+        let with_reader = |(kind, file): &(Type, String)| (for_reader(kind, to), file.clone());
+        let types = found.types.iter();
+        let found = &if casts {
+            found.clone()
+        } else {
+            Merged { types: types.map(with_reader).collect(), ..found.clone() }
+        };
         let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, Reader::Format));
         let fits = fits.max().unwrap_or(Fit::Exact);
         let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
@@ -200,10 +226,7 @@ impl How<'_> {
         let refuses = nulls && !to.is_nullable() && !is_kept;
         // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
         let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
-        let is_raw = |to: &Type| {
-            reads_as_stored(self.format.name)
-                && found.types.iter().any(|(kind, _)| needs_cast(kind, to))
-        };
+        let is_raw = |to: &Type| casts && found.types.iter().any(|(kind, _)| needs_cast(kind, to));
         let by_insert = is_raw(to);
         let fits = match fits {
             Fit::Nulls | Fit::Range | Fit::Back | Fit::Text if only_reader => Fit::Unknown,
@@ -219,9 +242,9 @@ impl How<'_> {
         };
         let remark = match fits {
             Fit::Exact if !refuses => None,
-            Fit::Rounded => Some((Remark::Rounded, kinds(Some(found)))),
-            Fit::Unknown => Some((Remark::Converted, kinds(Some(found)))),
-            _ => Some((Remark::Checked, kinds(Some(found)))),
+            Fit::Rounded => Some((Remark::Rounded, in_files.clone())),
+            Fit::Unknown => Some((Remark::Converted, in_files.clone())),
+            _ => Some((Remark::Checked, in_files.clone())),
         };
         // NULL inside arrays is told by the types; the footer may say that there is none.
         let is_exact = match fits {
@@ -244,10 +267,7 @@ impl How<'_> {
         let first = kinds.next().unwrap_or_else(|| to.clone());
         let joined = kinds.try_fold(first, |one, other| join(&one, &other));
         let Some(joined) = joined.filter(|joined| !is_raw(joined)) else {
-            return ReadAs {
-                remark: Some((Remark::Converted, self::kinds(Some(found)))),
-                ..as_target
-            };
+            return ReadAs { remark: Some((Remark::Converted, in_files)), ..as_target };
         };
         let joined = joined.bare().clone();
         // An INSERT puts no default for NULL in a column that is in no table.
