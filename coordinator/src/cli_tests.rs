@@ -312,6 +312,8 @@ fn help_of_tasks() {
           --where <CONDITION>  Only tasks that meet this condition, as "error~'timed out' and
                                attempts>3"
           --limit <N>          Tasks shown at most [default: 50]
+          --files              Print the addresses of their files instead, one a line, as `plan files
+                               --files` takes them; of all such tasks when --limit is not given
           --json               Print the result, and an error, as JSON
       -h, --help               Print help (see more with '--help')
     "#);

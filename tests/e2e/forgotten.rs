@@ -32,7 +32,9 @@ fn check(path: &Path, main: &str) {
         .enumerate()
         // A module with a path of its own is a file of another folder.
         .filter(|(at, _)| *at == 0 || !lines[at - 1].starts_with("#[path"))
-        .filter_map(|(_, line)| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .filter_map(|(_, line)| {
+            line.strip_prefix("pub(crate) ").unwrap_or(line).strip_prefix("mod ")?.strip_suffix(';')
+        })
         .map(
             |module| {
                 if path.join(module).is_dir() { module.into() } else { format!("{module}.rs") }

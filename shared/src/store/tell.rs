@@ -2,6 +2,7 @@
 
 use super::keys::TaskFields;
 use super::{KeeperMapStore, Stored, TASK_BYTES_MAX};
+use crate::clickhouse::read;
 use crate::sql;
 use crate::task::Task;
 
@@ -18,14 +19,17 @@ pub(super) async fn tell(store: &KeeperMapStore, task: &Task, words: &str) -> St
     // A note must not make a row too large that is not: it is cut instead.
     let taken = TaskFields::from(state).manifest.len() + task.chunk.len() + OTHER_BYTES;
     let words = head(words, TASK_BYTES_MAX.saturating_sub(taken));
-    store
-        .write(sql::TELL_TASK)
-        .param("error", words)
-        .param("task", &task.id)
-        .param("epoch", task.progress.epoch)
-        .param("stamp", &task.stamp.0)
-        .execute()
-        .await?;
+    // The same words on the same row, once or twice: a lost answer is no reason to give up.
+    let note = || {
+        store
+            .write(sql::TELL_TASK)
+            .param("error", words)
+            .param("task", &task.id)
+            .param("epoch", task.progress.epoch)
+            .param("stamp", &task.stamp.0)
+            .execute()
+    };
+    read(note).await?;
     Ok(())
 }
 

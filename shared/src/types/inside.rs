@@ -138,7 +138,7 @@ mod tests {
             ),
             ("Tuple(x Int64, z String)", "Tuple(x Int32, y String)", "Tuple(x Int64, z String)"),
         ] {
-            assert_eq!(of(from, to), read, "{from} into {to}");
+            assert_eq!(of(from, to), Type::parse(read).to_string(), "{from} into {to}");
         }
     }
 
