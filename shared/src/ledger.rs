@@ -10,7 +10,7 @@ use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 mod lost;
 mod manifests;
 
-pub use lost::{lost, not_exchanged, part_names};
+pub use lost::{Loss, lost, not_exchanged, part_names};
 pub use manifests::{
     Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks, void_manifests,
 };

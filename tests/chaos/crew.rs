@@ -1,5 +1,6 @@
 //! The workers of a job: always four of them, whatever happens to each.
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub(crate) struct Orders {
     pub(crate) stretch: String,
     /// Further variables.
     pub(crate) env: Vec<(String, String)>,
+    /// The last member is of the version that is built there.
+    pub(crate) other_version: Option<PathBuf>,
 }
 
 struct Member {
@@ -75,9 +78,11 @@ impl<'a> Crew<'a> {
         member.lives += 1;
         member.name = format!("w{at}l{}", member.lives);
         let faults = format!("{};{}", self.orders.stretch, std::mem::take(&mut member.next_faults));
-        let mut program = self
-            .scene
-            .endless_worker()
+        let program = match &self.orders.other_version {
+            Some(folder) if at + 1 == MEMBERS => self.scene.program_of(folder, "longshore-worker"),
+            _ => self.scene.endless_worker(),
+        };
+        let mut program = program
             .args(["--slots", "2", "--name", &member.name])
             .env("CLICKHOUSE_URL", &self.orders.urls[at])
             .env("LONGSHORE_LEASE", &self.orders.lease)

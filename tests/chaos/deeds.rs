@@ -1,8 +1,9 @@
 //! What people do to a running job: every command at any moment, cut or not; and their mistakes.
 
+use std::path::Path;
 use std::time::Duration;
 
-use longshore_tests::{Scene, name};
+use longshore_tests::{Program, Scene, name};
 
 use crate::people::People;
 use crate::schedule::{Fault, Kind, Shape};
@@ -17,6 +18,10 @@ pub(crate) struct Deeds<'a> {
     pub(crate) shape: &'a Shape,
     /// Flags of the plan.
     pub(crate) more: &'a [&'a str],
+    /// Address of the server through the proxy that loses, holds and leads elsewhere.
+    pub(crate) detour: String,
+    /// Where the programs of another version are.
+    pub(crate) other_version: Option<&'a Path>,
 }
 
 impl Deeds<'_> {
@@ -34,7 +39,7 @@ impl Deeds<'_> {
             Kind::Resume => vec!["resume", job],
             // The snapshot goes with a cancelled job: it could not go on.
             // And the same command would make another plan of a table that got rows since.
-            Kind::Cancel | Kind::PlanAgain if self.shape.copies => return false,
+            Kind::Cancel | Kind::PlanAgain | Kind::TwinPlan if self.shape.copies => return false,
             Kind::Cancel => vec!["cancel", job, "--no-wait"],
             Kind::Retry if fault.pick.is_multiple_of(3) => {
                 vec!["retry", job, "--quarantined", "--reload"]
@@ -51,12 +56,29 @@ impl Deeds<'_> {
                 let plan = scene.plan_program("events", "*", self.more);
                 return people.give(Some(fault.kind), plan, most);
             }
+            // Two people at once; every other time one of them is cut.
+            Kind::TwinPlan => {
+                let plan = || scene.plan_program("events", "*", self.more);
+                people.give(None, plan(), PATIENCE);
+                return people.give(Some(fault.kind), plan(), most);
+            }
             _ => return self.spoils(fault),
         };
         if fault.kind == Kind::Restore {
             people.die(&["pause", job], PATIENCE);
         }
-        people.give(Some(fault.kind), scene.longshore(command), most)
+        people.give(Some(fault.kind), self.program(fault).args(command), most)
+    }
+
+    /// The program of a command: one in four goes the long way, one in five is of another version.
+    fn program(&self, fault: &Fault) -> Program {
+        let program = match self.other_version {
+            Some(folder) if fault.pick.is_multiple_of(5) => {
+                self.scene.program_of(folder, "longshore").args(["--json"])
+            }
+            _ => self.scene.longshore([""; 0]),
+        };
+        if fault.pick % 4 == 1 { program.env("CLICKHOUSE_URL", &self.detour) } else { program }
     }
 
     /// Rows of control tables that somebody deletes, staging tables that somebody empties.

@@ -1,22 +1,22 @@
 //! A lane: a bed of its own, and job after job on it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{
-    CLICKHOUSE, EVENTS, Format, KEEPER, OwnBed, S3, SOURCE, Scene, Wire, within,
-};
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, Peer, S3, Scene, Wire, within};
 
 use crate::crew::{Crew, Orders};
 use crate::deeds::Deeds;
 use crate::people::People;
 use crate::record::Record;
-use crate::schedule::{Fault, Kind, Schedule, Shape};
+use crate::schedule::{Fault, Kind, Schedule};
 use crate::servers::Servers;
-use crate::verdict;
+use crate::tables;
+use crate::verdict::{self, Damage};
 use crate::watch::Watch;
 use crate::weather::Weather;
 
@@ -25,17 +25,6 @@ const FAULTS_MAX: u32 = 80;
 /// A job without further faults is over after this, or hangs.
 const PEACE_MAX: Duration = Duration::from_secs(180);
 const TICK: Duration = Duration::from_millis(10);
-
-/// Tables that make the server merge states and write into views of views.
-const DEEPER: &str = "
-CREATE TABLE {db}.users (kind String, seen AggregateFunction(uniqExact, UInt64), value SimpleAggregateFunction(sum, UInt64))
-ENGINE = AggregatingMergeTree ORDER BY kind;
-CREATE MATERIALIZED VIEW {db}.users_mv TO {db}.users AS
-SELECT kind, uniqExactState(n) AS seen, sum(value) AS value FROM {db}.events GROUP BY kind;
-CREATE MATERIALIZED VIEW {db}.months (month UInt32, events UInt64)
-ENGINE = SummingMergeTree ORDER BY month AS
-SELECT toYYYYMM(day) AS month, sum(events) AS events FROM {db}.daily GROUP BY month;
-";
 
 /// What a campaign was asked for.
 #[derive(Clone)]
@@ -50,6 +39,8 @@ pub(crate) struct Campaign {
     pub(crate) only: Vec<Kind>,
     pub(crate) lease: String,
     pub(crate) worker_env: Vec<(String, String)>,
+    /// Where the programs of another version are.
+    pub(crate) other_version: Option<PathBuf>,
 }
 
 impl Campaign {
@@ -67,10 +58,12 @@ impl Campaign {
 pub(crate) fn run(campaign: &Campaign, lane: u64) {
     let mut job = 0;
     while !campaign.is_over() {
-        let bed = Arc::new(OwnBed::start());
+        let bed = Arc::new(OwnBed::of_two());
         let servers = Servers::of(&bed);
-        let weather = Weather::start(&bed.bed.clickhouse_url, lane, campaign.record.clone());
-        let wire = Wire::start(&bed.bed.clickhouse_url);
+        let url = &bed.bed.clickhouse_url;
+        let other = bed.bed.second_url.as_deref().expect("a bed of two");
+        let weather = Weather::start(url, other, lane, campaign.record.clone());
+        let wire = Wire::start(url);
         println!("lane {lane}: bed {}", bed.folder().display());
         let mut is_well = true;
         while is_well && !campaign.is_over() {
@@ -149,7 +142,8 @@ impl Lane<'_> {
         let mut schedule =
             Schedule::of(campaign.record.seed, self.number, self.job, &campaign.only);
         let shape = schedule.shape();
-        prepare(scene, &shape);
+        tables::prepare(scene, &shape);
+        let peer = Peer::of(scene);
         let mut people = People::new(scene);
         let files_max = shape.files_a_task.to_string();
         let more = ["--chunk-files-max", &files_max, "--attempts-max", "100"];
@@ -165,7 +159,14 @@ impl Lane<'_> {
         } else {
             scene.submit(&more)
         };
-        let deeds = Deeds { scene, job: &job, shape: &shape, more: &more };
+        let deeds = Deeds {
+            scene,
+            job: &job,
+            shape: &shape,
+            more: &more,
+            detour: self.weather.url(),
+            other_version: campaign.other_version.as_deref(),
+        };
         let watch =
             Watch::start(&scene.bed.clickhouse_url, &scene.control, campaign.record.clone(), {
                 let servers = self.servers.clone();
@@ -179,11 +180,12 @@ impl Lane<'_> {
                 lease: campaign.lease.clone(),
                 stretch: shape.stretch.clone(),
                 env: campaign.worker_env.clone(),
+                other_version: campaign.other_version.clone(),
             },
         );
         let mut next = schedule.next();
         let mut due = Instant::now() + Duration::from_millis(next.delay_ms);
-        let (mut faults, mut spoiled) = (0, false);
+        let (mut faults, mut damage) = (0, Damage::default());
         while !is_over(&watch) && faults < FAULTS_MAX && !campaign.is_over() {
             thread::sleep(TICK);
             crew.tend();
@@ -194,8 +196,8 @@ impl Lane<'_> {
                 continue;
             }
             faults += 1;
-            spoiled |= next.kind == Kind::ReceiptRowGone;
-            self.strike(&next, &deeds, &mut crew, &mut people, &watch);
+            let happened = self.strike(&next, &deeds, &mut crew, &mut people, &watch);
+            damage.note(next.kind, happened);
             next = schedule.next();
             due = Instant::now() + Duration::from_millis(next.delay_ms);
         }
@@ -226,11 +228,15 @@ impl Lane<'_> {
             findings
                 .push(format!("the job is not over {PEACE_MAX:?} after the last fault: {states}"));
         }
+        // What was held comes when all is over.
+        self.weather.release();
         findings.extend(crew.leave());
         self.count(&mut people);
         findings.extend(people.leave());
         drop(watch);
-        findings.extend(verdict::of(scene, &job, &shape, &campaign.record, spoiled));
+        findings.extend(verdict::of(scene, &job, &shape, &campaign.record, &damage));
+        let astray = peer.admin.number(&format!("SELECT count() FROM {}.events", scene.db));
+        findings.extend((astray > 0).then(|| format!("{astray} rows on a server of no plan")));
         verdict::count_points(scene, |point| {
             campaign.record.fault(self.number, self.job, Kind::WorkerPoint, "worker", point);
         });
@@ -273,7 +279,7 @@ impl Lane<'_> {
         crew: &mut Crew,
         people: &mut People,
         watch: &Watch,
-    ) {
+    ) -> bool {
         let told = watch.told();
         let (kind, job) = (fault.kind, deeds.job);
         let length = Duration::from_millis(fault.length_ms);
@@ -299,6 +305,14 @@ impl Lane<'_> {
                 (self.servers.kill(CLICKHOUSE, length, healed), CLICKHOUSE.into())
             }
             Kind::KeeperKill => (self.servers.kill(KEEPER, length, healed), KEEPER.into()),
+            Kind::PartCut => {
+                let (folders, pick) = (tables::folders(deeds.scene), fault.pick);
+                let cut = move || {
+                    tables::cut_a_part(&folders, pick);
+                };
+                (self.servers.kill_and(CLICKHOUSE, length, cut, healed), CLICKHOUSE.into())
+            }
+            Kind::Reroute => (self.weather.reroute(length), "proxy".into()),
             Kind::StoreKill => (self.servers.kill(S3, length, healed), S3.into()),
             Kind::ClickHouseStop => {
                 (self.servers.stop(CLICKHOUSE, length, healed), CLICKHOUSE.into())
@@ -318,10 +332,10 @@ impl Lane<'_> {
                 self.wire.sever();
                 (true, "wire".into())
             }
-            Kind::LostRequest | Kind::LostAnswer | Kind::Delay => {
+            Kind::LostRequest | Kind::LostAnswer | Kind::Delay | Kind::Held => {
                 // Counted when a request comes by.
                 self.weather.brew(fault, self.job);
-                return;
+                return true;
             }
             _ => (false, String::new()),
         };
@@ -330,38 +344,16 @@ impl Lane<'_> {
         }
         if !happened {
             self.campaign.record.add(|sums| sums.skipped += 1);
-            return;
+            return false;
         }
         // The death is one fault; what the next life meets at its point is another, counted then.
         let counted = if kind == Kind::WorkerPoint { Kind::WorkerKill } else { kind };
         let point = format!("{} {} ms", fault.point, fault.length_ms);
         self.campaign.record.fault(self.number, self.job, counted, &actor, point.trim());
+        true
     }
 }
 
 fn is_over(watch: &Watch) -> bool {
     matches!(watch.job().0.as_str(), "completed" | "failed")
-}
-
-/// Makes the tables and files of a job: one file without rows and one with a single row among them.
-fn prepare(scene: &Scene, shape: &Shape) {
-    scene.create(EVENTS);
-    if shape.deep {
-        scene.create(DEEPER);
-    }
-    if shape.copies {
-        scene.create(SOURCE);
-    }
-    for file in 0..shape.files {
-        let rows = match file {
-            0 => 0,
-            1 => 1,
-            _ => shape.rows,
-        };
-        let name = format!("events-{file:03}.parquet");
-        scene.put_rows(&name, rows, Format::Parquet);
-        if shape.copies {
-            scene.put_into("source", &name, rows);
-        }
-    }
 }

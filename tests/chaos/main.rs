@@ -8,6 +8,7 @@ mod record;
 mod report;
 mod schedule;
 mod servers;
+mod tables;
 mod verdict;
 mod watch;
 mod weather;
@@ -58,6 +59,9 @@ struct Arguments {
     /// A further variable for every worker; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     worker_env: Vec<(String, String)>,
+    /// Folder with the programs of another version: a worker and some commands are of that one
+    #[arg(long, value_name = "FOLDER")]
+    other_version: Option<PathBuf>,
     /// Lease of the workers
     #[arg(long, value_name = "TIME", default_value = "2s")]
     lease: String,
@@ -121,6 +125,7 @@ fn main() -> ExitCode {
         only: arguments.faults,
         lease: arguments.lease,
         worker_env: arguments.worker_env,
+        other_version: arguments.other_version,
     };
     let lost_lanes = thread::scope(|scope| {
         let lanes: Vec<_> = (0..arguments.lanes)

@@ -22,9 +22,12 @@ pub(crate) enum Kind {
     KeeperStop,
     StoreKill,
     StoreStop,
+    PartCut,
     LostRequest,
     LostAnswer,
     Delay,
+    Held,
+    Reroute,
     Cut,
     Everything,
     Pause,
@@ -35,6 +38,7 @@ pub(crate) enum Kind {
     Gc,
     Restore,
     PlanAgain,
+    TwinPlan,
     PlanDelete,
     Init,
     TaskRowGone,
@@ -60,9 +64,12 @@ impl Kind {
         (Self::KeeperStop, "keeper-stop", 4),
         (Self::StoreKill, "s3-kill", 2),
         (Self::StoreStop, "s3-stop", 3),
+        (Self::PartCut, "part-cut", 1),
         (Self::LostRequest, "lost-request", 9),
         (Self::LostAnswer, "lost-answer", 14),
         (Self::Delay, "delay", 4),
+        (Self::Held, "held", 4),
+        (Self::Reroute, "reroute", 4),
         (Self::Cut, "cut", 6),
         (Self::Everything, "everything-killed", 1),
         (Self::Pause, "pause", 5),
@@ -73,6 +80,7 @@ impl Kind {
         (Self::Gc, "gc", 5),
         (Self::Restore, "restore", 3),
         (Self::PlanAgain, "plan-again", 3),
+        (Self::TwinPlan, "twin-plan", 2),
         (Self::PlanDelete, "plan-delete", 2),
         (Self::Init, "init", 2),
         (Self::TaskRowGone, "task-row-gone", 3),
@@ -120,6 +128,8 @@ pub(crate) struct Shape {
     pub(crate) deep: bool,
     /// Failpoints of every worker, which make the steps of a task longer.
     pub(crate) stretch: String,
+    /// Tables forget replaced and moved parts after seconds, not after minutes.
+    pub(crate) forgets: bool,
     /// The rows are in a table, which is copied from a snapshot while others write to it.
     pub(crate) copies: bool,
 }
@@ -176,6 +186,7 @@ impl Schedule {
             files_a_task: rng.random_range(1..=3),
             deep: rng.random_bool(0.5),
             stretch: (*stretch.choose(rng).expect("not empty")).to_owned(),
+            forgets: rng.random_bool(0.3),
             copies: rng.random_bool(0.4),
         }
     }
@@ -209,14 +220,19 @@ impl Schedule {
             }
             Kind::StoreStop => rng.random_range(500..4_000),
             Kind::Delay => rng.random_range(100..3_000),
-            Kind::ClickHouseKill | Kind::KeeperKill | Kind::StoreKill | Kind::Everything => {
-                rng.random_range(0..1_500)
-            }
+            // Past leases, sessions and the memory of tables that forget.
+            Kind::Held => rng.random_range(15_000..120_000),
+            Kind::Reroute => rng.random_range(300..6_000),
+            Kind::ClickHouseKill
+            | Kind::KeeperKill
+            | Kind::StoreKill
+            | Kind::PartCut
+            | Kind::Everything => rng.random_range(0..1_500),
             _ => rng.random_range(0..400),
         };
         let point = match kind {
             Kind::WorkerPoint => worker_point(rng),
-            Kind::LostRequest | Kind::LostAnswer | Kind::Delay => {
+            Kind::LostRequest | Kind::LostAnswer | Kind::Delay | Kind::Held => {
                 (*WORDS.choose(rng).expect("not empty")).to_owned()
             }
             _ => String::new(),

@@ -44,12 +44,24 @@ impl Servers {
 
     /// Kills a server and starts it again after a while. False when it is hurt already.
     pub(crate) fn kill(&self, name: &'static str, down: Duration, healed: Healed) -> bool {
+        self.kill_and(name, down, || {}, healed)
+    }
+
+    /// The same, and something is done while it is down.
+    pub(crate) fn kill_and(
+        &self,
+        name: &'static str,
+        down: Duration,
+        meanwhile: impl FnOnce() + Send + 'static,
+        healed: Healed,
+    ) -> bool {
         if self.one(name).is_hurt.swap(true, Ordering::SeqCst) {
             return false;
         }
         send_signal(self.pid(name), "KILL");
         self.later(name, move |servers| {
             thread::sleep(down);
+            meanwhile();
             servers.start(name);
             healed();
         });

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use longshore_tests::Scene;
 
 use crate::record::Record;
-use crate::schedule::Shape;
+use crate::schedule::{Kind, Shape};
 
 /// Words of a panic.
 pub(crate) fn words_of(words: &(dyn Any + Send)) -> String {
@@ -16,15 +16,31 @@ pub(crate) fn words_of(words: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without words".to_owned())
 }
 
-/// Everything that is wrong after a job; nothing when all is exact.
-///
-/// `spoiled`: somebody deleted receipts, so they cannot be compared.
+/// What somebody destroyed, so that it cannot be compared.
+#[derive(Debug, Default)]
+pub(crate) struct Damage {
+    /// Receipts were deleted.
+    receipts: bool,
+    /// Rows of a table were destroyed on the disk.
+    rows: bool,
+}
+
+impl Damage {
+    /// A fault of the schedule happened, or not.
+    pub(crate) fn note(&mut self, kind: Kind, happened: bool) {
+        self.receipts |= happened && kind == Kind::ReceiptRowGone;
+        self.rows |= happened && kind == Kind::PartCut;
+    }
+}
+
+/// Everything that is wrong after a job; nothing when all is exact. A job that says *completed* is
+/// compared in every case.
 pub(crate) fn of(
     scene: &Scene,
     job: &str,
     shape: &Shape,
     record: &Record,
-    spoiled: bool,
+    damage: &Damage,
 ) -> Vec<String> {
     let tasks = scene.tasks();
     let mut findings = Vec::new();
@@ -36,7 +52,7 @@ pub(crate) fn of(
     let reason = status["reason"].as_str().unwrap_or_default();
     if status["state"] == "failed" && tasks.all("done") {
         record.add(|sums| sums.refused.push(reason.to_owned()));
-        if !spoiled {
+        if !damage.receipts && !damage.rows {
             findings
                 .push(format!("the closing audit failed a job of which all is there: {reason}"));
         }
@@ -78,6 +94,11 @@ pub(crate) fn of(
         findings.extend((audit.duplicated > 0).then(|| format!("{} rows twice", audit.duplicated)));
         return findings;
     }
+    if damage.rows && !is_completed {
+        // Some rows are gone, and the job says that it is not complete.
+        findings.extend((audit.duplicated > 0).then(|| format!("{} rows twice", audit.duplicated)));
+        return findings;
+    }
     findings.extend(audit.wrong);
     // Views can be compared as a whole only when nothing is half done.
     let half_done = tasks.count("quarantined") + tasks.count("publishing") > 0;
@@ -92,7 +113,7 @@ pub(crate) fn of(
                 scene.assert_states("users_mv", "kind", "uniqExactMerge(seen), sum(value)");
             }));
         }
-        if !spoiled {
+        if !damage.receipts {
             findings.extend(check(&|| scene.assert_receipts(job)));
         }
         // A plan that was killed leaves its rehearsal: empty tables, which `gc` is there for.

@@ -116,6 +116,34 @@ fn receipts_of_an_earlier_version_get_their_columns_by_init() {
 }
 
 #[test]
+fn parts_that_a_ttl_emptied_are_no_loss() {
+    let bed = OwnBed::start();
+    let scene = Scene::on(&bed.bed);
+    scene.create(
+        "CREATE TABLE {db}.events (file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64) \
+         ENGINE = MergeTree PARTITION BY file ORDER BY n TTL day + INTERVAL 1 DAY \
+         SETTINGS merge_with_ttl_timeout = 0, old_parts_lifetime = 1;\n",
+    );
+    scene.put_rows("a.parquet", 100, Format::Parquet);
+    scene.put_rows("b.parquet", 100, Format::Parquet);
+    let job = scene.submit(&["--chunk-files-max", "1", "--durable"]);
+    // One task was done when the server expired its rows and was started again.
+    scene.worker(&job).faults("done.after=1*exit").run();
+    let parts = format!(
+        "SELECT count() FROM system.parts WHERE database = '{}' AND table = 'events'",
+        scene.db
+    );
+    wait_for("the expired part is gone", || (scene.admin.number(&parts) == 0).then_some(()));
+    // The receipt is older than the start by more than its margin of two seconds.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    bed.restart(CLICKHOUSE);
+    scene.sign_all_off();
+    scene.finish(&job);
+    assert_eq!(scene.status(&job)["state"], "completed", "{}", scene.status(&job));
+    scene.longshore(["doctor", &job]).run().says(&["its TTL or its engine may have emptied"]);
+}
+
+#[test]
 fn a_direct_insert_beside_which_the_server_was_started_again_fails_its_task() {
     let bed = OwnBed::start();
     let scene = Scene::on(&bed.bed);

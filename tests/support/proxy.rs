@@ -44,7 +44,11 @@ impl Proxy {
         Self::routed(move || server.clone(), rule)
     }
 
-    fn routed(
+    /// The same, and where each connection leads is asked when it comes.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub fn routed(
         route: impl Fn() -> String + Send + Sync + 'static,
         rule: impl Fn(&str) -> Verdict + Send + Sync + 'static,
     ) -> Self {

@@ -188,7 +188,12 @@ impl Scene {
     }
 
     fn program(&self, bin: &str) -> Program {
-        let program = Program::new(&bin_dir().join(bin), self.folder());
+        self.program_of(&bin_dir(), bin)
+    }
+
+    /// The program of another version, built in this folder, with the scene's environment.
+    pub fn program_of(&self, folder: &Path, bin: &str) -> Program {
+        let program = Program::new(&folder.join(bin), self.folder());
         self.settings().into_iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 

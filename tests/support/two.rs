@@ -1,8 +1,9 @@
 //! Two servers that share one Keeper, with the same tables on each.
 
 use crate::bed::Bed;
+use crate::peer::Peer;
 use crate::program::Program;
-use crate::scene::{EVENTS, Scene};
+use crate::scene::Scene;
 use crate::sql::Admin;
 
 /// What the union of both servers is seen through.
@@ -10,6 +11,8 @@ const EVERYWHERE: &str = "everywhere";
 
 /// A scene whose targets are on both servers of a bed.
 pub struct Two {
+    // Dropped before the scene: its control tables are not the last of their Keeper paths.
+    peer: Peer,
     /// The scene; its programs are at home on the first server.
     pub scene: Scene,
     /// The second server as its administrator.
@@ -24,15 +27,11 @@ impl Two {
     /// # Panics
     /// When the bed has one server.
     pub fn with_events(bed: &Bed, files: usize, rows: u64) -> Self {
-        let second = bed.second_url.clone();
-        let second = second.expect("a second server: scripts/testbed start --servers 2");
-        let urls = [bed.clickhouse_url.clone(), second];
-        let second = Admin::new(&urls[1]);
-        let two = Self { scene: Scene::on(bed).and_events(files, rows), second, urls };
+        let scene = Scene::on(bed).and_events(files, rows);
+        let peer = Peer::of(&scene);
+        let urls = [bed.clickhouse_url.clone(), peer.url.clone()];
+        let two = Self { second: Admin::new(&urls[1]), peer, scene, urls };
         let db = &two.scene.db;
-        two.second.run(&format!("CREATE DATABASE {db} ENGINE = Atomic"));
-        two.second.run_all(&EVENTS.replace("{db}", db));
-        two.at_second(two.scene.longshore(["init"])).run().ok();
         two.scene.admin.run(&format!(
             "CREATE VIEW {db}.{EVERYWHERE} AS SELECT * FROM {db}.events UNION ALL \
              SELECT * FROM remote({}, database = '{db}', table = 'events')",
@@ -43,7 +42,7 @@ impl Two {
 
     /// The same program, at home on the second server.
     pub fn at_second(&self, program: Program) -> Program {
-        program.env("CLICKHOUSE_URL", &self.urls[1])
+        self.peer.at(program)
     }
 
     /// Flags of a plan for both.
@@ -95,20 +94,6 @@ impl Two {
             ));
             let rows = admin.number(&format!("SELECT count() FROM {db}.events"));
             assert_eq!(receipts, rows, "receipts on {url}");
-        }
-    }
-}
-
-impl Drop for Two {
-    fn drop(&mut self) {
-        // The tables of the second server's control database are not the last of their Keeper paths.
-        for database in [&self.scene.db, &self.scene.staging, &self.scene.control] {
-            let dropped = self.second.try_run(&format!("DROP DATABASE IF EXISTS {database} SYNC"));
-            if let Err(error) = dropped
-                && !std::thread::panicking()
-            {
-                panic!("{error}");
-            }
         }
     }
 }

@@ -81,7 +81,8 @@ pub(crate) async fn differs(
         for (table, target) in tables(&spec) {
             findings.extend(of_table(server, job, table, target).await?);
         }
-        findings.extend(ledger::lost(server, &job.id, &spec).await?);
+        let lost = ledger::lost(server, &job.id, &spec).await?;
+        findings.extend(lost.into_iter().filter(|loss| loss.is_certain).map(|loss| loss.words));
         findings.extend(ledger::not_exchanged(server, &spec).await?);
         findings.extend(of_staging(server, job).await?);
         worker.lease.check()?;

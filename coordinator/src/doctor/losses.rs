@@ -2,7 +2,7 @@
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, read};
-use longshore_shared::ledger;
+use longshore_shared::ledger::{self, Loss};
 use longshore_shared::sql;
 use longshore_shared::task::{Job, JobSpec, JobState, Mode};
 use serde::Deserialize;
@@ -37,7 +37,7 @@ pub(crate) async fn of_job(session: &Session, job: &Job) -> Result<Vec<Finding>,
     for (shard, server) in session.reach_all(job).await? {
         let spec = if job.spec.is_sharded() { job.spec.on(shard) } else { job.spec.clone() };
         let lost = ledger::lost(&server, &job.id, &spec).await?;
-        found.extend(lost.into_iter().map(|words| Finding::problem(CHECK, words, RECOVERY)));
+        found.extend(lost.into_iter().map(told));
         found.extend(unproved(&server, job, &spec).await?);
         if job.state == JobState::Completed {
             found.extend(exchanged(&server, &spec).await?);
@@ -54,6 +54,17 @@ pub(crate) async fn of_job(session: &Session, job: &Job) -> Result<Vec<Finding>,
         found.push(Finding::ok(CHECK, "its tables hold every part that its receipts name"));
     }
     Ok(found)
+}
+
+fn told(loss: Loss) -> Finding {
+    if loss.is_certain {
+        return Finding::problem(CHECK, loss.words, RECOVERY);
+    }
+    let remedy = format!(
+        "its TTL or its engine may have emptied and removed them, which looks the same; if the server lost its \
+         power, {RECOVERY}"
+    );
+    Finding::warning(CHECK, loss.words, remedy)
 }
 
 async fn receipts(server: &Server, job: &Job) -> Result<u64, Error> {

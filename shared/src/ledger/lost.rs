@@ -3,6 +3,9 @@
 //! A receipt names its parts as the target named them. A merge covers their blocks, so what neither
 //! is listed nor covered is gone. The server is asked only about receipts that are older than its
 //! start: while it runs it forgets nothing by itself, and who takes rows out on purpose knows it.
+//!
+//! Some tables empty their own parts: a TTL deletes rows, a collapsing merge pairs them off. The
+//! server then removes the empty part, which looks like a loss. Of such a table nothing is certain.
 
 use std::collections::HashMap;
 
@@ -11,7 +14,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::clickhouse::{Failure, Server, read};
-use crate::schema::identities;
+use crate::schema::{GraphTable, identities, ttls};
 use crate::sql;
 use crate::task::{JobId, JobSpec, PublishMode, TableName};
 
@@ -51,20 +54,36 @@ pub async fn part_names(
     Ok(uuids.iter().map(|uuid| known.remove(uuid).unwrap_or_default()).collect())
 }
 
-/// What receipts in force say and the tables of a server do not hold, in a sentence each.
+/// What receipts in force say and a table does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// In a sentence.
+    pub words: String,
+    /// False when the table itself may have emptied these parts: a TTL, a collapsing merge.
+    pub is_certain: bool,
+}
+
+/// What receipts in force say and the tables of a server do not hold.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<String>, Failure> {
+pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Loss>, Failure> {
     let mut found = Vec::new();
     for table in spec.graph.tables.iter().filter(|table| table.keeps_rows()) {
         // Partitions of a shadow are linked into their target under other names.
         if spec.publish.mode != PublishMode::Replace {
             let target = table.destination().to_string();
-            found.extend(lost_in(server, job, &table.name, &target).await?);
+            let words = lost_in(server, job, &table.name, &target).await?;
+            let is_certain = !empties_parts(table);
+            found.extend(words.map(|words| Loss { words, is_certain }));
         }
     }
     Ok(found)
+}
+
+/// Can the table end with a part that holds no row any more, without anybody's command?
+fn empties_parts(table: &GraphTable) -> bool {
+    table.engine.contains("Collapsing") || !ttls(&table.definition).0.is_empty()
 }
 
 async fn lost_in(
