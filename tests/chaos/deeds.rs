@@ -74,7 +74,7 @@ impl Deeds<'_> {
     fn program(&self, fault: &Fault) -> Program {
         let program = match self.other_version {
             Some(folder) if fault.pick.is_multiple_of(5) => {
-                self.scene.program_of(folder, "longshore").args(["--json"])
+                self.scene.program_of(folder, "longshore")
             }
             _ => self.scene.longshore([""; 0]),
         };

@@ -122,13 +122,14 @@ fn parts_that_a_ttl_emptied_are_no_loss() {
     scene.create(
         "CREATE TABLE {db}.events (file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64) \
          ENGINE = MergeTree PARTITION BY file ORDER BY n TTL day + INTERVAL 1 DAY \
-         SETTINGS merge_with_ttl_timeout = 0, old_parts_lifetime = 1;\n",
+         SETTINGS merge_with_ttl_timeout = 0, old_parts_lifetime = 1, cleanup_delay_period = 1, \
+         max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0;\n",
     );
     scene.put_rows("a.parquet", 100, Format::Parquet);
     scene.put_rows("b.parquet", 100, Format::Parquet);
     let job = scene.submit(&["--chunk-files-max", "1", "--durable"]);
     // One task was done when the server expired its rows and was started again.
-    scene.worker(&job).faults("done.after=1*exit").run();
+    scene.worker(&job).args(["--slots", "1"]).faults("done.after=1*exit").run();
     let parts = format!(
         "SELECT count() FROM system.parts WHERE database = '{}' AND table = 'events'",
         scene.db
@@ -137,6 +138,7 @@ fn parts_that_a_ttl_emptied_are_no_loss() {
     // The receipt is older than the start by more than its margin of two seconds.
     std::thread::sleep(std::time::Duration::from_secs(3));
     bed.restart(CLICKHOUSE);
+    scene.admin.run(&format!("SYSTEM STOP TTL MERGES {}.events", scene.db));
     scene.sign_all_off();
     scene.finish(&job);
     assert_eq!(scene.status(&job)["state"], "completed", "{}", scene.status(&job));
