@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS {control:Identifier}.receipts
     part_uuids Array(UUID),
     part_hashes Array(String),
     published_at DateTime64(3, 'UTC'),
-    part_names Array(String),
-    taken_at DateTime64(3, 'UTC')
+    part_names Array(String) DEFAULT [],
+    taken_at DateTime64(3, 'UTC') DEFAULT toDateTime64(0, 3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(published_at)
 ORDER BY (job_id, task_id, target)

@@ -86,7 +86,10 @@ pub(crate) async fn touched(store: &KeeperMapStore, job: &Job) -> Result<Vec<Tas
 fn missing(job: &Job, what: &str) -> Error {
     let message = format!("{what} is missing in the control tables: somebody deleted it");
     Report::new(Kind::Conflict, message)
-        .help(format!("what job {} loaded cannot be told any more: longshore doctor {0}", job.id))
+        .help(
+            "the same `longshore plan` again writes the rows that are missing, or `longshore plan import FILE` \
+             of an exported plan; then this command again",
+        )
         .into()
 }
 

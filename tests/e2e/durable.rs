@@ -101,6 +101,13 @@ fn receipts_of_an_earlier_version_get_their_columns_by_init() {
         scene.longshore(args).env("CLICKHOUSE_USER", "default").env("CLICKHOUSE_PASSWORD", "")
     };
     admin(["init"]).run().ok();
+    // Workers of the earlier version write receipts without these columns.
+    let optional = format!(
+        "SELECT count() FROM system.columns WHERE database = '{}' AND table = 'receipts' \
+         AND name IN ('part_names', 'taken_at') AND default_kind = 'DEFAULT'",
+        scene.control
+    );
+    assert_eq!(scene.admin.number(&optional), 2);
     scene.sign_all_off();
     scene.finish(&job);
     assert_eq!(scene.status(&job)["state"], "completed");

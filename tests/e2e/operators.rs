@@ -3,6 +3,8 @@
 
 use longshore_tests::{Finished, Midway, Scene, name, wait_for};
 
+use crate::advice::states::retry_cut;
+
 /// Makes a mistake, lets the workers meet it, and looks at what is told.
 fn after(mistake: impl FnOnce(&Midway)) -> Midway {
     let mut midway = Midway::new();
@@ -89,6 +91,29 @@ fn rows_of_tasks_were_deleted() {
     assert_eq!(restored.json()["restored"], 2, "{restored}");
     assert_eq!(restored.json()["rows"], 400, "{restored}");
     goes_on(&midway, "rows of tasks were deleted");
+}
+
+#[test]
+fn a_row_was_deleted_while_a_retry_was_cut() {
+    let midway = retry_cut();
+    let (scene, job) = (&midway.scene, &midway.job);
+    assert_eq!(scene.status(job)["state"], "reopening");
+    let task = scene.tasks().0[0].id.clone();
+    delete(scene, "tasks", "task_id", &[task]);
+    let refused = scene.longshore(["resume", job]).run();
+    assert_ne!(refused.code(), Some(0), "{refused}");
+    refused.says(&["is missing in the control tables", "the same `longshore plan` again"]);
+    plan_again(&midway);
+    scene.longshore(["resume", job]).run().ok();
+    scene.worker(job).run().ok();
+    if scene.status(job)["state"] == "paused" {
+        // It was done before, as its receipts say.
+        scene.longshore(["restore", job]).run().ok();
+        scene.longshore(["resume", job]).run().ok();
+        scene.worker(job).run().ok();
+    }
+    assert_eq!(scene.status(job)["state"], "completed", "{}", scene.status(job));
+    scene.assert_exact();
 }
 
 #[test]

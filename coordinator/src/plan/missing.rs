@@ -14,7 +14,7 @@ use crate::session::Session;
 /// Does the job rest, so that rows of its tasks may be written again? Nobody claims them then.
 pub(super) fn rests(job: &Job) -> bool {
     match job.state {
-        JobState::Paused | JobState::Halted | JobState::Failed => true,
+        JobState::Paused | JobState::Halted | JobState::Failed | JobState::Reopening => true,
         // Its snapshot is gone.
         JobState::Cancelled => !reads_snapshot(job),
         _ => false,
