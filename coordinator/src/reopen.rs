@@ -67,7 +67,7 @@ pub(crate) type Chosen = Vec<Choice>;
 
 /// Every task that a worker may have touched, page by page. Those beyond the frontier are pending.
 pub(crate) async fn touched(store: &KeeperMapStore, job: &Job) -> Result<Vec<TaskBrief>, Error> {
-    let Some(cursor) = store.cursor(&job.id).await? else { return Err(missing(job, "its cursor")) };
+    let Some(cursor) = store.cursor(&job.id).await? else { return Err(missing("its cursor")) };
     let end = cursor.frontier.min(job.segments());
     let ids: Vec<TaskId> = (0..end).flat_map(|segment| segment_tasks(job, segment)).collect();
     let mut found = Vec::with_capacity(ids.len());
@@ -78,12 +78,12 @@ pub(crate) async fn touched(store: &KeeperMapStore, job: &Job) -> Result<Vec<Tas
         let there: std::collections::HashSet<_> = found.iter().map(|brief| &brief.id).collect();
         let gone = ids.iter().find(|id| !there.contains(id));
         let words = gone.map_or_else(|| "a task".to_owned(), |id| format!("task {id}"));
-        return Err(missing(job, &words));
+        return Err(missing(&words));
     }
     Ok(found)
 }
 
-fn missing(job: &Job, what: &str) -> Error {
+fn missing(what: &str) -> Error {
     let message = format!("{what} is missing in the control tables: somebody deleted it");
     Report::new(Kind::Conflict, message)
         .help(
@@ -184,7 +184,7 @@ async fn change(store: &KeeperMapStore, choice: &Choice) -> Result<bool, Error> 
 async fn recount(store: &KeeperMapStore, job: &Job) -> Result<(), Error> {
     for _ in 0..TRIES_MAX {
         let Some(cursor) = store.cursor(&job.id).await? else {
-            return Err(missing(job, "its cursor"));
+            return Err(missing("its cursor"));
         };
         let next = counted(&cursor, job, &touched(store, job).await?);
         faults::pass(faults::REOPEN_SEGMENT).await?;
