@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::trouble::Trouble;
+use crate::trouble::{Remedy, Trouble};
 
 /// Longest pause between two looks for a server that is away.
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -226,8 +226,13 @@ impl Worker {
 }
 
 impl Claim {
-    /// What became of an attempt, when it failed because its server went away.
+    /// What became of an attempt, when it failed because its server went away, or because another one
+    /// answered at its address: that is no fault of the task or of the job.
     pub(crate) async fn judged(&self, worker: &Worker, trouble: Trouble) -> Trouble {
+        let counts = matches!(trouble.remedy(), Remedy::PauseJob | Remedy::Fail | Remedy::Retry);
+        if counts && let Err(other @ Trouble::AnotherServer(_)) = self.endpoint.check(None).await {
+            return other;
+        }
         let is_home = self.server.connection().url == worker.server.connection().url;
         let may_be = matches!(trouble, Trouble::Failure(_) | Trouble::Unsettled);
         if is_home || !may_be || !worker.endpoints.has_left(&self.endpoint).await {

@@ -1,4 +1,4 @@
-//! H11: the address of a job's second server leads to the first one after it was looked at. What
+//! H11, and the same with a job of one server: the address of a job's second server leads to the first one after it was looked at. What
 //! comes back from there is not of this task.
 
 use std::sync::Arc;
@@ -54,4 +54,35 @@ fn another_server_that_answers_gets_nothing() {
     });
     drop(running);
     assert_eq!(two.counts("plain"), [300, 300], "each server has its own rows");
+}
+
+#[test]
+fn another_server_at_the_address_pauses_no_job_and_fails_no_task() {
+    let two = Two::with_events(&Bed::from_env(), 3, 100);
+    let scene = &two.scene;
+    let is_elsewhere = Arc::new(AtomicBool::new(false));
+    let switch = is_elsewhere.clone();
+    let [first, second] = two.urls.clone();
+    let proxy = Proxy::between(&first, &second, move || switch.load(Ordering::Relaxed));
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    let gate = scene.folder().join("gate");
+    let wait = format!("stage.after=1*until({})->off", gate.display());
+    let worker = scene.endless_worker().args(["--slots", "1"]).env("CLICKHOUSE_URL", proxy.url());
+    let running = worker.env("LONGSHORE_LEASE", LONG_LEASE).faults(wait).spawn();
+    wait_for("a task is staged", || running.words().contains("until(").then_some(()));
+    is_elsewhere.store(true, Ordering::Relaxed);
+    std::fs::write(&gate, "").expect("a writable folder");
+    wait_for("the worker met the other server", || {
+        running.words().contains("another server answers").then_some(())
+    });
+    is_elsewhere.store(false, Ordering::Relaxed);
+    let status = scene.status(&job);
+    assert_eq!(status["state"], "running", "{status}");
+    assert_eq!(scene.tasks().count("failed"), 0, "{:?}", scene.tasks());
+    drop(running);
+    scene.sign_all_off();
+    scene.finish(&job);
+    assert_eq!(scene.status(&job)["state"], "completed");
+    scene.assert_exact();
+    assert_eq!(two.counts("events"), [300, 0], "nothing is loaded into a server of no plan");
 }
