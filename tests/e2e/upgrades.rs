@@ -73,10 +73,10 @@ fn a_job_of_the_first_format_is_finished() {
         "ALTER TABLE {control}.jobs UPDATE spec = {text}, format = 1 WHERE job_id = '{job}' SETTINGS keeper_map_strict_mode = 1"
     ));
     let formats: std::collections::BTreeSet<String> = formats.into_iter().flatten().collect();
-    let expected = ["1".to_owned(), "3".to_owned()].into();
+    let expected = ["1".to_owned(), "5".to_owned()].into();
     assert_eq!(
         formats, expected,
-        "a job that converts needs version 3, its tasks and cursor need nothing new"
+        "a job is for workers of its planner's version, its tasks and cursor need nothing new"
     );
     scene.settle(&job, "rows of the first format");
 }

@@ -187,15 +187,7 @@ impl Worker {
             Place::Home if job.spec.is_sharded() => {
                 Some(self.home(job.spec.server(&task.id).map_or(own, |server| &server.url)))
             }
-            Place::Home => {
-                // Its staging tables may be on another replica: what is in flight goes on there.
-                let recorded = task.progress.state.owner().map(|owner| owner.endpoint.as_str());
-                let is_bound = !job.spec.servers.is_empty() && job.spec.graph.is_replicated();
-                match recorded.filter(|url| is_bound && !url.is_empty() && url != own) {
-                    Some(url) => self.endpoints.ready(url, None),
-                    None => Some(self.home(own)),
-                }
-            }
+            Place::Home => Some(self.home(own)),
             Place::On(JobServer { url, uuid, .. }) => self.endpoints.ready(url, Some(uuid)),
             Place::Elsewhere(_) => None,
         }
@@ -212,7 +204,7 @@ impl Worker {
 
     /// Every server of a job; nothing while one of them is away.
     pub(crate) fn all_servers(&self, job: &Job) -> Option<Vec<Server>> {
-        if !job.spec.is_sharded() {
+        if job.spec.servers.is_empty() {
             return Some(vec![self.server.clone()]);
         }
         let server = |server: &JobServer| {

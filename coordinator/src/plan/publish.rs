@@ -14,8 +14,8 @@ use longshore_shared::store::{
     KeeperMapStore, SEGMENT_TASKS, Swap, TaskStore, chunk_digest, plan_digest,
 };
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, Job, JobEvent, JobId, JobSpec, JobState, Made, Progress, PublishMode,
-    Stamp, Task, TaskId,
+    Chunk, Cursor, Epoch, FORMAT, Job, JobEvent, JobId, JobSpec, JobState, Made, Progress,
+    PublishMode, Stamp, Task, TaskId,
 };
 use sha2::{Digest, Sha256};
 
@@ -132,6 +132,7 @@ pub(crate) async fn publish_as(
 ) -> Result<(Job, bool), Error> {
     let store = &session.store;
     let tasks = tasks(&id, &spec, chunks);
+    spec.made.format = FORMAT;
     spec.made.digest = plan_digest(tasks.iter().map(|task| chunk_digest(&task.chunk)));
     if let Some(job) = whole(store, &id).await? {
         return found(session, job, &spec, &tasks).await;

@@ -219,6 +219,8 @@ pub const CODES: [(Policy, &[(i32, &str)]); 5] = [
 const STORES: [i32; 7] = [86, 499, 500, 660, 693, 707, 737];
 /// POCO_EXCEPTION: an address that is none, or the network.
 const POCO_EXCEPTION: i32 = 1000;
+/// LOGICAL_ERROR
+const LOGICAL_ERROR: i32 = 49;
 /// TOO_MANY_PARTS: of one block, or in a table whose merges lag behind.
 const TOO_MANY_PARTS: i32 = 252;
 
@@ -240,6 +242,11 @@ pub fn policy(failure: &Failure) -> Policy {
             Policy::Outage
         }
         TOO_MANY_PARTS if words.contains("Merges are processing") => Policy::Retry,
+        // Before 26 the server names the temporary folder of a MOVE by the part alone: two MOVEs from
+        // two staging tables at the same moment get in each other's way (seen on 25.8.2).
+        LOGICAL_ERROR if words.contains("Temporary part") && words.contains("already added") => {
+            Policy::Retry
+        }
         code => {
             let has = |codes: &[(i32, &str)]| codes.iter().any(|(listed, _)| *listed == code);
             CODES.iter().find(|(_, codes)| has(codes)).map_or(Policy::Retry, |(policy, _)| *policy)

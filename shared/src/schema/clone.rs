@@ -2,6 +2,7 @@
 
 use super::graph::Graph;
 use super::rewrite::{RewriteError, rewrite_source};
+use super::twin::twin_engine;
 use crate::clickhouse::{Call, Server};
 use crate::planted::{Bug, planted};
 use crate::sql::{quote_identifier, quote_table};
@@ -12,11 +13,12 @@ const LABEL_CHARS: usize = 40;
 
 /// Settings of a staging twin, whatever the target has. A twin lives for one attempt and only
 /// gives its parts away, so nothing may merge, deduplicate or expire in it.
-const TWIN_SETTINGS: [(&str, &str); 7] = [
+const TWIN_SETTINGS: [(&str, &str); 8] = [
     // Every staged part gets an identity of its own (ENGINE L).
     ("assign_part_uuids", "1"),
     // An inherited window drops identical inserts silently (ENGINE A).
     ("non_replicated_deduplication_window", "0"),
+    ("replicated_deduplication_window", "0"),
     // No merges, over restarts too: the manifest names parts.
     ("max_bytes_to_merge_at_max_space_in_pool", "1"),
     ("max_bytes_to_merge_at_min_space_in_pool", "1"),
@@ -112,16 +114,14 @@ pub fn create_statements(
     let mut statements = Vec::with_capacity(graph.tables.len() + graph.views.len());
     for (position, table) in graph.tables.iter().enumerate() {
         let twin = names.table(graph, position).quoted();
-        // Keys are compared as text by MOVE, so the twin is made by the server from the target.
         let mut statement = format!("CREATE TABLE {twin} AS {}", table.name.quoted());
         if table.keeps_rows() {
             let skipped = |name| name == "assign_part_uuids" && planted(Bug::HashesAsSet);
-            let settings: Vec<String> = TWIN_SETTINGS
-                .iter()
-                .filter(|(name, _)| !skipped(*name))
-                .map(|(name, value)| format!("{name} = {value}"))
-                .collect();
-            statement = format!("{statement} SETTINGS {}", settings.join(", "));
+            let own: Vec<(&str, &str)> =
+                TWIN_SETTINGS.iter().copied().filter(|(name, _)| !skipped(*name)).collect();
+            let engine = twin_engine(&table.definition, &names.database, &own);
+            let engine = engine.unwrap_or_else(|| settings_only(&own));
+            statement = format!("{statement} {engine}");
         }
         statements.push(Creation::plain(statement));
     }
@@ -150,6 +150,13 @@ pub fn create_statements(
         statements.push(Creation { text, as_it_stands: view.gives_more });
     }
     Ok(statements)
+}
+
+/// For a definition that cannot be taken apart: the server keeps the engine, from 26 on.
+fn settings_only(own: &[(&str, &str)]) -> String {
+    let settings: Vec<String> =
+        own.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    format!("SETTINGS {}", settings.join(", "))
 }
 
 #[cfg(test)]
@@ -192,9 +199,9 @@ mod tests {
         let statements = create_statements(&graph, &names).unwrap();
         let texts: Vec<String> = statements.into_iter().map(|made| made.text).collect();
         insta::assert_snapshot!(texts.join("\n"), @r"
-        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_0_base` AS `db`.`base` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
-        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS `db`.`tägl ich` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
-        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_2_total` AS `db`.`total` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_0_base` AS `db`.`base` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS `db`.`tägl ich` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
+        CREATE TABLE `stage`.`0123456789abcdef_0000007_e2_2_total` AS `db`.`total` SETTINGS assign_part_uuids = 1, non_replicated_deduplication_window = 0, replicated_deduplication_window = 0, max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1, max_number_of_merges_with_ttl_in_pool = 0, parts_to_throw_insert = 100000, max_parts_in_total = 1000000
         CREATE MATERIALIZED VIEW `stage`.`0123456789abcdef_0000007_e2_v0_v1` TO `stage`.`0123456789abcdef_0000007_e2_1_tglich` (`d` Date) AS SELECT d FROM `stage`.`0123456789abcdef_0000007_e2_0_base` AS `base`
         CREATE MATERIALIZED VIEW `stage`.`0123456789abcdef_0000007_e2_v1_v2` TO `stage`.`0123456789abcdef_0000007_e2_2_total` (`d` Date) AS SELECT d FROM `stage`.`0123456789abcdef_0000007_e2_1_tglich` AS t
         ");

@@ -295,13 +295,6 @@ pub(super) fn stageable(table: GraphTable) -> Result<GraphTable, GraphError> {
         let GraphTable { name: table, engine, .. } = table;
         return Err(GraphError::OldSyntax { table, engine, today });
     }
-    let replicated = table.engine.starts_with("Replicated");
-    if replicated
-        && table.definition.contains("MergeTree('")
-        && !table.definition.contains("{uuid}")
-    {
-        return Err(GraphError::ReplicaPath { table: table.name });
-    }
     Ok(table)
 }
 

@@ -86,14 +86,6 @@ pub enum GraphError {
         /// The same engine in the syntax of today.
         today: String,
     },
-    /// A replicated table whose Keeper path a twin would share.
-    #[error(
-        "{table} is replicated with a fixed Keeper path; a staging twin needs `{{uuid}}` in the path"
-    )]
-    ReplicaPath {
-        /// The table.
-        table: TableName,
-    },
     /// Too many views, or a cycle.
     #[error("more than {VIEWS_MAX} views depend on {0}, or they form a cycle")]
     TooMany(TableName),

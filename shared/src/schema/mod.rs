@@ -8,6 +8,7 @@ mod alone;
 mod changing;
 mod chosen;
 mod clone;
+mod definition;
 mod detours;
 mod drift;
 mod graph;
@@ -22,6 +23,7 @@ mod rewrite;
 mod sorting;
 mod tokens;
 mod ttl;
+mod twin;
 mod unfinished;
 
 pub use alone::discover_alone;

@@ -1,6 +1,7 @@
 //! Tables made with the syntax of before 2018: `MergeTree(date, key, granularity)`.
 
-use super::tokens::{Kind, Token, tokens};
+use super::definition::engine_at;
+use super::tokens::{Kind, tokens};
 
 /// The engine of such a table in the syntax of today; none when it has that already.
 #[must_use]
@@ -45,14 +46,6 @@ pub fn engine_of_today(definition: &str) -> Option<String> {
         "{name}{own} PARTITION BY toYYYYMM({date}) ORDER BY {key}{}",
         sampling.unwrap_or_default()
     ))
-}
-
-/// Where the engine's name stands.
-fn engine_at(all: &[Token<'_>]) -> Option<usize> {
-    let solid: Vec<usize> = (0..all.len()).filter(|at| all[*at].kind != Kind::Gap).collect();
-    let is_engine =
-        |pair: &&[usize]| all[pair[0]].is_keyword("ENGINE") && all[pair[1]].is_symbol('=');
-    solid.windows(3).find(|window| is_engine(&&window[..2])).map(|window| window[2])
 }
 
 #[cfg(test)]

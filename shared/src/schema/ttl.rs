@@ -1,5 +1,6 @@
 //! What a table deletes by its TTL.
 
+use super::definition::{engine_at, nesting, settings_at, text, without_comment};
 use super::tokens::{Kind, Token, tokens};
 
 /// A TTL that deletes rows, or makes others of them.
@@ -18,14 +19,14 @@ pub struct RowTtl {
 #[must_use]
 pub fn ttls(definition: &str) -> (Vec<RowTtl>, Vec<(String, String)>) {
     let all = tokens(definition);
-    let engine = all.iter().position(|token| token.is_keyword("ENGINE")).unwrap_or(all.len());
+    let engine = engine_at(&all).unwrap_or(all.len());
     (of_rows(&all[engine..]), of_columns(&all[..engine]))
 }
 
 fn of_rows(engine: &[Token<'_>]) -> Vec<RowTtl> {
     let Some(start) = top(engine, &["TTL"]) else { return Vec::new() };
-    let clause = &engine[start + 1..];
-    let clause = &clause[..top(clause, &["SETTINGS", "COMMENT"]).unwrap_or(clause.len())];
+    let clause = without_comment(&engine[start + 1..]);
+    let clause = &clause[..settings_at(clause).unwrap_or(clause.len())];
     split(clause)
         .into_iter()
         .filter(|item| top(item, &["TO", "RECOMPRESS"]).is_none())
@@ -72,18 +73,6 @@ fn split<'a, 'b>(tokens: &'a [Token<'b>]) -> Vec<&'a [Token<'b>]> {
             depth == 0 && !is_grouped && token.is_symbol(',')
         })
         .collect()
-}
-
-fn nesting(token: &Token<'_>) -> i32 {
-    match token.kind {
-        Kind::Symbol('(' | '[') => 1,
-        Kind::Symbol(')' | ']') => -1,
-        _ => 0,
-    }
-}
-
-fn text(tokens: &[Token<'_>]) -> String {
-    tokens.iter().map(|token| token.text).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ impl Job {
         let is_recorded = self.spec.reopening.is_some()
             || self.state == JobState::Planning
             || self.spec.publish.other_partitions == OtherPartitions::Refuse;
-        match self.state {
+        let needed = match self.state {
             // An older worker would write receipts of rows that are not on disk.
             _ if self.spec.durable => FORMAT,
             _ if is_recorded => FORMAT_RECORDED,
@@ -235,7 +235,8 @@ impl Job {
             // An older worker would load everything into its own server.
             _ if self.spec.is_sharded() => FORMAT_OPERATED,
             _ => FORMAT_FIRST,
-        }
+        };
+        needed.max(self.spec.made.format)
     }
 
     /// Tasks that load something: all but the one that publishes at the end of some jobs.

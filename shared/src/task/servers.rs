@@ -45,7 +45,7 @@ pub struct ShardColumn {
 /// Where a task must be worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
-    /// On the worker's own server: the only one of the job, or one of its replicas.
+    /// On the worker's own server.
     Home,
     /// On this server of the job, wherever the worker is at home.
     On(&'a JobServer),
@@ -79,7 +79,9 @@ impl JobSpec {
         match self.servers.as_slice() {
             // A plan of an earlier version.
             [] => Place::Home,
-            [only] if only.uuid == home_uuid || self.graph.is_replicated() => Place::Home,
+            [only] if only.uuid == home_uuid => Place::Home,
+            // Any replica shows the tables, but staging tables and receipts are on this one.
+            [only] if self.graph.is_replicated() => Place::On(only),
             [only] => Place::Elsewhere(only),
             several => match &several[self.shard(task)] {
                 server if server.uuid == home_uuid => Place::Home,
@@ -139,10 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn any_replica_will_do_when_every_table_is_replicated() {
+    fn workers_of_other_replicas_work_on_the_replica_of_the_plan() {
         let mut spec = spec(&[("http://a", "A")]);
         "ReplicatedMergeTree".clone_into(&mut spec.graph.tables[0].engine);
-        assert_eq!(spec.place(&task(1), "B"), Place::Home);
+        assert_eq!(spec.place(&task(1), "A"), Place::Home);
+        assert_eq!(spec.place(&task(1), "B"), Place::On(&spec.servers[0]));
         let mut plain = spec.graph.tables[0].clone();
         "MergeTree".clone_into(&mut plain.engine);
         spec.graph.tables.push(plain);

@@ -204,6 +204,15 @@ pub struct Made {
     /// Digest over the number and content of all task rows: see [`crate::task::digest`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
+    /// Version of the records that the planner knew. Workers of an older one leave the job alone: their
+    /// closing audit would look for less.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub format: u8,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 impl Made {
