@@ -1,0 +1,121 @@
+"""ClickHouse as a process of the bed."""
+
+import glob
+import os
+import shutil
+import sys
+from urllib.parse import quote
+
+from . import clickhouse_config as config
+from . import packages
+from .report import BedError, warn
+from .server import PROBE_SECS, Server, get
+
+
+def clickhouse_program():
+    path = shutil.which("clickhouse")
+    if not path:
+        raise BedError("this bed was made with a clickhouse program, and none is on the PATH now")
+    return path
+
+
+class ClickHouse(Server):
+    """A real `clickhouse server`."""
+
+    def __init__(self, bed, number):
+        super().__init__(bed)
+        self.number = number
+        self.name = f"clickhouse-{number}"
+
+    def port_names(self):
+        return [f"http-{self.number}", f"tcp-{self.number}", f"interserver-{self.number}"]
+
+    def install(self):
+        self.program = clickhouse_program()
+
+    def config_path(self):
+        return self.bed.file(f"{self.name}.xml")
+
+    def users_path(self):
+        return self.bed.file(f"users-{self.number}.xml")
+
+    def own_config(self):
+        return config.server_part(self.bed, self.number, self.data_dir, self.users_path())
+
+    def prepare(self):
+        # A file here, named by its full path, can be read by file() on both kinds of server.
+        os.makedirs(os.path.join(self.data_dir, "user_files"), exist_ok=True)
+        log_path = self.bed.file("log", f"{self.name}.server.log")
+        more = config.more_users(self.bed.file("more-users.json"))
+        config.write_xml(self.users_path(), config.users(self.bed.state["password"], more))
+        config.write_xml(self.config_path(), {**config.shared_part(self.bed, log_path), **self.own_config()})
+
+    def argv(self):
+        return [*config.wrapper(), self.program, "server", f"--config-file={self.config_path()}"]
+
+    def env(self):
+        return {"CLICKHOUSE_WATCHDOG_ENABLE": "0"}
+
+    def _query(self, sql, method="GET", timeout=PROBE_SECS):
+        return get(f"{self.bed.http_url(self.number)}/?query={quote(sql)}", method, timeout)
+
+    def answers(self):
+        answer = self._query("SELECT 1")
+        return bool(answer) and answer[1] == b"1\n"
+
+    def complete(self):
+        """The first flush creates the log tables, so that nobody finds them missing."""
+        answer = self._query("SYSTEM FLUSH LOGS", method="POST", timeout=30)
+        if not answer or answer[0] != 200:
+            warn(f"{self.name}: SYSTEM FLUSH LOGS did not work: {answer and answer[1][:300]!r}")
+
+
+class EmbeddedClickHouse(ClickHouse):
+    """The engine library, which starts its listeners by a query and then sleeps in another one."""
+
+    # It has no orderly shutdown worth waiting for: a kill and a stop leave the same files.
+    grace_secs = 3
+
+    SERVE = (
+        "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; "
+        "SELECT sleepEachRow(1) FROM numbers(1000000000) FORMAT Null "
+        "SETTINGS function_sleep_max_microseconds_per_block=100000000000, max_block_size=1"
+    )
+
+    def port_names(self):
+        return [f"http-{self.number}", f"tcp-{self.number}"]
+
+    def install(self):
+        self.library = packages.program("chdb")
+
+    def own_config(self):
+        return config.embedded_part(self.users_path())
+
+    def prepare(self):
+        super().prepare()
+        self.remove_log_tables()
+
+    def remove_log_tables(self):
+        """Forget system.query_log and its like.
+
+        This engine never loads them again after a restart, and it fails for ever to create them
+        while their folder is there: code 57, and SYSTEM FLUSH LOGS flushes nothing.
+        """
+        for path in glob.glob(os.path.join(glob.escape(self.data_dir), "data", "system", "*_log*")):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def argv(self):
+        runner = os.path.join(os.path.dirname(__file__), "chdb_server.py")
+        return [
+            *config.wrapper(),
+            sys.executable,
+            "-IBS",
+            runner,
+            self.library,
+            f"--config-file={self.config_path()}",
+            "--log-level=information",
+            f"--path={self.data_dir}",
+            f"--http_port={self.bed.ports[f'http-{self.number}']}",
+            f"--tcp_port={self.bed.ports[f'tcp-{self.number}']}",
+            f"--query={self.SERVE}",
+        ]
