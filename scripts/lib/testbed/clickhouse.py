@@ -7,9 +7,12 @@ import sys
 from urllib.parse import quote
 
 from . import clickhouse_config as config
-from . import packages
+from . import packages, tls
 from .report import BedError, warn
 from .server import PROBE_SECS, Server, get
+
+
+RUNNER = os.path.join(os.path.dirname(__file__), "chdb_server.py")
 
 
 def clickhouse_program():
@@ -20,18 +23,19 @@ def clickhouse_program():
 
 
 class ClickHouse(Server):
-    """A real `clickhouse server`."""
+    """A process of ClickHouse; the subclasses say out of which program."""
 
     def __init__(self, bed, number):
         super().__init__(bed)
         self.number = number
         self.name = f"clickhouse-{number}"
 
-    def port_names(self):
-        return [f"http-{self.number}", f"tcp-{self.number}", f"interserver-{self.number}"]
+    def refers_to(self, other):
+        return other.name.startswith(("keeper", "zookeeper", "seaweedfs"))
 
-    def install(self):
-        self.program = clickhouse_program()
+    def facts(self):
+        """Where it stands in the cluster."""
+        return {}
 
     def config_path(self):
         return self.bed.file(f"{self.name}.xml")
@@ -40,21 +44,19 @@ class ClickHouse(Server):
         return self.bed.file(f"users-{self.number}.xml")
 
     def own_config(self):
-        return config.server_part(self.bed, self.number, self.data_dir, self.users_path())
+        raise NotImplementedError
 
     def prepare(self):
-        # A file here, named by its full path, can be read by file() on both kinds of server.
+        # A file here, named by its full path, can be read by file() on every engine.
         os.makedirs(os.path.join(self.data_dir, "user_files"), exist_ok=True)
         log_path = self.bed.file("log", f"{self.name}.server.log")
         more = config.more_users(self.bed.file("more-users.json"))
-        config.write_xml(self.users_path(), config.users(self.bed.state["password"], more))
+        config.write_xml(self.users_path(), config.users(self.bed.engine, self.bed.state["password"], more))
         config.write_xml(self.config_path(), {**config.shared_part(self.bed, log_path), **self.own_config()})
 
-    def argv(self):
-        return [*config.wrapper(), self.program, "server", f"--config-file={self.config_path()}"]
-
-    def env(self):
-        return {"CLICKHOUSE_WATCHDOG_ENABLE": "0"}
+    def library_argv(self, *arguments):
+        engine = self.bed.engine
+        return [*config.wrapper(), sys.executable, "-IBS", RUNNER, engine.entry, self.library, *arguments]
 
     def _query(self, sql, method="GET", timeout=PROBE_SECS):
         return get(f"{self.bed.http_url(self.number)}/?query={quote(sql)}", method, timeout)
@@ -70,8 +72,42 @@ class ClickHouse(Server):
             warn(f"{self.name}: SYSTEM FLUSH LOGS did not work: {answer and answer[1][:300]!r}")
 
 
+class WholeServer(ClickHouse):
+    """clickhouse-server, out of a library or as a program of the machine."""
+
+    def port_names(self):
+        return [f"{port}-{self.number}" for port in ("http", "tcp", "interserver", "https")]
+
+    def refers_to(self, other):
+        # All of them are in remote_servers.
+        return super().refers_to(other) or isinstance(other, WholeServer)
+
+    def facts(self):
+        return {"shard": self.bed.shard_of(self.number), "replica": f"clickhouse-{self.number}"}
+
+    def install(self):
+        tls.ensure(self.bed)
+        if self.bed.engine.archive:
+            self.library = packages.program(self.bed.engine.archive)
+        else:
+            self.program = clickhouse_program()
+
+    def own_config(self):
+        return config.server_part(self.bed, self.number, self.data_dir, self.users_path())
+
+    def argv(self):
+        file = f"--config-file={self.config_path()}"
+        if self.bed.engine.archive:
+            return self.library_argv(file)
+        return [*config.wrapper(), self.program, "server", file]
+
+    def env(self):
+        # The watchdog would fork, and the process written down would not be the server.
+        return {"CLICKHOUSE_WATCHDOG_ENABLE": "0"}
+
+
 class EmbeddedClickHouse(ClickHouse):
-    """The engine library, which starts its listeners by a query and then sleeps in another one."""
+    """clickhouse-local out of a library. It starts its listeners by a query and then sleeps in another one."""
 
     # It has no orderly shutdown worth waiting for: a kill and a stop leave the same files.
     grace_secs = 3
@@ -86,9 +122,17 @@ class EmbeddedClickHouse(ClickHouse):
         return [f"http-{self.number}", f"tcp-{self.number}"]
 
     def install(self):
-        self.library = packages.program("chdb")
+        self.library = packages.program(self.bed.engine.archive)
+
+    def config_path(self):
+        # Without options it looks for this name in its working directory.
+        if self.bed.engine.entry == "module":
+            return os.path.join(self.data_dir, "config.xml")
+        return super().config_path()
 
     def own_config(self):
+        if self.bed.engine.entry == "module":
+            return config.module_part(self.bed, self.number, self.data_dir, self.users_path())
         return config.embedded_part(self.users_path())
 
     def prepare(self):
@@ -105,17 +149,13 @@ class EmbeddedClickHouse(ClickHouse):
             shutil.rmtree(path, ignore_errors=True)
 
     def argv(self):
-        runner = os.path.join(os.path.dirname(__file__), "chdb_server.py")
-        return [
-            *config.wrapper(),
-            sys.executable,
-            "-IBS",
-            runner,
-            self.library,
+        if self.bed.engine.entry == "module":
+            return self.library_argv(self.data_dir, self.SERVE)
+        return self.library_argv(
             f"--config-file={self.config_path()}",
-            "--log-level=information",
+            f"--log-level={config.LOG_LEVEL}",
             f"--path={self.data_dir}",
             f"--http_port={self.bed.ports[f'http-{self.number}']}",
             f"--tcp_port={self.bed.ports[f'tcp-{self.number}']}",
             f"--query={self.SERVE}",
-        ]
+        )

@@ -104,28 +104,30 @@ def start(bed):
                 return
             for server in todo:
                 warn(f"another program took a port of {server.name}; trying other ports")
-                bed.choose_ports(server.port_names())
+                bed.choose_ports(server.all_port_names())
     raise BedError(f"{', '.join(s.name for s in todo)}: no usable ports after {START_TRIES} tries")
 
 
 def _settle_ports(bed, todo):
     """Keep remembered ports but those that somebody else uses now; returns the servers that moved."""
-    names = [name for server in todo for name in server.port_names()]
+    names = [name for server in todo for name in server.all_port_names()]
     new = [name for name in names if name not in bed.ports]
     taken = [name for name in names if name in bed.ports and not ports.is_free(bed.ports[name])]
     for name in taken:
         warn(f"port {bed.ports[name]} ({name}) is in use by another program; choosing another")
     if new or taken:
         bed.choose_ports(new + taken)
-    return [server for server in todo if set(server.port_names()) & set(taken)]
+    return [server for server in todo if set(server.all_port_names()) & set(taken)]
 
 
 def _with_dependents(bed, todo, moved):
-    """What to start when some servers got other ports: ClickHouse has those ports in its config."""
-    if all(server.name.startswith("clickhouse-") for server in moved):
-        return todo
+    """What to start when some servers got other ports: also those that have these ports in their config."""
     names = {server.name for server in todo}
-    dependents = [s for s in servers(bed) if s.name.startswith("clickhouse-") and s.name not in names]
+    dependents = [
+        server
+        for server in servers(bed)
+        if server.name not in names and any(server.refers_to(other) for other in moved if other.name != server.name)
+    ]
     for server in dependents:
         _stop_one(server)
     return [*todo, *dependents]
@@ -156,7 +158,7 @@ def restart(bed, name):
     _stop_one(server)
     began = time.monotonic()
     # The kernel may need a moment to free the ports of a killed process.
-    while busy := [bed.ports[n] for n in server.port_names() if not ports.is_free(bed.ports[n])]:
+    while busy := [bed.ports[n] for n in server.all_port_names() if not ports.is_free(bed.ports[n])]:
         if time.monotonic() - began > 10:
             raise BedError(f"port {busy[0]} of {name} is used by another program; stop it, or stop and start the bed")
         time.sleep(0.05)
@@ -185,7 +187,8 @@ def status(bed):
                 "name": server.name,
                 "pid": known["pid"] if up else None,
                 "port": server.port,
-                "ports": {name: bed.ports.get(name) for name in server.port_names()},
+                "ports": {name: bed.ports.get(name) for name in server.all_port_names()},
+                **(server.facts() if up else {}),
                 "data_dir": server.data_dir,
                 "alive": up,
                 "log": bed.log(server.name),
@@ -193,4 +196,4 @@ def status(bed):
             }
         )
     running = all(row["alive"] for row in rows)
-    return {"dir": bed.dir, "running": running, "engine": bed.engine, "processes": rows}
+    return {"dir": bed.dir, "running": running, "engine": bed.engine.name, "processes": rows}

@@ -1,35 +1,59 @@
-"""What holds KeeperMap and the state of replicas: ZooKeeper, or ClickHouse's own Keeper."""
+"""What KeeperMap and replicated tables keep their state in: ZooKeeper, or ClickHouse's own Keeper."""
 
+import os
 import socket
 
 from . import clickhouse_config as config
-from . import packages
+from . import packages, process
 from .clickhouse import clickhouse_program
 from .server import PROBE_SECS, Server
 
 
-def _ruok(port):
+# An ensemble on a busy machine: a slow member is not a dead one.
+TICK_MILLISECONDS = 500
+INIT_TICKS = 60
+SYNC_TICKS = 10
+
+
+def _ask(port, word):
+    """The answer to a four-letter word; empty when there is none."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PROBE_SECS) as s:
             s.settimeout(PROBE_SECS)
-            s.sendall(b"ruok")
-            return s.recv(4) == b"imok"
+            s.sendall(word)
+            return b"".join(iter(lambda: s.recv(4096), b""))
     except OSError:
-        return False
+        return b""
 
 
 class ZooKeeper(Server):
-    name = "zookeeper"
+    """One ZooKeeper, or a member of an ensemble that elects a leader."""
+
+    def __init__(self, bed, number=1):
+        super().__init__(bed)
+        self.number = number
+        self.name = self._name_of(number)
+
+    def _name_of(self, number):
+        return "zookeeper" if self.bed.keepers == 1 else f"zookeeper-{number}"
 
     def port_names(self):
-        return ["keeper"]
+        client = "keeper" if self.number == 1 else f"keeper-{self.number}"
+        return [client] if self.bed.keepers == 1 else [client, f"keeper-election-{self.number}"]
+
+    def idle_port_names(self):
+        # The leader listens there.
+        return [] if self.bed.keepers == 1 else [f"keeper-peer-{self.number}"]
+
+    def refers_to(self, other):
+        return isinstance(other, ZooKeeper)
 
     def install(self):
         self.java = packages.java_and_zookeeper()
 
     def prepare(self):
         settings = {
-            "tickTime": 500,
+            "tickTime": TICK_MILLISECONDS,
             "dataDir": self.data_dir,
             "clientPort": self.port,
             "clientPortAddress": "127.0.0.1",
@@ -41,8 +65,26 @@ class ZooKeeper(Server):
             "autopurge.snapRetainCount": 3,
             "autopurge.purgeInterval": 1,
         }
-        with open(self.bed.file("zoo.cfg"), "w", encoding="utf-8") as f:
+        if self.bed.keepers > 1:
+            settings.update(self._ensemble())
+            with open(os.path.join(self.data_dir, "myid"), "w", encoding="ascii") as f:
+                f.write(f"{self.number}\n")
+        with open(self._config_path(), "w", encoding="utf-8") as f:
             f.writelines(f"{key}={value}\n" for key, value in settings.items())
+
+    def _ensemble(self):
+        ports = self.bed.ports
+        return {
+            "initLimit": INIT_TICKS,
+            "syncLimit": SYNC_TICKS,
+            **{
+                f"server.{n}": f"127.0.0.1:{ports[f'keeper-peer-{n}']}:{ports[f'keeper-election-{n}']}"
+                for n in range(1, self.bed.keepers + 1)
+            },
+        }
+
+    def _config_path(self):
+        return self.bed.file("zoo.cfg" if self.bed.keepers == 1 else f"zoo-{self.number}.cfg")
 
     def argv(self):
         log = "org.slf4j.simpleLogger"
@@ -62,11 +104,29 @@ class ZooKeeper(Server):
             "-cp",
             f"{packages.ZOOKEEPER_JAR}:/usr/share/java/slf4j-simple.jar",
             "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-            self.bed.file("zoo.cfg"),
+            self._config_path(),
         ]
 
     def answers(self):
-        return _ruok(self.port)
+        if self.bed.keepers > 1 and self._may_elect():
+            return bool(self._mode())
+        return _ask(self.port, b"ruok") == b"imok"
+
+    def _may_elect(self):
+        """Whether enough members run. With fewer, one that was restarted cannot serve yet."""
+        names = [self._name_of(n) for n in range(1, self.bed.keepers + 1)]
+        running = sum(process.alive(self.bed.process(name)) for name in names)
+        return running > self.bed.keepers // 2
+
+    def _mode(self):
+        """`leader` or `follower`; None while it has no leader."""
+        for line in _ask(self.port, b"srvr").decode("ascii", "replace").splitlines():
+            if line.startswith("Mode: "):
+                return line.removeprefix("Mode: ")
+        return None
+
+    def facts(self):
+        return {"mode": self._mode()} if self.bed.keepers > 1 else {}
 
 
 class Keeper(Server):
@@ -88,4 +148,4 @@ class Keeper(Server):
         return [self.program, "keeper", f"--config-file={self.bed.file('keeper.xml')}"]
 
     def answers(self):
-        return _ruok(self.port)
+        return _ask(self.port, b"ruok") == b"imok"

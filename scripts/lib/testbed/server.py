@@ -25,7 +25,15 @@ class Server:
         return self.bed.ports.get(self.port_names()[0])
 
     def port_names(self):
+        """The ports on which it listens whenever it is ready."""
         raise NotImplementedError
+
+    def idle_port_names(self):
+        """Further ports, on which it listens at times."""
+        return []
+
+    def all_port_names(self):
+        return self.port_names() + self.idle_port_names()
 
     def install(self):
         """Get the programs; called before anything is started."""
@@ -45,6 +53,14 @@ class Server:
 
     def complete(self):
         """Set up what its users expect, once it answers. Runs at every start."""
+
+    def refers_to(self, other):
+        """Whether a port of the other one stands in the config of this one."""
+        return False
+
+    def facts(self):
+        """What `status --json` says of it beside the process."""
+        return {}
 
     def clean_up(self):
         """Remove what a killed process leaves outside the bed's folder."""

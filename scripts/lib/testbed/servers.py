@@ -1,14 +1,24 @@
 """The servers of a bed."""
 
-from .clickhouse import ClickHouse, EmbeddedClickHouse
+from .balancer import Balancer
+from .clickhouse import EmbeddedClickHouse, WholeServer
 from .coordination import Keeper, ZooKeeper
 from .seaweedfs import SeaweedFS
 
 
 def servers(bed):
     """All servers of a bed, in the order in which they are started."""
-    if bed.engine == "clickhouse":
-        coordination, engine = Keeper, ClickHouse
-    else:
-        coordination, engine = ZooKeeper, EmbeddedClickHouse
-    return [coordination(bed), SeaweedFS(bed), *(engine(bed, n + 1) for n in range(bed.servers))]
+    clickhouse = WholeServer if bed.engine.is_server else EmbeddedClickHouse
+    return [
+        *_coordination(bed),
+        SeaweedFS(bed),
+        *(clickhouse(bed, n) for n in range(1, bed.servers + 1)),
+        *([Balancer(bed)] if bed.has_balancer else []),
+    ]
+
+
+def _coordination(bed):
+    # A library has no Keeper in it; the program of a machine has, and is used as one node.
+    if not bed.engine.archive and bed.keepers == 1:
+        return [Keeper(bed)]
+    return [ZooKeeper(bed, n) for n in range(1, bed.keepers + 1)]
