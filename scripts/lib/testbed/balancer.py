@@ -80,14 +80,15 @@ class Balancer(Server):
         return [self.program, "-db", "-f", self.config_path()]
 
     def _servers_up(self):
-        """Names of the servers that it sends requests to, or None when it does not answer."""
+        """Names of the servers that passed its last check, or None when it does not answer."""
         answer = get(f"http://127.0.0.1:{self.bed.ports['balancer-stats']}/;csv")
         if not answer or answer[0] != 200:
             return None
         lines = answer[1].decode().removeprefix("# ").splitlines()
         head = lines[0].split(",")
         rows = [dict(zip(head, line.split(","))) for line in lines[1:]]
-        return {row["svname"] for row in rows if row["pxname"] == "servers" and row["status"].startswith("UP")}
+        # The status alone says UP before the first check.
+        return {row["svname"] for row in rows if row["status"].startswith("UP") and "L7OK" in row["check_status"]}
 
     def _servers_running(self):
         names = [f"clickhouse-{n}" for n in range(1, self.bed.servers + 1)]
