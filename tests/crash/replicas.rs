@@ -90,7 +90,7 @@ fn replicas_share_tables_maps_and_users() {
     let longshore = Admin::of(url, &pair.bed.bed.user, &pair.bed.bed.password);
     let users =
         format!("SELECT DISTINCT currentUser() FROM clusterAllReplicas({cluster}, system.one)");
-    assert_eq!(longshore.column(&users), [pair.bed.bed.user.clone()]);
+    assert_eq!(longshore.run(&users), pair.bed.bed.user);
     let rows = format!("SELECT count() FROM clusterAllReplicas({cluster}, fixed.target)");
     assert_eq!(longshore.number(&rows), 2 * 1500);
 }

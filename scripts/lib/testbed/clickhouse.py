@@ -4,22 +4,18 @@ import glob
 import os
 import shutil
 import sys
+import time
 from urllib.parse import quote
 
 from . import clickhouse_config as config
-from . import packages, tls
-from .report import BedError, warn
+from . import engines, packages, process, tls
+from .coordination import Keeper, ZooKeeper, majority_runs
+from .report import warn
+from .seaweedfs import SeaweedFS
 from .server import PROBE_SECS, Server, get
 
-
+WRITABLE_SECS = 10
 RUNNER = os.path.join(os.path.dirname(__file__), "chdb_server.py")
-
-
-def clickhouse_program():
-    path = shutil.which("clickhouse")
-    if not path:
-        raise BedError("this bed was made with a clickhouse program, and none is on the PATH now")
-    return path
 
 
 class ClickHouse(Server):
@@ -31,11 +27,7 @@ class ClickHouse(Server):
         self.name = f"clickhouse-{number}"
 
     def refers_to(self, other):
-        return other.name.startswith(("keeper", "zookeeper", "seaweedfs"))
-
-    def facts(self):
-        """Where it stands in the cluster."""
-        return {}
+        return isinstance(other, (Keeper, ZooKeeper, SeaweedFS))
 
     def config_path(self):
         return self.bed.file(f"{self.name}.xml")
@@ -82,6 +74,10 @@ class WholeServer(ClickHouse):
         # All of them are in remote_servers.
         return super().refers_to(other) or isinstance(other, WholeServer)
 
+    def starts_after(self, other):
+        # A replicated table that finds no Keeper when it is loaded tries again after 60 s.
+        return isinstance(other, (Keeper, ZooKeeper))
+
     def facts(self):
         return {"shard": self.bed.shard_of(self.number), "replica": f"clickhouse-{self.number}"}
 
@@ -90,7 +86,7 @@ class WholeServer(ClickHouse):
         if self.bed.engine.archive:
             self.library = packages.program(self.bed.engine.archive)
         else:
-            self.program = clickhouse_program()
+            self.program = engines.program()
 
     def own_config(self):
         return config.server_part(self.bed, self.number, self.data_dir, self.users_path())
@@ -104,6 +100,17 @@ class WholeServer(ClickHouse):
     def env(self):
         # The watchdog would fork, and the process written down would not be the server.
         return {"CLICKHOUSE_WATCHDOG_ENABLE": "0"}
+
+    def complete(self):
+        """Wait also until its replicated tables have a Keeper session; without a Keeper they have none."""
+        super().complete()
+        end = time.monotonic() + WRITABLE_SECS
+        while majority_runs(self.bed) and self._has_readonly_tables() and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def _has_readonly_tables(self):
+        answer = self._query("SELECT count() FROM system.replicas WHERE is_readonly")
+        return not answer or answer[1] != b"0\n"
 
 
 class EmbeddedClickHouse(ClickHouse):

@@ -18,6 +18,7 @@ LOG_FLUSH_MILLISECONDS = 250
 PART_LOG_FLUSH_MILLISECONDS = 500
 LOG_OLD_PARTS_LIFETIME_SECS = 5
 OLD_PARTS_LIFETIME_SECS = 480
+SHUTDOWN_SECS = 1
 MEMORY_BYTES_DEFAULT = 5 << 30
 
 
@@ -142,6 +143,8 @@ def server_part(bed, number, data_dir, users_path):
         "user_files_path": os.path.join(data_dir, "user_files") + "/",
         "format_schema_path": os.path.join(data_dir, "format_schemas") + "/",
         "mlock_executable": "false",
+        # How long a stop waits for clients that keep connections open.
+        "shutdown_wait_unfinished": SHUTDOWN_SECS,
         "http_port": bed.ports[f"http-{number}"],
         "https_port": bed.ports[f"https-{number}"],
         "tcp_port": bed.ports[f"tcp-{number}"],

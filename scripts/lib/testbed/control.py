@@ -75,15 +75,24 @@ class Launch:
         return f"{self.server.name} {what}; the end of {self.log}:\n{process.tail(self.log)}"
 
 
-def wait_for(launches):
-    """Wait until each one answers; returns the servers that lost a port to another program."""
-    lost = []
-    while launches:
+def bring_up(todo):
+    """Start servers and wait until each one answers, those first that others have to wait for.
+
+    Returns the servers that lost a port to another program, and those that wait for one of them.
+    """
+    waiting, launches, lost = list(todo), [], []
+    while launches or waiting:
+        starting = [launch.server for launch in launches]
+        able = [s for s in waiting if not any(s.starts_after(o) for o in [*waiting, *starting, *lost])]
+        waiting = [server for server in waiting if server not in able]
+        launches += [Launch(server) for server in able]
+        if not launches:
+            break
         outcomes = [(launch, launch.check()) for launch in launches]
         lost += [launch.server for launch, outcome in outcomes if outcome is False]
         launches = [launch for launch, outcome in outcomes if outcome is None]
         time.sleep(0.03 if launches else 0)
-    return lost
+    return lost, waiting
 
 
 def start(bed):
@@ -98,14 +107,14 @@ def start(bed):
             todo = _with_dependents(bed, todo, moved)
             for server in todo:
                 server.install()
-            # All at once: they need each other only when they are used.
-            moved = todo = wait_for([Launch(server) for server in todo])
+            moved, waiting = bring_up(todo)
+            todo = [*moved, *waiting]
             if not todo:
                 return
-            for server in todo:
+            for server in moved:
                 warn(f"another program took a port of {server.name}; trying other ports")
                 bed.choose_ports(server.all_port_names())
-    raise BedError(f"{', '.join(s.name for s in todo)}: no usable ports after {START_TRIES} tries")
+    raise BedError(f"{', '.join(s.name for s in moved)}: no usable ports after {START_TRIES} tries")
 
 
 def _settle_ports(bed, todo):
@@ -162,7 +171,7 @@ def restart(bed, name):
         if time.monotonic() - began > 10:
             raise BedError(f"port {busy[0]} of {name} is used by another program; stop it, or stop and start the bed")
         time.sleep(0.05)
-    if wait_for([Launch(server)]):
+    if bring_up([server])[0]:
         raise BedError(f"another program took a port of {name}; stop and start the bed")
 
 

@@ -4,10 +4,8 @@ import os
 import socket
 
 from . import clickhouse_config as config
-from . import packages, process
-from .clickhouse import clickhouse_program
+from . import engines, packages, process
 from .server import PROBE_SECS, Server
-
 
 # An ensemble on a busy machine: a slow member is not a dead one.
 TICK_MILLISECONDS = 500
@@ -32,10 +30,7 @@ class ZooKeeper(Server):
     def __init__(self, bed, number=1):
         super().__init__(bed)
         self.number = number
-        self.name = self._name_of(number)
-
-    def _name_of(self, number):
-        return "zookeeper" if self.bed.keepers == 1 else f"zookeeper-{number}"
+        self.name = "zookeeper" if bed.keepers == 1 else f"zookeeper-{number}"
 
     def port_names(self):
         client = "keeper" if self.number == 1 else f"keeper-{self.number}"
@@ -108,15 +103,10 @@ class ZooKeeper(Server):
         ]
 
     def answers(self):
-        if self.bed.keepers > 1 and self._may_elect():
+        # Without a majority, a member that was restarted cannot serve yet.
+        if self.bed.keepers > 1 and majority_runs(self.bed):
             return bool(self._mode())
         return _ask(self.port, b"ruok") == b"imok"
-
-    def _may_elect(self):
-        """Whether enough members run. With fewer, one that was restarted cannot serve yet."""
-        names = [self._name_of(n) for n in range(1, self.bed.keepers + 1)]
-        running = sum(process.alive(self.bed.process(name)) for name in names)
-        return running > self.bed.keepers // 2
 
     def _mode(self):
         """`leader` or `follower`; None while it has no leader."""
@@ -138,7 +128,7 @@ class Keeper(Server):
         return ["keeper", "keeper-raft"]
 
     def install(self):
-        self.program = clickhouse_program()
+        self.program = engines.program()
 
     def prepare(self):
         tree = config.keeper_part(self.bed, self.data_dir, self.bed.file("log", "keeper.server.log"))
@@ -149,3 +139,15 @@ class Keeper(Server):
 
     def answers(self):
         return _ask(self.port, b"ruok") == b"imok"
+
+
+def keepers(bed):
+    """The coordination servers of a bed. A library has no Keeper in it; the machine's own program has."""
+    if not bed.engine.archive and bed.keepers == 1:
+        return [Keeper(bed)]
+    return [ZooKeeper(bed, n) for n in range(1, bed.keepers + 1)]
+
+
+def majority_runs(bed):
+    running = sum(process.alive(bed.process(keeper.name)) for keeper in keepers(bed))
+    return running > bed.keepers // 2

@@ -65,3 +65,11 @@ def choose(asked, replicated):
             f"are read-only, and it has no ON CLUSTER. Choose --engine {REPLICATED} (possible: {able})"
         )
     return engine
+
+
+def program():
+    """Path of the machine's own ClickHouse."""
+    path = shutil.which(PROGRAM)
+    if not path:
+        raise BedError("this bed was made with a clickhouse program, and none is on the PATH now")
+    return path

@@ -58,6 +58,10 @@ class Server:
         """Whether a port of the other one stands in the config of this one."""
         return False
 
+    def starts_after(self, other):
+        """Whether the other one has to answer before this one is started."""
+        return False
+
     def facts(self):
         """What `status --json` says of it beside the process."""
         return {}
