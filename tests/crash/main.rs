@@ -12,6 +12,7 @@ mod outages;
 mod place;
 mod power;
 mod publishing;
+mod replicas;
 mod server;
 mod swaps;
 mod tally;

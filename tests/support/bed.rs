@@ -10,6 +10,14 @@ pub struct Bed {
     pub clickhouse_url: String,
     /// HTTP address of the second ClickHouse, of a bed that has one.
     pub second_url: Option<String>,
+    /// HTTPS address of the first ClickHouse, of a bed whose engine has it.
+    pub https_url: Option<String>,
+    /// Certificate of the authority that signed its certificate.
+    pub ca_file: Option<String>,
+    /// HTTP address of the balancer, of a bed that has one.
+    pub balancer_url: Option<String>,
+    /// Name of the cluster of all servers, for `ON CLUSTER`, of a bed whose engine knows clusters.
+    pub cluster: Option<String>,
     /// The least-privilege user that Longshore runs as.
     pub user: String,
     /// Its password.
@@ -42,6 +50,10 @@ impl Bed {
     /// The bed that these variables name.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let second_url = variable("CLICKHOUSE_URL_2");
+        let https_url = variable("CLICKHOUSE_HTTPS_URL");
+        let ca_file = variable("CLICKHOUSE_CA_FILE");
+        let balancer_url = variable("CLICKHOUSE_BALANCER_URL");
+        let cluster = variable("CLICKHOUSE_CLUSTER");
         let variable = |name: &str| {
             variable(name).unwrap_or_else(|| {
                 panic!(
@@ -53,6 +65,10 @@ impl Bed {
         Self {
             clickhouse_url: variable("CLICKHOUSE_URL"),
             second_url,
+            https_url,
+            ca_file,
+            balancer_url,
+            cluster,
             user: variable("CLICKHOUSE_USER"),
             password: variable("CLICKHOUSE_PASSWORD"),
             s3_endpoint: variable("S3_ENDPOINT"),

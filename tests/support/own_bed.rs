@@ -83,6 +83,14 @@ impl OwnBed {
         Self::start_as(&["--servers", "2"], &[])
     }
 
+    /// A bed of two replicas, on an engine that can hold replicated tables.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn of_replicas(more: &[&str]) -> Self {
+        Self::start_as(&[&["--engine", "25.8", "--replicas", "2"], more].concat(), &[])
+    }
+
     /// The same as [`Self::start`], with variables of `scripts/testbed` set.
     ///
     /// # Panics
@@ -184,6 +192,22 @@ impl OwnBed {
         let text = fs::read_to_string(self.folder.path().join("bed.json")).expect("the bed's file");
         let state: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         of(&state).and_then(|fact| fact.try_into().ok())
+    }
+
+    /// The member of a Keeper ensemble that leads it.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn leading_keeper(&self) -> String {
+        let folder = self.folder.path().to_string_lossy();
+        // Its exit code says that something does not run.
+        let out = command(&["status", "--json", "--dir", &folder]).output();
+        let status: serde_json::Value =
+            serde_json::from_slice(&out.expect("scripts/testbed").stdout).expect("JSON");
+        let processes = status["processes"].as_array().expect("processes");
+        let leader = processes.iter().find(|process| process["mode"] == "leader");
+        let leader = leader.unwrap_or_else(|| panic!("no keeper leads: {status}"));
+        leader["name"].as_str().expect("a name").to_owned()
     }
 
     /// Sends a signal to a server by its name: `KILL`, `STOP`, `CONT`, `TERM`.

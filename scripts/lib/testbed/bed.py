@@ -10,28 +10,19 @@ import shutil
 from contextlib import contextmanager
 from hashlib import sha256
 
-from . import ports
-from .report import BedError, NotRunning, UsageError
+from . import engines, ports
+from .report import BedError, NotRunning
 
 FORMAT = 1
-ENGINES = ("auto", "embedded", "clickhouse")
+# The cluster of all servers in remote_servers, for ON CLUSTER.
+CLUSTER = "longshore_bed"
+# What a bed has when nobody asked: also the beds that were made before there was a choice.
+SHAPE = {"servers": 1, "shards": None, "replicas": None, "keepers": 1, "balancer": False}
 
 
 def default_dir():
     repo = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))))
     return os.environ.get("LONGSHORE_TESTBED_DIR") or os.path.join(repo, ".testbed")
-
-
-def choose_engine():
-    """`clickhouse` when such a binary is installed, else `embedded`; the environment can insist."""
-    wanted = os.environ.get("LONGSHORE_TESTBED_ENGINE") or "auto"
-    if wanted not in ENGINES:
-        raise UsageError(f"LONGSHORE_TESTBED_ENGINE is {wanted!r}; it can be {', '.join(ENGINES)}")
-    if wanted == "clickhouse" and not shutil.which("clickhouse"):
-        raise BedError("LONGSHORE_TESTBED_ENGINE=clickhouse, but no clickhouse program is on the PATH")
-    if wanted == "auto":
-        return "clickhouse" if shutil.which("clickhouse") else "embedded"
-    return wanted
 
 
 class Bed:
@@ -64,7 +55,7 @@ class Bed:
         return bed
 
     @classmethod
-    def create(cls, path, servers):
+    def create(cls, path, engine, shape):
         path = os.path.abspath(path)
         if os.path.isdir(path) and os.listdir(path):
             raise BedError(f"{path} is not empty and is not a test bed; choose another folder")
@@ -72,8 +63,8 @@ class Bed:
         os.chmod(path, 0o700)
         state = {
             "format": FORMAT,
-            "engine": choose_engine(),
-            "servers": servers,
+            "engine": engine.name,
+            **shape,
             "password": secrets.token_urlsafe(18),
             "s3": {
                 "bucket": "longshore",
@@ -90,11 +81,41 @@ class Bed:
 
     @property
     def engine(self):
-        return self.state["engine"]
+        return engines.find(self.state["engine"])
+
+    @property
+    def shape(self):
+        """What was asked for when the bed was made: numbers of servers and keepers, the balancer."""
+        return {name: self.state.get(name, usual) for name, usual in SHAPE.items()}
 
     @property
     def servers(self):
         return self.state["servers"]
+
+    @property
+    def replicas(self):
+        """Servers of one shard. Servers made with --servers are shards of one replica each."""
+        return self.shape["replicas"] or 1
+
+    def shard_of(self, number):
+        """Servers are numbered shard by shard."""
+        return (number - 1) // self.replicas + 1
+
+    @property
+    def keepers(self):
+        return self.shape["keepers"]
+
+    @property
+    def has_balancer(self):
+        return self.shape["balancer"]
+
+    def secret(self, purpose):
+        """A password that only servers of this bed know."""
+        return sha256(f"{purpose} {self.state['password']}".encode()).hexdigest()
+
+    def keeper_ports(self):
+        """Client ports of the keepers. The first one is `keeper` whatever their number."""
+        return [self.ports["keeper" if n == 1 else f"keeper-{n}"] for n in range(1, self.keepers + 1)]
 
     @property
     def ports(self):
@@ -110,6 +131,13 @@ class Bed:
 
     def http_url(self, number):
         return f"http://127.0.0.1:{self.ports[f'http-{number}']}"
+
+    def https_url(self, number):
+        return f"https://127.0.0.1:{self.ports[f'https-{number}']}"
+
+    @property
+    def balancer_url(self):
+        return f"http://127.0.0.1:{self.ports['balancer']}"
 
     def file(self, *parts):
         return os.path.join(self.dir, *parts)

@@ -6,17 +6,16 @@ import os
 import signal
 
 from . import bed as beds
-from . import control, process, report
+from . import control, engines, environment, process, report
 from .bed import Bed
-from .clickhouse_config import FIRST_COLLECTION, PEER_COLLECTION
-from .grants import USER
 from .report import BedError, UsageError, say, timed, warn
 
 DESCRIPTION = """\
-Start and stop a private test bed on loopback: ClickHouse (embedded engine, or a clickhouse
+Start and stop a private test bed on loopback: ClickHouse (out of a library, or a clickhouse
 program found on the PATH), a coordination server and an S3 server. Ports and data stay in one
 folder; several beds can run side by side. docs/testbed.md has the details.
 """
+SERVERS_MAX = 9
 EPILOG = """\
 exit codes: 0 ok, 1 failure, 2 usage, 3 no bed or not running
 typical use: scripts/testbed start && eval "$(scripts/testbed env)"
@@ -46,7 +45,18 @@ def _parser():
         return commands.add_parser(name, help=text, description=text, parents=[common])
 
     start = command("start", "install what is missing and start everything; a running bed is left as it is")
-    start.add_argument("--servers", type=int, metavar="N", help="ClickHouse servers that share one Keeper (default 1)")
+    start.add_argument(
+        "--engine",
+        metavar="V",
+        choices=[*engines.ENGINES],
+        help=f"version of ClickHouse: {', '.join(engines.ENGINES)} (default {engines.NEWEST}, "
+        f"with replicas or shards {engines.REPLICATED}; a clickhouse program on the PATH comes first)",
+    )
+    start.add_argument("--servers", type=int, metavar="N", help="independent servers that share the Keeper (default 1)")
+    start.add_argument("--replicas", type=int, metavar="R", help="servers that are replicas of one shard")
+    start.add_argument("--shards", type=int, metavar="S", help="shards of one cluster, each with R replicas (default 1)")
+    start.add_argument("--keepers", type=int, metavar="K", help="ZooKeeper servers, 1, 3 or 5 (default 1)")
+    start.add_argument("--balancer", action="store_true", default=None, help="HAProxy in front of all servers")
     command("stop", "stop all processes; data and ports stay")
     status = command("status", "show the processes; exit code 3 when not all of them run")
     status.add_argument("--json", action="store_true", help="print JSON")
@@ -77,16 +87,36 @@ def main(argv):
         return 130
 
 
+def _shape(args):
+    """What the command line says about the bed's shape; None where it says nothing."""
+    servers, shards, replicas = args.servers, args.shards, args.replicas
+    if servers and (shards or replicas):
+        raise UsageError("--servers makes independent servers; use it without --shards and --replicas")
+    if shards or replicas:
+        shards, replicas = shards or 1, replicas or 1
+        servers = shards * replicas
+    for name, number in (("--shards", shards), ("--replicas", replicas), ("number of servers", servers)):
+        if number is not None and not 1 <= number <= SERVERS_MAX:
+            raise UsageError(f"{name} can be 1 to {SERVERS_MAX}, not {number}")
+    if args.keepers not in (None, 1, 3, 5):
+        raise UsageError("--keepers can be 1, 3 or 5")
+    return {"servers": servers, "shards": shards, "replicas": replicas, "keepers": args.keepers, "balancer": args.balancer}
+
+
 def _start(path, args):
-    if args.servers is not None and not 1 <= args.servers <= 9:
-        raise UsageError("--servers can be 1 to 9")
+    shape = _shape(args)
+    asked = {name: value for name, value in shape.items() if value is not None}
     with beds.exclusive(path):
         bed = Bed.find(path)
         if not bed:
-            bed = Bed.create(path, args.servers or 1)
+            engine = engines.choose(args.engine, replicated=bool(shape["replicas"]))
+            bed = Bed.create(path, engine, {**beds.SHAPE, **asked})
             bed.save()
-        elif args.servers and args.servers != bed.servers:
-            raise UsageError(f"this bed was made with --servers {bed.servers}; wipe it, or use another --dir")
+        elif args.engine and args.engine != bed.engine.name:
+            raise UsageError(f"this bed was made with --engine {bed.engine.name}; wipe it, or use another --dir")
+        elif different := [name for name, value in asked.items() if value != bed.shape[name]]:
+            made = ", ".join(f"{name} {bed.shape[name]}" for name in different)
+            raise UsageError(f"this bed was made with other options ({made}); wipe it, or use another --dir")
         control.start(bed)
 
 
@@ -147,23 +177,6 @@ def _env(path, args):
         raise report.NotRunning(f"the bed in {path} has never been started")
     if not all(process.alive(bed.process(s.name)) for s in control.servers(bed)):
         warn(f"note: not everything runs in {path} (scripts/testbed start)")
-    values = {"CLICKHOUSE_URL": bed.http_url(1)}
-    for number in range(2, bed.servers + 1):
-        values[f"CLICKHOUSE_URL_{number}"] = bed.http_url(number)
-    values |= {
-        "CLICKHOUSE_NATIVE": f"127.0.0.1:{bed.ports['tcp-1']}",
-        "CLICKHOUSE_USER": USER,
-        "CLICKHOUSE_PASSWORD": bed.state["password"],
-        "KEEPER_HOSTS": f"127.0.0.1:{bed.ports['keeper']}",
-        "S3_ENDPOINT": bed.s3_endpoint,
-        "S3_BUCKET": bed.s3["bucket"],
-        "S3_ACCESS_KEY_ID": bed.s3["access_key_id"],
-        "S3_SECRET_ACCESS_KEY": bed.s3["secret_access_key"],
-        "S3_COLLECTION": bed.s3["collection"],
-        "FIRST_COLLECTION": FIRST_COLLECTION,
-        "PEER_COLLECTION": PEER_COLLECTION,
-        "LONGSHORE_TESTBED_DIR": bed.dir,
-    }
-    for name, value in values.items():
+    for name, value in environment.variables(bed).items():
         quoted = value.replace("'", "'\\''")
         print(f"export {name}='{quoted}'")

@@ -1,20 +1,24 @@
-"""Configuration of ClickHouse: one set of values for the embedded engine and for a real server."""
+"""Configuration of ClickHouse: what all engines are told, and what only some of them are told."""
 
 import hashlib
 import json
 import os
 from xml.etree import ElementTree
 
-from .grants import GRANTS, USER
+from . import tls
+from .bed import CLUSTER
+from .grants import USER, grants
 
 KEEPER_MAP_PREFIX = "/longshore_keeper_map"
 PEER_COLLECTION = "longshore_peer"
 FIRST_COLLECTION = "longshore_first"
+LOG_LEVEL = "information"
 LOG_FLUSH_MILLISECONDS = 250
 # part_log also records the parts of part_log itself: each flush makes the next one necessary.
 PART_LOG_FLUSH_MILLISECONDS = 500
 LOG_OLD_PARTS_LIFETIME_SECS = 5
 OLD_PARTS_LIFETIME_SECS = 480
+SHUTDOWN_SECS = 1
 MEMORY_BYTES_DEFAULT = 5 << 30
 
 
@@ -52,9 +56,10 @@ def wrapper():
     return os.environ.get("LONGSHORE_TESTBED_CLICKHOUSE_WRAPPER", "").split()
 
 
-def keeper_port(bed):
+def keeper_nodes(bed):
     """Where the server looks for the Keeper: a test may have put a proxy between the two."""
-    return os.environ.get("LONGSHORE_TESTBED_KEEPER_PORT") or bed.ports["keeper"]
+    proxy = os.environ.get("LONGSHORE_TESTBED_KEEPER_PORT")
+    return [{"host": "127.0.0.1", "port": port} for port in ([proxy] if proxy else bed.keeper_ports())]
 
 
 def log_table(name, flush_milliseconds=LOG_FLUSH_MILLISECONDS):
@@ -77,10 +82,10 @@ def far_server(bed, number):
 
 
 def shared_part(bed, log_path):
-    """What both kinds of server are told."""
+    """What every engine is told."""
     return {
         "logger": {
-            "level": "information",
+            "level": LOG_LEVEL,
             "log": log_path,
             "errorlog": log_path.removesuffix(".log") + ".err.log",
             "size": "50M",
@@ -89,11 +94,11 @@ def shared_part(bed, log_path):
         "listen_host": "127.0.0.1",
         "keeper_map_path_prefix": KEEPER_MAP_PREFIX,
         "zookeeper": {
-            "node": {"host": "127.0.0.1", "port": keeper_port(bed)},
+            "node": keeper_nodes(bed),
             "session_timeout_ms": 6000,
             "operation_timeout_ms": 3000,
-            # The embedded engine has no identity of its own: with one path two servers end each
-            # other's sessions.
+            # A library that is no whole server has no identity of its own: with one path two servers
+            # end each other's sessions.
             "sessions_path": "/clickhouse/sessions/" + os.path.basename(log_path),
         },
         "query_log": log_table("query_log"),
@@ -115,35 +120,62 @@ def shared_part(bed, log_path):
 
 
 def embedded_part(users_path):
-    """What only the embedded engine needs; its paths and ports are arguments."""
+    """What only a library without the whole server needs; its paths and ports are arguments."""
     return {"users_config": users_path}
 
 
+def module_part(bed, number, data_dir, users_path):
+    """The same for a library that takes no arguments."""
+    return {
+        **embedded_part(users_path),
+        "path": data_dir + "/",
+        "http_port": bed.ports[f"http-{number}"],
+        "tcp_port": bed.ports[f"tcp-{number}"],
+        "log-level": LOG_LEVEL,
+    }
+
+
 def server_part(bed, number, data_dir, users_path):
-    """What only a `clickhouse server` needs."""
+    """What only a whole server needs."""
     return {
         "path": data_dir + "/",
         "tmp_path": os.path.join(data_dir, "tmp") + "/",
         "user_files_path": os.path.join(data_dir, "user_files") + "/",
         "format_schema_path": os.path.join(data_dir, "format_schemas") + "/",
+        "mlock_executable": "false",
+        # How long a stop waits for clients that keep connections open.
+        "shutdown_wait_unfinished": SHUTDOWN_SECS,
         "http_port": bed.ports[f"http-{number}"],
+        "https_port": bed.ports[f"https-{number}"],
         "tcp_port": bed.ports[f"tcp-{number}"],
+        "openSSL": {
+            "server": {
+                "certificateFile": tls.certificate_path(bed),
+                "privateKeyFile": tls.key_path(bed),
+                "verificationMode": "none",
+                "loadDefaultCAFile": "false",
+            }
+        },
         "interserver_http_host": "127.0.0.1",
         "interserver_http_port": bed.ports[f"interserver-{number}"],
-        "macros": {"shard": 1, "replica": f"clickhouse-{number}"},
+        "interserver_http_credentials": {"user": "interserver", "password": bed.secret("interserver")},
+        "macros": {"cluster": CLUSTER, "shard": bed.shard_of(number), "replica": f"clickhouse-{number}"},
         "user_directories": {
             "users_xml": {"path": users_path},
             "local_directory": {"path": os.path.join(data_dir, "access") + "/"},
         },
         "distributed_ddl": {"path": "/clickhouse/task_queue/ddl"},
-        "remote_servers": {"longshore_bed": {"shard": {"replica": _replicas(bed)}}},
+        "remote_servers": {CLUSTER: {"secret": bed.secret("cluster"), "shard": _shards(bed)}},
     }
 
 
-def _replicas(bed):
-    return [
-        {"host": "127.0.0.1", "port": bed.ports[f"tcp-{n}"]} for n in range(1, bed.servers + 1)
-    ]
+def _shards(bed):
+    """With the secret, a query runs on the other servers as the user who gave it."""
+    replicas = {}
+    for number in range(1, bed.servers + 1):
+        replica = {"host": "127.0.0.1", "port": bed.ports[f"tcp-{number}"]}
+        replicas.setdefault(bed.shard_of(number), []).append(replica)
+    return [{"internal_replication": "true", "replica": nodes} for nodes in replicas.values()]
 
 
 def more_users(path):
@@ -154,19 +186,19 @@ def more_users(path):
         return json.load(f)
 
 
-def users(password, more):
+def users(engine, password, more):
     """The administrator `default` (loopback, no password), the least-privilege user, and `more`.
 
     All but the administrator have the same password.
     """
     networks = {"ip": ["127.0.0.1", "::1"]}
     common = {"networks": networks, "profile": "default", "quota": "default"}
-    limited = {USER: [f"GRANT {grant}" for grant in GRANTS], **more}
+    limited = {USER: [f"GRANT {grant}" for grant in grants(engine)], **more}
     return {
         "profiles": {"default": {}},
         "quotas": {"default": {}},
         "users": {
-            # The embedded engine's own session logs in as this user: its password must stay empty.
+            # The session that starts an embedded engine logs in as this user: its password must stay empty.
             "default": {
                 "password": "",
                 **common,

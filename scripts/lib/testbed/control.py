@@ -75,15 +75,24 @@ class Launch:
         return f"{self.server.name} {what}; the end of {self.log}:\n{process.tail(self.log)}"
 
 
-def wait_for(launches):
-    """Wait until each one answers; returns the servers that lost a port to another program."""
-    lost = []
-    while launches:
+def bring_up(todo):
+    """Start servers and wait until each one answers, those first that others have to wait for.
+
+    Returns the servers that lost a port to another program, and those that wait for one of them.
+    """
+    waiting, launches, lost = list(todo), [], []
+    while launches or waiting:
+        starting = [launch.server for launch in launches]
+        able = [s for s in waiting if not any(s.starts_after(o) for o in [*waiting, *starting, *lost])]
+        waiting = [server for server in waiting if server not in able]
+        launches += [Launch(server) for server in able]
+        if not launches:
+            break
         outcomes = [(launch, launch.check()) for launch in launches]
         lost += [launch.server for launch, outcome in outcomes if outcome is False]
         launches = [launch for launch, outcome in outcomes if outcome is None]
         time.sleep(0.03 if launches else 0)
-    return lost
+    return lost, waiting
 
 
 def start(bed):
@@ -98,34 +107,36 @@ def start(bed):
             todo = _with_dependents(bed, todo, moved)
             for server in todo:
                 server.install()
-            # All at once: they need each other only when they are used.
-            moved = todo = wait_for([Launch(server) for server in todo])
+            moved, waiting = bring_up(todo)
+            todo = [*moved, *waiting]
             if not todo:
                 return
-            for server in todo:
+            for server in moved:
                 warn(f"another program took a port of {server.name}; trying other ports")
-                bed.choose_ports(server.port_names())
-    raise BedError(f"{', '.join(s.name for s in todo)}: no usable ports after {START_TRIES} tries")
+                bed.choose_ports(server.all_port_names())
+    raise BedError(f"{', '.join(s.name for s in moved)}: no usable ports after {START_TRIES} tries")
 
 
 def _settle_ports(bed, todo):
     """Keep remembered ports but those that somebody else uses now; returns the servers that moved."""
-    names = [name for server in todo for name in server.port_names()]
+    names = [name for server in todo for name in server.all_port_names()]
     new = [name for name in names if name not in bed.ports]
     taken = [name for name in names if name in bed.ports and not ports.is_free(bed.ports[name])]
     for name in taken:
         warn(f"port {bed.ports[name]} ({name}) is in use by another program; choosing another")
     if new or taken:
         bed.choose_ports(new + taken)
-    return [server for server in todo if set(server.port_names()) & set(taken)]
+    return [server for server in todo if set(server.all_port_names()) & set(taken)]
 
 
 def _with_dependents(bed, todo, moved):
-    """What to start when some servers got other ports: ClickHouse has those ports in its config."""
-    if all(server.name.startswith("clickhouse-") for server in moved):
-        return todo
+    """What to start when some servers got other ports: also those that have these ports in their config."""
     names = {server.name for server in todo}
-    dependents = [s for s in servers(bed) if s.name.startswith("clickhouse-") and s.name not in names]
+    dependents = [
+        server
+        for server in servers(bed)
+        if server.name not in names and any(server.refers_to(other) for other in moved if other.name != server.name)
+    ]
     for server in dependents:
         _stop_one(server)
     return [*todo, *dependents]
@@ -156,11 +167,11 @@ def restart(bed, name):
     _stop_one(server)
     began = time.monotonic()
     # The kernel may need a moment to free the ports of a killed process.
-    while busy := [bed.ports[n] for n in server.port_names() if not ports.is_free(bed.ports[n])]:
+    while busy := [bed.ports[n] for n in server.all_port_names() if not ports.is_free(bed.ports[n])]:
         if time.monotonic() - began > 10:
             raise BedError(f"port {busy[0]} of {name} is used by another program; stop it, or stop and start the bed")
         time.sleep(0.05)
-    if wait_for([Launch(server)]):
+    if bring_up([server])[0]:
         raise BedError(f"another program took a port of {name}; stop and start the bed")
 
 
@@ -185,7 +196,8 @@ def status(bed):
                 "name": server.name,
                 "pid": known["pid"] if up else None,
                 "port": server.port,
-                "ports": {name: bed.ports.get(name) for name in server.port_names()},
+                "ports": {name: bed.ports.get(name) for name in server.all_port_names()},
+                **(server.facts() if up else {}),
                 "data_dir": server.data_dir,
                 "alive": up,
                 "log": bed.log(server.name),
@@ -193,4 +205,4 @@ def status(bed):
             }
         )
     running = all(row["alive"] for row in rows)
-    return {"dir": bed.dir, "running": running, "engine": bed.engine, "processes": rows}
+    return {"dir": bed.dir, "running": running, "engine": bed.engine.name, "processes": rows}

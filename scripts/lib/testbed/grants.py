@@ -30,6 +30,11 @@ TABLE_ENGINES = [
 # Databases of targets that a job exchanges or replaces partitions of: their names start with this.
 SWAPPED = "`x_`*.*"
 
+# Reading only: no WRITE.
+READ_SOURCES = "READ ON S3, READ ON URL, READ ON FILE, READ ON REMOTE"
+# What older versions know: reading and writing.
+SOURCES = "S3, URL, FILE, REMOTE ON *.*"
+
 GRANTS = [
     # Its own databases: create control tables, staging tables and view clones, rename and drop them.
     f"CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW ON {OWN}",
@@ -46,10 +51,31 @@ GRANTS = [
     *(f"TABLE ENGINE ON {engine}" for engine in TABLE_ENGINES),
     # Sources read through a table function.
     "CREATE TEMPORARY TABLE ON *.*",
-    "READ ON S3, READ ON URL, READ ON FILE, READ ON REMOTE",  # reading only: no WRITE
+    READ_SOURCES,
     "NAMED COLLECTION ON *",
     # Durable jobs: everything is on disk before a receipt is written.
     "SYSTEM SYNC FILE CACHE ON *.*",
     # Only for queries of other users; a worker fences its own kind without it.
     "KILL QUERY ON *.*",
 ]
+
+# Only where tables can be replicated.
+REPLICATED_GRANTS = [
+    # Twins of replicated targets, and control databases that are replicated.
+    *(f"TABLE ENGINE ON Replicated{engine}" for engine in TABLE_ENGINES if engine.endswith("MergeTree")),
+    "TABLE ENGINE ON Replicated",
+    # ON CLUSTER: it asks for this beside what the statement asks for on one server.
+    "CLUSTER ON *.*",
+    # Wait until a replica has what the others have.
+    "SYSTEM SYNC REPLICA ON *.*",
+]
+
+
+def grants(engine):
+    """The list for a version of ClickHouse. Older ones cannot say all of it, and get more."""
+    words = GRANTS + (REPLICATED_GRANTS if engine.is_server else [])
+    if not engine.has_source_grants:
+        words = [grant.replace(READ_SOURCES, SOURCES) for grant in words]
+    if not engine.has_wildcard_grants:
+        words = [grant.replace(OWN, "*.*").replace(SWAPPED, "*.*") for grant in words]
+    return words

