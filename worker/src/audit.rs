@@ -28,7 +28,7 @@ use serde::Deserialize;
 
 use crate::context::Worker;
 use crate::trouble::Trouble;
-use crate::{shares, staging, swap};
+use crate::{last_task, shares, staging};
 
 /// Findings that are told; more say nothing new.
 const TOLD_MAX: usize = 5;
@@ -179,7 +179,7 @@ fn of_receipts<'a>(
 fn receipts_of(job: &Job, spec: &JobSpec, task: &TaskId) -> usize {
     if spec.mode == Mode::Direct {
         1
-    } else if swap::last_of(job).as_ref() == Some(task) {
+    } else if last_task::last_of(job).as_ref() == Some(task) {
         spec.graph.tables.iter().filter(|table| table.shadow.is_some()).count()
     } else {
         spec.graph.tables.iter().filter(|table| table.keeps_rows()).count()
@@ -188,7 +188,7 @@ fn receipts_of(job: &Job, spec: &JobSpec, task: &TaskId) -> usize {
 
 /// Do the receipts say what the row of the task says?
 fn is_like(job: &Job, spec: &JobSpec, task: &Witness, received: &Received) -> bool {
-    if swap::last_of(job).as_ref() == Some(&task.id) {
+    if last_task::last_of(job).as_ref() == Some(&task.id) {
         return true;
     }
     let base = spec.graph.base();

@@ -15,8 +15,8 @@ use longshore_shared::task::{Chunk, Mode, Source, SourceFile, StateName, TableNa
 
 use crate::claim::Claim;
 use crate::context::Worker;
+use crate::last_task;
 use crate::misfit;
-use crate::swap;
 use crate::trouble::Trouble;
 
 /// Files that are loaded one by one to find those at fault.
@@ -28,7 +28,7 @@ const NAMED_MAX: usize = 5;
 pub(crate) async fn attributed(worker: &Worker, claim: &Claim, trouble: Trouble) -> Trouble {
     let Trouble::Failure(failure) = &trouble else { return trouble };
     let is_loading = claim.task.progress.state.name() == StateName::Claimed;
-    if !is_loading || swap::is_last(claim) || !is_ours(worker, claim) {
+    if !is_loading || last_task::is_last(claim) || !is_ours(worker, claim) {
         return trouble;
     }
     let failure = in_their_names(failure, claim);

@@ -1,7 +1,7 @@
 //! Finding a task: a look at open segments by key. Nothing here scans the task table.
 //!
 //! The board remembers pages of the open segments between claims; what it remembers may be stale, so
-//! every claim is decided by the compare-and-set alone ([`crate::claim::take`]).
+//! every claim is decided by the compare-and-set alone ([`crate::take::take`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,13 +13,15 @@ use longshore_shared::task::{
     Cursor, Job, JobId, JobState, Place, StateName, TaskEvent, TaskId, WorkerId,
 };
 use rand::seq::SliceRandom;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::claim::{Claim, take};
+use crate::claim::Claim;
 use crate::context::Worker;
 use crate::recover::is_suspect;
+use crate::take::take;
 use crate::trouble::Trouble;
-use crate::{finish, swap};
+use crate::{finish, job_change, last_task};
 
 /// How long the list of jobs is good.
 const JOBS_FRESH: Duration = Duration::from_millis(500);
@@ -51,8 +53,8 @@ pub(crate) enum Found {
 }
 
 /// Takes the next task of any running job.
-pub(crate) async fn next(worker: &Worker) -> Result<Found, Trouble> {
-    let mut board = worker.board.lock().await;
+pub(crate) async fn next(worker: &Worker, board: &Mutex<Board>) -> Result<Found, Trouble> {
+    let mut board = board.lock().await;
     let jobs = board.running_jobs(worker).await?;
     let mut running = false;
     for job in jobs {
@@ -60,12 +62,12 @@ pub(crate) async fn next(worker: &Worker) -> Result<Found, Trouble> {
             Ok(Some(claim)) => return Ok(Found::Task(Box::new(claim))),
             Ok(None) => running = true,
             Err(missing @ (Trouble::TaskMissing(_) | Trouble::CursorMissing(_))) => {
-                finish::pause(worker, &job, &missing).await?;
+                job_change::pause(worker, &job, &missing).await?;
                 board.jobs_read = None;
             }
             // A person has to mend it: the job says so, unless that is what cannot be written.
             Err(trouble) if trouble.lasting().is_some() => {
-                if finish::pause(worker, &job, &trouble).await.is_err() {
+                if job_change::pause(worker, &job, &trouble).await.is_err() {
                     return Err(trouble);
                 }
                 board.jobs_read = None;
@@ -203,7 +205,7 @@ async fn look(worker: &Worker, job: &Job, mut cursor: Cursor) -> Result<Looked, 
         // What publishes the others' work waits until all of them have ended.
         let is_last_left =
             ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
-        let last = swap::last_of(job);
+        let last = last_task::last_of(job);
         let waits = last.as_ref().filter(|_| !is_last_left);
         let is_pending = |brief: &&TaskBrief| brief.state == StateName::Pending;
         let waiting = page.iter().filter(is_pending).filter(|brief| Some(&brief.id) != waits);

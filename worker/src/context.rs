@@ -10,14 +10,16 @@ use longshore_shared::faults::{self, Point};
 use longshore_shared::machine::host_name;
 use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{KeeperMapStore, TaskStore, WorkerRecord};
-use longshore_shared::task::{JobId, Owner, TaskId, WorkerId};
+use longshore_shared::task::{Job, JobId, JobServer, Owner, Place, Task, TaskId, WorkerId};
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Board;
-use crate::endpoint::Endpoints;
+use crate::endpoint::{Endpoint, Endpoints};
 use crate::lease::Lease;
 use crate::outage::Outage;
 use crate::trouble::Trouble;
+
+/// A worker and a server that have been well for so long are not in the middle of an outage.
+const CALM_MAX: Duration = Duration::from_secs(60);
 
 /// How this worker was started.
 #[derive(Debug, Clone)]
@@ -47,7 +49,6 @@ pub(crate) struct Worker {
     pub(crate) options: Options,
     pub(crate) slots: u32,
     pub(crate) poll_max: Duration,
-    pub(crate) board: tokio::sync::Mutex<Board>,
     /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
     /// here was claimed by a write whose answer we gave up on: it is free to take over.
     active: Arc<Mutex<HashSet<TaskId>>>,
@@ -96,7 +97,6 @@ impl Worker {
             options,
             slots,
             poll_max,
-            board: tokio::sync::Mutex::default(),
             active: Arc::default(),
             outage: Outage::default(),
             blind: Outage::default(),
@@ -167,5 +167,62 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Have this worker and its server been well for a while?
+    pub(crate) async fn is_calm(&self) -> bool {
+        let calm = (self.lease.ttl() * 2).min(CALM_MAX);
+        let Ok(facts) = self.server.facts().await else { return false };
+        self.lease.healthy_for() >= calm && facts.uptime_secs >= calm.as_secs()
+    }
+
+    fn home(&self, url: &str) -> Endpoint {
+        let url = url.to_owned();
+        let (server, facts) = (self.server.clone(), self.facts.clone());
+        Endpoint { server, facts, url, gone: CancellationToken::new() }
+    }
+
+    /// Where a task is to be worked on; nothing while that server is away, or when it is not ours.
+    pub(crate) fn endpoint(&self, job: &Job, task: &Task) -> Option<Endpoint> {
+        let own = &self.server.connection().url;
+        match job.spec.place(&task.id, &self.facts.server_uuid) {
+            Place::Home if job.spec.is_sharded() => {
+                Some(self.home(job.spec.server(&task.id).map_or(own, |server| &server.url)))
+            }
+            Place::Home => {
+                // Its staging tables may be on another replica: what is in flight goes on there.
+                let recorded = task.progress.state.owner().map(|owner| owner.endpoint.as_str());
+                let is_bound = !job.spec.servers.is_empty() && job.spec.graph.is_replicated();
+                match recorded.filter(|url| is_bound && !url.is_empty() && url != own) {
+                    Some(url) => self.endpoints.ready(url, None),
+                    None => Some(self.home(own)),
+                }
+            }
+            Place::On(JobServer { url, uuid, .. }) => self.endpoints.ready(url, Some(uuid)),
+            Place::Elsewhere(_) => None,
+        }
+    }
+
+    /// Can this task be worked on at the moment?
+    pub(crate) fn reaches(&self, job: &Job, task: &TaskId) -> bool {
+        match job.spec.place(task, &self.facts.server_uuid) {
+            Place::Home => true,
+            Place::On(server) => self.endpoints.ready(&server.url, Some(&server.uuid)).is_some(),
+            Place::Elsewhere(_) => false,
+        }
+    }
+
+    /// Every server of a job; nothing while one of them is away.
+    pub(crate) fn all_servers(&self, job: &Job) -> Option<Vec<Server>> {
+        if !job.spec.is_sharded() {
+            return Some(vec![self.server.clone()]);
+        }
+        let server = |server: &JobServer| {
+            if server.uuid == self.facts.server_uuid {
+                return Some(self.server.clone());
+            }
+            self.endpoints.ready(&server.url, Some(&server.uuid)).map(|found| found.server)
+        };
+        job.spec.servers.iter().map(server).collect()
     }
 }

@@ -9,23 +9,23 @@
 use longshore_shared::clickhouse::{Ending, Summary, settle, settled};
 use longshore_shared::faults;
 use longshore_shared::source::{LoadStatement, Reading};
-use longshore_shared::task::{Chunk, Epoch, Manifest, Receipt};
+use longshore_shared::task::{Chunk, Epoch, Manifest};
 
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::durable::{self, Round};
 use crate::source::{self, Held};
 use crate::trouble::Trouble;
-use crate::{proof, receipts, verify};
+use crate::{drift, server_clock};
 
 /// Older epochs whose insert is looked for: what came before has shown in the last ones.
 const EPOCHS_SEEN: u64 = 3;
 
 /// Loads the chunk into the target. The manifest names no parts: there is nothing left to move.
 pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
-    verify::schema(claim).await?;
+    drift::schema(claim).await?;
     source::unchanged(worker, claim).await?;
-    let clock = proof::clock(&claim.server).await?;
+    let clock = server_clock::clock(&claim.server).await?;
     let earlier = earlier(worker, claim).await?;
     let is_first = earlier.is_none() && claim.epoch() == Epoch(1);
     durable::settled(worker, claim).await?;
@@ -66,15 +66,6 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
         doubted: false,
         partial: false,
     })
-}
-
-/// What is known of a chunk that is in its target: no parts prove it.
-pub(crate) fn receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
-    Receipt {
-        target: claim.job.spec.target.to_string(),
-        rows_staged: manifest.rows,
-        ..receipts::empty_receipt(worker, claim, manifest)
-    }
 }
 
 /// How an insert of an older epoch ended, if one finished.

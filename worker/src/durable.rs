@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::proof::{START_MARGIN_MS, Started};
+use crate::server_clock::{START_MARGIN_MS, Started};
 use crate::trouble::Trouble;
 
 /// The server counts whole seconds, and its clock may be set.

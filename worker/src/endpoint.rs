@@ -10,12 +10,9 @@ use std::time::Duration;
 
 use longshore_shared::clickhouse::{Connection, Server, ServerFacts};
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::task::{Job, JobServer, Owner, Place, StateName, Task, TaskEvent, TaskId};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::claim::Claim;
-use crate::context::Worker;
 use crate::trouble::Trouble;
 
 /// Longest pause between two looks for a server that is away.
@@ -69,7 +66,7 @@ impl Endpoints {
     }
 
     /// The server at this address, unless it is away. The first time it is only looked for.
-    fn ready(self: &Arc<Self>, url: &str, uuid: Option<&str>) -> Option<Endpoint> {
+    pub(crate) fn ready(self: &Arc<Self>, url: &str, uuid: Option<&str>) -> Option<Endpoint> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get_mut(url) {
             known.wanted = Instant::now();
@@ -164,103 +161,11 @@ impl Endpoints {
     }
 
     /// After a failure: is the server still there? When not, nothing more is claimed for it.
-    async fn has_left(&self, endpoint: &Endpoint) -> bool {
+    pub(crate) async fn has_left(&self, endpoint: &Endpoint) -> bool {
         let answer = timeout(self.patience / 3, endpoint.server.facts());
         if !endpoint.gone.is_cancelled() && !matches!(answer.await, Ok(Ok(_))) {
             self.leave(endpoint);
         }
         endpoint.gone.is_cancelled()
-    }
-}
-
-impl Worker {
-    fn home(&self, url: &str) -> Endpoint {
-        let url = url.to_owned();
-        let (server, facts) = (self.server.clone(), self.facts.clone());
-        Endpoint { server, facts, url, gone: CancellationToken::new() }
-    }
-
-    /// Where a task is to be worked on; nothing while that server is away, or when it is not ours.
-    pub(crate) fn endpoint(&self, job: &Job, task: &Task) -> Option<Endpoint> {
-        let own = &self.server.connection().url;
-        match job.spec.place(&task.id, &self.facts.server_uuid) {
-            Place::Home if job.spec.is_sharded() => {
-                Some(self.home(job.spec.server(&task.id).map_or(own, |server| &server.url)))
-            }
-            Place::Home => {
-                // Its staging tables may be on another replica: what is in flight goes on there.
-                let recorded = task.progress.state.owner().map(|owner| owner.endpoint.as_str());
-                let is_bound = !job.spec.servers.is_empty() && job.spec.graph.is_replicated();
-                match recorded.filter(|url| is_bound && !url.is_empty() && url != own) {
-                    Some(url) => self.endpoints.ready(url, None),
-                    None => Some(self.home(own)),
-                }
-            }
-            Place::On(JobServer { url, uuid, .. }) => self.endpoints.ready(url, Some(uuid)),
-            Place::Elsewhere(_) => None,
-        }
-    }
-
-    /// Can this task be worked on at the moment?
-    pub(crate) fn reaches(&self, job: &Job, task: &TaskId) -> bool {
-        match job.spec.place(task, &self.facts.server_uuid) {
-            Place::Home => true,
-            Place::On(server) => self.endpoints.ready(&server.url, Some(&server.uuid)).is_some(),
-            Place::Elsewhere(_) => false,
-        }
-    }
-
-    /// Every server of a job; nothing while one of them is away.
-    pub(crate) fn all_servers(&self, job: &Job) -> Option<Vec<Server>> {
-        if !job.spec.is_sharded() {
-            return Some(vec![self.server.clone()]);
-        }
-        let server = |server: &JobServer| {
-            if server.uuid == self.facts.server_uuid {
-                return Some(self.server.clone());
-            }
-            self.endpoints.ready(&server.url, Some(&server.uuid)).map(|found| found.server)
-        };
-        job.spec.servers.iter().map(server).collect()
-    }
-}
-
-impl Claim {
-    /// What became of an attempt, when it failed because its server went away.
-    pub(crate) async fn judged(&self, worker: &Worker, trouble: Trouble) -> Trouble {
-        let is_home = self.server.connection().url == worker.server.connection().url;
-        let may_be = matches!(trouble, Trouble::Failure(_) | Trouble::Unsettled);
-        if is_home || !may_be || !worker.endpoints.has_left(&self.endpoint).await {
-            return trouble;
-        }
-        self.away()
-    }
-
-    /// A step on the task's server, given up when that goes away.
-    pub(crate) async fn while_there<T>(
-        &self,
-        step: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, Trouble> {
-        tokio::select! {
-            outcome = step => outcome,
-            () = self.endpoint.gone.cancelled() => Err(self.away()),
-        }
-    }
-
-    /// The server of this task is away.
-    pub(crate) fn away(&self) -> Trouble {
-        let is_loading = self.is_loading.load(std::sync::atomic::Ordering::Relaxed);
-        Trouble::Away { url: self.endpoint.url.clone(), is_loading }
-    }
-
-    /// Nobody owns a publishing task any more whose server this worker does not reach: another may.
-    pub(crate) async fn release(&mut self, worker: &Worker) {
-        if self.task.progress.state.name() != StateName::Publishing {
-            return;
-        }
-        let by = Owner { endpoint: self.endpoint.url.clone(), ..Owner::nobody() };
-        if let Err(error) = self.advance(worker, &TaskEvent::TakenOver { by, died: false }).await {
-            tracing::warn!(%error, "could not let the task go; it is taken over when needed");
-        }
     }
 }

@@ -6,12 +6,13 @@ use longshore_shared::clickhouse::Server;
 use longshore_shared::faults;
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::store::{Swap, TaskStore};
-use longshore_shared::task::{Job, JobEvent, JobState, Stamp, StateName, TaskId};
+use longshore_shared::store::TaskStore;
+use longshore_shared::task::{Job, JobEvent, JobState, StateName, TaskId};
 
 use crate::context::Worker;
+use crate::job_change::change;
 use crate::trouble::Trouble;
-use crate::{audit, staging, swap};
+use crate::{audit, shadows, staging};
 
 /// Closes a job whose segments are all finished.
 ///
@@ -32,7 +33,7 @@ pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
     if !sweep_all(worker, &job, is_over).await? {
         return Ok(());
     }
-    swap::drop_shadows(worker, &worker.server, &job, |state| state == StateName::Done).await?;
+    shadows::drop_shadows(worker, &worker.server, &job, |state| state == StateName::Done).await?;
     let tally = &cursor.tally;
     let unfinished = tally.unfinished();
     if unfinished > 0 {
@@ -62,7 +63,7 @@ pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble>
     if !sweep_all(worker, job, is_over).await? {
         return Ok(());
     }
-    swap::drop_shadows(worker, &worker.server, job, is_over).await?;
+    shadows::drop_shadows(worker, &worker.server, job, is_over).await?;
     drop_snapshots(worker, job).await?;
     worker.edge(faults::CANCEL_SWEPT).await?;
     change(worker, job, JobEvent::WoundDown, job.reason.clone()).await
@@ -78,36 +79,6 @@ async fn drop_snapshots(worker: &Worker, job: &Job) -> Result<(), Trouble> {
         if feeds.iter().any(|feed| feed.is_snapshot && feed.uuid == Some(snapshot.uuid)) {
             worker.lease.check()?;
             staging::drop_one(&worker.server, &snapshot).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Stops new claims of a job, because every task would meet the same trouble. Not when the job has
-/// changed since it was read: a person may have mended the cause, and else it is met again.
-pub(crate) async fn pause(worker: &Worker, job: &Job, trouble: &Trouble) -> Result<(), Trouble> {
-    tracing::error!(job = %job.id, %trouble, "the job is paused");
-    change(worker, job, JobEvent::Paused, trouble.to_string()).await
-}
-
-/// Changes the job if its row is exactly this one.
-async fn change(
-    worker: &Worker,
-    job: &Job,
-    event: JobEvent,
-    reason: String,
-) -> Result<(), Trouble> {
-    let was = if planted(Bug::CloseBlindly) {
-        worker.store.job(&job.id).await?.unwrap_or_else(|| job.clone())
-    } else {
-        job.clone()
-    };
-    let Ok(state) = was.state.next(event) else { return Ok(()) };
-    let next = Job { state, reason, epoch: was.epoch.next(), stamp: Stamp::fresh(), ..was.clone() };
-    match worker.store.swap_job(&was, &next).await? {
-        Swap::Won => tracing::info!(job = %job.id, state = state.as_str(), "the job has changed"),
-        Swap::Lost(_) => {
-            tracing::info!(job = %job.id, "the job has changed since it was looked at");
         }
     }
     Ok(())

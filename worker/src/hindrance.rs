@@ -7,11 +7,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_shared::store::TaskStore;
+use longshore_shared::store::{KeeperMapStore, TaskStore};
+use longshore_shared::task::Task;
 use tokio::time::Instant;
-
-use crate::claim::Claim;
-use crate::context::Worker;
 
 /// Between two notes on one row: each is a write to Keeper.
 const NOTE_PAUSE: Duration = Duration::from_secs(5);
@@ -28,8 +26,23 @@ struct Met {
 }
 
 impl Hindrance {
+    /// Notes on the row of a publishing task what it waits for.
+    pub(crate) async fn meets(&self, store: &KeeperMapStore, task: &Task, cause: &str) {
+        let words = format!("it is loaded and cannot be published yet: {cause}");
+        if self.is_due(&words, Instant::now()) {
+            note(store, task, &words).await;
+        }
+    }
+
+    /// The task goes on: takes the note back.
+    pub(crate) async fn passes(&self, store: &KeeperMapStore, task: &Task) {
+        if self.is_told() {
+            note(store, task, "").await;
+        }
+    }
+
     /// A step did not work. What is to be noted, if it is time for that.
-    fn meets(&self, words: &str, now: Instant) -> bool {
+    fn is_due(&self, words: &str, now: Instant) -> bool {
         let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         met.times += 1;
         let is_news = met.noted.as_ref().is_none_or(|(noted, at)| {
@@ -43,31 +56,16 @@ impl Hindrance {
     }
 
     /// A step worked. Is there a note to be taken back?
-    fn passes(&self) -> bool {
+    fn is_told(&self) -> bool {
         let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         met.times = 0;
         met.noted.take().is_some()
     }
 }
 
-/// Notes on the row of a publishing task what it waits for.
-pub(crate) async fn meets(worker: &Worker, claim: &Claim, cause: &str) {
-    let words = format!("it is loaded and cannot be published yet: {cause}");
-    if claim.hindrance.meets(&words, Instant::now()) {
-        note(worker, claim, &words).await;
-    }
-}
-
-/// Goes on: takes the note back.
-pub(crate) async fn passes(worker: &Worker, claim: &Claim) {
-    if claim.hindrance.passes() {
-        note(worker, claim, "").await;
-    }
-}
-
-async fn note(worker: &Worker, claim: &Claim, words: &str) {
+async fn note(store: &KeeperMapStore, task: &Task, words: &str) {
     // It is for people only: a store that is away must not keep the task.
-    if let Err(error) = worker.store.tell(&claim.task, words).await {
+    if let Err(error) = store.tell(task, words).await {
         tracing::debug!(%error, "what hinders the task is not on its row");
     }
 }
@@ -79,13 +77,13 @@ mod tests {
     #[test]
     fn what_lasts_is_noted_once_and_what_passes_is_not() {
         let (hindrance, began) = (Hindrance::default(), Instant::now());
-        assert!(!hindrance.meets("full", began), "it may be gone with the next try");
-        assert!(hindrance.meets("full", began));
-        assert!(!hindrance.meets("full", began + NOTE_PAUSE), "it stands there already");
-        assert!(!hindrance.meets("fuller", began + NOTE_PAUSE / 2), "a count that changes");
-        assert!(hindrance.meets("read-only", began + NOTE_PAUSE));
-        assert!(hindrance.passes());
-        assert!(!hindrance.passes());
-        assert!(!hindrance.meets("full", began + NOTE_PAUSE));
+        assert!(!hindrance.is_due("full", began), "it may be gone with the next try");
+        assert!(hindrance.is_due("full", began));
+        assert!(!hindrance.is_due("full", began + NOTE_PAUSE), "it stands there already");
+        assert!(!hindrance.is_due("fuller", began + NOTE_PAUSE / 2), "a count that changes");
+        assert!(hindrance.is_due("read-only", began + NOTE_PAUSE));
+        assert!(hindrance.is_told());
+        assert!(!hindrance.is_told());
+        assert!(!hindrance.is_due("full", began + NOTE_PAUSE));
     }
 }

@@ -10,9 +10,9 @@ use longshore_shared::task::Chunk;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::replay;
 use crate::staging::StagingSet;
 use crate::trouble::Trouble;
+use crate::{drift, replay};
 
 /// Loads the chunk into the staging set.
 pub(crate) async fn chunk(
@@ -27,7 +27,7 @@ pub(crate) async fn chunk(
     }
     let reading = Reading::of(spec, &chunk, &worker.keys)?;
     let into = (&chunk, spec.graph.position(spec.load(&chunk).target).ok_or(ForeignChunk)?);
-    let replayed = replay::of(spec, &chunk);
+    let replayed = drift::feed_of(spec, &chunk);
     let bound = match replayed {
         Some(piece) => replay::bound(&claim.server, spec, piece).await?,
         None => None,

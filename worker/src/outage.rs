@@ -7,20 +7,15 @@ use longshore_shared::clickhouse::{Policy, policy};
 use longshore_shared::store::StoreError;
 use tokio::time::Instant;
 
-use crate::claim::Claim;
-use crate::context::Worker;
 use crate::trouble::Trouble;
 
 /// Between two words about the same outage.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Without a failure for so long an outage is over.
 const OVER_AFTER: Duration = Duration::from_secs(120);
-/// Between two looks at a server that is away.
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
 /// Before a load is sent again to a store that was away.
 const TRY_PAUSE: Duration = Duration::from_secs(5);
-/// A worker and a server that have been well for so long are not in the middle of an outage.
-const CALM_MAX: Duration = Duration::from_secs(60);
 
 struct Since {
     began: jiff::Timestamp,
@@ -72,31 +67,4 @@ pub(crate) fn is_outage(trouble: &Trouble) -> bool {
 /// The pause before a load is tried again, so that many slots do not come at once.
 pub(crate) fn pause() -> Duration {
     TRY_PAUSE.mul_f64(rand::random_range(0.5..=1.0))
-}
-
-impl Worker {
-    /// Have this worker and its server been well for a while?
-    pub(crate) async fn is_calm(&self) -> bool {
-        let calm = (self.lease.ttl() * 2).min(CALM_MAX);
-        let Ok(facts) = self.server.facts().await else { return false };
-        self.lease.healthy_for() >= calm && facts.uptime_secs >= calm.as_secs()
-    }
-
-    /// Waits until the server of a task answers; whether it was started anew since the claim.
-    ///
-    /// # Errors
-    /// When the lease is lost before: whoever takes the task over goes on.
-    pub(crate) async fn outlast(&self, claim: &Claim) -> Result<bool, Trouble> {
-        loop {
-            self.lease.check()?;
-            // Whoever finds that server again takes the task up; a worker that is to end does not wait.
-            if claim.endpoint.gone.is_cancelled() || self.drain.is_cancelled() {
-                return Err(Trouble::NotOurs);
-            }
-            if let Ok(facts) = claim.server.facts().await {
-                return Ok(Duration::from_secs(facts.uptime_secs + 1) < claim.began.elapsed());
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
-        }
-    }
 }

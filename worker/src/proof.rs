@@ -15,6 +15,7 @@ use longshore_shared::task::{StagedTable, TableName};
 use serde::Deserialize;
 
 use crate::claim::Claim;
+use crate::server_clock::clock;
 use crate::trouble::Trouble;
 
 /// Part identities asked for in one statement.
@@ -35,27 +36,6 @@ pub(crate) struct Seen {
     pub(crate) published: HashSet<String>,
     /// Left by a MOVE that failed: never visible, and removed by the server before long.
     pub(crate) rolled_back: HashSet<String>,
-}
-
-/// The server's clock, and how long it lists merged parts unless a table says otherwise.
-#[derive(Deserialize, Row)]
-pub(crate) struct Clock {
-    pub(crate) now_ms: i64,
-    parts_lifetime_secs: u64,
-}
-
-/// When the server was started, by its own clock.
-#[derive(Deserialize, Row)]
-pub(crate) struct Started {
-    pub(crate) started_ms: i64,
-}
-
-/// The server tells its age in whole seconds.
-pub(crate) const START_MARGIN_MS: i64 = 2_000;
-
-/// Asks the server for its clock.
-pub(crate) async fn clock(server: &Server) -> Result<Clock, Trouble> {
-    Ok(read(|| server.call(sql::SERVER_CLOCK).fetch_one()).await?)
 }
 
 /// Which of these identities the target lists.

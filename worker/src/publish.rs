@@ -23,7 +23,7 @@ use crate::context::Worker;
 use crate::durable::Round;
 use crate::staging::{self, StagedPart};
 use crate::trouble::Trouble;
-use crate::{hindrance, proof, receipts, swap, verify};
+use crate::{drift, handover, proof, receipts, shadows};
 
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
@@ -88,7 +88,7 @@ async fn move_all(
                 // Only forward: wait until the server is well again, for as long as we are trusted.
                 tries += 1;
                 tracing::warn!(error = %failure, tries, "publishing goes on after a pause");
-                hindrance::meets(worker, claim, &failure.message).await;
+                claim.hindrance.meets(&worker.store, &claim.task, &failure.message).await;
                 tokio::time::sleep(task_delay(tries).min(Duration::from_secs(5))).await;
                 worker.lease.check()?;
             }
@@ -149,9 +149,9 @@ async fn publish(
     if !unproved.is_empty() {
         return Err(Trouble::Unprovable(unproved.join("; ")));
     }
-    swap::rename_shadows(worker, claim, manifest).await?;
+    shadows::rename_shadows(worker, claim, manifest).await?;
     for handover in &manifest.handovers {
-        swap::hand_over(worker, claim, handover, is_first, &mut step).await?;
+        handover::hand_over(worker, claim, handover, is_first, &mut step).await?;
     }
     Ok(())
 }
@@ -272,7 +272,7 @@ async fn move_partition(
         .execute()
         .await;
     let Err(failure) = answer else {
-        hindrance::passes(worker, claim).await;
+        claim.hindrance.passes(&worker.store, &claim.task).await;
         return Ok(true);
     };
     if failure.is_unknown() {
@@ -307,7 +307,7 @@ async fn wait_for_cleanup(
             "a move was rolled back, and the server has not cleared {parts} of its parts in {table} yet; \
              that takes five minutes at most"
         );
-        hindrance::meets(worker, claim, &cause).await;
+        claim.hindrance.meets(&worker.store, &claim.task, &cause).await;
         tokio::time::sleep(CLEANUP_PAUSE).await;
     }
     Ok(())
@@ -340,11 +340,11 @@ async fn drop_published(
 async fn wait_or_stop(worker: &Worker, claim: &Claim, failure: &Failure) -> Result<(), Trouble> {
     if policy(failure).is_lasting() {
         // "Tables have different structure" does not say what was altered.
-        verify::schema(claim).await?;
+        drift::schema(claim).await?;
         return Err(failure.clone().into());
     }
     tracing::warn!(error = %failure, "a move gave an error, reconciling");
-    hindrance::meets(worker, claim, &failure.message).await;
+    claim.hindrance.meets(&worker.store, &claim.task, &failure.message).await;
     tokio::time::sleep(task_delay(1)).await;
     worker.lease.check()
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::trouble::Trouble;
-use crate::{late, proof, unfinished, verify};
+use crate::{drift, late, server_clock, unfinished};
 
 /// Partitions named in a message.
 const SHOWN_MAX: usize = 5;
@@ -22,8 +22,8 @@ const SHOWN_MAX: usize = 5;
 /// Checks that everything is loaded and the targets are those of the plan; the manifest of swaps.
 pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
     let tally = others(worker, claim).await?;
-    verify::schema(claim).await?;
-    let clock = proof::clock(&claim.server).await?;
+    drift::schema(claim).await?;
+    let clock = server_clock::clock(&claim.server).await?;
     let job = &claim.job;
     let mut handovers = Vec::new();
     for (position, table) in job.spec.graph.tables.iter().enumerate() {

@@ -7,8 +7,7 @@ use longshore_shared::task::{Handover, Manifest, Mode, Receipt};
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::direct;
-use crate::proof::{self, Started};
+use crate::server_clock::{START_MARGIN_MS, Started};
 use crate::trouble::Trouble;
 
 /// One for each table, with the names that the moved parts have there.
@@ -18,7 +17,7 @@ pub(crate) async fn of(
     manifest: &Manifest,
 ) -> Result<Vec<Receipt>, Trouble> {
     if claim.job.spec.mode == Mode::Direct {
-        return Ok(vec![direct::receipt(worker, claim, manifest)]);
+        return Ok(vec![of_direct(worker, claim, manifest)]);
     }
     let base = empty_receipt(worker, claim, manifest);
     let handed_over = |handover: &Handover| Receipt {
@@ -39,8 +38,17 @@ pub(crate) async fn of(
     Ok(receipts)
 }
 
+/// What is known of a chunk that is in its target: no parts prove it.
+fn of_direct(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
+    Receipt {
+        target: claim.job.spec.target.to_string(),
+        rows_staged: manifest.rows,
+        ..empty_receipt(worker, claim, manifest)
+    }
+}
+
 /// A receipt of this task that names no table yet.
-pub(crate) fn empty_receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
+fn empty_receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt {
     let task = &claim.task;
     Receipt {
         job_id: task.id.job.to_string(),
@@ -71,7 +79,7 @@ async fn refuse_lost(
 ) -> Result<(), Trouble> {
     let Started { started_ms } =
         read(|| claim.server.call(sql::SERVER_STARTED).fetch_one()).await?;
-    if started_ms + proof::START_MARGIN_MS < manifest.taken_ms {
+    if started_ms + START_MARGIN_MS < manifest.taken_ms {
         return Ok(());
     }
     Err(Trouble::Unprovable(format!(

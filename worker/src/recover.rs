@@ -20,7 +20,7 @@ use serde::Deserialize;
 use crate::claim::Claim;
 use crate::context::Worker;
 use crate::trouble::Trouble;
-use crate::{staging, swap};
+use crate::{shadows, staging};
 
 const WAIT_PAUSE: Duration = Duration::from_millis(100);
 const UNKNOWN_TABLE: i32 = 60;
@@ -44,7 +44,7 @@ pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble>
     worker.edge(faults::FENCE_BEFORE).await?;
     if let TaskState::Publishing { manifest, .. } = &claim.task.progress.state {
         rename_set(worker, claim, manifest).await?;
-        swap::rename_shadows(worker, claim, manifest).await?;
+        shadows::rename_shadows(worker, claim, manifest).await?;
         worker.edge(faults::FENCE_RENAMED).await?;
         stop_older(worker, claim).await?;
     } else {

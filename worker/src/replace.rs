@@ -17,8 +17,7 @@ use serde::Deserialize;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::hindrance;
-use crate::swap;
+use crate::shadows;
 use crate::trouble::Trouble;
 use crate::unfinished;
 
@@ -36,7 +35,7 @@ pub(crate) async fn partitions(
     is_first: bool,
     step: &mut usize,
 ) -> Result<(), Trouble> {
-    let shadow = swap::shadow_of(claim, handover);
+    let shadow = shadows::shadow_of(claim, handover);
     for partition in &handover.partitions {
         let mut is_doubtful = !is_first;
         loop {
@@ -131,7 +130,7 @@ async fn replace(
     if policy(&failure).is_lasting() {
         return Err(failure.into());
     }
-    hindrance::meets(worker, claim, &failure.message).await;
+    claim.hindrance.meets(&worker.store, &claim.task, &failure.message).await;
     tracing::warn!(error = %failure, "a replacement gave an error, looking again");
     tokio::time::sleep(task_delay(1)).await;
     Ok(false)

@@ -1,29 +1,11 @@
-//! What must hold when a chunk is read through a view's query: the view is what it was, its query
-//! keeps to the chunk, and no more was read than the chunk has.
+//! What must hold when a chunk is read through a view's query: its query keeps to the chunk, and no
+//! more was read than the chunk has.
 
 use longshore_shared::clickhouse::{Server, Summary};
-use longshore_shared::schema::{Drift, view_query};
 use longshore_shared::source::{ProbeError, check_filter, rows_to_read};
-use longshore_shared::task::{Chunk, Feed, JobSpec, Slice};
+use longshore_shared::task::{Feed, JobSpec, Slice};
 
 use crate::trouble::Trouble;
-
-/// The feed of a chunk, when it is read through a view.
-pub(crate) fn of<'a>(spec: &'a JobSpec, chunk: &'a Chunk) -> Option<(&'a Feed, &'a Slice)> {
-    let slice = chunk.as_slice()?;
-    let feed = spec.source.as_tables()?.feeds.get(slice.feed)?;
-    feed.view.is_some().then_some((feed, slice))
-}
-
-/// The view's query is that of the plan.
-pub(crate) async fn unchanged(server: &Server, feed: &Feed) -> Result<(), Trouble> {
-    let Some(view) = &feed.view else { return Ok(()) };
-    match view_query(server, &view.name).await? {
-        None => Err(Drift::Gone(view.name.clone()).into()),
-        Some(query) if query != view.defined => Err(Drift::ViewChanged(view.name.clone()).into()),
-        Some(_) => Ok(()),
-    }
-}
 
 /// Rows that the load may read at most, when that is known. Before the load.
 pub(crate) async fn bound(

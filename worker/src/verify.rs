@@ -1,34 +1,17 @@
-//! What must be true before anything is published: the schema and the counts. The source is
-//! looked at in [`crate::source`].
+//! The counts that must agree before anything is published, and the manifest of what will be moved.
 
 use longshore_shared::clickhouse::{Server, Summary};
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{GraphTable, StagingNames, check_drift};
+use longshore_shared::schema::{GraphTable, StagingNames};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
 use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::context::Worker;
-use crate::proof;
-use crate::replay;
+use crate::server_clock;
 use crate::source::{self, Held};
 use crate::staging::{self, StagingSet};
 use crate::trouble::Trouble;
-
-/// The tables and views are what they were at plan time.
-pub(crate) async fn schema(claim: &Claim) -> Result<(), Trouble> {
-    if planted(Bug::SkipDrift) {
-        return Ok(());
-    }
-    let chunk = Chunk::decode(&claim.task.chunk)?;
-    if let Some((feed, _)) = replay::of(&claim.job.spec, &chunk) {
-        replay::unchanged(&claim.server, feed).await?;
-    }
-    match check_drift(&claim.server, &claim.job.spec.graph).await? {
-        None => Ok(()),
-        Some(drift) => Err(drift.into()),
-    }
-}
 
 /// Counts what was staged, compares it with what was read, and writes down what will be moved.
 pub(crate) async fn manifest(
@@ -38,7 +21,7 @@ pub(crate) async fn manifest(
     loaded: Summary,
 ) -> Result<Manifest, Trouble> {
     let graph = &claim.job.spec.graph;
-    let clock = proof::clock(&claim.server).await?;
+    let clock = server_clock::clock(&claim.server).await?;
     let twins = staging::list_own(claim, set.names.prefix()).await?;
     let mut tables = Vec::with_capacity(graph.tables.len());
     for (position, target) in graph.tables.iter().enumerate().filter(|(_, t)| t.keeps_rows()) {
