@@ -5,7 +5,7 @@ use longshore_shared::store::StoreError;
 use longshore_shared::task::{Chunk, Job, JobSpec, Slice, SourceFile, Task};
 use serde::Serialize;
 
-use crate::commands::last;
+use crate::last;
 use crate::output::{Side, table};
 use crate::text;
 

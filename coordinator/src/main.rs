@@ -1,11 +1,13 @@
 //! `longshore`: plans loads, hands them to workers and shows how they go.
 
 mod alter;
+mod choice;
 mod cli;
 mod commands;
 mod contents;
 mod doctor;
 mod dry_run;
+mod ending;
 mod exit;
 mod filter;
 #[cfg(test)]
@@ -13,6 +15,7 @@ mod fixture;
 mod gone;
 mod history;
 mod in_flight;
+mod last;
 mod logs;
 mod output;
 mod overlap;
@@ -40,6 +43,6 @@ use clap::Parser;
 async fn main() -> ExitCode {
     match cli::Cli::try_parse() {
         Ok(cli) => cli.run().await,
-        Err(error) => exit::usage(&error),
+        Err(error) => ending::usage(&error),
     }
 }

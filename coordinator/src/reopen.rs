@@ -17,6 +17,7 @@ use longshore_shared::task::{
     Cursor, Job, Reopening, Segment, Stamp, StateName, Tally, Task, TaskEvent, TaskId, TaskState,
 };
 
+use crate::choice::{Choice, Chosen};
 use crate::exit::{Error, Kind, Report};
 use crate::plan::check_durable;
 use crate::replayable;
@@ -45,25 +46,6 @@ impl Counts {
         }
     }
 }
-
-/// A task as it was when it was chosen, and what happens to it if it still is so.
-pub(crate) struct Choice {
-    pub(crate) id: TaskId,
-    pub(crate) was: StateName,
-    /// Each claim makes it one more: a task that was done again meanwhile is left alone.
-    pub(crate) epoch: u64,
-    pub(crate) event: TaskEvent,
-}
-
-impl Choice {
-    /// Of a task as it was read.
-    pub(crate) fn of(task: &TaskBrief, event: TaskEvent) -> Self {
-        Self { id: task.id.clone(), was: task.state, epoch: task.epoch, event }
-    }
-}
-
-/// The chosen tasks.
-pub(crate) type Chosen = Vec<Choice>;
 
 /// Every task that a worker may have touched, page by page. Those beyond the frontier are pending.
 pub(crate) async fn touched(store: &KeeperMapStore, job: &Job) -> Result<Vec<TaskBrief>, Error> {

@@ -11,8 +11,8 @@ use longshore_shared::task::{
 };
 use serde::Deserialize;
 
+use crate::choice::Choice;
 use crate::exit::{Error, Kind, Report};
-use crate::reopen::Choice;
 use crate::session::Session;
 use crate::text;
 

@@ -11,8 +11,8 @@ use longshore_shared::sql::quote_literal;
 use longshore_shared::task::{Chunk, Epoch, Job, Mode, Task, TaskState};
 use serde::Serialize;
 
-use crate::commands::last;
 use crate::exit::{Error, Kind, Report};
+use crate::last;
 
 /// Where a statement is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -13,7 +13,8 @@ use longshore_shared::store::{Stored, TaskStore, WorkerRecord};
 use longshore_shared::task::{Epoch, StateName};
 use serde::Serialize;
 
-use crate::doctor::leftovers::{self, Leftover, Owner, Why};
+use crate::doctor::leftovers;
+use crate::doctor::owners::{Leftover, Owner, Why};
 use crate::doctor::shadows;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};

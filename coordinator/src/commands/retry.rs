@@ -9,11 +9,12 @@ use longshore_shared::task::{
 };
 use serde::Serialize;
 
+use crate::choice::{Choice, Chosen};
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::filter::Filter;
 use crate::output::Output;
 use crate::policy::{self, ForceArgs, Started};
-use crate::reopen::{self, Choice, Chosen, Counts};
+use crate::reopen::{self, Counts};
 use crate::replayable;
 use crate::session::Session;
 use crate::text;

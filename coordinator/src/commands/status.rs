@@ -6,7 +6,7 @@ use longshore_shared::store::{Census, Stored, TaskStore, WorkerRecord, census};
 use longshore_shared::task::{Job, JobState, TaskId};
 use serde::Serialize;
 
-use crate::commands::jobs::JobFilter;
+use crate::commands::job_filter::JobFilter;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};
 use crate::progress::{LOOK_PAUSE, Look, Progress, look};

@@ -10,10 +10,10 @@ use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobState, Manifest, StateName, Task, TaskId, TaskState};
 use serde::Serialize;
 
-use crate::commands::last;
 use crate::contents::Contents;
 use crate::exit::{Error, Exit, Kind, Report};
 use crate::history::{self, AttemptLine, ReceiptLine};
+use crate::last;
 use crate::output::{Output, Side, table};
 use crate::report;
 use crate::session::Session;

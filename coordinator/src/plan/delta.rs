@@ -15,9 +15,10 @@ use serde::Deserialize;
 use super::arrivals::{Arrived, Mixed, arrived, known};
 use super::clones::clone_of;
 use super::cut::{ListedPart, cut, digest, list_parts};
-use super::feeds::{FeedOptions, Origin, TablesPlan, cut_options};
-use super::missing;
+use super::feed::{FeedOptions, Origin, cut_options};
+use super::feeds::TablesPlan;
 use super::publish::{identity, publish_as, whole};
+use super::recut;
 use super::snapshot;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
@@ -120,7 +121,7 @@ pub(crate) async fn plan_delta(
     )];
     if let Some(job) = whole(&session.store, &id).await? {
         snapshot::drop(server, &clone.table.table).await?;
-        Box::pin(missing::write_delta(session, &job, &cut_options(options, origin, true))).await?;
+        Box::pin(recut::write_delta(session, &job, &cut_options(options, origin, true))).await?;
         let bytes = job.bytes;
         return Ok(TablesPlan { job, created: false, bytes, notes });
     }

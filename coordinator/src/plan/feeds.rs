@@ -1,74 +1,21 @@
 //! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
 
-use longshore_shared::clickhouse::Server;
 use longshore_shared::schema::{identities, rewrite_source};
-use longshore_shared::task::{
-    BudgetUnit, Chunk, Feed, Job, JobId, JobSpec, Known, Slice, TableName, TablesSource,
-};
+use longshore_shared::task::{Feed, Job, JobId, JobSpec, Known, TableName, TablesSource};
 use sha2::{Digest, Sha256};
 
 use super::arrivals::known;
 use super::clones::{self, clone_of};
-use super::cut::{Cut, CutOptions, Unit, cut, digest};
-use super::missing::{self, needs_rows};
+use super::cut::{Cut, cut, digest};
+use super::feed::{FeedOptions, Origin, Snapshot, chunks, cut_options, cut_window};
+use super::missing::needs_rows;
 use super::publish::{identity, publish_as, whole};
+use super::recut;
 use super::remote::Source;
-use super::shadow::Marks;
 use super::snapshot;
-use super::window::Windowed;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 use crate::text;
-
-/// Most partitions in one chunk: each is a part of its own in the staging table, and one MOVE.
-pub(crate) const PARTITIONS_MAX: usize = 50;
-
-/// Is the source cloned before it is cut?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Snapshot {
-    /// When its key alone cannot keep every chunk within the budget.
-    WhenNeeded,
-    /// Always: everything is read as of one moment.
-    Always,
-    /// Never: the table is read as it is when a chunk is loaded.
-    Never,
-}
-
-/// How tables are cut.
-#[derive(Debug, Clone)]
-pub(crate) struct FeedOptions {
-    /// Most bytes of a chunk.
-    pub(crate) chunk_bytes: u64,
-    /// What they are.
-    pub(crate) unit: BudgetUnit,
-    /// Is the source cloned?
-    pub(crate) snapshot: Snapshot,
-    /// Makes another plan of the same rows.
-    pub(crate) again: String,
-    /// Where the targets stood before.
-    pub(crate) marks: Marks,
-}
-
-/// A table to read, and the server that knows its index.
-pub(crate) struct Origin {
-    /// As it is read, without bounds yet.
-    pub(crate) feed: Feed,
-    /// Where it is.
-    pub(crate) source: Source,
-    /// Rows that must stay together, if any.
-    pub(crate) align: Option<Align>,
-    /// Only this time window, cut by time.
-    pub(crate) windowed: Option<Windowed>,
-}
-
-/// Where a table may be cut so that rows that belong together stay in one chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Align {
-    /// Only so many leading key columns may be bounds.
-    pub(crate) columns: usize,
-    /// Partitions are borders too.
-    pub(crate) partitions_apart: bool,
-}
 
 /// A plan of tables that was written, or had been before.
 pub(crate) struct TablesPlan {
@@ -127,7 +74,7 @@ pub(crate) async fn plan_tables(
             for clone in clones {
                 snapshot::drop(&session.server, &clone.table.table).await?;
             }
-            Box::pin(missing::write_of_snapshots(session, &job, origins, options)).await?;
+            Box::pin(recut::write_of_snapshots(session, &job, origins, options)).await?;
             let (bytes, notes) = (bytes(&cuts), plan.notes(&cuts, is_snapshot));
             return Ok(TablesPlan { job, created: false, bytes, notes });
         }
@@ -145,13 +92,6 @@ pub(crate) async fn plan_tables(
     let (job, created) =
         Box::pin(publish_as(session, id, spec(source), &chunks, options.marks.clone())).await?;
     Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
-}
-
-pub(super) fn chunks(cuts: &[Cut]) -> Vec<Chunk> {
-    let slices = cuts.iter().enumerate().flat_map(|(feed, cut)| {
-        cut.slices.iter().map(move |slice| Chunk::Slice(Slice { feed, ..slice.clone() }))
-    });
-    slices.collect()
 }
 
 fn bytes(cuts: &[Cut]) -> u64 {
@@ -179,37 +119,6 @@ fn with_key(feed: &Feed, cut: &Cut, snapshot: Option<&Cloned>) -> Result<Feed, E
         feed.known.clone_from(known);
     }
     Ok(feed)
-}
-
-/// How one table is cut.
-pub(super) fn cut_options(
-    options: &FeedOptions,
-    origin: &Origin,
-    has_snapshot: bool,
-) -> CutOptions {
-    CutOptions {
-        budget_bytes: options.chunk_bytes,
-        unit: match options.unit {
-            BudgetUnit::Uncompressed => Unit::Uncompressed,
-            BudgetUnit::Compressed => Unit::Compressed,
-        },
-        partitions_max: PARTITIONS_MAX,
-        has_snapshot,
-        align: origin.align.map(|align| align.columns),
-        partitions_apart: origin.align.is_some_and(|align| align.partitions_apart),
-        partitions: None,
-    }
-}
-
-/// Cuts one window of a table.
-pub(super) async fn cut_window(
-    server: &Server,
-    windowed: &Windowed,
-    table: &TableName,
-    options: &FeedOptions,
-) -> Result<Cut, Error> {
-    let is_compressed = options.unit == BudgetUnit::Compressed;
-    windowed.cut(server, table, options.chunk_bytes, is_compressed).await
 }
 
 struct Plan<'a> {

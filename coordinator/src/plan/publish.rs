@@ -14,13 +14,14 @@ use longshore_shared::store::{
     KeeperMapStore, SEGMENT_TASKS, Swap, TaskStore, chunk_digest, plan_digest,
 };
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, Job, JobEvent, JobId, JobSpec, JobState, Made, Progress, PublishMode,
-    Stamp, Task, TaskId,
+    Chunk, Cursor, Epoch, Job, JobEvent, JobId, JobSpec, JobState, Made, PublishMode, Stamp, Task,
+    TaskId,
 };
 use sha2::{Digest, Sha256};
 
 use super::missing;
 use super::shadow::{self, Marks};
+use super::task_rows::tasks;
 use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
 
@@ -91,29 +92,6 @@ fn refuse_other_server(job: &Job, spec: &JobSpec) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// The tasks of these chunks as they are planned.
-pub(super) fn tasks(id: &JobId, spec: &JobSpec, chunks: &[Chunk]) -> Vec<Task> {
-    let mode = spec.publish.mode;
-    // A chunk that every server reads its share of is there once for each.
-    let copies = spec.copies() as u64;
-    // The last task loads nothing: it publishes what the others have loaded.
-    let last = mode.has_last_task().then_some(Chunk::Publish { publish: mode });
-    chunks
-        .iter()
-        .chain(&last)
-        .zip(0..)
-        .map(|(chunk, ordinal)| Task {
-            id: TaskId { job: id.clone(), ordinal },
-            progress: Progress::planned(),
-            stamp: Stamp::fresh(),
-            chunk: chunk.encode(),
-            files: u32::try_from(chunk.files().len()).unwrap_or(u32::MAX),
-            bytes: chunk.bytes() / copies,
-            changed_ms: 0,
-        })
-        .collect()
 }
 
 /// The job of a plan that is whole, if there is one.

@@ -12,7 +12,7 @@ use longshore_shared::task::{BudgetUnit, Feed, FeedView, TableName};
 use super::aggregation::{Cutting, Shape, Together, cutting, query_shape};
 use super::columns::types_of;
 use super::cut::{CutOptions, Unit, cut};
-use super::feeds::{Align, FeedOptions, Origin};
+use super::feed::{Align, FeedOptions, Origin};
 use super::remote::Source;
 use super::replay_detours::{dictionary_note, refuse_detours};
 use super::window::{NO_BORDER, Windowed};

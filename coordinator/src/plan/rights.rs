@@ -5,7 +5,7 @@ use longshore_shared::schema::{Graph, Needs, firing_select, needs};
 use longshore_shared::task::{JobSpec, TableName};
 
 use crate::doctor::grants::name;
-use crate::doctor::privileges::may;
+use crate::doctor::may::may;
 
 /// What the views and the column expressions of a graph read.
 pub(crate) async fn graph_needs(server: &Server, graph: &Graph) -> Result<Needs, Failure> {

@@ -6,7 +6,7 @@ use longshore_shared::task::{Chunk, SourceFile};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::PlanFile;
+use super::plan::PlanFile;
 use super::write::value;
 use crate::contents::{Contents, FileLine};
 use crate::text;

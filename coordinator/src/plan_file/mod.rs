@@ -5,137 +5,15 @@
 
 mod canonical;
 mod compare;
+mod on_disk;
+mod plan;
 mod read;
 mod secrets;
 mod write;
 
-use std::io::Read;
-use std::path::Path;
-
-use longshore_shared::store::{StoreError, TaskStore};
-use longshore_shared::task::{Chunk, Job, JobId, JobSpec, Mark, TaskId};
-
-pub(crate) use canonical::digest;
 pub(crate) use compare::{ChunkChange, Comparison, FieldChange, FileChange};
-
-use crate::exit::{Error, Kind, Report};
-use crate::session::Session;
-
-/// Version of the layout. A newer one is refused, never guessed at.
-const VERSION: u64 = 1;
-/// Chunks read at once.
-const PAGE: u32 = 5_000;
-
-/// What makes a plan.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct PlanFile {
-    /// Its id.
-    pub(crate) id: JobId,
-    /// Without shadows: they are made again.
-    pub(crate) spec: JobSpec,
-    /// Where the targets stood, for plans that publish at their end.
-    pub(crate) marks: Vec<Vec<Mark>>,
-    /// What its tasks load, in their order.
-    pub(crate) chunks: Vec<Chunk>,
-}
-
-impl PlanFile {
-    /// A plan of the control tables.
-    pub(crate) async fn of(session: &Session, job: &Job) -> Result<Self, Error> {
-        let mut chunks = Vec::new();
-        let mut first = 0;
-        while first < job.chunks() {
-            let end = first.saturating_add(PAGE).min(job.chunks());
-            let ids: Vec<TaskId> =
-                (first..end).map(|ordinal| TaskId { job: job.id.clone(), ordinal }).collect();
-            let page = session.store.chunks(&ids).await?;
-            if page.len() != ids.len() {
-                let message =
-                    format!("{} of the tasks of {} are gone", ids.len() - page.len(), job.id);
-                return Err(Report::new(Kind::Conflict, message).into());
-            }
-            let decoded = page.iter().map(|(_, bytes)| Chunk::decode(bytes));
-            chunks.extend(decoded.collect::<Result<Vec<_>, StoreError>>()?);
-            first = end;
-        }
-        Ok(Self::from_parts(job.id.clone(), job.spec.clone(), chunks))
-    }
-
-    /// Leaves out of a spec what is made again.
-    fn from_parts(id: JobId, mut spec: JobSpec, chunks: Vec<Chunk>) -> Self {
-        let shadows = spec.graph.tables.iter_mut().filter_map(|table| table.shadow.take());
-        let marks = shadows.map(|shadow| shadow.marks).collect();
-        // The digest is of the tasks as they are written; a wish is of a job that lives.
-        spec.made.digest.clear();
-        spec.reopening = None;
-        Self { id, spec, marks, chunks }
-    }
-
-    /// A plan of a file; `-` is standard input.
-    ///
-    /// # Errors
-    /// A report that says what is wrong with the file.
-    pub(crate) fn open(path: &Path) -> Result<Self, Report> {
-        let name =
-            if is_stream(path) { "standard input".into() } else { path.display().to_string() };
-        let mut bytes = Vec::new();
-        let read = if is_stream(path) {
-            std::io::stdin().read_to_end(&mut bytes).map(drop)
-        } else {
-            std::fs::read(path).map(|read| bytes = read)
-        };
-        read.map_err(|error| Report::new(Kind::Usage, format!("cannot read {name}: {error}")))?;
-        read::parse(&bytes).map_err(|problem| {
-            Report::new(Kind::Usage, format!("{name}: {problem}")).help(
-                "export it anew (longshore plan export), or plan again: a plan is never edited",
-            )
-        })
-    }
-
-    /// The text of the file.
-    pub(crate) fn text(&self) -> Result<String, Report> {
-        let text = write::text(self);
-        match secrets::find(&self.spec, &text) {
-            None => Ok(text),
-            Some(what) => {
-                let message = format!("plan {} cannot be written to a file: {what}", self.id);
-                Err(Report::new(Kind::Usage, message)
-                    .help("plan it with --named-collection, or keys in the environment"))
-            }
-        }
-    }
-
-    /// Is it the same plan, wherever it is and however it was made?
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let essence = |file: &Self| {
-            let mut spec = file.spec.clone();
-            spec.made = longshore_shared::task::Made::default();
-            spec.environment.clear();
-            if !spec.is_sharded() {
-                spec.servers.clear();
-            }
-            // An exchange gives the target another UUID; another environment has others anyway.
-            spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
-            spec
-        };
-        self.id == other.id && self.chunks == other.chunks && essence(self) == essence(other)
-    }
-
-    /// Files of all chunks.
-    pub(crate) fn files(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.files().len() as u64).sum()
-    }
-
-    /// Bytes of all chunks.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.chunks.iter().map(Chunk::bytes).sum()
-    }
-}
-
-/// Does the path stand for standard input or output?
-pub(crate) fn is_stream(path: &Path) -> bool {
-    path == Path::new("-")
-}
+pub(crate) use on_disk::is_stream;
+pub(crate) use plan::PlanFile;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use longshore_shared::task::{Chunk, JobId, JobSpec, Mark};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::plan::{PlanFile, VERSION};
 use super::write::{Sums, value};
-use super::{PlanFile, VERSION};
 
 /// What a file has.
 const PARTS: [&str; 8] =

@@ -1,6 +1,6 @@
 //! A plan survives its file, and a file that is not what was written is refused.
 
-use longshore_shared::task::{JobState, Shadow, Source, SourceFile};
+use longshore_shared::task::{Chunk, JobState, Mark, Shadow, Source, SourceFile};
 
 use super::*;
 use crate::fixture;

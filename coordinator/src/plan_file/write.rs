@@ -7,7 +7,8 @@ use longshore_shared::task::Chunk;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{PlanFile, VERSION, digest};
+use super::canonical::digest;
+use super::plan::{PlanFile, VERSION};
 
 /// The parts of a file that others are checked by.
 pub(super) struct Sums {

@@ -5,7 +5,7 @@ use longshore_shared::config::Config;
 use longshore_shared::task::{Job, JobState};
 use serde::Serialize;
 
-use crate::commands::jobs::JobFilter;
+use crate::commands::job_filter::JobFilter;
 use crate::exit::{Error, Exit};
 use crate::output::{Output, Side, table};
 use crate::plan::source_words;

@@ -7,9 +7,9 @@ use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Job, JobState, Source, TaskId};
 use serde::Serialize;
 
-use crate::commands::last;
 use crate::contents::Contents;
 use crate::exit::{Error, Exit};
+use crate::last;
 use crate::output::{Output, Side, table};
 use crate::session::Session;
 use crate::text;

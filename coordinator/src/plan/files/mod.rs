@@ -12,6 +12,7 @@ mod layout;
 mod look;
 mod merge;
 mod notes;
+mod request;
 mod select;
 mod surplus;
 
@@ -31,7 +32,7 @@ use serde::Deserialize;
 use column::{How, Target};
 pub(crate) use findings::{Findings, validate};
 use formats::Format;
-use layout::{Layout, Request};
+use request::{Layout, Request};
 
 use super::columns::{ColumnChoice, Query, SourceSchema};
 use super::outputs::NullIs;

@@ -1,7 +1,7 @@
 //! Columns of files that the target has no place for: what is said of them.
 
-use super::layout::Request;
 use super::merge::Merged;
+use super::request::Request;
 use crate::exit::{Kind, Report};
 
 /// Names shown of many.
