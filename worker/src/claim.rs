@@ -9,10 +9,10 @@ use longshore_shared::task::{Epoch, Job, JobState, Owner, Stamp, StateName, Task
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Acting, Worker};
-use crate::endpoint::Endpoint;
-use crate::hindrance::Hindrance;
-use crate::trouble::Trouble;
+use crate::error::Trouble;
+use crate::servers::Endpoint;
+use crate::waits::hindrance::Hindrance;
+use crate::worker::{Acting, Worker};
 
 /// A task that is ours, in one epoch.
 pub(crate) struct Claim {

@@ -6,7 +6,7 @@ use longshore_shared::schema::{Drift, check_drift, view_query};
 use longshore_shared::task::{Chunk, Feed, JobSpec, Slice};
 
 use crate::claim::Claim;
-use crate::trouble::Trouble;
+use crate::error::Trouble;
 
 /// The tables and views are what they were at plan time.
 pub(crate) async fn schema(claim: &Claim) -> Result<(), Trouble> {

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::board::Board;
-use crate::context::Worker;
+use crate::worker::Worker;
 
 /// Rows of workers that lapsed longer ago are removed by whoever sees them.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);

@@ -4,8 +4,8 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskStore};
 use longshore_shared::task::{Job, JobEvent, Stamp};
 
-use crate::context::Worker;
-use crate::trouble::Trouble;
+use crate::error::Trouble;
+use crate::worker::Worker;
 
 /// Stops new claims of a job, because every task would meet the same trouble. Not when the job has
 /// changed since it was read: a person may have mended the cause, and else it is met again.

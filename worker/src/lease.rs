@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::trouble::Trouble;
+use crate::error::Trouble;
 
 /// The right of one worker life to act.
 pub(crate) struct Lease {

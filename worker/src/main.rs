@@ -1,47 +1,20 @@
 //! `longshore-worker`: claims tasks and loads them exactly once.
 
 mod attempt;
-mod audit;
-mod blame;
 mod board;
 mod claim;
-mod context;
-mod direct;
+mod close;
 mod drift;
-mod durable;
-mod endpoint;
-mod finish;
+mod error;
 mod handover;
 mod heartbeat;
-mod hindrance;
 mod job_change;
-mod last_task;
-mod late;
 mod lease;
-mod load;
-mod misfit;
-mod outage;
-mod outcome;
-mod proof;
-mod publish;
-mod ready;
-mod recall;
-mod receipts;
-mod recover;
-mod replace;
-mod replay;
 mod run;
-mod schemas;
 mod server_clock;
-mod shadows;
-mod shares;
-mod source;
-mod staging;
-mod swap;
-mod take;
-mod trouble;
-mod unfinished;
-mod verify;
+mod servers;
+mod waits;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -86,11 +59,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(arguments: Arguments) -> Result<(), trouble::StartError> {
+fn start(arguments: Arguments) -> Result<(), crate::error::StartError> {
     let config = arguments.common.load_with(&arguments.worker)?;
     telemetry::init(&config, "info")?;
     faults::arm();
-    let options = context::Options {
+    let options = crate::worker::Options {
         job: arguments.job,
         exit_when_idle: arguments.exit_when_idle,
         name: arguments.name.unwrap_or_else(longshore_shared::machine::host_name),
@@ -101,7 +74,7 @@ fn start(arguments: Arguments) -> Result<(), trouble::StartError> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(trouble::StartError::Runtime)?;
-    let drain = shutdown::on_signal().map_err(trouble::StartError::Runtime)?;
-    runtime.block_on(run::worker(config, options, drain))
+        .map_err(crate::error::StartError::Runtime)?;
+    let drain = shutdown::on_signal().map_err(crate::error::StartError::Runtime)?;
+    runtime.block_on(crate::run::worker(config, options, drain))
 }

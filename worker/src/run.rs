@@ -14,16 +14,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::attempt::attempt;
-use crate::blame;
+use crate::attempt::outcome::end_badly;
+use crate::attempt::{attempt, blame};
 use crate::board::{self, Board, Found};
 use crate::claim::Claim;
-use crate::context::{Options, Worker};
-use crate::endpoint::Endpoints;
+use crate::error::{StartError, Trouble};
 use crate::heartbeat;
-use crate::outage;
-use crate::outcome::end_badly;
-use crate::trouble::{StartError, Trouble};
+use crate::servers::Endpoints;
+use crate::waits::outage;
+use crate::worker::{Options, Worker};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);

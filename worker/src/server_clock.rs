@@ -5,7 +5,7 @@ use longshore_shared::clickhouse::{Server, read};
 use longshore_shared::sql;
 use serde::Deserialize;
 
-use crate::trouble::Trouble;
+use crate::error::Trouble;
 
 /// The server's clock, and how long it lists merged parts unless a table says otherwise.
 #[derive(Deserialize, Row)]
