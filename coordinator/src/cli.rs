@@ -10,9 +10,9 @@ use crate::commands::{
     cancel, check, doctor, explain, gc, init, jobs, pause, plan, restore, resume, retry, run,
     status, submit, task, tasks,
 };
-use crate::ending;
-use crate::exit::{Error, Exit};
-use crate::output::Output;
+use crate::ui::ending;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::Output;
 
 /// Messages of the log below this are not shown unless asked for.
 const LOG_LEVEL: &str = "warn";

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 use longshore_shared::config::Config;
 
-use crate::commands::job_filter::JobFilter;
-use crate::commands::status;
-use crate::exit::{Error, Exit};
-use crate::output::Output;
+use super::job_filter::JobFilter;
+use super::status;
 use crate::session::Session;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::Output;
 
 /// List jobs
 #[derive(Debug, Subcommand)]

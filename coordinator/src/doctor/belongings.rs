@@ -9,8 +9,8 @@ use longshore_shared::task::Job;
 
 use super::owners::{Owner, Staged, owner};
 use super::shadows;
-use crate::exit::Error;
 use crate::session::Session;
+use crate::ui::error::Error;
 
 /// What became of them.
 pub(crate) struct Dropped {

@@ -5,13 +5,12 @@ use std::time::Duration;
 use longshore_shared::config::Config;
 use longshore_shared::store::StoreError;
 
-use super::grants::{Grant, name};
-use super::leftovers;
-use super::may::may;
 use super::owners::{self, Leftover, Why};
-use super::{Finding, Level, unseen};
+use super::{Finding, Level, leftovers, unseen};
+use crate::grants::list::{Grant, name};
+use crate::grants::may::may;
 use crate::session::Session;
-use crate::text;
+use crate::ui::text;
 
 const STAGING: &str = "staging";
 const WORKERS: &str = "worker rows";

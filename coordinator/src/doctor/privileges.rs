@@ -2,9 +2,9 @@
 
 use longshore_shared::clickhouse::{Failure, Server};
 
-use super::grants::{Grant, Role, Scope, grants};
-use super::may::{SYNTAX_ERROR, has};
 use super::{Finding, Level};
+use crate::grants::list::{Grant, Role, Scope, grants};
+use crate::grants::may::{SYNTAX_ERROR, has};
 
 const CHECK: &str = "grants";
 
@@ -39,7 +39,7 @@ fn judge(user: &str, looks: &[(Role, Vec<Grant>)]) -> Vec<Finding> {
             let message = format!("user `{user}` has every grant of a {role}");
             return Finding::ok(CHECK, message).about(role);
         }
-        let count = crate::text::plural(lacks.len() as u64, "grant");
+        let count = crate::ui::text::plural(lacks.len() as u64, "grant");
         let message = format!("user `{user}` lacks {count} of a {role}");
         let statements: Vec<String> = lacks.iter().map(|grant| grant.statement(user)).collect();
         let remedy = statements.join("\n");

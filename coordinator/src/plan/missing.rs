@@ -6,8 +6,8 @@ use longshore_shared::store::{TaskStore, Witness, chunk_digest};
 use longshore_shared::task::{Chunk, Cursor, Job, JobState, Task, TaskId};
 
 use super::task_rows::tasks;
-use crate::exit::{Error, Kind, Report};
 use crate::session::Session;
+use crate::ui::error::{Error, Kind, Report};
 
 /// Does the job rest, so that rows of its tasks may be written again? Nobody claims them then.
 pub(super) fn rests(job: &Job) -> bool {

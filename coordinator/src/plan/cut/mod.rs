@@ -15,6 +15,7 @@ mod layout;
 mod line;
 mod read;
 mod sizes;
+
 #[cfg(test)]
 mod tests;
 
@@ -25,15 +26,14 @@ use longshore_shared::clickhouse::Server;
 use longshore_shared::task::{KeyColumn, PartRange, Piece, RowBounds, Slice, TableName};
 use sha2::{Digest, Sha256};
 
+#[allow(unused_imports, reason = "the tests of the cut alone need less")]
+pub(crate) use error::CutError;
 use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
 use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
 use read::Index;
 #[allow(unused_imports, reason = "the tests of the cut alone need less")]
-pub(crate) use {
-    error::CutError,
-    read::{Blocks, ListedPart, Unit, parts as list_parts},
-};
+pub(crate) use read::{Blocks, ListedPart, Unit, parts as list_parts};
 
 /// How often the parts may change under the reader's eyes before it gives up.
 const READS_MAX: usize = 20;

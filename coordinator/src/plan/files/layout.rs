@@ -10,7 +10,7 @@ use super::defaults::{self, DefaultOf};
 use super::merge::Merged;
 use super::request::{Layout, Request};
 use super::surplus;
-use crate::exit::{Error, Kind, Report};
+use crate::ui::error::{Error, Kind, Report};
 
 impl Request<'_> {
     fn wants(&self, name: &str) -> bool {

@@ -5,7 +5,7 @@ use longshore_shared::task::Output;
 use super::column::{How, ReadAs, Target};
 use super::merge::Schemas;
 use super::notes::Notes;
-use crate::plan::ColumnChoice;
+use crate::plan::target::columns::ColumnChoice;
 
 /// How files are read and what becomes of it.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::merge::Merged;
 use super::request::Request;
-use crate::exit::{Kind, Report};
+use crate::ui::error::{Kind, Report};
 
 /// Names shown of many.
 const SHOWN: usize = 20;
