@@ -10,8 +10,9 @@ use crate::commands::{
     cancel, check, doctor, explain, gc, init, jobs, pause, plan, restore, resume, retry, run,
     status, submit, task, tasks,
 };
-use crate::exit::{self, Error, Exit};
-use crate::output::Output;
+use crate::ui::ending;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::Output;
 
 /// Messages of the log below this are not shown unless asked for.
 const LOG_LEVEL: &str = "warn";
@@ -81,11 +82,11 @@ impl Cli {
         let output = Output::new(self.json);
         let config = match self.config() {
             Ok(config) => config,
-            Err(error) => return exit::failure(&error, None, output),
+            Err(error) => return ending::failure(&error, None, output),
         };
         match Box::pin(self.command.run(&config, output)).await {
             Ok(exit) => exit.into(),
-            Err(error) => exit::failure(&error, Some(&config), output),
+            Err(error) => ending::failure(&error, Some(&config), output),
         }
     }
 

@@ -1,36 +1,18 @@
 //! `longshore`: plans loads, hands them to workers and shows how they go.
 
-mod alter;
 mod cli;
 mod commands;
-mod contents;
 mod doctor;
-mod dry_run;
-mod exit;
-mod filter;
+mod grants;
+mod job;
+mod local;
+mod plan;
+mod reach;
+mod session;
+mod ui;
+
 #[cfg(test)]
 mod fixture;
-mod gone;
-mod history;
-mod in_flight;
-mod logs;
-mod output;
-mod overlap;
-mod plan;
-mod plan_file;
-mod policy;
-mod progress;
-mod reach;
-mod reasons;
-mod reopen;
-mod replayable;
-mod report;
-mod session;
-mod signals;
-mod statement;
-mod supervise;
-mod text;
-mod timeline;
 
 use std::process::ExitCode;
 
@@ -40,6 +22,6 @@ use clap::Parser;
 async fn main() -> ExitCode {
     match cli::Cli::try_parse() {
         Ok(cli) => cli.run().await,
-        Err(error) => exit::usage(&error),
+        Err(error) => ui::ending::usage(&error),
     }
 }

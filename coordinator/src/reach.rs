@@ -11,8 +11,8 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::task::{Job, JobServer, Place, TaskId};
 use tokio::time::timeout;
 
-use crate::exit::{Error, Kind, Report};
 use crate::session::{FIRST_ANSWER_MAX, Session};
+use crate::ui::error::{Error, Kind, Report};
 
 impl Session {
     /// The server that a task is loaded into. Refused when it does not answer, or when another one

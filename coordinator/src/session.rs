@@ -9,8 +9,8 @@ use longshore_shared::store::{KeeperMapStore, TaskStore, environment};
 use longshore_shared::task::{Job, JobId, JobServer};
 use tokio::sync::Mutex;
 
-use crate::exit::{Error, Kind, Report};
-use crate::report;
+use crate::ui::error::{Error, Kind, Report};
+use crate::ui::report;
 
 /// A person waits for the first answer; a firewall that swallows packets gives none.
 pub(crate) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(15);

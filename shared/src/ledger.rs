@@ -10,6 +10,7 @@ use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 mod lost;
 mod manifests;
 
+pub use crate::clock::now_ms;
 pub use lost::{Loss, lost, not_exchanged, part_names};
 pub use manifests::{
     Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks, void_manifests,
@@ -141,11 +142,6 @@ pub async fn note(server: &Server, attempt: Attempt) {
     if let Err(failure) = insert(server, "attempts", &[attempt]).await {
         tracing::warn!(error = %failure, "the history of attempts has a gap");
     }
-}
-
-/// This machine's clock, for display only: no decision rests on it.
-pub fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 async fn insert<R>(server: &Server, table: &'static str, rows: &[R]) -> Result<(), Failure>

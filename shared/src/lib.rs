@@ -5,6 +5,7 @@
 //! program asks them to.
 
 pub mod clickhouse;
+pub mod clock;
 pub mod config;
 pub mod faults;
 pub mod ledger;

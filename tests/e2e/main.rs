@@ -22,6 +22,7 @@ mod gc;
 mod golden;
 mod grants;
 mod holes;
+mod imports;
 mod life;
 mod load;
 mod looking;

@@ -16,7 +16,7 @@ mod quoting;
 #[path = "../../coordinator/src/plan/cut/mod.rs"]
 mod planner;
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../coordinator/src/plan/snapshot.rs"]
+#[path = "../../coordinator/src/plan/tables/snapshot.rs"]
 mod snapshot;
 
 use longshore_shared::clickhouse::{Connection, Server};

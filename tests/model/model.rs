@@ -44,7 +44,7 @@ pub(crate) struct Protocol {
 /// What can happen next. Workers, tasks and statements are named by their place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Act {
-    /// `claim::take_marked`: reads the row and sends the claim.
+    /// `take::take`: reads the row and sends the claim.
     Take(usize, usize),
     /// The worker's next step.
     Step(usize),

@@ -1,4 +1,4 @@
-//! The steps of `worker/src/publish.rs`.
+//! The steps of `worker/src/attempt/publish.rs`.
 
 use longshore_shared::task::TaskEvent;
 

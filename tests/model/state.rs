@@ -120,9 +120,9 @@ pub(crate) enum Step {
     Waits(Request),
     /// `settle_swap`: reads the row back; `heard` when the server answered OK.
     ReadBack { request: Request, heard: bool },
-    /// `recover::rename_set`: lists the staging tables.
+    /// `fence::rename_set`: lists the staging tables.
     RenameSet,
-    /// `recover::stop_older`.
+    /// `fence::stop_older`.
     StopOlder,
     /// `staging::drop_older`.
     DropOlder,
@@ -146,9 +146,9 @@ pub(crate) enum Step {
     Move { left: u8 },
     /// A MOVE was not answered. Has the server a trace of it? (Only a bug asks.)
     SettleMove { traced: bool },
-    /// `publish::receipts`.
+    /// `receipt::of`.
     Receipt,
-    /// `recover::kill_own`, then the task is given back or up.
+    /// `fence::kill_own`, then the task is given back or up.
     KillOwn { hand_back: bool },
     /// `staging::drop_set`.
     DropSet,

@@ -88,7 +88,7 @@ impl Turn<'_> {
         self.go(Step::Sent(request));
     }
 
-    /// `claim::take_marked`.
+    /// `take::take`.
     pub(crate) fn take(&mut self, task: usize) {
         let row = self.state.rows[task].clone();
         let (id, life) = (self.id(), self.state.workers[self.me].life);
@@ -152,7 +152,7 @@ impl Turn<'_> {
         }
     }
 
-    /// `recover::fence`.
+    /// `fence::fence`.
     fn fence(&mut self) {
         if !self.trusted() {
             return;
@@ -303,7 +303,7 @@ impl Turn<'_> {
         }
     }
 
-    /// `recover::kill_own`, then the event that gives the task back.
+    /// `fence::kill_own`, then the event that gives the task back.
     fn kill_own(&mut self, claim: &Claim, hand_back: bool) {
         let epoch = epoch_of(&claim.row.progress);
         if !self.trusted() || !self.kill(claim.task, epoch, epoch + 1) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use socket2::SockRef;
 
-use crate::wire::{End, Flow, Shared, http_answer};
+use crate::toxics::{End, Flow, Shared, http_answer};
 
 /// How often a connection looks whether its end has come.
 const TICK: Duration = Duration::from_millis(20);

@@ -27,6 +27,16 @@ pub struct TaskRow {
 }
 
 impl Scene {
+    /// The tasks as they are.
+    pub fn tasks(&self) -> Tasks {
+        Tasks::read(self)
+    }
+
+    /// The tasks as they are; none while the server or its Keeper is away.
+    pub fn try_tasks(&self) -> Option<Tasks> {
+        Tasks::try_read(self).ok()
+    }
+
     /// All rows of all control tables, and every statement that Longshore sent: the place and the
     /// text.
     pub fn everything_written(&self) -> Vec<(String, String)> {

@@ -8,7 +8,6 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::bed::{Bed, bin_dir};
-use crate::control::Tasks;
 use crate::files::{DataFile, Format, rows_sql};
 use crate::object::Bucket;
 use crate::program::{Finished, Program};
@@ -295,16 +294,6 @@ impl Scene {
     pub fn sign_all_off(&self) {
         let workers = format!("{}.workers", self.control);
         self.admin.run(&format!("DELETE FROM {workers} WHERE worker_id != ''"));
-    }
-
-    /// The tasks as they are.
-    pub fn tasks(&self) -> Tasks {
-        Tasks::read(self)
-    }
-
-    /// The tasks as they are; none while the server or its Keeper is away.
-    pub fn try_tasks(&self) -> Option<Tasks> {
-        Tasks::try_read(self).ok()
     }
 
     /// Has somebody deleted the row of a task of this job?

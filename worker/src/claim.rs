@@ -1,21 +1,18 @@
-//! Taking a task: one compare-and-set, decided on a fresh read. Finding it is the board's ([`crate::board`]).
+//! A claim: a task that is this worker's in one epoch, and the server where it is worked on.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use longshore_shared::clickhouse::{Server, ServerFacts};
-use longshore_shared::faults;
-use longshore_shared::planted::{Bug, planted};
-use longshore_shared::store::{Swap, TaskStore, WorkerRecord};
-use longshore_shared::task::{Epoch, Job, JobState, Stamp, Task, TaskEvent, TaskId};
+use longshore_shared::store::{Swap, TaskStore};
+use longshore_shared::task::{Epoch, Job, JobState, Owner, Stamp, StateName, Task, TaskEvent};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Acting, Worker};
-use crate::endpoint::Endpoint;
-use crate::hindrance::Hindrance;
-use crate::trouble::Trouble;
+use crate::error::{Remedy, Trouble};
+use crate::servers::Endpoint;
+use crate::waits::hindrance::Hindrance;
+use crate::worker::{Acting, Worker};
 
 /// A task that is ours, in one epoch.
 pub(crate) struct Claim {
@@ -41,6 +38,31 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// Right after the compare-and-set that took the task.
+    pub(crate) fn new(
+        job: Arc<Job>,
+        task: Task,
+        endpoint: Endpoint,
+        stop: CancellationToken,
+        began: Instant,
+        acting: Acting,
+    ) -> Self {
+        Self {
+            stop,
+            job,
+            task,
+            server: endpoint.server.clone(),
+            facts: endpoint.facts.clone(),
+            endpoint,
+            is_loading: AtomicBool::new(false),
+            began,
+            loaded_here: false,
+            hindrance: Hindrance::default(),
+            remarks: std::sync::Mutex::default(),
+            _acting: acting,
+        }
+    }
+
     /// The epoch we act in.
     pub(crate) fn epoch(&self) -> Epoch {
         self.task.progress.epoch
@@ -96,100 +118,47 @@ impl Claim {
             Swap::Lost(_) => Err(Trouble::NotOurs),
         }
     }
-}
 
-/// The job as a task of one of its servers sees it.
-fn on_its_server(job: Arc<Job>, task: &TaskId) -> Arc<Job> {
-    if !job.spec.is_sharded() {
-        return job;
-    }
-    let spec = job.spec.on(job.spec.shard(task));
-    Arc::new(Job { spec, ..Job::clone(&job) })
-}
-
-/// Takes one task by compare-and-set; `None` when somebody else has it.
-pub(crate) async fn take(
-    worker: &Worker,
-    job: &Arc<Job>,
-    id: &TaskId,
-) -> Result<Option<Claim>, Trouble> {
-    if worker.drain.is_cancelled() {
-        return Ok(None);
-    }
-    let Some(acting) = worker.begin(id) else { return Ok(None) };
-    let began = Instant::now();
-    let task = worker.store.task(id).await?.ok_or_else(|| Trouble::TaskMissing(id.clone()))?;
-    // While its server is away nobody can do anything for it.
-    let Some(endpoint) = worker.endpoint(job, &task) else { return Ok(None) };
-    let by = worker.owner(&endpoint.url);
-    let event = match task.progress.state.owner() {
-        None => TaskEvent::Claimed { by },
-        Some(owner) => {
-            // Decided on a fresh read: the owner may have renewed its lease since the page was read.
-            let ours = owner.worker == worker.id;
-            let live = worker.store.worker(&owner.worker).await?;
-            let lapsed = live.as_ref().is_none_or(WorkerRecord::has_lapsed);
-            if !ours && !lapsed && !planted(Bug::IgnoreLease) {
-                return Ok(None);
-            }
-            let died = !ours && has_died(worker, live.as_ref()).await?;
-            TaskEvent::TakenOver { by, died }
+    /// What became of an attempt, when it failed because its server went away, or because another one
+    /// answered at its address: that is no fault of the task or of the job.
+    pub(crate) async fn judged(&self, worker: &Worker, trouble: Trouble) -> Trouble {
+        let counts = matches!(trouble.remedy(), Remedy::PauseJob | Remedy::Fail | Remedy::Retry);
+        if counts && let Err(other @ Trouble::AnotherServer(_)) = self.endpoint.check(None).await {
+            return other;
         }
-    };
-    let Ok(progress) = task.progress.next(&event) else { return Ok(None) };
-    worker.edge(faults::CLAIM_BEFORE).await?;
-    let next = Task { progress, stamp: Stamp::fresh(), ..task.clone() };
-    match worker.store.swap_task(&task, &next).await? {
-        Swap::Lost(_) => Ok(None),
-        Swap::Won => {
-            worker.edge(faults::CLAIM_AFTER).await?;
-            // What was known of the job is older than the claim: it may be cancelled by now.
-            let job = worker.store.job(&job.id).await?.map_or_else(|| Arc::clone(job), Arc::new);
-            Ok(Some(Claim {
-                stop: worker.stop_of(&job.id),
-                job: on_its_server(job, &next.id),
-                task: next,
-                server: endpoint.server.clone(),
-                facts: endpoint.facts.clone(),
-                endpoint,
-                is_loading: AtomicBool::new(false),
-                began,
-                loaded_here: false,
-                hindrance: Hindrance::default(),
-                remarks: std::sync::Mutex::default(),
-                _acting: acting,
-            }))
+        let is_home = self.server.connection().url == worker.server.connection().url;
+        let may_be = matches!(trouble, Trouble::Failure(_) | Trouble::Unsettled);
+        if is_home || !may_be || !worker.endpoints.has_left(&self.endpoint).await {
+            return trouble;
+        }
+        self.away()
+    }
+
+    /// A step on the task's server, given up when that goes away.
+    pub(crate) async fn while_there<T>(
+        &self,
+        step: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        tokio::select! {
+            outcome = step => outcome,
+            () = self.endpoint.gone.cancelled() => Err(self.away()),
         }
     }
-}
 
-/// Did the owner of a lapsed lease die? Not when Keeper, the server or the machine was slow for
-/// everybody at that time.
-async fn has_died(worker: &Worker, owner: Option<&WorkerRecord>) -> Result<bool, Trouble> {
-    let Some(owner) = owner else { return Ok(true) };
-    if planted(Bug::CountOutages) {
-        return Ok(true);
+    /// The server of this task is away.
+    pub(crate) fn away(&self) -> Trouble {
+        let is_loading = self.is_loading.load(std::sync::atomic::Ordering::Relaxed);
+        Trouble::Away { url: self.endpoint.url.clone(), is_loading }
     }
-    let silent = Duration::from_millis(u64::try_from(owner.age_ms).unwrap_or(0));
-    // Whoever has lived as long knows: every heartbeat of its own was answered, or not.
-    if worker.lease.age() >= silent {
-        return Ok(worker.lease.healthy_for() >= silent);
+
+    /// Nobody owns a publishing task any more whose server this worker does not reach: another may.
+    pub(crate) async fn release(&mut self, worker: &Worker) {
+        if self.task.progress.state.name() != StateName::Publishing {
+            return;
+        }
+        let by = Owner { endpoint: self.endpoint.url.clone(), ..Owner::nobody() };
+        if let Err(error) = self.advance(worker, &TaskEvent::TakenOver { by, died: false }).await {
+            tracing::warn!(%error, "could not let the task go; it is taken over when needed");
+        }
     }
-    let lost = worker
-        .options
-        .lost
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .is_some_and(|at| at.elapsed() < silent);
-    if lost || worker.server.facts().await?.uptime_secs < silent.as_secs() {
-        return Ok(false);
-    }
-    // Several that fell silent together have a cause in common.
-    let lease_ms = i64::try_from(owner.lease_ms).unwrap_or(i64::MAX);
-    let together = |other: &WorkerRecord| {
-        other.id != owner.id
-            && other.has_lapsed()
-            && (other.age_ms - owner.age_ms).abs() < lease_ms / 2
-    };
-    Ok(!worker.store.workers().await?.iter().any(together))
 }

@@ -1,21 +1,16 @@
-//! The lease: one heartbeat for the whole worker, trusted by its own monotonic clock.
+//! The lease: the right of one worker life to act, trusted by its own monotonic clock.
 //!
 //! The server stamps the heartbeat and decides when it has lapsed. The worker trusts itself only
 //! until `moment before the request + ttl - margin`: a heartbeat that took long or whose answer was
 //! lost counts from its beginning, so the worker stops before anybody may take over.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_shared::store::TaskStore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Worker;
-use crate::trouble::Trouble;
-
-/// Rows of workers that lapsed longer ago are removed by whoever sees them.
-const FORGET_AFTER: Duration = Duration::from_secs(3600);
+use crate::error::Trouble;
 
 /// The right of one worker life to act.
 pub(crate) struct Lease {
@@ -57,7 +52,7 @@ impl Lease {
     }
 
     /// A heartbeat was not answered, or too late.
-    fn shaken(&self) {
+    pub(crate) fn shaken(&self) {
         *self.healthy_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -73,7 +68,8 @@ impl Lease {
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    fn trusted_until(&self) -> Option<Instant> {
+    /// Until when the last heartbeat holds.
+    pub(crate) fn trusted_until(&self) -> Option<Instant> {
         *self.trusted_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -87,6 +83,11 @@ impl Lease {
         Err(Trouble::NotOurs)
     }
 
+    /// Gives the lease up: the server has said that it lapsed.
+    pub(crate) fn lose(&self) {
+        self.lost.cancel();
+    }
+
     /// Ends when the lease is lost.
     pub(crate) async fn lost(&self) {
         self.lost.cancelled().await;
@@ -95,63 +96,5 @@ impl Lease {
     /// Is it lost?
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
-    }
-}
-
-/// Renews the lease until it is lost or the worker ends.
-pub(crate) async fn keep(worker: Arc<Worker>) {
-    let lease = &worker.lease;
-    let interval = lease.ttl / 3;
-    loop {
-        // First the own clock: a process that slept past its time must not renew a lease that
-        // somebody may have acted on already.
-        if lease.check().is_err() {
-            return;
-        }
-        let asked = Instant::now();
-        // A heartbeat that hangs must not keep the next one from being sent.
-        let beat = worker.store.beat(&worker.id, worker.drain.is_cancelled());
-        match tokio::time::timeout(interval, beat).await {
-            Ok(Ok(true)) => lease.renewed(asked),
-            Ok(Ok(false)) => {
-                tracing::warn!(worker = %worker.id, "the lease has lapsed by the server's clock");
-                lease.lost.cancel();
-            }
-            Ok(Err(error)) => {
-                lease.shaken();
-                tracing::warn!(%error, "heartbeat failed");
-            }
-            Err(_) => {
-                lease.shaken();
-                tracing::warn!("heartbeat had no answer in time");
-            }
-        }
-        if lease.check().is_err() {
-            return;
-        }
-        look_for_lapsed(&worker, interval).await;
-        let next = asked + interval;
-        let until = lease.trusted_until().map_or(next, |until| until.min(next));
-        tokio::select! {
-            () = tokio::time::sleep_until(until) => {}
-            () = lease.lost() => return,
-        }
-    }
-}
-
-/// Tells the board when a worker has lapsed, so that its tasks are looked for at the next claim.
-async fn look_for_lapsed(worker: &Worker, deadline: Duration) {
-    let Ok(Ok(workers)) = tokio::time::timeout(deadline, worker.store.workers()).await else {
-        return;
-    };
-    let mut seen = false;
-    for other in workers.iter().filter(|other| other.id != worker.id && other.has_lapsed()) {
-        if u128::try_from(other.age_ms).unwrap_or(0) > FORGET_AFTER.as_millis() {
-            let _ = worker.store.remove_worker(&other.id).await;
-        }
-        seen = true;
-    }
-    if seen && let Ok(mut board) = worker.board.try_lock() {
-        board.forget_pages();
     }
 }

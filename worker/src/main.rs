@@ -1,37 +1,20 @@
 //! `longshore-worker`: claims tasks and loads them exactly once.
 
-mod audit;
-mod blame;
+mod attempt;
 mod board;
 mod claim;
-mod context;
-mod direct;
-mod durable;
-mod endpoint;
-mod finish;
-mod hindrance;
-mod late;
+mod close;
+mod drift;
+mod error;
+mod handover;
+mod heartbeat;
+mod job_change;
 mod lease;
-mod load;
-mod misfit;
-mod outage;
-mod proof;
-mod publish;
-mod ready;
-mod recall;
-mod receipts;
-mod recover;
-mod replace;
-mod replay;
 mod run;
-mod schemas;
-mod shares;
-mod source;
-mod staging;
-mod swap;
-mod trouble;
-mod unfinished;
-mod verify;
+mod server_clock;
+mod servers;
+mod waits;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -76,11 +59,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(arguments: Arguments) -> Result<(), trouble::StartError> {
+fn start(arguments: Arguments) -> Result<(), crate::error::StartError> {
     let config = arguments.common.load_with(&arguments.worker)?;
     telemetry::init(&config, "info")?;
     faults::arm();
-    let options = context::Options {
+    let options = crate::worker::Options {
         job: arguments.job,
         exit_when_idle: arguments.exit_when_idle,
         name: arguments.name.unwrap_or_else(longshore_shared::machine::host_name),
@@ -91,7 +74,7 @@ fn start(arguments: Arguments) -> Result<(), trouble::StartError> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(trouble::StartError::Runtime)?;
-    let drain = shutdown::on_signal().map_err(trouble::StartError::Runtime)?;
-    runtime.block_on(run::worker(config, options, drain))
+        .map_err(crate::error::StartError::Runtime)?;
+    let drain = shutdown::on_signal().map_err(crate::error::StartError::Runtime)?;
+    runtime.block_on(crate::run::worker(config, options, drain))
 }

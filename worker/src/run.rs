@@ -1,92 +1,31 @@
-//! The worker, top down: a life, a slot, an attempt. [`attempt`] is the protocol.
+//! The worker, top down: a life, a slot, a task. [`attempt`] is the protocol.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Failure, Server, task_delay};
 use longshore_shared::config::Config;
-use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
 use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{TaskStore, environment};
-use longshore_shared::task::{Manifest, Mode, StateName, TaskEvent};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::board::{self, Found};
+use crate::attempt::outcome::end_badly;
+use crate::attempt::{attempt, blame};
+use crate::board::{self, Board, Found};
 use crate::claim::Claim;
-use crate::context::{Options, Worker};
-use crate::endpoint::Endpoints;
-use crate::trouble::{Remedy, StartError, Trouble};
-use crate::{
-    blame, direct, durable, finish, lease, load, outage, publish, ready, recall, recover, schemas,
-    source, staging, swap, verify,
-};
+use crate::error::{StartError, Trouble};
+use crate::heartbeat;
+use crate::servers::Endpoints;
+use crate::waits::outage;
+use crate::worker::{Options, Worker};
 
 /// First pause of an idle slot; it grows to the configured maximum.
 const POLL_MIN: Duration = Duration::from_millis(50);
-
-/// One attempt at one task, from its claim to its receipt.
-///
-/// Up to `advance(Loaded)` nothing of the task is in any target, and every failure goes back to
-/// the beginning in a fresh staging set. From there on the only way is forward.
-async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
-    recover::fence(worker, claim).await?;
-    if claim.task.progress.state.name() == StateName::Claimed {
-        claim.goes_on()?;
-        recover::check_deaths(worker, claim).await?;
-        faults::task(&claim.task.id).await?;
-        let manifest = match claim.job.spec.mode {
-            _ if swap::is_last(claim) => {
-                recall::refuse(claim).await?;
-                let manifest = ready::manifest(worker, claim).await?;
-                claim.goes_on()?;
-                manifest
-            }
-            Mode::Staged => Box::pin(stage_and_load(worker, claim)).await?,
-            Mode::Direct => {
-                recall::refuse(claim).await?;
-                direct::load(worker, claim).await?
-            }
-        };
-        worker.edge(faults::MANIFEST_BEFORE).await?;
-        let epoch = claim.epoch();
-        claim.advance(worker, &TaskEvent::Loaded { epoch, manifest }).await?;
-        worker.edge(faults::MANIFEST_AFTER).await?;
-    }
-    let rows = publish::forward(worker, claim).await?;
-    let epoch = claim.epoch();
-    claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
-    worker.edge(faults::DONE_AFTER).await?;
-    staging::drop_set(claim).await?;
-    if swap::is_last(claim) {
-        swap::drop_shadows(worker, &claim.server, &claim.job, |state| state == StateName::Done)
-            .await?;
-    }
-    worker.edge(faults::DROP_AFTER).await
-}
-
-/// Loads into a fresh staging set and writes down what is in it.
-async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
-    verify::schema(claim).await?;
-    let (set, (), (), ()) = tokio::try_join!(
-        staging::create(worker, claim),
-        source::unchanged(worker, claim),
-        schemas::expected(worker, claim),
-        recall::refuse(claim)
-    )?;
-    let loaded = load::chunk(worker, claim, &set).await?;
-    source::unchanged(worker, claim).await?;
-    // A MOVE renames and links: what it links must be there. What a power loss took before, counts tell.
-    durable::sync(claim).await?;
-    let manifest = verify::manifest(worker, claim, &set, loaded).await?;
-    verify::schema(claim).await?;
-    claim.goes_on()?;
-    Ok(manifest)
-}
 
 /// Runs a worker until it is asked to stop, or nothing is left to do.
 pub(crate) async fn worker(
@@ -137,11 +76,12 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
     worker.store.register(&worker.record()).await?;
     worker.lease.renewed(asked);
     tracing::info!(worker = %worker.id, slots = worker.slots, "at work");
-    let heart = tokio::spawn(lease::keep(Arc::clone(&worker)));
+    let board = Arc::<Mutex<Board>>::default();
+    let heart = tokio::spawn(heartbeat::keep(Arc::clone(&worker), Arc::clone(&board)));
     let watch = tokio::spawn(watch(Arc::clone(&worker)));
     let mut slots = tokio::task::JoinSet::new();
     for _ in 0..worker.slots {
-        slots.spawn(slot(Arc::clone(&worker)));
+        slots.spawn(slot(Arc::clone(&worker), Arc::clone(&board)));
     }
     let mut lasting = None;
     while let Some(ended) = slots.join_next().await {
@@ -153,7 +93,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
         // and a task that does so every time is given up after some deaths.
         if ended.is_err_and(|error| error.is_panic()) {
             tracing::error!("a slot panicked; its task is taken over");
-            slots.spawn(slot(Arc::clone(&worker)));
+            slots.spawn(slot(Arc::clone(&worker), Arc::clone(&board)));
         }
     }
     heart.abort();
@@ -185,11 +125,11 @@ async fn watch(worker: Arc<Worker>) {
 
 /// One slot: one task after the other. Returns what kept it from looking for work, if that stays
 /// until a person mends it: the control tables are gone, or this user was shut out.
-async fn slot(worker: Arc<Worker>) -> Option<Failure> {
+async fn slot(worker: Arc<Worker>, board: Arc<Mutex<Board>>) -> Option<Failure> {
     let mut pause = POLL_MIN;
     while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
         let found = tokio::select! {
-            found = board::next(&worker) => found,
+            found = board::next(&worker, &board) => found,
             // Keeper may hang: a life without a lease has nothing to look for.
             () = worker.lease.lost() => return None,
         };
@@ -277,105 +217,4 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
     if let Err(away) = claim.while_there(noted).await {
         tracing::warn!(%away, "the history of attempts has a gap");
     }
-}
-
-/// The task is pending again, without an attempt less. What was away is waited for first, so that it is
-/// known whether the server restarted under this load.
-async fn interrupted(
-    worker: &Worker,
-    claim: &Claim,
-    trouble: &Trouble,
-) -> Result<TaskEvent, Trouble> {
-    let (since, _) = worker.outage.meets();
-    let is_loading = claim.is_loading.load(Ordering::Relaxed);
-    let died = match trouble {
-        // Its server is another one: the load that it had may be what took it down.
-        Trouble::Away { is_loading, .. } => *is_loading,
-        _ => worker.outlast(claim).await? && is_loading,
-    };
-    let delay_ms = u64::try_from(outage::pause().as_millis()).unwrap_or(0);
-    let error = format!("waits since {since}: {trouble}");
-    Ok(TaskEvent::Interrupted { epoch: claim.epoch(), delay_ms, error, died })
-}
-
-/// Gives a task back, or up, or lets it go. Returns what happened, for the history.
-async fn end_badly(worker: &Worker, claim: &mut Claim, trouble: &Trouble) -> &'static str {
-    let epoch = claim.epoch();
-    let state = claim.task.progress.state.name();
-    let remedy = match (state, trouble) {
-        (StateName::Publishing, Trouble::Unprovable(evidence)) => {
-            let evidence = evidence.clone();
-            let event = TaskEvent::Unprovable { epoch, evidence };
-            return match claim.advance(worker, &event).await {
-                Ok(()) => "quarantined",
-                Err(_) => "let go",
-            };
-        }
-        (StateName::Claimed, Trouble::Recalled { manifest, past, .. }) => {
-            let (manifest, past) = (Manifest::clone(manifest), *past);
-            let event =
-                TaskEvent::Recalled { epoch, manifest, past, evidence: trouble.to_string() };
-            return match claim.advance(worker, &event).await {
-                Ok(()) => "quarantined",
-                Err(_) => "let go",
-            };
-        }
-        (StateName::Claimed, trouble) => trouble.remedy(),
-        // Published or publishing: nothing to give back. A fault of the whole job still pauses it.
-        (_, trouble) => match trouble.remedy() {
-            Remedy::PauseJob => Remedy::PauseJob,
-            _ => Remedy::LetGo,
-        },
-    };
-    // A worker that was fenced off finds its tables gone: that is no fault of the job.
-    if worker.lease.check().is_err() {
-        return "let go";
-    }
-    let attempts = claim.task.progress.attempts;
-    let is_away = matches!(trouble, Trouble::Away { .. });
-    let (event, word) = match remedy {
-        Remedy::LetGo => {
-            if is_away {
-                claim.release(worker).await;
-            }
-            return "let go";
-        }
-        Remedy::HandBack => (TaskEvent::HandedBack { epoch }, "handed back"),
-        Remedy::Wait => {
-            let Ok(event) = interrupted(worker, claim, trouble).await else { return "let go" };
-            (event, "interrupted")
-        }
-        Remedy::PauseJob => {
-            if let Err(error) = finish::pause(worker, &claim.job, trouble).await {
-                tracing::warn!(%error, "could not pause the job");
-            }
-            if state != StateName::Claimed {
-                return "let go";
-            }
-            (TaskEvent::HandedBack { epoch }, "handed back")
-        }
-        Remedy::Retry if !claim.is_used_up() => {
-            let delay_ms = u64::try_from(task_delay(attempts).as_millis()).unwrap_or(0);
-            let error = trouble.to_string();
-            (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
-        }
-        Remedy::Retry | Remedy::Fail => {
-            (TaskEvent::GaveUp { epoch, error: trouble.to_string() }, "failed")
-        }
-    };
-    // First nothing may write into the staging set, then the task changes, then the set goes:
-    // a crash in between leaves a set that the next owner drops.
-    // On a server that is away the next owner does both, before anything else.
-    if !is_away && let Err(error) = claim.while_there(recover::kill_own(worker, claim)).await {
-        tracing::warn!(%error, "could not stop what runs of this attempt");
-        return "let go";
-    }
-    if let Err(error) = claim.advance(worker, &event).await {
-        tracing::warn!(%error, "could not give the task back; it is taken over when needed");
-        return "let go";
-    }
-    if !is_away && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
-        tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
-    }
-    word
 }

@@ -8,16 +8,16 @@ use longshore_shared::store::{Census, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobState};
 use serde::Serialize;
 
-use crate::alter::{Altered, alter};
 use crate::doctor::evidence;
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::gone;
-use crate::output::Output;
-use crate::progress::look;
+use crate::job::alter::{Altered, alter};
+use crate::local::dead_workers;
+use crate::local::progress::look;
+use crate::local::signals::Signals;
+use crate::local::supervisor::Crew;
 use crate::session::Session;
-use crate::signals::Signals;
-use crate::supervise::Crew;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Pause between two looks at a job that is being cancelled.
 const LOOK_PAUSE: Duration = Duration::from_millis(300);
@@ -106,7 +106,7 @@ async fn wait(
         if now.is_none_or(|now| now.state != JobState::Cancelling) {
             break Exit::Done;
         }
-        gone::sign_off(&session.store).await?;
+        dead_workers::sign_off(&session.store).await?;
         if let Some(crew) = &mut crew {
             for news in crew.tend()? {
                 output.note(&news);

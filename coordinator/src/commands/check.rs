@@ -6,12 +6,11 @@ use longshore_shared::store::{Census, TaskBrief, TaskStore, census, find_tasks};
 use longshore_shared::task::{Job, JobState, StateName, TableName};
 use serde::Serialize;
 
-use crate::exit::{Error, Exit};
-use crate::output::Output;
-use crate::overlap;
-use crate::policy;
+use crate::job::{admission, overlap};
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Tasks named in a finding.
 const TASKS_MAX: usize = 5;
@@ -176,7 +175,7 @@ async fn look(session: &Session, job: Job) -> Result<Looked, Error> {
         }
     }
     let [failed, quarantined] = ended;
-    let is_bound_here = policy::is_bound_here(session, &job);
+    let is_bound_here = admission::is_bound_here(session, &job);
     Ok(Looked { job, census, failed, quarantined, is_bound_here })
 }
 

@@ -9,20 +9,21 @@ use longshore_shared::schema::GraphTable;
 use longshore_shared::task::{Mode, PublishMode, TableName};
 use serde::Serialize;
 
-use crate::doctor::grants::{Grant, Role, Scope, grants};
 use crate::doctor::job::{OpenTask, has_problem, look};
-use crate::doctor::views::{TableNode, tree, tree_text};
+use crate::doctor::views::{self, TableNode, tree, tree_text};
 use crate::doctor::{
     Finding, Level, capacity, installation, losses, or_unseen, orphans, privileges, render, source,
-    unseen, views,
+    unseen,
 };
-use crate::dry_run;
-use crate::exit::{Error, Exit};
-use crate::output::Output;
-use crate::plan::rights::{graph_needs, spec_needs};
-use crate::plan::{guarantee, parse_publish};
+use crate::grants::dictionaries::{graph_needs, spec_needs};
+use crate::grants::list::{Grant, Role, Scope, grants};
+use crate::job::dry_run;
+use crate::plan::target::filled::guarantee;
+use crate::plan::target::shadow::parse_publish;
 use crate::reach::shards;
 use crate::session::Session;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::Output;
 
 /// A worker that has been silent for so long is dead, and a plan being made for so long given up.
 pub(crate) const LONG_AGO: Duration = Duration::from_hours(1);

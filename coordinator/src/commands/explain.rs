@@ -10,13 +10,13 @@ use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Chunk, Job, Source, Task, TaskId};
 use serde::Serialize;
 
-use crate::contents::Contents;
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
-use crate::reasons::{self, Neighbours};
+use crate::plan::explain::contents::Contents;
+use crate::plan::explain::reasons::{self, Neighbours};
+use crate::plan::explain::statement::{self, Statement};
 use crate::session::Session;
-use crate::statement::{self, Statement};
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Show why a chunk has its borders, and the exact statement that loads it
 ///

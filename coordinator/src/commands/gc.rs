@@ -13,12 +13,12 @@ use longshore_shared::store::{Stored, TaskStore, WorkerRecord};
 use longshore_shared::task::{Epoch, StateName};
 use serde::Serialize;
 
-use crate::doctor::leftovers::{self, Leftover, Owner, Why};
-use crate::doctor::shadows;
-use crate::exit::{Error, Exit};
-use crate::output::{Output, Side, table};
+use crate::doctor::owners::{Leftover, Owner, Why};
+use crate::doctor::{leftovers, shadows};
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::{Output, Side, table};
+use crate::ui::text;
 
 /// Remove staging tables and worker rows that nobody needs any more
 ///

@@ -8,9 +8,9 @@ use longshore_shared::config::Config;
 use longshore_shared::store::{self, StoreError};
 use serde::Serialize;
 
-use crate::exit::{Error, Exit};
-use crate::output::Output;
 use crate::session::{FIRST_ANSWER_MAX, bounded};
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::Output;
 
 /// A dozen statements of some milliseconds each; without Keeper they would wait for minutes.
 const INIT_MAX: Duration = Duration::from_secs(40);

@@ -5,11 +5,11 @@ use longshore_shared::config::Config;
 use longshore_shared::task::{JobEvent, JobState};
 use serde::Serialize;
 
-use crate::alter::{Altered, alter};
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::in_flight::{self, InFlight};
-use crate::output::Output;
+use crate::job::alter::{Altered, alter};
+use crate::job::in_flight::{self, InFlight};
 use crate::session::Session;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
 
 /// Stop a job from being worked on, until it is resumed
 ///

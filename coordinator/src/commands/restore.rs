@@ -10,10 +10,10 @@ use longshore_shared::task::{
 };
 use serde::Serialize;
 
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Count tasks as done that have receipts, after Keeper was put back or rows of it were lost
 ///

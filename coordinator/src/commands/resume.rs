@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::retry::{self, Opened, Wish};
 use super::run::{self, CrewArgs};
 use super::submit::submit;
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::in_flight::{self, InFlight};
-use crate::output::Output;
-use crate::policy::ForceArgs;
-use crate::reopen::Counts;
+use crate::job::admission::ForceArgs;
+use crate::job::in_flight::{self, InFlight};
+use crate::job::reopen::Counts;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
 ///

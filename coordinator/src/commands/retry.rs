@@ -9,14 +9,15 @@ use longshore_shared::task::{
 };
 use serde::Serialize;
 
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::filter::Filter;
-use crate::output::Output;
-use crate::policy::{self, ForceArgs, Started};
-use crate::reopen::{self, Choice, Chosen, Counts};
-use crate::replayable;
+use crate::job::admission::{self, ForceArgs, Started};
+use crate::job::choice::{Choice, Chosen};
+use crate::job::filter::Filter;
+use crate::job::reopen::{self, Counts};
+use crate::job::replayable;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Somebody else can change the job between our read and our write; nobody does so for long.
 const TRIES_MAX: u32 = 10;
@@ -208,7 +209,7 @@ pub(crate) async fn open(
         let words = "tasks are opened again";
         let event = JobEvent::Reopening;
         let started =
-            policy::start_exactly(session, &job, event, words, force, lost, change).await?;
+            admission::start_exactly(session, &job, event, words, force, lost, change).await?;
         match started {
             Started::Now(job, notes) => return finish(session, job, notes).await,
             // What was chosen is true of the job as it was: it is chosen anew.
@@ -224,7 +225,7 @@ pub(crate) async fn open(
             }
         }
     }
-    Err(policy::changing(&job))
+    Err(admission::changing(&job))
 }
 
 /// Adds what was chosen to what an earlier command has written down and not carried out.
@@ -249,7 +250,7 @@ async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opene
     let wish = job.spec.reopening.as_deref().cloned().unwrap_or_default();
     let Some(counts) = reopen::carry_out(session, &job, &wish).await? else {
         let now = session.store.job(&job.id).await?;
-        let job = now.ok_or_else(|| policy::changing(&job))?;
+        let job = now.ok_or_else(|| admission::changing(&job))?;
         return Ok(Opened { job, counts: Counts::default(), notes });
     };
     let next = Job {
@@ -264,7 +265,7 @@ async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opene
         Swap::Won => Ok(Opened { job: next, counts, notes }),
         // Somebody else finished the same, or has cancelled the job since.
         Swap::Lost(Some(job)) => Ok(Opened { job, counts, notes }),
-        Swap::Lost(None) => Err(policy::changing(&job)),
+        Swap::Lost(None) => Err(admission::changing(&job)),
     }
 }
 

@@ -14,16 +14,16 @@ use serde::Serialize;
 use super::status::{self, JobStatus};
 use super::submit::{Submitted, submit};
 use super::tasks::TaskLine;
-use crate::dry_run;
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::gone;
-use crate::output::Output;
-use crate::policy::ForceArgs;
-use crate::progress::{LOOK_PAUSE, Progress, look};
+use crate::job::admission::ForceArgs;
+use crate::job::dry_run;
+use crate::local::dead_workers;
+use crate::local::progress::{LOOK_PAUSE, Progress, look};
+use crate::local::signals::Signals;
+use crate::local::supervisor::Crew;
 use crate::session::Session;
-use crate::signals::Signals;
-use crate::supervise::Crew;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Problem tasks shown in the summary.
 const PROBLEMS_MAX: usize = 10;
@@ -207,7 +207,7 @@ async fn watch(
             progress.note(&news);
         }
         // What is in the way of that goes the usual way: the lease lapses.
-        for worker in gone::sign_off(&session.store).await.unwrap_or_default() {
+        for worker in dead_workers::sign_off(&session.store).await.unwrap_or_default() {
             progress.note(&format!("worker {} is gone; its task is taken over", worker.id));
         }
         tokio::select! {

@@ -6,12 +6,12 @@ use longshore_shared::store::{Census, Stored, TaskStore, WorkerRecord, census};
 use longshore_shared::task::{Job, JobState, TaskId};
 use serde::Serialize;
 
-use crate::commands::jobs::JobFilter;
-use crate::exit::{Error, Exit};
-use crate::output::{Output, Side, table};
-use crate::progress::{LOOK_PAUSE, Look, Progress, look};
+use super::job_filter::JobFilter;
+use crate::local::progress::{LOOK_PAUSE, Look, Progress, look};
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::{Output, Side, table};
+use crate::ui::text;
 
 /// Characters shown of what a task waits for.
 const ERROR_CHARS_MAX: usize = 400;

@@ -6,13 +6,13 @@ use longshore_shared::faults;
 use longshore_shared::task::{Job, JobEvent, JobState};
 use serde::Serialize;
 
-use crate::alter::Altered;
-use crate::dry_run;
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
-use crate::policy::{self, ForceArgs};
+use crate::job::admission::{self, ForceArgs};
+use crate::job::alter::Altered;
+use crate::job::dry_run;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Hand a plan to the workers, or let a paused job go on
 ///
@@ -81,7 +81,7 @@ pub(crate) async fn submit(
     job: Job,
     force: ForceArgs,
 ) -> Result<(Job, Submitted, Vec<String>), Error> {
-    let (altered, notes) = policy::start(session, job, JobEvent::Submitted, "", force).await?;
+    let (altered, notes) = admission::start(session, job, JobEvent::Submitted, "", force).await?;
     match altered {
         Altered::Now(job) => {
             faults::pass(faults::SUBMIT_AFTER).await?;

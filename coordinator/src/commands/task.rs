@@ -10,16 +10,15 @@ use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobState, Manifest, StateName, Task, TaskId, TaskState};
 use serde::Serialize;
 
-use crate::commands::last;
-use crate::contents::Contents;
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::history::{self, AttemptLine, ReceiptLine};
-use crate::output::{Output, Side, table};
-use crate::report;
+use crate::job::history::{self, AttemptLine, ReceiptLine};
+use crate::job::timeline::{self, Statements};
+use crate::plan::explain::contents::Contents;
+use crate::plan::explain::last_task;
+use crate::plan::explain::statement::{self, Statement};
 use crate::session::Session;
-use crate::statement::{self, Statement};
-use crate::text;
-use crate::timeline::{self, Statements};
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::{Output, Side, table};
+use crate::ui::{report, text};
 
 /// A server of several may be away.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -90,7 +89,7 @@ pub(crate) async fn run(args: TaskArgs, config: &Config, output: Output) -> Resu
         Some(owner) => session.store.worker(&owner.worker).await?,
         None => None,
     };
-    let next = last::next(&job, &task)
+    let next = last_task::next(&job, &task)
         .unwrap_or_else(|| next(&job, &task, brief.as_ref(), worker.as_ref()));
     let contents = Contents::of(&job, &task)?;
     let keys = statement::keys(args.source_keys_file.as_deref())?;

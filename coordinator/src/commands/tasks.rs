@@ -7,11 +7,11 @@ use longshore_shared::store::{TaskBrief, TaskStore, find_tasks_where};
 use longshore_shared::task::{Chunk, Job, Source, StateName, TaskId};
 use serde::Serialize;
 
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::filter::Filter;
-use crate::output::{Output, Side, table};
+use crate::job::filter::Filter;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::{Output, Side, table};
+use crate::ui::text;
 
 /// Characters of a cause in a summary.
 const CAUSE_CHARS_MAX: usize = 400;

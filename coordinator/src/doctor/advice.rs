@@ -6,8 +6,8 @@
 
 use longshore_shared::task::Job;
 
-use crate::report::missing_grant;
-use crate::text;
+use crate::ui::report::missing_grant;
+use crate::ui::text;
 
 /// A job that no worker may touch yet.
 pub(super) const SUBMIT: &str = "longshore submit JOB";
@@ -112,7 +112,7 @@ fn known(cause: &str) -> Option<&'static Cure> {
 pub(super) fn cure(cause: &str, is_empty: bool) -> Option<String> {
     if let Some(grant) = missing_grant(cause) {
         let user = grantee(cause).unwrap_or("USER");
-        return Some(format!("GRANT {grant} TO {};", super::grants::name(user)));
+        return Some(format!("GRANT {grant} TO {};", crate::grants::list::name(user)));
     }
     let cure = known(cause)?;
     let mut advice = cure.advice.to_owned();

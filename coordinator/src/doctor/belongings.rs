@@ -7,10 +7,10 @@ use longshore_shared::sql;
 use longshore_shared::store::Stored;
 use longshore_shared::task::Job;
 
-use super::leftovers::{Owner, Staged, owner};
+use super::owners::{Owner, Staged, owner};
 use super::shadows;
-use crate::exit::Error;
 use crate::session::Session;
+use crate::ui::error::Error;
 
 /// What became of them.
 pub(crate) struct Dropped {

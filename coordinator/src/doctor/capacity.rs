@@ -8,7 +8,7 @@ use longshore_shared::task::TableName;
 use serde::Deserialize;
 
 use super::Finding;
-use crate::text;
+use crate::ui::text;
 
 const DISK: &str = "disk";
 const PARTS: &str = "parts";
@@ -149,8 +149,8 @@ fn judge(name: &TableName, there: Parts, limits: Limits) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
+    use crate::doctor::Level;
 
     #[test]
     fn parts_near_a_limit_are_told() {

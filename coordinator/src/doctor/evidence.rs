@@ -7,8 +7,8 @@ use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::task::{Job, TaskId};
 
-use crate::exit::Error;
 use crate::session::Session;
+use crate::ui::error::Error;
 
 /// Those of a job, on the server of each of its tasks.
 pub(crate) async fn of_job(session: &Session, job: &Job) -> Result<HashSet<TaskId>, Error> {

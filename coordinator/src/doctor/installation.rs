@@ -12,9 +12,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Finding, Level, or_unseen, unseen, versions};
-use crate::exit::Error;
 use crate::session::{FIRST_ANSWER_MAX, bounded};
-use crate::text;
+use crate::ui::error::Error;
+use crate::ui::text;
 
 /// A clock that is further off makes times in logs hard to compare.
 const CLOCK_MAX: Duration = Duration::from_secs(5);
@@ -106,8 +106,8 @@ pub(crate) async fn control_tables(server: &Server, config: &Config) -> (bool, V
         Err(error) => {
             let error = Error::from(error);
             let reach = matches!(
-                crate::report::of(&error, Some(config)).kind,
-                crate::exit::Kind::Unreachable
+                crate::ui::report::of(&error, Some(config)).kind,
+                crate::ui::error::Kind::Unreachable
             );
             let check = if reach { "keeper" } else { CHECK };
             (false, vec![unseen(check, Level::Problem, &error, config)])

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::leftovers::{Running, running};
 use super::{Finding, Level, advice, unseen};
-use crate::exit::Error;
 use crate::reach::shards;
 use crate::session::{PROBE_MAX, Session};
-use crate::text;
+use crate::ui::error::Error;
+use crate::ui::text;
 
 /// Tasks shown of each kind; a job that failed as a whole has thousands alike.
 const TASKS_MAX: usize = 10;

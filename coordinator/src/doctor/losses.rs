@@ -8,9 +8,9 @@ use longshore_shared::task::{Job, JobSpec, JobState, Mode};
 use serde::Deserialize;
 
 use super::Finding;
-use crate::exit::Error;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::Error;
+use crate::ui::text;
 
 const CHECK: &str = "losses";
 const RECOVERY: &str = "what to do: docs/recovery.md, The closing audit failed a job";

@@ -2,29 +2,29 @@
 //!
 //! A check never ends the program: what cannot be looked at is a finding too.
 
-pub(crate) mod advice;
+mod advice;
 pub(crate) mod belongings;
 pub(crate) mod capacity;
 pub(crate) mod evidence;
-pub(crate) mod grants;
 pub(crate) mod installation;
 pub(crate) mod job;
 pub(crate) mod leftovers;
 pub(crate) mod losses;
 pub(crate) mod orphans;
+pub(crate) mod owners;
 pub(crate) mod privileges;
 pub(crate) mod render;
 pub(crate) mod shadows;
 pub(crate) mod source;
-pub(crate) mod versions;
+mod versions;
 pub(crate) mod views;
 
 use longshore_shared::clickhouse::Failure;
 use longshore_shared::config::Config;
 use serde::Serialize;
 
-use crate::exit::Error;
-use crate::report;
+use crate::ui::error::Error;
+use crate::ui::report;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

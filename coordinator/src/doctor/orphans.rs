@@ -5,11 +5,12 @@ use std::time::Duration;
 use longshore_shared::config::Config;
 use longshore_shared::store::StoreError;
 
-use super::grants::{Grant, name};
-use super::leftovers::{self, Leftover, Why};
-use super::{Finding, Level, privileges, unseen};
+use super::owners::{self, Leftover, Why};
+use super::{Finding, Level, leftovers, unseen};
+use crate::grants::list::{Grant, name};
+use crate::grants::may::may;
 use crate::session::Session;
-use crate::text;
+use crate::ui::text;
 
 const STAGING: &str = "staging";
 const WORKERS: &str = "worker rows";
@@ -59,7 +60,7 @@ async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError
         on: format!("{}.*", name(database)),
         why: "",
     };
-    if !privileges::may(server, &grant.privileges, &grant.on).await? {
+    if !may(server, &grant.privileges, &grant.on).await? {
         let user = &server.connection().user;
         let message = format!("not checked: user `{user}` may not see the tables of `{database}`");
         return Ok(Finding::warning(STAGING, message, grant.statement(user)));
@@ -107,7 +108,7 @@ async fn workers(session: &Session, age: Duration) -> Result<Finding, StoreError
 }
 
 async fn rows(session: &Session) -> Result<Finding, StoreError> {
-    let jobs = leftovers::jobs(session).await?;
+    let jobs = owners::jobs(session).await?;
     let tasks: u64 = jobs.values().map(|job| u64::from(job.tasks)).sum();
     let unknown = leftovers::unknown_rows(session, &jobs, tasks <= SCAN_MAX).await?;
     let Some((first, rows)) = unknown.iter().next() else {

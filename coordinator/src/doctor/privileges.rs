@@ -1,20 +1,12 @@
 //! Which grants of a role the current user lacks, asked of the server one by one (`CHECK GRANT`).
 
-use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
-use serde::Deserialize;
+use longshore_shared::clickhouse::{Failure, Server};
 
-use super::grants::{Grant, Role, Scope, grants};
 use super::{Finding, Level};
+use crate::grants::list::{Grant, Role, Scope, grants};
+use crate::grants::may::{SYNTAX_ERROR, has};
 
 const CHECK: &str = "grants";
-/// SYNTAX_ERROR: a server that does not know `CHECK GRANT` (before 24.10).
-const SYNTAX_ERROR: i32 = 62;
-
-#[derive(Deserialize, Row)]
-struct Answer {
-    result: u8,
-}
 
 /// What each role lacks. `None` looks at both roles that a load needs: one may be another user's.
 pub(crate) async fn check(
@@ -47,7 +39,7 @@ fn judge(user: &str, looks: &[(Role, Vec<Grant>)]) -> Vec<Finding> {
             let message = format!("user `{user}` has every grant of a {role}");
             return Finding::ok(CHECK, message).about(role);
         }
-        let count = crate::text::plural(lacks.len() as u64, "grant");
+        let count = crate::ui::text::plural(lacks.len() as u64, "grant");
         let message = format!("user `{user}` lacks {count} of a {role}");
         let statements: Vec<String> = lacks.iter().map(|grant| grant.statement(user)).collect();
         let remedy = statements.join("\n");
@@ -73,21 +65,6 @@ async fn missing(server: &Server, wanted: &[Grant]) -> Result<Vec<Grant>, Failur
         lacks.push(Grant { privileges: privileges.join(", "), ..grant.clone() });
     }
     Ok(lacks)
-}
-
-/// Does the user have it? Yes where the server cannot be asked.
-pub(crate) async fn may(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
-    match has(server, privileges, on).await {
-        Err(failure) if failure.code() == Some(SYNTAX_ERROR) => Ok(true),
-        answer => answer,
-    }
-}
-
-async fn has(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
-    // No parameters there in the server's grammar; both texts are ours, names quoted.
-    let text = format!("CHECK GRANT {privileges} ON {on}");
-    let answer: Answer = read(|| server.call_text("check_grant", text.clone()).fetch_one()).await?;
-    Ok(answer.result == 1)
 }
 
 #[cfg(test)]

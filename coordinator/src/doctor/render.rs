@@ -30,7 +30,7 @@ pub(crate) fn verdict(findings: &[Finding]) -> String {
     let parts: Vec<String> = [of(Level::Problem, "problem"), of(Level::Warning, "warning")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, noun)| crate::text::plural(count, noun))
+        .map(|(count, noun)| crate::ui::text::plural(count, noun))
         .collect();
     if parts.is_empty() { "All is well.".to_owned() } else { format!("{}.", parts.join(", ")) }
 }

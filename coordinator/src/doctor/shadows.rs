@@ -8,33 +8,14 @@ use std::time::Duration;
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, Server, read};
-use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskStore};
 use longshore_shared::task::{Job, JobId, JobState, ShadowName, StateName, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::leftovers::{Leftover, Owner, Staged, Why, jobs};
+use super::owners::{Leftover, Owner, Shadow, Staged, Why, jobs};
 use crate::session::Session;
-
-impl Shadow {
-    /// Does it belong to this job?
-    pub(crate) fn is_of(&self, job: &JobId) -> bool {
-        self.name.job == *job
-    }
-
-    /// Is it empty for certain? Of an unknown job only such a table may be dropped: after a Keeper
-    /// loss between EXCHANGE and the renaming, the old table of a user has a shadow's name.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows == Some(0) || planted(Bug::DropFullShadows)
-    }
-
-    /// Its rows, when they are known.
-    pub(crate) fn rows(&self) -> Option<u64> {
-        self.rows
-    }
-}
 
 #[derive(Deserialize, Row)]
 struct Listed {
@@ -44,15 +25,6 @@ struct Listed {
     uuid: String,
     rows: Option<u64>,
     age_secs: u64,
-}
-
-/// A table under a shadow's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shadow {
-    name: ShadowName,
-    uuid: Uuid,
-    /// Rows in it; none when the engine does not tell.
-    rows: Option<u64>,
 }
 
 /// All that are left over. One of an unknown job counts when it is older than `age`.

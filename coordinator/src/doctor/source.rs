@@ -5,8 +5,8 @@ use longshore_shared::config::Config;
 use longshore_shared::sql::quote_literal;
 use longshore_shared::task::SourceFunction;
 
-use super::grants::name;
 use super::{Finding, Level, unseen};
+use crate::grants::list::name;
 
 const CHECK: &str = "named collection";
 

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_dangerous_fault_is_a_problem_and_no_fault_is_well() {
-        use super::super::Level;
+        use crate::doctor::Level;
         assert_eq!(check("25.8.1.1")[0].level, Level::Problem);
         assert_eq!(check("26.7.2.1")[0].level, Level::Warning);
         assert_eq!(check("26.9.1.1")[0].level, Level::Ok);

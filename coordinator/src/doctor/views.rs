@@ -11,8 +11,8 @@ use longshore_shared::task::{JobSpec, TableName};
 use serde::Serialize;
 
 use super::{Finding, Level, or_unseen, unseen};
-use crate::plan::rights;
-use crate::text;
+use crate::grants::dictionaries;
+use crate::ui::text;
 
 const CHECK: &str = "views";
 
@@ -106,10 +106,10 @@ pub(crate) async fn dictionaries(
 ) -> Vec<Finding> {
     const CHECK: &str = "grants";
     let found = async {
-        let needs = rights::spec_needs(server, spec).await?;
-        rights::lacking(server, &needs.dictionaries).await
+        let needs = dictionaries::spec_needs(server, spec).await?;
+        dictionaries::lacking(server, &needs.dictionaries).await
     };
-    let finding = |lacking: rights::Lacking| {
+    let finding = |lacking: dictionaries::Lacking| {
         let remedy = lacking.grant;
         Finding { level, ..Finding::problem(CHECK, lacking.message, remedy) }
     };

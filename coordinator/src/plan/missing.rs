@@ -5,11 +5,9 @@ use std::collections::{HashMap, HashSet};
 use longshore_shared::store::{TaskStore, Witness, chunk_digest};
 use longshore_shared::task::{Chunk, Cursor, Job, JobState, Task, TaskId};
 
-use super::cut::{CutOptions, cut};
-use super::feeds::{FeedOptions, Origin, chunks, cut_options, cut_window};
-use super::publish::tasks;
-use crate::exit::{Error, Kind, Report};
+use super::task_rows::tasks;
 use crate::session::Session;
+use crate::ui::error::{Error, Kind, Report};
 
 /// Does the job rest, so that rows of its tasks may be written again? Nobody claims them then.
 pub(super) fn rests(job: &Job) -> bool {
@@ -68,40 +66,6 @@ pub(super) async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Resul
     let written = missing.len() + usize::from(!has_cursor);
     tracing::warn!("{written} rows of job {} were missing and are written again", job.id);
     Ok(())
-}
-
-/// Of a plan that reads snapshots: those are cut once more, where they are.
-pub(super) async fn write_of_snapshots(
-    session: &Session,
-    job: &Job,
-    origins: &[Origin],
-    options: &FeedOptions,
-) -> Result<(), Error> {
-    let Some(tables) = job.spec.source.as_tables().filter(|_| rests(job)) else {
-        return Ok(());
-    };
-    let server = &session.server;
-    let mut cuts = Vec::new();
-    for (origin, feed) in origins.iter().zip(&tables.feeds) {
-        cuts.push(match &origin.windowed {
-            Some(windowed) => cut_window(server, windowed, &feed.table, options).await?,
-            None => cut(server, &feed.table, &cut_options(options, origin, true)).await?,
-        });
-    }
-    write(session, job, &tasks(&job.id, &job.spec, &chunks(&cuts))).await
-}
-
-/// Of a plan of what arrived in a table: its snapshot is cut once more.
-pub(super) async fn write_delta(
-    session: &Session,
-    job: &Job,
-    options: &CutOptions,
-) -> Result<(), Error> {
-    let feed = job.spec.source.as_tables().and_then(|tables| tables.feeds.first());
-    let Some(feed) = feed.filter(|_| rests(job)) else { return Ok(()) };
-    let cut = cut(&session.server, &feed.table, options).await?;
-    let chunks: Vec<Chunk> = cut.slices.into_iter().map(Chunk::Slice).collect();
-    write(session, job, &tasks(&job.id, &job.spec, &chunks)).await
 }
 
 /// Of a plan that was written to a file.

@@ -5,7 +5,7 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Changes, changes};
 use longshore_shared::task::TableName;
 
-use crate::exit::{Error, Kind, Report};
+use crate::ui::error::{Error, Kind, Report};
 
 /// Refuses a table that is read, or that is to be exchanged or replaced, while a mutation of it is
 /// in the queue or lightweight updates are not applied: the plan would undo them. Returns the changes

@@ -1,5 +1,5 @@
 """What the user `longshore` may do: more than the lists of `longshore doctor --grants`, which are the
-least (coordinator/src/doctor/grants.rs). Tests load into any table from any source as this user;
+least (coordinator/src/grants/list.rs). Tests load into any table from any source as this user;
 tests/e2e/doctor.rs checks that it lacks nothing, tests/e2e/grants.rs that the least is enough.
 
 Not in the list because this engine needs no grant for it, or implies it: CREATE VIEW and DROP VIEW

@@ -1,6 +1,5 @@
 //! Opening a server: address, credentials, connection pool.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
+use super::known::Known;
 use super::readable::ReadableConnector;
 use super::{Call, Failure};
 use crate::sql::{self, Statement};
@@ -50,17 +50,6 @@ pub struct Server {
     client: clickhouse::Client,
     connection: Connection,
     known: Arc<OnceCell<Known>>,
-}
-
-/// Names of the settings that a server knows: one that it does not know fails a whole statement.
-#[derive(Debug, Clone, Default)]
-pub struct Known(Option<HashSet<String>>);
-
-impl Known {
-    /// Does the server know this setting? Yes, where the server could not be asked.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.as_ref().is_none_or(|names| names.contains(name))
-    }
 }
 
 #[derive(Deserialize, Row)]

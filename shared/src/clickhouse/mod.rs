@@ -7,6 +7,7 @@ mod call;
 mod connect;
 mod failure;
 mod fate;
+mod known;
 mod policy;
 mod readable;
 mod retry;
@@ -14,8 +15,9 @@ mod tls;
 
 pub use call::{Call, Summary};
 pub(crate) use connect::authorities;
-pub use connect::{Connection, Known, Server, ServerFacts};
+pub use connect::{Connection, Server, ServerFacts};
 pub use failure::{Failure, Kind, NOT_UTF8, readable};
 pub use fate::{Ending, settle, settled};
+pub use known::Known;
 pub use policy::{CODES, Policy, policy, refuses_keys, says_gone, says_odd_address};
 pub use retry::{CONTROL_ATTEMPTS, control_schedule, read, task_delay};

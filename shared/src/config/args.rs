@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Config, ConfigError, Environment, LogFormat};
+use super::LogFormat;
 
 /// Where the server is and who we are there.
 #[derive(Debug, Clone, Default, Args)]
@@ -92,34 +92,4 @@ pub struct CommonArgs {
     /// How messages are written.
     #[command(flatten)]
     pub log: LogArgs,
-}
-
-impl CommonArgs {
-    /// Reads file and environment, puts the flags on top and checks every value.
-    ///
-    /// # Errors
-    /// [`ConfigError`], which names the setting.
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        self.load_with(&WorkerArgs::default())
-    }
-
-    /// As [`CommonArgs::load`], with the flags of a worker.
-    ///
-    /// # Errors
-    /// [`ConfigError`], which names the setting.
-    pub fn load_with(&self, worker: &WorkerArgs) -> Result<Config, ConfigError> {
-        self.load_in(worker, &Environment::of_process())
-    }
-
-    /// As [`CommonArgs::load_with`], in an environment that need not be this process's.
-    ///
-    /// # Errors
-    /// [`ConfigError`], which names the setting.
-    pub fn load_in(
-        &self,
-        worker: &WorkerArgs,
-        environment: &Environment,
-    ) -> Result<Config, ConfigError> {
-        super::layers::load(self, worker, environment)
-    }
 }

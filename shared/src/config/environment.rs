@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ConfigError;
-use super::layers::Layer;
+use super::layer::Layer;
 
 /// Variables that stand for one setting each; the first spelling that is set wins.
 const VARIABLES: [(&str, &[&str]); 10] = [

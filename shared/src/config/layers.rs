@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::error::{Actual, Kind};
-use figment::providers::{Format, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Error, Figment, Metadata, Profile, Provider};
+use figment::value::Dict;
+use figment::{Error, Figment};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
+use super::keys::{KEYS, TABLE_KEYS};
+use super::layer::{Layer, parse};
 use super::{
     CommonArgs, Config, ConfigError, DEFAULTS, Environment, FILE_NAME, LEASE_MIN, LogConfig,
     POLL_MIN, PolicyConfig, SLOTS_MAX, TableConfig, WindowConfig, WorkerArgs, address, password,
@@ -18,82 +19,8 @@ use super::{
 };
 use crate::clickhouse::{Connection, authorities};
 
-/// Every setting that a file can hold.
-pub(super) const KEYS: [&str; 20] = [
-    "server.url",
-    "server.user",
-    "server.password_file",
-    "server.ca_file",
-    "server.durable",
-    "control.database",
-    "control.staging_database",
-    "worker.lease",
-    "worker.slots",
-    "worker.poll_max",
-    "window.time_column",
-    "window.chunk",
-    "window.max",
-    "window.min_chunk",
-    "policy.block_overlap",
-    "policy.require_dry_run",
-    "policy.require_window",
-    "policy.fail_check_on_pending",
-    "log.format",
-    "log.level",
-];
-
-/// What a section of one table can hold.
-pub(super) const TABLE_KEYS: [&str; 7] = [
-    "time_column",
-    "chunk",
-    "max",
-    "min_chunk",
-    "block_overlap",
-    "require_dry_run",
-    "require_window",
-];
-
 /// A key further away than this from what was written is no suggestion.
 const LIKENESS_MIN: f64 = 0.7;
-
-/// One layer: a file, or a single variable or flag. Its name is the origin in messages.
-#[derive(Debug)]
-pub(super) struct Layer {
-    origin: String,
-    values: Dict,
-}
-
-impl Layer {
-    /// One value of the environment or of a flag.
-    pub(super) fn setting(key: &'static str, origin: &str, text: &str) -> Self {
-        // Only this one is a number in the file; a database may well be named `2024`.
-        let number = (key == "worker.slots").then(|| text.parse::<u32>().ok()).flatten();
-        let value = number.map_or_else(|| Value::from(text), Value::from);
-        let values = figment::util::nest(key, value).into_dict().unwrap_or_default();
-        Self { origin: origin.to_owned(), values }
-    }
-
-    fn file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
-            what: "the configuration file",
-            path: path.to_owned(),
-            source,
-        })?;
-        let values = parse(&text)
-            .map_err(|message| ConfigError::Syntax { path: path.to_owned(), message })?;
-        Ok(Self { origin: path.display().to_string(), values })
-    }
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.clone())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
-        Ok(Profile::Default.collect(self.values.clone()))
-    }
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,22 +82,6 @@ pub(super) fn load(
     let origins = origins(&figment);
     let raw: Raw = figment.extract().map_err(|error| value_error(&error, &origins))?;
     check(raw, origins, environment, warnings, file)
-}
-
-fn parse(text: &str) -> Result<Dict, String> {
-    let mut profiles =
-        Toml::string(text).data().map_err(|error| without_source(&error.to_string()))?;
-    Ok(profiles.remove(&Profile::Default).unwrap_or_default())
-}
-
-/// The parser shows the line at fault, and somebody may have put a password there.
-fn without_source(message: &str) -> String {
-    let words: Vec<&str> = message
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.contains('|'))
-        .collect();
-    words.join(": ").replace("TOML parse error at ", "")
 }
 
 fn defaults() -> Dict {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Config, WINDOW_CHUNK_MIN};
+use super::WINDOW_CHUNK_MIN;
 use crate::task::TableName;
 
 /// Defaults of time windows.
@@ -81,7 +81,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    fn new(window: &WindowConfig, policy: &PolicyConfig, table: Option<&TableConfig>) -> Self {
+    pub(super) fn new(
+        window: &WindowConfig,
+        policy: &PolicyConfig,
+        table: Option<&TableConfig>,
+    ) -> Self {
         let own = table.cloned().unwrap_or_default();
         Self {
             chunk: own.chunk.or(window.chunk),
@@ -91,18 +95,6 @@ impl Rules {
             require_dry_run: own.require_dry_run.unwrap_or(policy.require_dry_run),
             require_window: own.require_window.unwrap_or(policy.require_window),
         }
-    }
-}
-
-impl Config {
-    /// What the file says of a table itself.
-    pub fn table(&self, name: &TableName) -> Option<&TableConfig> {
-        self.tables.get(name)
-    }
-
-    /// What holds for a table.
-    pub fn rules(&self, table: &TableName) -> Rules {
-        Rules::new(&self.window, &self.policy, self.table(table))
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
-use super::layers::{KEYS, load};
+use super::keys::KEYS;
+use super::layers::load;
 use super::*;
 
 fn common(change: impl FnOnce(&mut CommonArgs)) -> CommonArgs {

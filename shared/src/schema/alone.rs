@@ -1,6 +1,7 @@
 //! A target by itself, for loads that insert into it directly: the server fires its views.
 
-use super::graph::{Graph, get};
+use super::discover::get;
+use super::graph::Graph;
 use super::graph_error::GraphError;
 use crate::clickhouse::Server;
 use crate::task::TableName;

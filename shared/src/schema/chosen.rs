@@ -6,10 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::detours::Detour;
-use super::graph::{
-    Graph, GraphTable, GraphView, TableRow, columns, get, refuse_cross_reads, refuse_detours,
-    stageable,
-};
+use super::discover::{columns, get, refuse_cross_reads, refuse_detours, stageable};
+use super::graph::{Graph, GraphTable, GraphView, TableRow};
 use super::graph_error::GraphError;
 use super::refreshable::refuse_refreshable;
 use super::rewrite::reads_directly;

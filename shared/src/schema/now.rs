@@ -3,7 +3,8 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::graph::{Graph, GraphTable, TableRow, get, get_many};
+use super::discover::{get, get_many};
+use super::graph::{Graph, GraphTable, TableRow};
 use crate::clickhouse::{Failure, Server, read};
 use crate::sql;
 use crate::task::TableName;

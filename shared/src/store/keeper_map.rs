@@ -1,122 +1,20 @@
 //! The store on KeeperMap tables of a real server.
 
-use std::pin::Pin;
-
 use backon::BackoffBuilder;
-use clickhouse::{Row, RowWrite};
 
+use super::handle::{KeeperMapStore, ReadBack};
+use super::hex::to_hex;
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
-use super::rows::{CursorRow, WorkerRow, readable, to_hex};
+use super::rows::{CursorRow, WorkerRow, readable};
 use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
     TaskStore, WorkerRecord, tell, whole,
 };
-use crate::clickhouse::{Call, Failure, Server, control_schedule, read};
-use crate::planted::{Bug, planted};
+use crate::clickhouse::{control_schedule, read};
 use crate::sql;
 use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 
-/// Keeper's own retries inside the server: the default of 20 hangs for minutes (ENGINE C).
-const KEEPER_RETRIES: u32 = 3;
-
-/// A row being read back after a write.
-pub(super) type ReadBack<'a, T> = Pin<Box<dyn Future<Output = Stored<Option<T>>> + Send + 'a>>;
-
-/// The store on one server. Servers that share a Keeper ensemble show the same rows.
-#[derive(Clone)]
-pub struct KeeperMapStore {
-    server: Server,
-}
-
 impl KeeperMapStore {
-    /// A store on this server's control database.
-    pub fn new(server: Server) -> Self {
-        Self { server }
-    }
-
-    pub(super) fn call(&self, statement: sql::Statement) -> Call<'_> {
-        self.server.call(statement).name("control", self.server.control())
-    }
-
-    pub(super) fn write(&self, statement: sql::Statement) -> Call<'_> {
-        self.call(statement)
-            .setting("keeper_map_strict_mode", 1)
-            .setting("insert_keeper_max_retries", KEEPER_RETRIES)
-    }
-
-    /// A strict insert is all or nothing; an error can follow an insert that was applied.
-    async fn insert_strict<R>(&self, table: &str, rows: &[R]) -> Stored<()>
-    where
-        for<'a> R: RowWrite + Row<Value<'a> = R>,
-    {
-        let table = sql::quote_table(self.server.control(), table);
-        let send = async {
-            let mut insert = self
-                .server
-                .client()
-                .clone()
-                .with_setting("keeper_map_strict_mode", "1")
-                .with_setting("insert_keeper_max_retries", KEEPER_RETRIES.to_string())
-                .with_setting("async_insert", "0")
-                .insert_unescaped::<R>(&table)
-                .await?;
-            for row in rows {
-                insert.write(row).await?;
-            }
-            insert.end().await
-        };
-        send.await.map_err(|error| Failure::from_client("insert", &error).into())
-    }
-
-    /// Sends a compare-and-set until a read-back shows whether it is in force.
-    ///
-    /// `stamp_of` finds the stamp of the row now in force. Our own stamp there is proof of success,
-    /// whatever the answer said. A row that is still exactly what we expected means that nothing
-    /// was applied, so the same conditional write may be sent again.
-    pub(super) async fn settle_swap<'a, T>(
-        &'a self,
-        was_stamp: &str,
-        own_stamp: &str,
-        send: impl Fn() -> Call<'a> + Send + Sync,
-        read_back: impl Fn() -> ReadBack<'a, T> + Send + Sync,
-        stamp_of: fn(&T) -> &str,
-    ) -> Stored<Swap<T>>
-    where
-        T: Send,
-    {
-        let mut pauses = control_schedule().build();
-        loop {
-            let answer = send().execute().await;
-            match &answer {
-                Ok(_) if planted(Bug::TrustOk) => return Ok(Swap::Won),
-                Err(_) if planted(Bug::TrustError) => return Ok(Swap::Lost(read_back().await?)),
-                _ => {}
-            }
-            match read_back().await? {
-                Some(row) if stamp_of(&row) == own_stamp => return Ok(Swap::Won),
-                Some(row) if stamp_of(&row) == was_stamp => {
-                    // Unapplied, or not applied yet. Keeper was busy, or another write was between.
-                    let Some(pause) = pauses.next() else {
-                        return match answer {
-                            Err(failure) => Err(failure.into()),
-                            Ok(_) => Ok(Swap::Lost(Some(row))),
-                        };
-                    };
-                    if let Err(failure) = &answer {
-                        tracing::debug!(error = %failure, "compare-and-set was not applied, again");
-                        if let Some(code) = failure.code()
-                            && matches!(code, 497 | 60 | 81 | 516)
-                        {
-                            return Err(failure.clone().into());
-                        }
-                    }
-                    tokio::time::sleep(pause).await;
-                }
-                other => return Ok(Swap::Lost(other)),
-            }
-        }
-    }
-
     async fn read_task(&self, id: &TaskId) -> Stored<Option<Task>> {
         let id = id.to_string();
         let row: Option<TaskRow> =

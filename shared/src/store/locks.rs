@@ -14,7 +14,7 @@ use backon::BackoffBuilder;
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::keeper_map::ReadBack;
+use super::handle::ReadBack;
 use super::keys::{bad, check_format};
 use super::memory::swap;
 use super::{KeeperMapStore, MemoryStore, Stored, Swap};

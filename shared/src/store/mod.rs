@@ -5,6 +5,9 @@
 //! "Bad version" can hide a success, FAULTS F6).
 
 mod census;
+mod error;
+mod handle;
+mod hex;
 mod keeper_map;
 mod keys;
 mod locks;
@@ -23,15 +26,15 @@ pub mod conformance;
 use std::future::Future;
 
 pub use census::{Census, census, find_tasks, find_tasks_where};
-pub use keeper_map::KeeperMapStore;
+pub use error::{StoreError, Stored};
+pub use handle::KeeperMapStore;
+pub(crate) use hex::{from_hex, to_hex};
 pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
 pub use pack::{pack, unpack};
-pub(crate) use rows::{from_hex, to_hex};
 pub use schema::{InitReport, SCHEMA_VERSION, drop_lost, environment, init};
 pub use witness::{Witness, chunk_digest, plan_digest};
 
-use crate::clickhouse::Failure;
 use crate::task::{Cursor, Job, JobId, Segment, StateName, Task, TaskId, WorkerId};
 
 /// Rows of one request to Keeper: one multi over 1 MB drops the server's shared session (ENGINE C).
@@ -42,43 +45,6 @@ pub const REQUEST_BYTES_MAX: usize = 500_000;
 pub const TASK_BYTES_MAX: usize = 64 * 1024;
 /// Tasks in one segment: a page read by key costs about 0.1 ms a task.
 pub const SEGMENT_TASKS: u32 = 64;
-
-/// What a store can answer instead of a result.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The server said no, or could not be asked.
-    #[error(transparent)]
-    Failure(#[from] Failure),
-    /// A record written by another version, or damaged.
-    #[error("the control tables hold a record this version cannot read: {0}")]
-    Record(String),
-    /// The control tables are not there.
-    #[error("the control tables are missing in database `{0}`")]
-    NotInitialised(String),
-    /// The control tables were made by an earlier Longshore, and lack a table.
-    #[error(
-        "the control tables in database `{0}` were made by an earlier version: `longshore init` adds what is missing"
-    )]
-    Outdated(String),
-    /// The control tables were made by a newer Longshore.
-    #[error("the control tables have version {found}, this program knows {known}")]
-    NewerVersion {
-        /// Version in the store.
-        found: u32,
-        /// Version of this program.
-        known: u32,
-    },
-    /// A row would not fit into Keeper.
-    #[error("{what} needs {bytes} bytes, the limit is {limit}")]
-    TooLarge {
-        /// Which record.
-        what: String,
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
-}
 
 /// How a compare-and-set ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,9 +111,6 @@ impl WorkerRecord {
         self.age_ms > i64::try_from(self.lease_ms).unwrap_or(i64::MAX)
     }
 }
-
-/// Result of a store call.
-pub type Stored<T> = Result<T, StoreError>;
 
 /// Jobs, tasks, cursors and workers.
 ///

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
+use super::hex::{from_hex, to_hex};
 use super::keys::{JobRow, bad, check_format};
 use super::{StoreError, Stored, WorkerRecord};
 use crate::planted::{Bug, planted};
@@ -84,7 +85,7 @@ pub(super) struct WorkerRow {
 impl From<WorkerRow> for WorkerRecord {
     fn from(row: WorkerRow) -> Self {
         // Both by the server's clock, unless the mistake of a local one is planted.
-        let local_age_ms = || crate::ledger::now_ms() - row.heartbeat_ms;
+        let local_age_ms = || crate::clock::now_ms() - row.heartbeat_ms;
         let age_ms = if planted(Bug::LocalClock) { local_age_ms() } else { row.age_ms };
         Self {
             id: WorkerId(row.worker_id),
@@ -112,20 +113,4 @@ pub(super) fn readable(row: JobRow) -> Option<Job> {
             None
         }
     }
-}
-
-/// Bytes as hex digits, the way `unhex` reads them.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to memory");
-        text
-    })
-}
-
-pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }

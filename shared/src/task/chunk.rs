@@ -81,3 +81,44 @@ impl Chunk {
         crate::store::unpack(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Chunk, SourceFile};
+
+    fn listing(files: usize) -> Chunk {
+        let files = (0..files)
+            .map(|n| SourceFile {
+                path: format!("bucket/exports/2024/06/30/events-{n:06}.parquet"),
+                size: 100_000_000 + (n as u64 * 7_919) % 1_000_000,
+                etag: format!(
+                    "{:032x}",
+                    (n as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+                ),
+            })
+            .collect();
+        Chunk::of_files(files)
+    }
+
+    #[test]
+    fn a_chunk_survives_packing() {
+        let chunk = listing(100);
+        assert_eq!(Chunk::decode(&chunk.encode()).unwrap(), chunk);
+    }
+
+    #[test]
+    fn a_million_files_fit_into_the_keeper_budget() {
+        // DESIGN §11: at most 50 MB for a million planned files; 16 bytes of that are the etag.
+        let chunk = listing(1_000);
+        let bytes_per_file = chunk.encode().len() as f64 / 1_000.0;
+        assert!(bytes_per_file < 40.0, "{bytes_per_file} bytes a file");
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused() {
+        let mut bytes = listing(10).encode();
+        bytes.truncate(bytes.len() / 2);
+        assert!(Chunk::decode(&bytes).is_err());
+        assert!(Chunk::decode(b"").is_err());
+    }
+}

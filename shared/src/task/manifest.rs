@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    FORMAT_FIRST, FORMAT_OPERATED, FORMAT_RECORDED, Handover, Receipt, TableName, Task, TaskState,
-};
+use super::{Handover, Receipt, TableName};
 
 /// A staged part. `uuid` is its exact identity (the staging tables set `assign_part_uuids`), the
 /// hash a second witness; both survive the move and stay on inactive parts (ENGINE L).
@@ -116,43 +114,8 @@ impl Manifest {
         self.tables.iter().flat_map(StagedTable::parts).map(|part| part.uuid).collect()
     }
 
-    /// The receipts of a task for which a person vouches: all of this is in its targets.
-    pub fn vouched(&self, task: &Task) -> Vec<Receipt> {
-        let base = Receipt {
-            epoch: task.progress.epoch.0,
-            worker: "operator".to_owned(),
-            query_id: task.id.query(task.progress.epoch, "accepted").to_string(),
-            files: task.files,
-            bytes: task.bytes,
-            rows_read: self.rows_read,
-            taken_at: self.taken_ms,
-            ..Receipt::of(&task.id)
-        };
-        let tables = self.tables.iter().map(|table| table.receipt(&base));
-        tables.chain(self.handovers.iter().map(|handover| handover.receipt(&base))).collect()
-    }
-
     /// Number of moves.
     pub fn lines(&self) -> usize {
         self.tables.iter().map(|table| table.lines.len()).sum()
-    }
-}
-
-impl Task {
-    /// Lowest version of the records that understands this one.
-    pub fn format(&self) -> u8 {
-        match &self.progress.state {
-            TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
-                if manifest.partial =>
-            {
-                FORMAT_RECORDED
-            }
-            TaskState::Publishing { manifest, .. } | TaskState::Quarantined { manifest, .. }
-                if manifest.doubted =>
-            {
-                FORMAT_OPERATED
-            }
-            _ => FORMAT_FIRST,
-        }
     }
 }

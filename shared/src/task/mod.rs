@@ -8,6 +8,7 @@ mod lock;
 mod manifest;
 mod outputs;
 mod parse;
+mod place;
 mod publish;
 mod receipt;
 mod reopening;
@@ -17,6 +18,7 @@ mod spec;
 mod state;
 mod state_name;
 mod tables;
+mod vouched;
 
 pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
@@ -25,6 +27,7 @@ pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use lock::Lock;
 pub use manifest::{Line, Manifest, Part, StagedTable};
 pub use outputs::{Cast, Output, select_list};
+pub use place::Place;
 pub use publish::{
     Handover, HandoverPartition, LateRows, Mark, OtherPartitions, Publish, PublishMode, Shadow,
     ShadowName, kept_name,
@@ -32,7 +35,7 @@ pub use publish::{
 pub use receipt::Receipt;
 pub(crate) use receipt::uuid_list;
 pub use reopening::{Ordinals, Reopening};
-pub use servers::{JobServer, Place, ShardBy, ShardColumn};
+pub use servers::{JobServer, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction, Unseen};
 pub use state::{IllegalTransition, Owner, Progress, Task, TaskEvent, TaskState};

@@ -58,7 +58,7 @@ impl Receipt {
             partitions: Vec::new(),
             part_uuids: Vec::new(),
             part_hashes: Vec::new(),
-            published_at: crate::ledger::now_ms(),
+            published_at: crate::clock::now_ms(),
             part_names: Vec::new(),
             taken_at: 0,
         }

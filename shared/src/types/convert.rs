@@ -1,8 +1,9 @@
 //! A conversion that fails where a value would be lost, as SQL.
 
 use super::Type;
-use super::fit::{Fit, Reader, fit, integer, needs_parsing};
+use super::fit::{Fit, Reader, fit, needs_parsing};
 use super::inside::place;
+use super::numbers::integer;
 use super::widen::beyond;
 use crate::sql::quote_literal;
 

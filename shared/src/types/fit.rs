@@ -1,6 +1,7 @@
 //! Does every value of one type have its like in another?
 
 use super::Type;
+use super::numbers::{decimal, integer, precision};
 
 /// Who converts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,28 +227,6 @@ pub(super) fn needs_parsing(from: &Type, to: &Type) -> bool {
 
 pub(super) fn is_text(kind: &Type) -> bool {
     kind.plain().is_some_and(|(name, _)| name == "String")
-}
-
-/// Signed, and how many bits.
-pub(super) fn integer(name: &str) -> Option<(bool, u32)> {
-    let (signed, bits) = match name.strip_prefix('U') {
-        Some(rest) => (false, rest.strip_prefix("Int")?),
-        None => (true, name.strip_prefix("Int")?),
-    };
-    Some((signed, bits.parse().ok()?))
-}
-
-/// Digits, and how many of them stand behind the point.
-pub(super) fn decimal(arguments: &[String]) -> Option<(u32, u32)> {
-    match arguments {
-        [digits, scale] => Some((digits.parse().ok()?, scale.parse().ok()?)),
-        _ => None,
-    }
-}
-
-/// Digits of a second of a `DateTime64`.
-pub(super) fn precision(arguments: &[String]) -> u32 {
-    arguments.first().and_then(|digits| digits.parse().ok()).unwrap_or(3)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What two types have inside, at the same places.
 
 use super::Type;
-use super::fit::{Element, Fit, Reader, decimal, fit, integer, is_text};
+use super::fit::{Element, Fit, Reader, fit, is_text};
+use super::numbers::{decimal, integer};
 
 /// Is there a value inside that only the reader of the format can convert?
 pub fn needs_reader(from: &Type, to: &Type) -> bool {

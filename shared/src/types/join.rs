@@ -1,8 +1,9 @@
 //! One type that holds the values of two.
 
 use super::Type;
-use super::fit::{Fit, Reader, decimal, fit, integer, precision};
+use super::fit::{Fit, Reader, fit};
 use super::inside::loses_zone;
+use super::numbers::{decimal, integer, precision};
 
 /// The narrowest type known here that holds every value of both; nothing when there is none.
 /// It may be NULL when one of them may.

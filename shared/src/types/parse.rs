@@ -2,8 +2,15 @@
 
 use super::Type;
 
+impl Type {
+    /// Reads the text of a type. What cannot be taken apart is kept whole, as a name.
+    pub fn parse(text: &str) -> Self {
+        parse(text)
+    }
+}
+
 /// Reads a type. What is not understood stays whole.
-pub(super) fn parse(text: &str) -> Type {
+fn parse(text: &str) -> Type {
     let text = text.trim();
     let (name, inner) = match text.find('(') {
         Some(at) if text.ends_with(')') => (text[..at].trim(), &text[at + 1..text.len() - 1]),

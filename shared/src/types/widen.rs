@@ -1,7 +1,7 @@
 //! Types that hold more than a given one, to see what would be cut off.
 
 use super::Type;
-use super::fit::{decimal, integer, precision};
+use super::numbers::{decimal, integer, precision};
 
 /// Digits behind the point that are looked at beyond those of the target.
 const DIGITS_BEYOND: u32 = 20;

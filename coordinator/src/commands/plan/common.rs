@@ -8,9 +8,10 @@ use longshore_shared::source::is_protected;
 use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
 use serde::Serialize;
 
-use crate::exit::{Error, Kind, Report};
-use crate::plan::{ColumnChoice, PublishArgs};
-use crate::text::{self, parse_bytes};
+use crate::plan::target::columns::ColumnChoice;
+use crate::plan::target::shadow::PublishArgs;
+use crate::ui::error::{Error, Kind, Report};
+use crate::ui::text::{self, parse_bytes};
 
 /// Flags of every plan whose rows the user can choose and form.
 #[derive(Debug, Args)]

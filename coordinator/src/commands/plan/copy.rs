@@ -9,15 +9,21 @@ use longshore_shared::task::{BudgetUnit, JobSpec, Made, Source, TableName};
 
 use super::common::{Document, LoadArgs};
 use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
-use crate::plan::{
-    FeedOptions, Marks, Origin, PlanSource, RemoteArgs, Since, Snapshot, Windowed, check_durable,
-    check_syntax, cut_tables, decide_table, expired_note, in_place_note, plan_delta, plan_tables,
-    refuse_unfinished, target,
-};
+use crate::grants::durable::check_durable;
+use crate::plan::tables::delta::{Since, plan_delta};
+use crate::plan::tables::feed::{FeedOptions, Origin, Snapshot};
+use crate::plan::tables::remote::{RemoteArgs, Source as PlanSource};
+use crate::plan::tables::source_tables::{cut_tables, plan_tables};
+use crate::plan::target::columns::{check_syntax, decide_table};
+use crate::plan::target::expiry::expired_note;
+use crate::plan::target::filled::target;
+use crate::plan::target::shadow::{Marks, in_place_note};
+use crate::plan::unfinished::refuse_unfinished;
+use crate::plan::window::cut::Windowed;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Bytes of a table in one chunk.
 const CHUNK_BYTES: u64 = 2 << 30;

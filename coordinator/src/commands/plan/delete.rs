@@ -15,13 +15,13 @@ use longshore_shared::store::{Census, TaskStore, census};
 use longshore_shared::task::{Job, JobEvent, JobState, TaskId};
 use serde::Serialize;
 
-use crate::alter::{Altered, alter};
 use crate::doctor::{belongings, evidence};
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
+use crate::job::alter::{Altered, alter};
 use crate::reach::shards;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Tasks between two looks of a person at what is going on.
 const TASKS_AT_ONCE: u32 = 1_000;

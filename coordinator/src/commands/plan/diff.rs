@@ -6,11 +6,11 @@ use clap::Args;
 use longshore_shared::config::Config;
 use serde::Serialize;
 
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
-use crate::plan_file::{ChunkChange, Comparison, FieldChange, FileChange, PlanFile, is_stream};
+use crate::plan::file::{ChunkChange, Comparison, FieldChange, FileChange, PlanFile, is_stream};
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Lines of one kind shown in text; all are in JSON.
 const LINES_SHOWN: usize = 20;
@@ -144,7 +144,7 @@ fn field_words(change: &FieldChange) -> String {
 }
 
 fn file_words(change: &FileChange) -> String {
-    let of = |file: &Option<crate::contents::FileLine>| {
+    let of = |file: &Option<crate::plan::explain::contents::FileLine>| {
         file.as_ref().map(|file| format!("{} bytes, etag {}", text::count(file.size), file.etag))
     };
     match (of(&change.a), of(&change.b)) {
@@ -175,8 +175,13 @@ mod tests {
             files: 3,
             bytes: 2_000_000,
         };
-        let file =
-            |size| Some(crate::contents::FileLine { path: "f".into(), size, etag: "e".into() });
+        let file = |size| {
+            Some(crate::plan::explain::contents::FileLine {
+                path: "f".into(),
+                size,
+                etag: "e".into(),
+            })
+        };
         let comparison = Comparison {
             same: false,
             spec: vec![

@@ -8,11 +8,11 @@ use clap::Args;
 use longshore_shared::config::Config;
 use serde::Serialize;
 
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
-use crate::plan_file::{PlanFile, is_stream};
+use crate::plan::file::{PlanFile, is_stream};
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Write a plan to a file, for a review or for another place
 ///

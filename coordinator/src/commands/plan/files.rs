@@ -13,15 +13,21 @@ use longshore_shared::task::{
 };
 
 use super::common::{Document, LoadArgs};
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
+use crate::grants::durable::check_durable;
+use crate::plan::files::objects::{ListingRequest, list};
+use crate::plan::files::pack::{PackLimits, pack};
 use crate::plan::files::{Files, Findings, is_marker, validate};
-use crate::plan::{
-    EndpointArgs, ListingRequest, Loaded, Marks, PackLimits, check_durable, check_syntax, deal,
-    divide, list, pack, publish, shard_by, target,
-};
+use crate::plan::servers::deal::{deal, divide};
+use crate::plan::servers::endpoints::EndpointArgs;
+use crate::plan::servers::shard::{Loaded, shard_by};
+use crate::plan::target::columns::check_syntax;
+use crate::plan::target::filled::target;
+use crate::plan::target::shadow::Marks;
+use crate::plan::write::publish;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text;
 
 /// Bytes of files in one chunk, compressed as they are.
 const CHUNK_BYTES: u64 = 1 << 30;

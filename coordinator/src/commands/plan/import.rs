@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use super::common::Document;
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
-use crate::plan::{adopt, source_words, whole, write_from_file};
-use crate::plan_file::PlanFile;
+use crate::plan::file::PlanFile;
+use crate::plan::file::adopt::{self, source_words};
+use crate::plan::missing::write_from_file;
+use crate::plan::write::whole;
 use crate::session::Session;
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
 use clap::Args;
 use longshore_shared::config::Config;
 

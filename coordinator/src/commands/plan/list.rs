@@ -5,12 +5,12 @@ use longshore_shared::config::Config;
 use longshore_shared::task::{Job, JobState};
 use serde::Serialize;
 
-use crate::commands::jobs::JobFilter;
-use crate::exit::{Error, Exit};
-use crate::output::{Output, Side, table};
-use crate::plan::source_words;
+use crate::commands::job_filter::JobFilter;
+use crate::plan::file::adopt::source_words;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::{Output, Side, table};
+use crate::ui::text;
 
 /// List plans: what they read and fill, and what became of them
 #[derive(Debug, Args)]

@@ -9,14 +9,19 @@ use longshore_shared::task::{JobSpec, Made, Mode, Source, TableName};
 use super::common::{Document, JobArgs};
 use super::copy::CutArgs;
 use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
-use crate::exit::{Error, Exit, Kind, Report};
-use crate::output::Output;
-use crate::plan::{
-    FeedOptions, Marks, Replay, check_durable, cut_tables, notes, plan_tables, refuse_source,
-    refuse_unfinished, rehearse, rehearse_shadows, rows_of,
-};
+use crate::grants::durable::check_durable;
+use crate::plan::replay::notes::{notes, rows_of};
+use crate::plan::replay::view::Replay;
+use crate::plan::tables::engines::refuse_source;
+use crate::plan::tables::feed::FeedOptions;
+use crate::plan::tables::source_tables::{cut_tables, plan_tables};
+use crate::plan::target::rehearse::rehearse;
+use crate::plan::target::shadow::{Marks, rehearse as rehearse_shadows};
+use crate::plan::unfinished::refuse_unfinished;
 use crate::session::Session;
-use crate::text::{self, parse_bytes};
+use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::output::Output;
+use crate::ui::text::{self, parse_bytes};
 
 /// Plan a replay: fill the target of materialized views again through the views' own queries
 ///

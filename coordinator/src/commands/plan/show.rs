@@ -7,12 +7,12 @@ use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Job, JobState, Source, TaskId};
 use serde::Serialize;
 
-use crate::commands::last;
-use crate::contents::Contents;
-use crate::exit::{Error, Exit};
-use crate::output::{Output, Side, table};
+use crate::plan::explain::contents::Contents;
+use crate::plan::explain::last_task;
 use crate::session::Session;
-use crate::text;
+use crate::ui::error::{Error, Exit};
+use crate::ui::output::{Output, Side, table};
+use crate::ui::text;
 
 /// Show what a plan loads, from where, and every table and view it fills
 #[derive(Debug, Args)]
@@ -95,7 +95,7 @@ pub(crate) async fn run(args: ShowArgs, config: &Config, output: Output) -> Resu
 
 fn document(job: Job, first_chunks: Vec<ChunkLine>) -> PlanDocument {
     let publish = (!job.spec.publish.is_append()).then(|| job.spec.publish.mode.as_str());
-    let publishes = publish.map(|_| last::words(&job));
+    let publishes = publish.map(|_| last_task::words(&job));
     let chunks = job.chunks();
     let spec = job.spec;
     let views: Vec<ViewLine> = spec

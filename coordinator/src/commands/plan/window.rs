@@ -6,8 +6,9 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::task::TableName;
 
-use crate::exit::{Error, Kind, Report};
-use crate::plan::{PublishArgs, WindowRequest};
+use crate::plan::target::shadow::PublishArgs;
+use crate::plan::window::request::WindowRequest;
+use crate::ui::error::{Error, Kind, Report};
 
 /// Where `--help` shows them.
 pub(crate) const WINDOW_HEADING: &str = "A time window";

@@ -8,42 +8,37 @@
     reason = "parts and marks of a table are counted in 32 bits, columns of a key in 8"
 )]
 
+mod error;
 mod fill;
 mod key;
 mod layout;
 mod line;
 mod read;
 mod sizes;
+
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
-use longshore_shared::clickhouse::{Failure, Server};
+use longshore_shared::clickhouse::Server;
 use longshore_shared::task::{KeyColumn, PartRange, Piece, RowBounds, Slice, TableName};
 use sha2::{Digest, Sha256};
 
+#[allow(unused_imports, reason = "the tests of the cut alone need less")]
+pub(crate) use error::CutError;
 use fill::{Chunk, Limits, Promise, Stretch, fill, mean_fill};
 use layout::{KEY_COLUMNS_MAX, Layout, Part};
 use line::{Border, Line};
 use read::Index;
 #[allow(unused_imports, reason = "the tests of the cut alone need less")]
-pub(crate) use read::{Blocks, ListedPart, parts as list_parts};
+pub(crate) use read::{Blocks, ListedPart, Unit, parts as list_parts};
 
 /// How often the parts may change under the reader's eyes before it gives up.
 const READS_MAX: usize = 20;
 /// On a snapshot rows are cut where keys leave chunks emptier than this.
 const FILL_WANTED: f64 = 0.9;
-
-/// What the budget counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
-    /// Bytes of the columns in memory.
-    Uncompressed,
-    /// Bytes on disk. Misleading where some rows compress better than others.
-    Compressed,
-}
 
 /// How to cut.
 #[derive(Debug, Clone)]
@@ -92,28 +87,6 @@ pub(crate) struct Cut {
     pub(crate) is_bounded: bool,
     /// What a person should know.
     pub(crate) notes: Vec<String>,
-}
-
-/// Why a table cannot be cut.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CutError {
-    /// The server could not be asked.
-    #[error(transparent)]
-    Failure(#[from] Failure),
-    /// No such table.
-    #[error("there is no table {0}")]
-    NoTable(TableName),
-    /// Only MergeTree has an index.
-    #[error("{table} has engine {engine}: only tables of the MergeTree family can be cut")]
-    Engine {
-        /// The table.
-        table: TableName,
-        /// Its engine.
-        engine: String,
-    },
-    /// Merges are faster than the reader.
-    #[error("the parts of {0} change faster than they can be read")]
-    Restless(TableName),
 }
 
 /// Cuts the table.

@@ -10,10 +10,10 @@ use longshore_shared::sql::{self, quote_identifier, quote_literal};
 use longshore_shared::task::TableName;
 use serde::Deserialize;
 
+use super::error::CutError;
 use super::key::IndexColumn;
 use super::layout::{KEY_COLUMNS_MAX, Part, RawMark};
 use super::sizes::{self, Extent, Offset, Stream, StreamBytes};
-use super::{CutError, Unit};
 
 /// Marks whose keys are asked for in one statement.
 const KEYS_A_STATEMENT: usize = 10_000;
@@ -23,6 +23,15 @@ const INDEX_COLUMNS: usize = 3;
 const MARK_BYTES: usize = 8 + 4 + 1 + 1;
 /// Bytes of a mark's place in a stream.
 const OFFSET_BYTES: usize = 8 + 4;
+
+/// What the budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Bytes of the columns in memory.
+    Uncompressed,
+    /// Bytes on disk. Misleading where some rows compress better than others.
+    Compressed,
+}
 
 /// What the server says of a table.
 #[derive(Debug, Deserialize, Row)]

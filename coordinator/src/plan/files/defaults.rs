@@ -5,7 +5,7 @@ use longshore_shared::sql::{quote_identifier, quote_list, quote_literal};
 use longshore_shared::types::Type;
 
 use super::column::{ReadAs, Target};
-use super::layout::Layout;
+use super::request::Layout;
 
 /// Who makes a default of columns that the reader does not have, or not as the target will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,10 +15,10 @@ use super::formats::Format;
 use super::merge::Schemas;
 use super::notes::first_words;
 use super::{Files, is_marker};
-use crate::exit::Error;
-use crate::output::{Side, table};
-use crate::plan::ColumnChoice;
-use crate::text;
+use crate::plan::target::columns::ColumnChoice;
+use crate::ui::error::Error;
+use crate::ui::output::{Side, table};
+use crate::ui::text;
 
 /// Files shown of one finding.
 const FILES_SHOWN: usize = 5;

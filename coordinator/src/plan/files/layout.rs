@@ -7,36 +7,10 @@ use longshore_shared::types::Type;
 
 use super::column::{How, ReadAs, Target};
 use super::defaults::{self, DefaultOf};
-use super::merge::{Merged, Schemas};
-use super::notes::Notes;
+use super::merge::Merged;
+use super::request::{Layout, Request};
 use super::surplus;
-use crate::exit::{Error, Kind, Report};
-use crate::plan::ColumnChoice;
-
-/// How files are read and what becomes of it.
-#[derive(Debug, Default)]
-pub(crate) struct Layout {
-    /// What the reader is asked for.
-    pub(crate) structure: Vec<ReadAs>,
-    /// What comes out, in the order of the target.
-    pub(crate) outputs: Vec<Output>,
-    /// Columns that are read to be left out.
-    pub(crate) left_out: Vec<String>,
-    /// Columns of the files that are named like virtual ones.
-    pub(crate) own: Vec<String>,
-    /// What a person should know.
-    pub(crate) notes: Notes,
-}
-
-/// What is to be laid out.
-pub(crate) struct Request<'a> {
-    pub(crate) targets: &'a [Target],
-    pub(crate) schemas: &'a Schemas,
-    pub(crate) how: &'a How<'a>,
-    pub(crate) choice: &'a ColumnChoice,
-    /// Only some of the files were looked at.
-    pub(crate) is_sample: bool,
-}
+use crate::ui::error::{Error, Kind, Report};
 
 impl Request<'_> {
     fn wants(&self, name: &str) -> bool {

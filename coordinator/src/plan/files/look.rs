@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Files;
 use super::formats::{Family, Format};
 use super::merge::{Merged, Schemas};
-use crate::exit::Error;
+use crate::ui::error::Error;
 
 /// Files of a sample.
 const SAMPLE_FILES: usize = 1_000;

@@ -12,6 +12,9 @@ mod layout;
 mod look;
 mod merge;
 mod notes;
+pub(crate) mod objects;
+pub(crate) mod pack;
+mod request;
 mod select;
 mod surplus;
 
@@ -28,14 +31,13 @@ use longshore_shared::task::{FilesSource, Output, SourceFile, TableName, Unseen}
 use longshore_shared::types::Type;
 use serde::Deserialize;
 
+use crate::plan::target::columns::{ColumnChoice, Query, SourceSchema};
+use crate::plan::target::outputs::NullIs;
+use crate::ui::error::{Error, Kind, Report};
 use column::{How, Target};
 pub(crate) use findings::{Findings, validate};
 use formats::Format;
-use layout::{Layout, Request};
-
-use super::columns::{ColumnChoice, Query, SourceSchema};
-use super::outputs::NullIs;
-use crate::exit::{Error, Kind, Report};
+use request::{Layout, Request};
 
 /// UNKNOWN_FORMAT, FORMAT_IS_NOT_SUITABLE_FOR_INPUT
 const NO_FORMAT: [i32; 2] = [73, 78];

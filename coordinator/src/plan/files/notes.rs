@@ -2,7 +2,7 @@
 
 use super::column::{ReadAs, Remark, Target};
 use super::merge::{Merged, Schemas};
-use crate::text;
+use crate::ui::text;
 
 /// Columns named in one note.
 const NAMED: usize = 30;

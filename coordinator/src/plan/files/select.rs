@@ -7,12 +7,12 @@ use longshore_shared::types::{Type, join};
 use super::column::{How, ReadAs, Target};
 use super::defaults::{self, DefaultOf};
 use super::formats::Format;
-use super::layout::Layout;
 use super::merge::{Merged, Schemas};
+use super::request::Layout;
 use super::{Files, owned};
-use crate::exit::{Error, Kind, Report};
-use crate::plan::columns::{Query, SourceSchema, UNREADABLE};
-use crate::plan::outputs::NullIs;
+use crate::plan::target::columns::{Query, SourceSchema, UNREADABLE};
+use crate::plan::target::outputs::NullIs;
+use crate::ui::error::{Error, Kind, Report};
 
 impl Files<'_> {
     /// Decides columns by the user's expressions.

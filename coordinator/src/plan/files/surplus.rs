@@ -1,8 +1,8 @@
 //! Columns of files that the target has no place for: what is said of them.
 
-use super::layout::Request;
 use super::merge::Merged;
-use crate::exit::{Kind, Report};
+use super::request::Request;
+use crate::ui::error::{Kind, Report};
 
 /// Names shown of many.
 const SHOWN: usize = 20;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::{after, fetch, job, owner, stored_tasks, task, without_time};
+use super::samples::{
+    advance, after, fetch, job, owner, stored_tasks, task, task_id, without_time,
+};
 use crate::store::{Swap, TaskStore};
 use crate::task::{Cursor, Epoch, Job, Stamp, Tally, Task, TaskEvent, TaskId};
 
@@ -56,7 +58,7 @@ pub(super) async fn one_of_many_creators_wins<S: TaskStore>(store: &Arc<S>) {
         async move { store.create_tasks(&mine).await.expect("create") }
     })
     .await;
-    let ids: Vec<TaskId> = (0..WRITERS + 9).map(|ordinal| super::task_id(&plan, ordinal)).collect();
+    let ids: Vec<TaskId> = (0..WRITERS + 9).map(|ordinal| task_id(&plan, ordinal)).collect();
     assert_eq!(store.briefs(&ids).await.expect("briefs").len(), ids.len(), "none is missing");
 }
 
@@ -90,8 +92,7 @@ pub(super) async fn one_of_many_claims_wins<S: TaskStore>(store: &Arc<S>) {
 pub(super) async fn a_take_over_fences_the_old_owner<S: TaskStore>(store: &Arc<S>) {
     let (_, tasks) = stored_tasks(&**store, 8).await;
     for planned in &tasks {
-        let claimed =
-            super::advance(&**store, planned, &TaskEvent::Claimed { by: owner("old") }).await;
+        let claimed = advance(&**store, planned, &TaskEvent::Claimed { by: owner("old") }).await;
         let epoch = claimed.progress.epoch;
         let outcomes = at_once(store, |store, writer| {
             let event = match writer {

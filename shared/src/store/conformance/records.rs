@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use super::{advance, after, fetch, job, owner, stored_tasks, task, task_id, without_time};
+use super::samples::{
+    advance, after, fetch, job, owner, stored_tasks, task, task_id, without_time,
+};
 use crate::store::{REQUEST_ROWS_MAX, Swap, TaskStore};
 use crate::task::{
     Cursor, Epoch, Job, JobState, Line, Manifest, Part, StagedTable, Stamp, StateName, Tally, Task,

@@ -1,0 +1,29 @@
+//! May the current user do something? Asked of the server (`CHECK GRANT`).
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::{Failure, Server, read};
+use serde::Deserialize;
+
+/// SYNTAX_ERROR: a server that does not know `CHECK GRANT` (before 24.10).
+pub(crate) const SYNTAX_ERROR: i32 = 62;
+
+#[derive(Deserialize, Row)]
+struct Answer {
+    result: u8,
+}
+
+/// Does the user have it? Yes where the server cannot be asked.
+pub(crate) async fn may(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
+    match has(server, privileges, on).await {
+        Err(failure) if failure.code() == Some(SYNTAX_ERROR) => Ok(true),
+        answer => answer,
+    }
+}
+
+/// The same; an error where the server cannot be asked.
+pub(crate) async fn has(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
+    // No parameters there in the server's grammar; both texts are ours, names quoted.
+    let text = format!("CHECK GRANT {privileges} ON {on}");
+    let answer: Answer = read(|| server.call_text("check_grant", text.clone()).fetch_one()).await?;
+    Ok(answer.result == 1)
+}

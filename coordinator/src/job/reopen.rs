@@ -1,0 +1,235 @@
+//! Lets ended tasks be done again: marks the job, changes the tasks, and counts its segments anew.
+//!
+//! What is to become of which tasks is written into the row of the job first, together with the state
+//! *reopening*, in which nobody claims its tasks. A crash leaves both there, and whoever goes on
+//! carries out exactly that: tasks that were changed are left alone, and the cursor is made anew
+//! from all tasks in any case.
+
+use std::collections::HashMap;
+
+use longshore_shared::faults;
+use longshore_shared::ledger::{self, Void};
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::store::{
+    KeeperMapStore, REQUEST_ROWS_MAX, Swap, TaskBrief, TaskStore, segment_tasks,
+};
+use longshore_shared::task::{
+    Cursor, Job, Reopening, Segment, Stamp, StateName, Tally, Task, TaskEvent, TaskId, TaskState,
+};
+
+use super::choice::{Choice, Chosen};
+use super::replayable;
+use crate::grants::durable::check_durable;
+use crate::session::Session;
+use crate::ui::error::{Error, Kind, Report};
+
+/// A worker that looked before the job was marked can change the cursor once.
+const TRIES_MAX: usize = 10;
+
+/// How many tasks were opened again, by what they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Failed before.
+    pub(crate) failed: u64,
+    /// Quarantined before.
+    pub(crate) quarantined: u64,
+    /// Done before.
+    pub(crate) done: u64,
+}
+
+impl Counts {
+    fn of(&mut self, was: StateName) -> &mut u64 {
+        match was {
+            StateName::Failed => &mut self.failed,
+            StateName::Quarantined => &mut self.quarantined,
+            _ => &mut self.done,
+        }
+    }
+}
+
+/// Every task that a worker may have touched, page by page. Those beyond the frontier are pending.
+pub(crate) async fn touched(store: &KeeperMapStore, job: &Job) -> Result<Vec<TaskBrief>, Error> {
+    let Some(cursor) = store.cursor(&job.id).await? else { return Err(missing("its cursor")) };
+    let end = cursor.frontier.min(job.segments());
+    let ids: Vec<TaskId> = (0..end).flat_map(|segment| segment_tasks(job, segment)).collect();
+    let mut found = Vec::with_capacity(ids.len());
+    for page in ids.chunks(REQUEST_ROWS_MAX) {
+        found.extend(store.briefs(page).await?);
+    }
+    if found.len() < ids.len() {
+        let there: std::collections::HashSet<_> = found.iter().map(|brief| &brief.id).collect();
+        let gone = ids.iter().find(|id| !there.contains(id));
+        let words = gone.map_or_else(|| "a task".to_owned(), |id| format!("task {id}"));
+        return Err(missing(&words));
+    }
+    Ok(found)
+}
+
+fn missing(what: &str) -> Error {
+    let message = format!("{what} is missing in the control tables: somebody deleted it");
+    Report::new(Kind::Conflict, message)
+        .help(
+            "the same `longshore plan` again writes the rows that are missing, or `longshore plan import FILE` \
+             of an exported plan; then this command again",
+        )
+        .into()
+}
+
+/// Carries out what the row of the job says is to become of its tasks, and counts its segments anew.
+///
+/// Nothing here depends on what was done before: tasks that were changed already are left alone. Two
+/// commands may carry out the same; the one that lags must not change tasks that were done again since.
+/// So the row of the job is read once more after the tasks: while it is the same, nobody has claimed
+/// one. What follows names the epoch in which each task was seen. Nothing when the row is another.
+pub(crate) async fn carry_out(
+    session: &Session,
+    job: &Job,
+    wish: &Reopening,
+) -> Result<Option<Counts>, Error> {
+    let store = &session.store;
+    faults::pass(faults::REOPEN_BEGUN).await?;
+    let tasks = touched(store, job).await?;
+    let now = store.job(&job.id).await?;
+    if now.is_none_or(|now| now.stamp != job.stamp) && !planted(Bug::LagBlindly) {
+        return Ok(None);
+    }
+    let choose = |task: &TaskBrief| Some(Choice::of(task, wish.of(task.id.ordinal, task.state)?));
+    let chosen: Chosen = tasks.iter().filter_map(choose).collect();
+    settle(session, job, &chosen).await?;
+    let mut counts = Counts::default();
+    for was in [StateName::Failed, StateName::Done] {
+        let of = chosen.iter().filter(|choice| choice.was == was);
+        let tasks: Vec<(TaskId, u64)> = of.map(|one| (one.id.clone(), one.epoch)).collect();
+        let each = async || Ok::<_, Error>(faults::pass(faults::REOPEN_TASK).await?);
+        *counts.of(was) += store.reset_tasks(&tasks, was, each).await?;
+    }
+    for choice in chosen.iter().filter(|choice| choice.was == StateName::Quarantined) {
+        counts.quarantined += u64::from(change(store, choice).await?);
+    }
+    recount(store, job).await?;
+    faults::pass(faults::REOPEN_DONE).await?;
+    Ok(Some(counts))
+}
+
+/// What the ledger says of these tasks is made right before their rows change: receipts of tasks that
+/// are loaded once more are void, those of tasks that a person vouches for are written.
+async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Error> {
+    let replayed: Vec<&Choice> =
+        chosen.iter().filter(|choice| choice.was == StateName::Done).collect();
+    let reloaded: Vec<&Choice> = chosen
+        .iter()
+        .filter(|choice| choice.was == StateName::Quarantined && choice.event == TaskEvent::Reset)
+        .collect();
+    void_manifests(session, job, &reloaded, Void::NeverMoved).await?;
+    void_manifests(session, job, &replayed, Void::TakenOut).await?;
+    replayable::void(session, job, &replayed).await?;
+    for choice in chosen.iter().filter(|choice| choice.event == TaskEvent::Accepted) {
+        let Some(task) = session.store.task(&choice.id).await? else { continue };
+        let TaskState::Quarantined { manifest, .. } = &task.progress.state else { continue };
+        let server = session.reach(job, &choice.id).await?;
+        check_durable(&server, job.spec.durable).await?;
+        ledger::append(&server, &manifest.vouched(&task)).await?;
+        check_durable(&server, job.spec.durable).await?;
+    }
+    Ok(())
+}
+
+async fn void_manifests(
+    session: &Session,
+    job: &Job,
+    chosen: &[&Choice],
+    void: Void,
+) -> Result<(), Error> {
+    for (server, chosen) in session.by_server(job, chosen.to_vec(), |choice| &choice.id).await? {
+        let tasks: Vec<(TaskId, u64)> =
+            chosen.iter().map(|choice| (choice.id.clone(), choice.epoch)).collect();
+        ledger::void_manifests(&server, &job.id, &tasks, void).await?;
+    }
+    Ok(())
+}
+
+/// Changes one task, if it still is what it was.
+async fn change(store: &KeeperMapStore, choice: &Choice) -> Result<bool, Error> {
+    let Some(task) = store.task(&choice.id).await? else { return Ok(false) };
+    let now = (task.progress.state.name(), task.progress.epoch.0);
+    if now != (choice.was, choice.epoch) {
+        return Ok(false);
+    }
+    let Ok(progress) = task.progress.next(&choice.event) else { return Ok(false) };
+    let next = Task { progress, stamp: Stamp::fresh(), ..task.clone() };
+    let swapped = store.swap_task(&task, &next).await?;
+    faults::pass(faults::REOPEN_TASK).await?;
+    Ok(swapped == Swap::Won)
+}
+
+/// Makes the cursor anew from all tasks: which segments have ended, and what they brought.
+async fn recount(store: &KeeperMapStore, job: &Job) -> Result<(), Error> {
+    for _ in 0..TRIES_MAX {
+        let Some(cursor) = store.cursor(&job.id).await? else {
+            return Err(missing("its cursor"));
+        };
+        let next = counted(&cursor, job, &touched(store, job).await?);
+        faults::pass(faults::REOPEN_SEGMENT).await?;
+        // A worker that had looked before may have finished a segment: then all is read again.
+        if matches!(store.swap_cursor(&cursor, &next).await?, Swap::Won) {
+            return Ok(());
+        }
+    }
+    let message = format!("the cursor of job {} keeps changing", job.id);
+    Err(Report::new(Kind::Conflict, message).help("try again").into())
+}
+
+fn counted(cursor: &Cursor, job: &Job, tasks: &[TaskBrief]) -> Cursor {
+    let mut segments: HashMap<Segment, (Tally, bool)> = HashMap::new();
+    for task in tasks {
+        let of = task.id.ordinal / job.segment_tasks.max(1);
+        let (tally, has_ended) = segments.entry(of).or_insert((Tally::default(), true));
+        *has_ended &= tally.add(task.state, task.rows, task.bytes);
+    }
+    let mut finished = Vec::new();
+    let mut sum = Tally::default();
+    for (segment, (tally, has_ended)) in segments {
+        if has_ended {
+            finished.push(segment);
+            sum = sum.plus(tally);
+        }
+    }
+    cursor.rebuilt(&finished, sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use longshore_shared::task::JobState;
+
+    #[test]
+    fn the_cursor_counts_the_segments_whose_tasks_have_all_ended() {
+        let job = Job { tasks: 5, segment_tasks: 2, ..fixture::job(JobState::Reopening) };
+        let states = [
+            StateName::Done,
+            StateName::Failed,
+            StateName::Pending,
+            StateName::Done,
+            StateName::Done,
+        ];
+        let tasks: Vec<TaskBrief> = states
+            .iter()
+            .zip(0..)
+            .map(|(state, ordinal)| TaskBrief {
+                id: TaskId { job: job.id.clone(), ordinal },
+                state: *state,
+                rows: 10,
+                ..fixture::brief()
+            })
+            .collect();
+        let mut cursor = Cursor::new(job.id.clone());
+        for _ in 0..3 {
+            cursor = cursor.opened();
+        }
+        let next =
+            counted(&cursor.finishing(1, Tally { done: 2, ..Tally::default() }), &job, &tasks);
+        assert_eq!(next.open_segments(), [1]);
+        assert_eq!((next.tally.done, next.tally.failed, next.tally.rows), (2, 1, 20));
+    }
+}

@@ -1,0 +1,252 @@
+//! A plan of what arrived in a table since the snapshot of an earlier plan.
+//!
+//! The table is cloned once more; parts that the earlier plan had are taken out of the clone, and the
+//! rest is planned as any snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::schema::identities;
+use longshore_shared::sql::{self, quote_literal};
+use longshore_shared::task::{Chunk, Feed, JobId, JobSpec, Known, TableName, TablesSource};
+use serde::Deserialize;
+
+use super::clones::clone_of;
+use super::feed::{FeedOptions, Origin, cut_options};
+use super::part_blocks::{Arrived, Mixed, arrived, known};
+use super::source_tables::TablesPlan;
+use super::{recut, snapshot};
+use crate::plan::cut::{ListedPart, cut, digest, list_parts};
+use crate::plan::write::{identity, publish_as, whole};
+use crate::session::Session;
+use crate::ui::error::{Error, Kind, Report};
+use crate::ui::text;
+
+/// Since when.
+pub(crate) struct Since {
+    /// The earlier job.
+    pub(crate) job: JobId,
+    /// What the table consisted of then.
+    pub(crate) known: Known,
+}
+
+impl Since {
+    /// The snapshot that an earlier plan of the same table was made from.
+    pub(crate) async fn of(session: &Session, job: &str, from: &TableName) -> Result<Self, Error> {
+        let job = session.job(job).await?;
+        let refuse = |message: String, help: &str| -> Error {
+            Report::new(Kind::Usage, format!("{message} (--delta)")).help(help).into()
+        };
+        let feeds = job.spec.source.as_tables().map_or(&[][..], |tables| &tables.feeds[..]);
+        let now = identities(&session.server, std::slice::from_ref(from)).await?;
+        let uuid = now.first().map(|(_, uuid)| *uuid);
+        // By its identity: an exchange gives a table another name.
+        let known = feeds
+            .iter()
+            .filter_map(|feed| feed.known.clone())
+            .find(|known| Some(known.uuid) == uuid);
+        let Some(known) = known else {
+            let Some(feed) = feeds.iter().find(|feed| feed.origin == *from) else {
+                let message = format!("job {} does not copy {from}", job.id);
+                return Err(refuse(message, "name the job that copied this table last"));
+            };
+            if feed.known.is_some() {
+                let message = format!("{from} is another table than job {} copied", job.id);
+                return Err(refuse(message, "copy it whole, or name the old table with --from"));
+            }
+            let message = format!("what {from} held when job {} was planned is not known", job.id);
+            return Err(refuse(
+                message,
+                "only a plan with --snapshot can be followed by a --delta",
+            ));
+        };
+        Ok(Self { job: job.id, known })
+    }
+}
+
+/// Plans what arrived.
+pub(crate) async fn plan_delta(
+    session: &Session,
+    origin: &Origin,
+    options: &FeedOptions,
+    since: &Since,
+    spec: impl Fn(TablesSource) -> JobSpec,
+) -> Result<TablesPlan, Error> {
+    let server = &session.server;
+    let table = &origin.feed.origin;
+    let facts = table_facts(server, table).await?;
+    let clone = clone_of(server, table).await?;
+    let outcome = async {
+        let found = arrived(&since.known, &clone.parts, facts.keeps_rows())
+            .ok_or_else(|| unclear(table))?;
+        if let Some(mixed) = found.mixed.first().filter(|_| !facts.numbers_blocks()) {
+            return Err(cannot_divide(table, &mixed.part.name).into());
+        }
+        let rows = found.rows();
+        take_out(server, &clone.table, &found).await?;
+        divide(server, &clone.table, &found.mixed).await?;
+        let left: u64 = list_parts(server, &clone.table).await?.iter().map(|part| part.rows).sum();
+        if left != rows {
+            let message = format!("{rows} rows should be new in {table}, and {left} are");
+            return Err(Report::new(Kind::Conflict, message)
+                .help("rows were removed or folded since the first plan: copy the table anew")
+                .into());
+        }
+        Ok::<u64, Error>(rows)
+    }
+    .await;
+    let rows = match outcome {
+        Ok(rows) => rows,
+        Err(error) => {
+            snapshot::drop(server, &clone.table.table).await?;
+            return Err(error);
+        }
+    };
+    let digest = digest(&clone.parts);
+    let source = |feed: Feed, rows| TablesSource {
+        feeds: vec![feed],
+        budget: options.unit,
+        chunk_bytes: options.chunk_bytes,
+        rows,
+        digest: digest.clone(),
+    };
+    let mode = format!("delta\0{}\0{}", since.job, options.again);
+    let id = identity(&spec(source(origin.feed.clone(), None)), &[], &mode);
+    let notes = vec![format!(
+        "{} since job {}, by the parts of {table}; the next --delta follows this plan",
+        text::plural(rows, "row"),
+        since.job
+    )];
+    if let Some(job) = whole(&session.store, &id).await? {
+        snapshot::drop(server, &clone.table.table).await?;
+        Box::pin(recut::write_delta(session, &job, &cut_options(options, origin, true))).await?;
+        let bytes = job.bytes;
+        return Ok(TablesPlan { job, created: false, bytes, notes });
+    }
+    let known = known(since.known.uuid, &clone.parts);
+    let named = TableName { database: clone.table.database.clone(), table: id.snapshot(0) };
+    clone.name(server, &named.table).await?;
+    let chopped = cut(server, &named, &cut_options(options, origin, true)).await?;
+    let uuid = identities(server, std::slice::from_ref(&named)).await?;
+    let feed = Feed {
+        uuid: uuid.first().map(|(_, uuid)| *uuid),
+        table: named,
+        is_snapshot: true,
+        key: chopped.key.clone(),
+        known,
+        ..origin.feed.clone()
+    };
+    let source = source(feed, chopped.rows);
+    let chunks: Vec<Chunk> = chopped.slices.into_iter().map(Chunk::Slice).collect();
+    let (job, created) =
+        Box::pin(publish_as(session, id, spec(source), &chunks, options.marks.clone())).await?;
+    Ok(TablesPlan { job, created, bytes: chopped.bytes, notes })
+}
+
+#[derive(Deserialize, Row)]
+struct TableFacts {
+    engine: String,
+    engine_full: String,
+    #[allow(dead_code)]
+    primary_key: String,
+}
+
+impl TableFacts {
+    /// Other engines fold rows in a merge: the number of rows tells nothing there.
+    fn keeps_rows(&self) -> bool {
+        matches!(self.engine.as_str(), "MergeTree" | "ReplicatedMergeTree" | "SharedMergeTree")
+    }
+
+    /// Do merged rows remember the block they came in?
+    fn numbers_blocks(&self) -> bool {
+        self.engine_full.contains("enable_block_number_column = 1")
+            || self.engine_full.contains("enable_block_number_column = true")
+    }
+}
+
+async fn table_facts(server: &Server, table: &TableName) -> Result<TableFacts, Error> {
+    let call = || {
+        let call = server.call(sql::TABLE_KEY).param("database", &table.database);
+        call.param("table", &table.table).fetch_one()
+    };
+    Ok(read(call).await?)
+}
+
+fn unclear(table: &TableName) -> Report {
+    Report::new(Kind::Conflict, format!("the parts of {table} have names that are not understood"))
+}
+
+fn cannot_divide(table: &TableName, part: &str) -> Report {
+    let message = format!(
+        "part {part} of {table} was merged from rows that were copied and rows that arrived later: \
+         they cannot be told apart"
+    );
+    Report::new(Kind::Conflict, message).help(format!(
+        "copy it anew (into a fresh table, or --publish exchange). To tell them apart the next time, \
+         before the first plan: ALTER TABLE {0} MODIFY SETTING enable_block_number_column = 1, or \
+         SYSTEM STOP MERGES {0} until the last delta",
+        table.quoted()
+    ))
+}
+
+/// Removes old rows from the clone's copies of mixed parts.
+async fn divide(server: &Server, clone: &TableName, mixed: &[Mixed<'_>]) -> Result<(), Error> {
+    if mixed.is_empty() {
+        return Ok(());
+    }
+    let mut there = list_parts(server, clone).await?;
+    let mut conditions = Vec::with_capacity(mixed.len());
+    for Mixed { part, old } in mixed {
+        let is_its = |found: &ListedPart| {
+            (&found.partition_id, &found.hash, found.rows)
+                == (&part.partition_id, &part.hash, part.rows)
+        };
+        let Some(at) = there.iter().position(is_its) else { continue };
+        let name = there.swap_remove(at).name;
+        let blocks: Vec<String> = old
+            .iter()
+            .map(|span| format!("_block_number BETWEEN {} AND {}", span.first, span.last))
+            .collect();
+        conditions.push(format!(
+            "(_part = {} AND ({}))",
+            quote_literal(&name),
+            blocks.join(" OR ")
+        ));
+    }
+    let text = format!("ALTER TABLE {} DELETE WHERE {}", clone.quoted(), conditions.join(" OR "));
+    let call = server.call_text("divide_parts", text).setting("mutations_sync", 1);
+    call.deadline(None).execute().await?;
+    Ok(())
+}
+
+/// Leaves only parts with new rows in the clone. Parts are known by their content there: they have
+/// got other names, and which of two equal ones stays makes no difference.
+async fn take_out(server: &Server, clone: &TableName, found: &Arrived<'_>) -> Result<(), Error> {
+    let mut wanted: BTreeMap<(String, String, u64), usize> = BTreeMap::new();
+    for part in found.parts() {
+        *wanted.entry((part.partition_id.clone(), part.hash.clone(), part.rows)).or_default() += 1;
+    }
+    let partitions: BTreeSet<&str> = found.parts().map(|p| p.partition_id.as_str()).collect();
+    let there = list_parts(server, clone).await?;
+    let old: BTreeSet<&str> = there
+        .iter()
+        .map(|part| part.partition_id.as_str())
+        .filter(|partition| !partitions.contains(partition))
+        .collect();
+    for partition in old {
+        let call = server.call(sql::DROP_PARTITION).name("database", &clone.database);
+        call.name("table", &clone.table).literal("partition", partition).execute().await?;
+    }
+    for part in there.iter().filter(|part| partitions.contains(part.partition_id.as_str())) {
+        let key = (part.partition_id.clone(), part.hash.clone(), part.rows);
+        match wanted.get_mut(&key) {
+            Some(count) if *count > 0 => *count -= 1,
+            _ => {
+                let call = server.call(sql::DROP_PART).name("staging", &clone.database);
+                call.name("table", &clone.table).literal("part", &part.name).execute().await?;
+            }
+        }
+    }
+    Ok(())
+}

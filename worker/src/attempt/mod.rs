@@ -1,0 +1,85 @@
+//! One attempt at one task: the protocol, top down.
+
+pub(crate) mod blame;
+mod direct;
+mod durable;
+pub(crate) mod fence;
+mod load;
+pub(crate) mod outcome;
+mod proof;
+mod publish;
+mod recall;
+mod receipt;
+mod schemas;
+pub(crate) mod source;
+pub(crate) mod staging;
+mod verify;
+mod view_chunk;
+
+use longshore_shared::faults;
+use longshore_shared::task::{Manifest, Mode, StateName, TaskEvent};
+
+use crate::claim::Claim;
+use crate::drift;
+use crate::error::Trouble;
+use crate::handover::{last_task, preflight, shadows};
+use crate::worker::Worker;
+
+/// One attempt at one task, from its claim to its receipt.
+///
+/// Up to `advance(Loaded)` nothing of the task is in any target, and every failure goes back to
+/// the beginning in a fresh staging set. From there on the only way is forward.
+pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
+    fence::fence(worker, claim).await?;
+    if claim.task.progress.state.name() == StateName::Claimed {
+        claim.goes_on()?;
+        fence::check_deaths(worker, claim).await?;
+        faults::task(&claim.task.id).await?;
+        let manifest = match claim.job.spec.mode {
+            _ if last_task::is_last(claim) => {
+                recall::refuse(claim).await?;
+                let manifest = preflight::manifest(worker, claim).await?;
+                claim.goes_on()?;
+                manifest
+            }
+            Mode::Staged => Box::pin(stage_and_load(worker, claim)).await?,
+            Mode::Direct => {
+                recall::refuse(claim).await?;
+                direct::load(worker, claim).await?
+            }
+        };
+        worker.edge(faults::MANIFEST_BEFORE).await?;
+        let epoch = claim.epoch();
+        claim.advance(worker, &TaskEvent::Loaded { epoch, manifest }).await?;
+        worker.edge(faults::MANIFEST_AFTER).await?;
+    }
+    let rows = publish::forward(worker, claim).await?;
+    let epoch = claim.epoch();
+    claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
+    worker.edge(faults::DONE_AFTER).await?;
+    staging::drop_set(claim).await?;
+    if last_task::is_last(claim) {
+        shadows::drop_shadows(worker, &claim.server, &claim.job, |state| state == StateName::Done)
+            .await?;
+    }
+    worker.edge(faults::DROP_AFTER).await
+}
+
+/// Loads into a fresh staging set and writes down what is in it.
+async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
+    drift::schema(claim).await?;
+    let (set, (), (), ()) = tokio::try_join!(
+        staging::create(worker, claim),
+        source::unchanged(worker, claim),
+        schemas::expected(worker, claim),
+        recall::refuse(claim)
+    )?;
+    let loaded = load::chunk(worker, claim, &set).await?;
+    source::unchanged(worker, claim).await?;
+    // A MOVE renames and links: what it links must be there. What a power loss took before, counts tell.
+    durable::sync(claim).await?;
+    let manifest = verify::manifest(worker, claim, &set, loaded).await?;
+    drift::schema(claim).await?;
+    claim.goes_on()?;
+    Ok(manifest)
+}

@@ -1,0 +1,115 @@
+//! Files that nobody looked at when the plan was made: their columns and types, before they are loaded.
+
+use longshore_shared::source::{Found, Schema, SchemaReader};
+use longshore_shared::task::{Chunk, Source, Unseen};
+use longshore_shared::types::{Fit, Reader, Type, fit, needs_cast, reads_as_stored};
+
+use crate::claim::Claim;
+use crate::error::Trouble;
+use crate::worker::Worker;
+
+/// The files of a chunk have what the plan expects of them.
+pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    let spec = &claim.job.spec;
+    let Source::Files(source) = &spec.source else { return Ok(()) };
+    let Some(unseen) = &source.unseen else { return Ok(()) };
+    let chunk = Chunk::decode(&claim.task.chunk)?;
+    let files = chunk.files();
+    let reader = SchemaReader {
+        server: claim.server.clone(),
+        source: source.clone(),
+        keys: worker.keys.clone(),
+        settings: spec.settings.clone(),
+    };
+    let found = reader.read(files).await?;
+    let Some(first) = files.first() else { return Ok(()) };
+    let asked = reader.asked_for(first).await?;
+    for (file, found) in files.iter().zip(found) {
+        // What cannot be read fails the load, which names it.
+        let Found::Schema(schema, rows) = found else { continue };
+        if rows == Some(0) {
+            continue;
+        }
+        let is_raw = reads_as_stored(&source.format);
+        if let Some(problem) = problem(unseen, &schema, &asked, is_raw) {
+            return Err(Trouble::Source(format!(
+                "file {}: {problem}. The plan was made from a sample of the files; --validate looks at all of them",
+                file.path
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn problem(
+    unseen: &Unseen,
+    schema: &Schema,
+    asked: &[(String, Type, bool)],
+    is_raw: bool,
+) -> Option<String> {
+    for column in &schema.columns {
+        let name = &column.name;
+        if let Some(known) = &unseen.columns
+            && !known.contains(name)
+        {
+            return Some(format!(
+                "it has a column `{name}` that the target lacks: its values would be lost"
+            ));
+        }
+        let Some((_, kind, has_default)) = asked.iter().find(|(asked, ..)| asked == name) else {
+            continue;
+        };
+        if !unseen.types {
+            continue;
+        }
+        let fits = fit(column.kind.bare(), kind, Reader::Format);
+        let is_exact = match fits {
+            _ if is_raw && needs_cast(&column.kind, kind) => false,
+            Fit::Exact | Fit::Rounded | Fit::Unknown => true,
+            Fit::Nulls => !column.may_be_null,
+            Fit::Range | Fit::Back | Fit::Text => false,
+        };
+        if !is_exact {
+            return Some(format!(
+                "its column `{name}` is {}, and a value may not fit {kind}",
+                column.kind
+            ));
+        }
+        let is_lost = column.may_be_null && column.kind.is_nullable() && !kind.is_nullable();
+        if is_lost && !has_default {
+            return Some(format!("its column `{name}` may hold NULL, which {kind} does not take"));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_shared::source::FoundColumn;
+
+    fn schema(columns: &[(&str, &str)]) -> Schema {
+        let column = |(name, kind): &(&str, &str)| FoundColumn {
+            name: (*name).into(),
+            kind: Type::parse(kind),
+            may_be_null: kind.starts_with("Nullable"),
+            is_hive: false,
+        };
+        Schema { columns: columns.iter().map(column).collect() }
+    }
+
+    #[test]
+    fn a_file_that_differs_from_the_sample_is_named_with_its_column() {
+        let unseen = Unseen { columns: Some(vec!["a".into(), "b".into()]), types: true };
+        let asked = [
+            ("a".to_owned(), Type::parse("UInt8"), false),
+            ("b".to_owned(), Type::parse("String"), true),
+        ];
+        let of = |columns: &[(&str, &str)]| problem(&unseen, &schema(columns), &asked, true);
+        assert_eq!(of(&[("a", "UInt8"), ("b", "Nullable(String)")]), None);
+        assert!(of(&[("z", "UInt8")]).unwrap().contains("column `z`"));
+        assert!(of(&[("a", "Int64")]).unwrap().contains("may not fit UInt8"));
+        assert!(of(&[("a", "Nullable(UInt8)")]).unwrap().contains("NULL"));
+        assert!(of(&[("b", "Decimal(9, 2)")]).unwrap().contains("column `b`"));
+    }
+}

@@ -1,0 +1,218 @@
+//! The staging set of one attempt: fresh tables that nobody else ever wrote to.
+
+use clickhouse::Row;
+use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::faults;
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::schema::{StagingNames, create_statements, dependents};
+use longshore_shared::sql;
+use longshore_shared::task::{StateName, TableName};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{proof, recall};
+use crate::claim::Claim;
+use crate::error::Trouble;
+use crate::worker::Worker;
+
+/// TABLE_ALREADY_EXISTS: our own statement, sent before and answered never.
+const ALREADY_EXISTS: i32 = 57;
+
+/// The names of a set that is complete and checked.
+pub(crate) struct StagingSet {
+    pub(crate) names: StagingNames,
+}
+
+/// A table or view clone in the staging database.
+#[derive(Debug, Clone)]
+pub(crate) struct Staged {
+    pub(crate) name: String,
+    pub(crate) engine: String,
+    pub(crate) uuid: Uuid,
+    /// Identity of the server that listed it.
+    pub(crate) server_uuid: String,
+}
+
+#[derive(Deserialize, Row)]
+struct StagedRow {
+    name: String,
+    engine: String,
+    uuid: String,
+    server_uuid: String,
+}
+
+#[derive(Deserialize, Row)]
+struct Parts {
+    parts: u64,
+}
+
+/// Makes the twins and clones of this attempt.
+pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet, Trouble> {
+    let (server, graph) = (&claim.server, &claim.job.spec.graph);
+    let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
+    let statements =
+        create_statements(graph, &names).map_err(|(view, error)| Trouble::View(view, error))?;
+    let skipped = |text: &str| planted(Bug::SkipViews) && text.starts_with("CREATE MATERIALIZED");
+    let statements = statements.into_iter().filter(|made| !skipped(&made.text));
+    let mut was_there = false;
+    for (step, statement) in statements.enumerate() {
+        if step > 0 {
+            worker.edge(faults::STAGE_BETWEEN).await?;
+        }
+        let id = claim.task.id.query(claim.epoch(), format_args!("stage-{step}"));
+        let made = statement.call(server, "create_staging").id(&id).execute().await;
+        match made {
+            Err(failure) if failure.code() == Some(ALREADY_EXISTS) => was_there = true,
+            made => drop(made?),
+        }
+    }
+    if was_there {
+        check_empty(claim, &names).await?;
+    }
+    check(claim, &names).await?;
+    worker.edge(faults::STAGE_AFTER).await?;
+    Ok(StagingSet { names })
+}
+
+/// A table that was there should be our own, made by a statement whose answer was lost. One with
+/// rows is not: the control tables were made again, for one, and the same plan was loaded before.
+async fn check_empty(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
+    let server = &claim.server;
+    let call = || server.call(sql::COUNT_STAGED_PARTS).param("staging", server.staging());
+    let found: Parts = read(|| call().param("prefix", names.prefix()).fetch_one()).await?;
+    recall::refuse_sets(claim).await?;
+    if found.parts == 0 {
+        return Ok(());
+    }
+    Err(Trouble::Count(format!("{}… in {} held rows already", names.prefix(), server.staging())))
+}
+
+/// Every clone fires on its twin, and nothing else does.
+async fn check(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
+    let graph = &claim.job.spec.graph;
+    if graph.views.is_empty() || planted(Bug::SkipViews) {
+        return Ok(());
+    }
+    let twins: Vec<_> = (0..graph.tables.len()).map(|at| names.table(graph, at)).collect();
+    let found = dependents(&claim.server, &twins).await?;
+    for (position, table) in graph.tables.iter().enumerate() {
+        let mut expected: Vec<_> = graph
+            .views
+            .iter()
+            .enumerate()
+            .filter(|(_, view)| view.source == table.name)
+            .map(|(at, _)| names.view(graph, at))
+            .collect();
+        expected.sort();
+        let fires = found.iter().find(|(name, _)| *name == twins[position]);
+        if fires.is_none_or(|(_, fires)| *fires != expected) {
+            return Err(Trouble::Count(format!(
+                "the view clones on the staging twin of {} are not those of the plan",
+                table.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What is in the staging database under names that begin so, views first.
+pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, Trouble> {
+    let rows: Vec<StagedRow> = read(|| {
+        server
+            .call(sql::LIST_STAGING)
+            .param("staging", server.staging())
+            .param("control", server.control())
+            .param("prefix", prefix)
+            .fetch_all()
+    })
+    .await?;
+    let staged = |row: StagedRow| Staged {
+        name: row.name,
+        engine: row.engine,
+        uuid: Uuid::parse_str(&row.uuid).unwrap_or_default(),
+        server_uuid: row.server_uuid,
+    };
+    Ok(rows.into_iter().map(staged).collect())
+}
+
+/// The set of a task, by names that are on its server only. What comes back says which server it was.
+///
+/// # Errors
+/// When another server answers at the address: nothing that comes back from there is of this task.
+pub(crate) async fn list_own(claim: &Claim, prefix: &str) -> Result<Vec<Staged>, Trouble> {
+    let found = list(&claim.server, prefix).await?;
+    claim.endpoint.check(found.first().map(|staged| staged.server_uuid.as_str())).await?;
+    Ok(found)
+}
+
+/// A part with rows in a staging table.
+#[derive(Debug, Deserialize, Row)]
+pub(crate) struct StagedPart {
+    pub(crate) partition_id: String,
+    pub(crate) name: String,
+    pub(crate) uuid: String,
+    pub(crate) hash: String,
+    pub(crate) rows: u64,
+}
+
+/// The parts of a staging table, by partition.
+pub(crate) async fn parts(server: &Server, twin: &TableName) -> Result<Vec<StagedPart>, Trouble> {
+    let rows = read(|| {
+        server
+            .call(sql::LIST_PARTS)
+            .param("database", &twin.database)
+            .param("table", &twin.table)
+            .fetch_all()
+    });
+    let mut rows: Vec<StagedPart> = rows.await?;
+    if planted(Bug::HashesAsSet) {
+        for row in &mut rows {
+            row.uuid = proof::hash_as_identity(&row.hash);
+        }
+    }
+    Ok(rows)
+}
+
+/// Drops one table or clone and waits until it is gone.
+pub(crate) async fn drop_one(server: &Server, staged: &Staged) -> Result<(), Trouble> {
+    let is_view = staged.engine == "MaterializedView";
+    let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
+    read(|| {
+        server
+            .call(statement)
+            .name("database", server.staging())
+            .name("table", &staged.name)
+            .execute()
+    })
+    .await?;
+    Ok(())
+}
+
+/// Drops the set of this epoch. Only for a task that has ended or was given back.
+pub(crate) async fn drop_set(claim: &Claim) -> Result<(), Trouble> {
+    debug_assert!(!matches!(
+        claim.task.progress.state.name(),
+        StateName::Publishing | StateName::Quarantined
+    ));
+    for staged in list(&claim.server, &claim.task.id.staging_set(claim.epoch())).await? {
+        drop_one(&claim.server, &staged).await?;
+    }
+    Ok(())
+}
+
+/// Drops the sets of older epochs of a task that is not publishing.
+pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+    let mut older = list(&claim.server, &claim.task.id.staging_prefix()).await?;
+    // Never a newer set: we may be fenced off ourselves and not know it yet.
+    let is_older =
+        |staged: &Staged| claim.task.id.staging_epoch(&staged.name) < Some(claim.epoch());
+    older.retain(|staged| claim.task.id.staging_epoch(&staged.name).is_some() && is_older(staged));
+    if !older.is_empty() {
+        recall::refuse_sets(claim).await?;
+    }
+    for staged in older {
+        worker.lease.check()?;
+        drop_one(&claim.server, &staged).await?;
+    }
+    Ok(())
+}

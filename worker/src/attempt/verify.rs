@@ -1,0 +1,112 @@
+//! The counts that must agree before anything is published, and the manifest of what will be moved.
+
+use longshore_shared::clickhouse::{Server, Summary};
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::schema::{GraphTable, StagingNames};
+use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
+use uuid::Uuid;
+
+use super::source::{self, Held};
+use super::staging::{self, StagingSet};
+use crate::claim::Claim;
+use crate::error::Trouble;
+use crate::server_clock;
+use crate::worker::Worker;
+
+/// Counts what was staged, compares it with what was read, and writes down what will be moved.
+pub(crate) async fn manifest(
+    worker: &Worker,
+    claim: &Claim,
+    set: &StagingSet,
+    loaded: Summary,
+) -> Result<Manifest, Trouble> {
+    let graph = &claim.job.spec.graph;
+    let clock = server_clock::clock(&claim.server).await?;
+    let twins = staging::list_own(claim, set.names.prefix()).await?;
+    let mut tables = Vec::with_capacity(graph.tables.len());
+    for (position, target) in graph.tables.iter().enumerate().filter(|(_, t)| t.keeps_rows()) {
+        let twin = set.names.table(graph, position);
+        let uuid = twins
+            .iter()
+            .find(|staged| staged.name == twin.table)
+            .map(|staged| staged.uuid)
+            .ok_or_else(|| {
+                Trouble::Count(format!("the staging twin of {} is gone", target.name))
+            })?;
+        tables.push(StagedTable {
+            suffix: StagingNames::suffix(graph, position),
+            uuid,
+            target: target.destination().clone(),
+            target_uuid: target.destination_uuid(),
+            lines: lines(&claim.server, &twin).await?,
+        });
+    }
+    let staged: u64 = tables.iter().map(StagedTable::rows).sum();
+    let chunk = Chunk::decode(&claim.task.chunk)?;
+    let loaded_into = claim.job.spec.load(&chunk).target;
+    // A job that publishes at its end moves into the shadow of the table that it loads into.
+    let base = graph.tables.iter().find(|table| table.name == *loaded_into);
+    let base = base.map(GraphTable::destination);
+    let base_rows = tables.iter().find(|table| Some(&table.target) == base).map(StagedTable::rows);
+    let mut lost = graph.tables.iter().filter(|table| !table.keeps_rows());
+    let (first_lost, all_kept) = (lost.next(), graph.tables.iter().all(GraphTable::keeps_rows));
+    // A Null table keeps no row that could be counted, but the server says how many it wrote: where it
+    // is the only one, what is not staged went there.
+    let into_null =
+        first_lost.is_some_and(|table| table.name == *loaded_into) && lost.next().is_none();
+    let base_rows = base_rows.or(into_null.then(|| loaded.written_rows.saturating_sub(staged)));
+    let counted = !planted(Bug::TrustLoad);
+    if counted && all_kept && staged != loaded.written_rows {
+        return Err(Trouble::Count(format!(
+            "the load wrote {} rows, but {staged} are staged",
+            loaded.written_rows
+        )));
+    }
+    let held = source::count(worker, claim).await?;
+    if let (Held::Exactly(held) | Held::Share { rows: held, .. }, Some(rows), true) =
+        (held, base_rows, counted)
+        && rows != held
+    {
+        let what = if into_null { "were written into" } else { "are staged for" };
+        return Err(Trouble::Count(format!(
+            "the source holds {held} rows, but {rows} {what} {loaded_into}"
+        )));
+    }
+    if let (Held::AtLeast(held), Some(rows), true) = (held, base_rows, counted)
+        && rows < held
+    {
+        return Err(Trouble::Count(format!(
+            "the source holds at least {held} rows, but {rows} are staged"
+        )));
+    }
+    let rows_read = match held {
+        Held::Exactly(rows) | Held::Read(rows) | Held::Share { of: rows, .. } if counted => rows,
+        _ => loaded.read_rows,
+    };
+    let rows = base_rows.unwrap_or(rows_read);
+    Ok(Manifest {
+        taken_ms: clock.now_ms,
+        rows,
+        rows_read,
+        tables,
+        handovers: Vec::new(),
+        doubted: false,
+        partial: false,
+    })
+}
+
+async fn lines(server: &Server, twin: &TableName) -> Result<Vec<Line>, Trouble> {
+    let mut lines: Vec<Line> = Vec::new();
+    for row in staging::parts(server, twin).await? {
+        let uuid = Uuid::parse_str(&row.uuid).unwrap_or_default();
+        if uuid.is_nil() {
+            return Err(Trouble::Count(format!("a part of {twin} has no identity")));
+        }
+        let part = Part { uuid, hash: row.hash, rows: row.rows };
+        match lines.last_mut() {
+            Some(line) if line.partition == row.partition_id => line.parts.push(part),
+            _ => lines.push(Line { partition: row.partition_id, parts: vec![part] }),
+        }
+    }
+    Ok(lines)
+}

@@ -1,0 +1,306 @@
+//! Finding a task: a look at open segments by key. Nothing here scans the task table.
+//!
+//! The board remembers pages of the open segments between claims; what it remembers may be stale, so
+//! every claim is decided by the compare-and-set alone ([`crate::board::take::take`]).
+
+mod take;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
+use longshore_shared::task::{
+    Cursor, Job, JobId, JobState, Place, StateName, TaskEvent, TaskId, WorkerId,
+};
+use rand::seq::SliceRandom;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::attempt::fence::is_suspect;
+use crate::claim::Claim;
+use crate::error::Trouble;
+use crate::handover::last_task;
+use crate::worker::Worker;
+use crate::{close, job_change};
+use take::take;
+
+/// How long the list of jobs is good.
+const JOBS_FRESH: Duration = Duration::from_millis(500);
+
+/// Looks at the open segments for one claim; each can also open the next segment.
+const ROUNDS_MAX: usize = 20;
+/// A suspect that is not alone after all waits so long.
+const ALONE_PAUSE: Duration = Duration::from_secs(2);
+
+/// What this worker remembers of the jobs.
+#[derive(Default)]
+pub(crate) struct Board {
+    jobs: Vec<Arc<Job>>,
+    jobs_read: Option<Instant>,
+    /// Tasks that could be taken when their page was read, the next one last.
+    candidates: HashMap<JobId, Vec<TaskId>>,
+    /// Jobs of other servers that were told of.
+    elsewhere: HashSet<JobId>,
+}
+
+/// Is there anything left to wait for?
+pub(crate) enum Found {
+    /// A task, now ours.
+    Task(Box<Claim>),
+    /// Nothing to take at the moment, but a job is running.
+    Nothing,
+    /// No job is running.
+    NoJob,
+}
+
+/// Takes the next task of any running job.
+pub(crate) async fn next(worker: &Worker, board: &Mutex<Board>) -> Result<Found, Trouble> {
+    let mut board = board.lock().await;
+    let jobs = board.running_jobs(worker).await?;
+    let mut running = false;
+    for job in jobs {
+        match board.take_from(worker, &job).await {
+            Ok(Some(claim)) => return Ok(Found::Task(Box::new(claim))),
+            Ok(None) => running = true,
+            Err(missing @ (Trouble::TaskMissing(_) | Trouble::CursorMissing(_))) => {
+                job_change::pause(worker, &job, &missing).await?;
+                board.jobs_read = None;
+            }
+            // A person has to mend it: the job says so, unless that is what cannot be written.
+            Err(trouble) if trouble.lasting().is_some() => {
+                if job_change::pause(worker, &job, &trouble).await.is_err() {
+                    return Err(trouble);
+                }
+                board.jobs_read = None;
+            }
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Ok(if running { Found::Nothing } else { Found::NoJob })
+}
+
+impl Board {
+    /// Forgets what was read of the segments: somebody lapsed, so their tasks are to be found.
+    pub(crate) fn forget_pages(&mut self) {
+        self.candidates.clear();
+    }
+
+    async fn running_jobs(&mut self, worker: &Worker) -> Result<Vec<Arc<Job>>, Trouble> {
+        if self.jobs_read.is_none_or(|read| read.elapsed() > JOBS_FRESH) {
+            let wanted = worker.options.job.as_ref();
+            let jobs = match wanted {
+                Some(id) => worker.store.job(id).await?.into_iter().collect(),
+                None => worker.store.jobs().await?,
+            };
+            let mut running: Vec<Arc<Job>> = jobs
+                .into_iter()
+                .filter(|job| job.state.is_worked_on() && self.is_ours(worker, job))
+                .map(Arc::new)
+                .collect();
+            running.sort_by_key(|job| (job.submitted_ms, job.id.clone()));
+            self.candidates.retain(|id, _| running.iter().any(|job| job.id == *id));
+            (self.jobs, self.jobs_read) = (running, Some(Instant::now()));
+        }
+        Ok(self.jobs.clone())
+    }
+
+    /// Is this worker on the server that the job is bound to? Told once when it is not.
+    fn is_ours(&mut self, worker: &Worker, job: &Job) -> bool {
+        let first = TaskId { job: job.id.clone(), ordinal: 0 };
+        let planned = match job.spec.place(&first, &worker.facts.server_uuid) {
+            Place::Home | Place::On(_) => return true,
+            Place::Elsewhere(server) => server,
+        };
+        if self.elsewhere.insert(job.id.clone()) {
+            tracing::warn!(
+                job = %job.id,
+                planned = %planned.url,
+                here = %worker.server.connection().url,
+                "left alone: the job was planned on another server; its tables are there"
+            );
+        }
+        false
+    }
+
+    async fn take_from(
+        &mut self,
+        worker: &Worker,
+        job: &Arc<Job>,
+    ) -> Result<Option<Claim>, Trouble> {
+        if job.state == JobState::Cancelling {
+            let found = wind_down(worker, job).await?;
+            self.jobs_read = self.jobs_read.filter(|_| found.is_some());
+            return Ok(found);
+        }
+        // What is found and not taken is found again: after some rounds the slot rests first.
+        for _ in 0..ROUNDS_MAX {
+            // Nothing is taken then, so the same tasks would be found again for ever.
+            if worker.drain.is_cancelled() {
+                return Ok(None);
+            }
+            while let Some(id) = self.candidates.get_mut(&job.id).and_then(Vec::pop) {
+                if let Some(claim) = take(worker, job, &id).await? {
+                    return Ok(Some(claim));
+                }
+            }
+            let Some(cursor) = worker.store.cursor(&job.id).await? else {
+                return Err(Trouble::CursorMissing(job.id.clone()));
+            };
+            let Looked { candidates, others, suspects, cursor } = look(worker, job, cursor).await?;
+            if !candidates.is_empty() {
+                self.candidates.insert(job.id.clone(), candidates);
+            } else if cursor.frontier < job.segments() {
+                // Won or lost, somebody has opened it.
+                worker.store.swap_cursor(&cursor, &cursor.opened()).await?;
+            } else if others == 0 && !suspects.is_empty() {
+                return take_alone(worker, job, &suspects).await;
+            } else {
+                if cursor.finished_segments() == job.segments() {
+                    close::job(worker, job).await?;
+                    self.jobs_read = None;
+                }
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What the open segments hold.
+struct Looked {
+    /// To be taken now, the next one last.
+    candidates: Vec<TaskId>,
+    /// Tasks that are not over, and are no suspects that wait.
+    others: usize,
+    /// Tasks that may be what kills workers or the server: the last to be taken, and alone.
+    suspects: Vec<TaskId>,
+    cursor: Cursor,
+}
+
+/// Reads the open segments until one has something to take; marks those that have ended.
+async fn look(worker: &Worker, job: &Job, mut cursor: Cursor) -> Result<Looked, Trouble> {
+    let mut open = cursor.open_segments();
+    // Every worker begins elsewhere, so that they do not all want the same task.
+    open.shuffle(&mut rand::rng());
+    let (mut others, mut suspects) = (0, Vec::new());
+    for segment in open {
+        let ids = segment_tasks(job, segment);
+        let page = worker.store.briefs(&ids).await?;
+        if let Some(missing) = ids.iter().find(|id| !page.iter().any(|brief| brief.id == **id)) {
+            return Err(Trouble::TaskMissing(missing.clone()));
+        }
+        let mut tally = longshore_shared::task::Tally::default();
+        let ended = page.iter().filter(|b| tally.add(b.state, b.rows, b.bytes)).count();
+        if ended == page.len() {
+            // The cursor was read before the page: a task reopened in between changes the cursor.
+            let next = cursor.finishing(segment, tally);
+            match worker.store.swap_cursor(&cursor, &next).await? {
+                Swap::Won => cursor = next,
+                Swap::Lost(Some(now)) => cursor = now,
+                Swap::Lost(None) => {}
+            }
+            continue;
+        }
+        let mut candidates = orphans(worker, &page).await?;
+        candidates.retain(|id| worker.reaches(job, id));
+        // What publishes the others' work waits until all of them have ended.
+        let is_last_left =
+            ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
+        let last = last_task::last_of(job);
+        let waits = last.as_ref().filter(|_| !is_last_left);
+        let is_pending = |brief: &&TaskBrief| brief.state == StateName::Pending;
+        let waiting = page.iter().filter(is_pending).filter(|brief| Some(&brief.id) != waits);
+        let (suspected, free): (Vec<&TaskBrief>, Vec<&TaskBrief>) =
+            waiting.partition(|brief| is_suspect(brief.deaths));
+        let mut pending: Vec<TaskId> = free
+            .iter()
+            .filter(|brief| brief.due && worker.reaches(job, &brief.id))
+            .map(|brief| brief.id.clone())
+            .collect();
+        pending.shuffle(&mut rand::rng());
+        // Orphans go first: they stand last in the list.
+        pending.append(&mut candidates);
+        if !pending.is_empty() {
+            return Ok(Looked { candidates: pending, others, suspects, cursor });
+        }
+        others += free.len() + page.iter().filter(|brief| brief.state.is_owned()).count();
+        let due = suspected.iter().filter(|brief| brief.due && worker.reaches(job, &brief.id));
+        suspects.extend(due.map(|brief| brief.id.clone()));
+    }
+    Ok(Looked { candidates: Vec::new(), others, suspects, cursor })
+}
+
+/// Takes a task that is suspected of killing workers or the server. Nothing else of the job is in
+/// hand then, and both this worker and the server have been well for a while: if one of them dies
+/// now, it was this task.
+async fn take_alone(
+    worker: &Worker,
+    job: &Arc<Job>,
+    suspects: &[TaskId],
+) -> Result<Option<Claim>, Trouble> {
+    if !worker.is_calm().await {
+        return Ok(None);
+    }
+    let Some(id) = suspects.iter().min() else { return Ok(None) };
+    let Some(mut claim) = take(worker, job, id).await? else { return Ok(None) };
+    let mut first = 0;
+    while first < job.segments() {
+        let page = worker.store.briefs(&segment_tasks(job, first)).await?;
+        if page.iter().any(|brief| brief.state.is_owned() && brief.id != *id) {
+            let error = "waits until it can be loaded alone".to_owned();
+            let delay_ms = u64::try_from(ALONE_PAUSE.as_millis()).unwrap_or(0);
+            let epoch = claim.epoch();
+            let event = TaskEvent::Interrupted { epoch, delay_ms, error, died: false };
+            claim.advance(worker, &event).await?;
+            return Ok(None);
+        }
+        first += 1;
+    }
+    tracing::warn!(task = %id, "loaded alone: its worker died or the server restarted before");
+    Ok(Some(claim))
+}
+
+/// Of a cancelled job: takes what dead workers left in flight, and closes the job when nothing is.
+async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Trouble> {
+    // What is looked at below is true of this row, and only this row is closed.
+    let Some(fresh) = worker.store.job(&job.id).await? else { return Ok(None) };
+    if fresh.state != JobState::Cancelling {
+        return Ok(None);
+    }
+    let open = worker.store.cursor(&job.id).await?.map(|cursor| cursor.open_segments());
+    let mut in_flight = false;
+    for segment in open.unwrap_or_default() {
+        let page = worker.store.briefs(&segment_tasks(job, segment)).await?;
+        for id in orphans(worker, &page).await? {
+            if let Some(claim) = take(worker, job, &id).await? {
+                return Ok(Some(claim));
+            }
+        }
+        in_flight |= page.iter().any(|brief| brief.state.is_owned());
+    }
+    // Whoever claims a task after this look reads the job after its claim, and gives it back.
+    if !in_flight && !worker.drain.is_cancelled() {
+        close::cancelled(worker, &fresh).await?;
+    }
+    Ok(None)
+}
+
+/// Tasks whose owner has lapsed or left, or which we own without knowing it.
+async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Trouble> {
+    let owned = || page.iter().filter(|brief| brief.state.is_owned());
+    let others: HashSet<&WorkerId> =
+        owned().map(|brief| &brief.worker).filter(|id| **id != worker.id).collect();
+    let mut gone: HashSet<&WorkerId> = HashSet::new();
+    for other in others {
+        let record = worker.store.worker(other).await?;
+        if record.is_none_or(|record| record.has_lapsed()) || planted(Bug::IgnoreLease) {
+            gone.insert(other);
+        }
+    }
+    let orphan = |brief: &&TaskBrief| {
+        gone.contains(&brief.worker) || (brief.worker == worker.id && !worker.acts_on(&brief.id))
+    };
+    Ok(owned().filter(orphan).map(|brief| brief.id.clone()).collect())
+}

@@ -1,0 +1,38 @@
+//! Changes of a job's row by a worker: a pause, and the end.
+
+use longshore_shared::planted::{Bug, planted};
+use longshore_shared::store::{Swap, TaskStore};
+use longshore_shared::task::{Job, JobEvent, Stamp};
+
+use crate::error::Trouble;
+use crate::worker::Worker;
+
+/// Stops new claims of a job, because every task would meet the same trouble. Not when the job has
+/// changed since it was read: a person may have mended the cause, and else it is met again.
+pub(crate) async fn pause(worker: &Worker, job: &Job, trouble: &Trouble) -> Result<(), Trouble> {
+    tracing::error!(job = %job.id, %trouble, "the job is paused");
+    change(worker, job, JobEvent::Paused, trouble.to_string()).await
+}
+
+/// Changes the job if its row is exactly this one.
+pub(crate) async fn change(
+    worker: &Worker,
+    job: &Job,
+    event: JobEvent,
+    reason: String,
+) -> Result<(), Trouble> {
+    let was = if planted(Bug::CloseBlindly) {
+        worker.store.job(&job.id).await?.unwrap_or_else(|| job.clone())
+    } else {
+        job.clone()
+    };
+    let Ok(state) = was.state.next(event) else { return Ok(()) };
+    let next = Job { state, reason, epoch: was.epoch.next(), stamp: Stamp::fresh(), ..was.clone() };
+    match worker.store.swap_job(&was, &next).await? {
+        Swap::Won => tracing::info!(job = %job.id, state = state.as_str(), "the job has changed"),
+        Swap::Lost(_) => {
+            tracing::info!(job = %job.id, "the job has changed since it was looked at");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! What a worker waits for, and what people are told meanwhile.
+
+pub(crate) mod hindrance;
+pub(crate) mod outage;

@@ -1,0 +1,220 @@
+//! What every step of a worker works with.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use longshore_shared::clickhouse::{Server, ServerFacts};
+use longshore_shared::faults::{self, Point};
+use longshore_shared::machine::host_name;
+use longshore_shared::source::SourceKeys;
+use longshore_shared::store::{KeeperMapStore, TaskStore, WorkerRecord};
+use longshore_shared::task::{Job, JobId, JobServer, Owner, Place, Task, TaskId, WorkerId};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Trouble;
+use crate::lease::Lease;
+use crate::servers::{Endpoint, Endpoints};
+use crate::waits::outage::Outage;
+
+/// A worker and a server that have been well for so long are not in the middle of an outage.
+const CALM_MAX: Duration = Duration::from_secs(60);
+
+/// How this worker was started.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Work on this job only.
+    pub(crate) job: Option<JobId>,
+    /// End when no job is running.
+    pub(crate) exit_when_idle: bool,
+    /// Shown to people.
+    pub(crate) name: String,
+    /// File with keys of the store.
+    pub(crate) keys_file: Option<PathBuf>,
+    /// When a life of this process has lost its lease.
+    pub(crate) lost: Arc<Mutex<Option<tokio::time::Instant>>>,
+}
+
+/// One life of the worker: from its registration to the loss of its lease or its end.
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) server: Server,
+    pub(crate) facts: ServerFacts,
+    pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) store: KeeperMapStore,
+    pub(crate) keys: SourceKeys,
+    pub(crate) lease: Lease,
+    pub(crate) drain: CancellationToken,
+    pub(crate) options: Options,
+    pub(crate) slots: u32,
+    pub(crate) poll_max: Duration,
+    /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
+    /// here was claimed by a write whose answer we gave up on: it is free to take over.
+    active: Arc<Mutex<HashSet<TaskId>>>,
+    /// What its loads wait for.
+    pub(crate) outage: Outage,
+    /// What its looks for work wait for.
+    pub(crate) blind: Outage,
+    /// What ends the loads in flight of a job.
+    stops: Mutex<HashMap<JobId, CancellationToken>>,
+}
+
+/// A slot acts on a task for as long as this lives; a panic drops it too.
+pub(crate) struct Acting {
+    active: Arc<Mutex<HashSet<TaskId>>>,
+    task: TaskId,
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
+    }
+}
+
+impl Worker {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        server: Server,
+        facts: ServerFacts,
+        keys: SourceKeys,
+        lease: Duration,
+        slots: u32,
+        poll_max: Duration,
+        options: Options,
+        drain: CancellationToken,
+        endpoints: Arc<Endpoints>,
+    ) -> Self {
+        Self {
+            id: WorkerId::fresh(&options.name),
+            store: KeeperMapStore::new(server.clone()),
+            server,
+            facts,
+            endpoints,
+            keys,
+            lease: Lease::new(lease),
+            drain,
+            options,
+            slots,
+            poll_max,
+            active: Arc::default(),
+            outage: Outage::default(),
+            blind: Outage::default(),
+            stops: Mutex::default(),
+        }
+    }
+
+    /// As it registers itself.
+    pub(crate) fn record(&self) -> WorkerRecord {
+        WorkerRecord {
+            id: self.id.clone(),
+            lease_ms: u64::try_from(self.lease.ttl().as_millis()).unwrap_or(u64::MAX),
+            slots: self.slots,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host_name(),
+            pid: std::process::id(),
+            draining: false,
+            age_ms: 0,
+        }
+    }
+
+    /// As the owner of a task whose staging tables are on this server.
+    pub(crate) fn owner(&self, url: &str) -> Owner {
+        Owner { worker: self.id.clone(), endpoint: url.to_owned() }
+    }
+
+    /// Passes an edge of the protocol: the lease must still be trusted there.
+    pub(crate) async fn edge(&self, point: Point) -> Result<(), Trouble> {
+        faults::pass(point).await?;
+        self.lease.check()
+    }
+
+    /// Marks a task as acted on here; none when a slot of this process acts on it already.
+    pub(crate) fn begin(&self, task: &TaskId) -> Option<Acting> {
+        let is_new =
+            self.active.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone());
+        is_new.then(|| Acting { active: Arc::clone(&self.active), task: task.clone() })
+    }
+
+    /// Does a slot of this process act on it?
+    pub(crate) fn acts_on(&self, task: &TaskId) -> bool {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).contains(task)
+    }
+
+    /// Ends when this worker drains, or when loads of the job in flight are to be given back.
+    pub(crate) fn stop_of(&self, job: &JobId) -> CancellationToken {
+        let mut stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was used up belongs to a job that goes on again.
+        let stop = stops.get(job).filter(|stop| !stop.is_cancelled()).cloned();
+        let stop = stop.unwrap_or_else(|| self.drain.child_token());
+        stops.insert(job.clone(), stop.clone());
+        stop
+    }
+
+    /// Gives back the loads in flight of jobs that were cancelled or halted.
+    pub(crate) async fn look_after_jobs(&self) -> Result<(), Trouble> {
+        let in_hand: HashSet<JobId> = {
+            let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+            active.iter().map(|task| task.job.clone()).collect()
+        };
+        self.stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|job, _| in_hand.contains(job));
+        for id in in_hand {
+            if self.store.job(&id).await?.is_some_and(|job| job.state.gives_back()) {
+                self.stop_of(&id).cancel();
+            }
+        }
+        Ok(())
+    }
+
+    /// Have this worker and its server been well for a while?
+    pub(crate) async fn is_calm(&self) -> bool {
+        let calm = (self.lease.ttl() * 2).min(CALM_MAX);
+        let Ok(facts) = self.server.facts().await else { return false };
+        self.lease.healthy_for() >= calm && facts.uptime_secs >= calm.as_secs()
+    }
+
+    fn home(&self, url: &str) -> Endpoint {
+        let url = url.to_owned();
+        let (server, facts) = (self.server.clone(), self.facts.clone());
+        Endpoint { server, facts, url, gone: CancellationToken::new() }
+    }
+
+    /// Where a task is to be worked on; nothing while that server is away, or when it is not ours.
+    pub(crate) fn endpoint(&self, job: &Job, task: &Task) -> Option<Endpoint> {
+        let own = &self.server.connection().url;
+        match job.spec.place(&task.id, &self.facts.server_uuid) {
+            Place::Home if job.spec.is_sharded() => {
+                Some(self.home(job.spec.server(&task.id).map_or(own, |server| &server.url)))
+            }
+            Place::Home => Some(self.home(own)),
+            Place::On(JobServer { url, uuid, .. }) => self.endpoints.ready(url, Some(uuid)),
+            Place::Elsewhere(_) => None,
+        }
+    }
+
+    /// Can this task be worked on at the moment?
+    pub(crate) fn reaches(&self, job: &Job, task: &TaskId) -> bool {
+        match job.spec.place(task, &self.facts.server_uuid) {
+            Place::Home => true,
+            Place::On(server) => self.endpoints.ready(&server.url, Some(&server.uuid)).is_some(),
+            Place::Elsewhere(_) => false,
+        }
+    }
+
+    /// Every server of a job; nothing while one of them is away.
+    pub(crate) fn all_servers(&self, job: &Job) -> Option<Vec<Server>> {
+        if job.spec.servers.is_empty() {
+            return Some(vec![self.server.clone()]);
+        }
+        let server = |server: &JobServer| {
+            if server.uuid == self.facts.server_uuid {
+                return Some(self.server.clone());
+            }
+            self.endpoints.ready(&server.url, Some(&server.uuid)).map(|found| found.server)
+        };
+        job.spec.servers.iter().map(server).collect()
+    }
+}
