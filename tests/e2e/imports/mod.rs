@@ -29,7 +29,7 @@ fn no_files_import_each_other_in_a_circle() {
         let found: usize = graph.values().map(BTreeSet::len).sum();
         assert!(found > files.len(), "{folder}: {found} imports are understood, that is too few");
         let circle = circle(&graph);
-        assert!(circle.is_none(), "{folder}: {}", words(&circle));
+        assert!(circle.is_none(), "{folder}: {}", words(circle.as_deref()));
     }
 }
 
@@ -37,7 +37,7 @@ fn no_files_import_each_other_in_a_circle() {
 fn no_folders_import_each_other_in_a_circle() {
     for (folder, main) in ROOMS {
         let circle = circle(&by_room(&imports(&read(folder), main)));
-        assert!(circle.is_none(), "{folder}: {}", words(&circle));
+        assert!(circle.is_none(), "{folder}: {}", words(circle.as_deref()));
     }
 }
 
@@ -82,8 +82,8 @@ fn follow(
     found
 }
 
-fn words(circle: &Option<Vec<String>>) -> String {
-    circle.as_ref().map(|files| files.join(" imports ")).unwrap_or_default()
+fn words(circle: Option<&[String]>) -> String {
+    circle.map(|files| files.join(" imports ")).unwrap_or_default()
 }
 
 /// All source files of a folder, by their path in it.
@@ -126,7 +126,7 @@ fn a_circle_is_found_in_every_form_that_an_import_has() {
         ("a module inside", "pub fn one() {}\nmod inside { use super::super::b::two; }"),
     ] {
         let found = circle_of(&[main, ("a.rs", text), b]);
-        assert_eq!(words(&found), "a.rs imports b.rs imports a.rs", "{form}");
+        assert_eq!(words(found.as_deref()), "a.rs imports b.rs imports a.rs", "{form}");
     }
     for (form, text) in [
         ("a comment", "// use crate::b::two;\npub fn one() {}"),
@@ -147,8 +147,8 @@ fn a_folder_that_only_passes_names_on_is_no_part_of_a_circle() {
     assert_eq!(circle_of(&[main, ("room/mod.rs", passes), one, two]), None);
     let has_own = "mod one;\npub use one::one;\npub fn two() { one() }";
     let found = circle_of(&[main, ("room/mod.rs", has_own), one, two]);
-    assert_eq!(words(&found), "room/mod.rs imports room/one.rs imports room/mod.rs");
+    assert_eq!(words(found.as_deref()), "room/mod.rs imports room/one.rs imports room/mod.rs");
     let back = ("room/two.rs", "pub fn two() { super::one() }");
     let found = circle_of(&[main, ("room/mod.rs", passes), one, back]);
-    assert_eq!(words(&found), "room/one.rs imports room/two.rs imports room/one.rs");
+    assert_eq!(words(found.as_deref()), "room/one.rs imports room/two.rs imports room/one.rs");
 }

@@ -65,7 +65,6 @@ impl Crate<'_> {
                     is_test |= attribute.starts_with(&["cfg".into(), "(".into(), "test".into()]);
                     self.modules[at].code.extend_from_slice(attribute);
                     next = end + 1;
-                    continue;
                 }
                 ("pub", "(", _) => (is_public, next) = (true, closing(tokens, next + 1) + 1),
                 ("pub", _, _) => (is_public, next) = (true, next + 1),
