@@ -13,6 +13,7 @@ mod place;
 mod power;
 mod publishing;
 mod replicas;
+mod replicated_loads;
 mod server;
 mod swaps;
 mod tally;

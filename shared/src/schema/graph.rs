@@ -51,6 +51,11 @@ impl GraphTable {
         self.engine != "Null"
     }
 
+    /// Do several servers hold it, each all of its rows?
+    pub fn is_replicated(&self) -> bool {
+        self.engine.starts_with("Replicated") || self.engine.starts_with("Shared")
+    }
+
     /// The table that tasks move their rows into: its shadow, if it has one.
     pub fn destination(&self) -> &TableName {
         self.shadow.as_ref().map_or(&self.name, |shadow| &shadow.name)
@@ -104,10 +109,7 @@ impl Graph {
 
     /// Is every table replicated? Then any replica may fill it, and each holds all rows.
     pub fn is_replicated(&self) -> bool {
-        let is = |table: &GraphTable| {
-            table.engine.starts_with("Replicated") || table.engine.starts_with("Shared")
-        };
-        !self.tables.is_empty() && self.tables.iter().all(is)
+        !self.tables.is_empty() && self.tables.iter().all(GraphTable::is_replicated)
     }
 
     /// Position of a table.

@@ -73,6 +73,13 @@ pub(crate) async fn target(
 /// What the tables and views of a graph do to rows, or ask for, without being in the way of a plan.
 pub(crate) async fn told(server: &Server, graph: &Graph) -> Result<Vec<String>, Error> {
     let mut notes = expiry_notes(graph);
+    if let Some(table) = graph.tables.iter().find(|table| table.is_replicated()) {
+        notes.push(format!(
+            "{} is replicated: this server loads it, and the other replicas fetch what is published. Loads \
+             are exact on all of them; a server that is killed in the middle of a MOVE was not tried yet",
+            table.name
+        ));
+    }
     let names: Vec<TableName> = graph.tables.iter().map(|table| table.name.clone()).collect();
     for table in &graph.tables {
         if let Some(detour) = find_detour(server, &table.definition, &names).await? {

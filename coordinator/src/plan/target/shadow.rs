@@ -173,6 +173,10 @@ pub(crate) async fn rehearse(
         if !table.keeps_rows() {
             return Err(refuse("keeps no rows", "name the table that keeps them as --target"));
         }
+        // Its shadow would have to be on every replica before it is exchanged on every replica.
+        if table.is_replicated() {
+            return Err(refuse("is replicated", "--publish append, into a new table if need be"));
+        }
         refuse_unfinished(server, &table.name).await?;
         if publish.mode == PublishMode::Exchange {
             // The view goes on writing into the table with the UUID that it knows.

@@ -1,0 +1,108 @@
+//! Loads into replicated tables on two real replicas: exact on each, whatever the Keeper path.
+
+use longshore_tests::{Admin, Format, OwnBed, Scene};
+
+const COLUMNS: &str =
+    "(file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64)";
+
+/// Two replicas, and a scene at home on the first.
+struct Pair {
+    scene: Scene,
+    second: Admin,
+    second_url: String,
+    _bed: OwnBed,
+}
+
+impl Pair {
+    /// With `{db}.events` of this engine, a view with a table of its own and one with a target, on both.
+    fn with(database: &str, engine: &str) -> Self {
+        let bed = OwnBed::of_replicas(&[]);
+        let scene = Scene::on(&bed.bed);
+        let second_url = bed.bed.second_url.clone().expect("a second server");
+        let second = Admin::new(&second_url);
+        let db = &scene.db;
+        let ddl = format!(
+            "CREATE TABLE {{db}}.events {COLUMNS} ENGINE = {engine} PARTITION BY toYYYYMM(day) ORDER BY (kind, file, n);
+             CREATE TABLE {{db}}.daily (day Date, kind String, events UInt64, value UInt64)
+             ENGINE = ReplicatedSummingMergeTree PARTITION BY toYYYYMM(day) ORDER BY (day, kind);
+             CREATE MATERIALIZED VIEW {{db}}.daily_mv TO {{db}}.daily AS
+             SELECT day, kind, count() AS events, sum(value) AS value FROM {{db}}.events GROUP BY day, kind;"
+        );
+        for admin in [&scene.admin, &second] {
+            admin.run(&format!("DROP DATABASE IF EXISTS {db} SYNC"));
+            admin.run(&format!("CREATE DATABASE {db} {database}"));
+        }
+        if database.contains("Replicated") {
+            scene.admin.run_all(&ddl.replace("{db}", db));
+            second.run(&format!("SYSTEM SYNC DATABASE REPLICA {db}"));
+        } else {
+            // The default path holds the UUID, so both replicas need the same one.
+            let cluster = bed.bed.cluster.as_deref().expect("a cluster");
+            let shared = ddl
+                .replace("{db}.events (file", &format!("{{db}}.events ON CLUSTER {cluster} (file"))
+                .replace("{db}.daily (day", &format!("{{db}}.daily ON CLUSTER {cluster} (day"))
+                .replace("{db}.daily_mv TO", &format!("{{db}}.daily_mv ON CLUSTER {cluster} TO"));
+            scene.admin.run_all(&shared.replace("{db}", db));
+        }
+        // Workers may be at home there.
+        scene.longshore(["init"]).env("CLICKHOUSE_URL", &second_url).run().ok();
+        for file in 0..4 {
+            scene.put_rows(&format!("events-{file}.parquet"), 300, Format::Parquet);
+        }
+        Self { scene, second, second_url, _bed: bed }
+    }
+
+    /// Every row once and every view right on both, and nothing left in Keeper.
+    fn assert_exact(&self) {
+        let db = &self.scene.db;
+        self.scene.assert_rows("events");
+        self.scene.assert_view("daily_mv");
+        for table in ["events", "daily"] {
+            self.second.run(&format!("SYSTEM SYNC REPLICA {db}.{table}"));
+            let digest = format!("SELECT count(), sum(cityHash64(*)) FROM {db}.{table} FINAL");
+            let digest = if table == "events" { digest.replace(" FINAL", "") } else { digest };
+            assert_eq!(self.scene.admin.run(&digest), self.second.run(&digest), "{table}");
+        }
+        let path = format!("/longshore/staging/{}", self.scene.staging);
+        let left = self
+            .scene
+            .admin
+            .try_run(&format!("SELECT count() FROM system.zookeeper WHERE path = '{path}'"));
+        assert_eq!(left.as_deref(), Ok("0"), "twins are left in Keeper");
+    }
+}
+
+#[test]
+fn a_replicated_table_with_a_fixed_path_is_loaded_exactly_on_both_replicas() {
+    let engine = "ReplicatedMergeTree('/fixed/{database}/events', '{replica}')";
+    let pair = Pair::with("ENGINE = Atomic", engine);
+    let job = pair.scene.submit(&["--chunk-files-max", "1"]);
+    // One worker is at home on the other replica: it works on the replica of the plan.
+    let away = pair.scene.worker(&job).env("CLICKHOUSE_URL", &pair.second_url).spawn();
+    pair.scene.worker(&job).run().ok();
+    away.wait();
+    pair.scene.settle(&job, "two workers on two replicas");
+    pair.assert_exact();
+}
+
+#[test]
+fn a_replicated_table_with_its_uuid_in_the_path_is_loaded_exactly_on_both_replicas() {
+    let pair = Pair::with("ENGINE = Atomic", "ReplicatedReplacingMergeTree");
+    let job = pair.scene.submit(&["--chunk-files-max", "1"]);
+    pair.scene.worker(&job).run().ok();
+    assert_eq!(pair.scene.status(&job)["state"], "completed", "{}", pair.scene.status(&job));
+    pair.assert_exact();
+    let refused = pair.scene.plan_program("events", "*", &["--publish", "exchange"]).run();
+    refused.exits_with(2).says(&["is replicated", "--publish append"]);
+}
+
+#[test]
+fn a_table_of_a_replicated_database_is_loaded_exactly_on_both_replicas() {
+    let database = "ENGINE = Replicated('/databases/{uuid}', '{shard}', '{replica}')";
+    let database = database.replace("{uuid}", &uuid::Uuid::new_v4().simple().to_string());
+    let pair = Pair::with(&database, "ReplicatedMergeTree");
+    let job = pair.scene.submit(&["--chunk-files-max", "1"]);
+    pair.scene.worker(&job).run().ok();
+    assert_eq!(pair.scene.status(&job)["state"], "completed", "{}", pair.scene.status(&job));
+    pair.assert_exact();
+}
