@@ -93,6 +93,8 @@ pub enum Bug {
     SkipUnfinished,
     /// The receipts of a durable job are written before what they prove is synced.
     ReceiptBeforeSync,
+    /// What the closing audit saw counts, although a server was started again since.
+    AuditBeforeRestart,
 }
 
 impl Bug {
@@ -141,6 +143,7 @@ impl Bug {
         (Self::LeavePartitions, "leave-partitions"),
         (Self::SkipUnfinished, "skip-unfinished"),
         (Self::ReceiptBeforeSync, "receipt-before-sync"),
+        (Self::AuditBeforeRestart, "audit-before-restart"),
     ];
 }
 

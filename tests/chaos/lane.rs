@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, Peer, S3, Scene, Wire, within};
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, PartFolders, Peer, S3, Scene, Wire, within};
 
 use crate::crew::{Crew, Orders};
 use crate::deeds::Deeds;
@@ -306,11 +306,17 @@ impl Lane<'_> {
             }
             Kind::KeeperKill => (self.servers.kill(KEEPER, length, healed), KEEPER.into()),
             Kind::PartCut => {
-                let (folders, pick) = (tables::folders(deeds.scene), fault.pick);
+                let (folders, pick) = (PartFolders::of(deeds.scene), fault.pick);
+                let (record, lane, job) = (self.campaign.record.clone(), self.number, self.job);
+                // Counted when there was a part.
                 let cut = move || {
-                    tables::cut_a_part(&folders, pick);
+                    if folders.cut_a_part(pick) {
+                        record.fault(lane, job, kind, "disk", "");
+                    }
                 };
-                (self.servers.kill_and(CLICKHOUSE, length, cut, healed), CLICKHOUSE.into())
+                let killed = self.servers.kill_and(CLICKHOUSE, length, cut, healed);
+                told.disturbed();
+                return killed;
             }
             Kind::Reroute => (self.weather.reroute(length), "proxy".into()),
             Kind::StoreKill => (self.servers.kill(S3, length, healed), S3.into()),

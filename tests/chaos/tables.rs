@@ -1,7 +1,4 @@
-//! Tables and files of a job, and what destroys them.
-
-use std::fs;
-use std::path::{Path, PathBuf};
+//! Tables and files of a job.
 
 use longshore_tests::{EVENTS, Format, SOURCE, Scene};
 
@@ -50,34 +47,4 @@ pub(crate) fn prepare(scene: &Scene, shape: &Shape) {
             ));
         }
     }
-}
-
-/// Where the server keeps the parts of the job's tables: targets and staging tables. Empty when it
-/// does not say.
-pub(crate) fn folders(scene: &Scene) -> Vec<PathBuf> {
-    let asked = scene.admin.try_rows(&format!(
-        "SELECT arrayJoin(data_paths) FROM system.tables WHERE database IN ('{}', '{}') \
-         AND engine LIKE '%MergeTree' AND name != 'source' AND name NOT LIKE '%snapshot%'",
-        scene.db, scene.staging
-    ));
-    asked.unwrap_or_default().into_iter().flatten().map(PathBuf::from).collect()
-}
-
-/// Cuts a file of one part in half, as a disk does that lost its last writes. False: there is none.
-pub(crate) fn cut_a_part(folders: &[PathBuf], pick: usize) -> bool {
-    let mut files: Vec<PathBuf> =
-        folders.iter().flat_map(|folder| below(folder)).flat_map(|part| below(&part)).collect();
-    files.retain(|file| {
-        file.extension().is_some_and(|ext| ext == "bin")
-            && fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() > 1)
-    });
-    files.sort();
-    let Some(file) = files.get(pick % files.len().max(1)) else { return false };
-    let length = fs::metadata(file).map_or(0, |facts| facts.len());
-    let opened = fs::OpenOptions::new().write(true).open(file);
-    opened.and_then(|file| file.set_len(length / 2)).is_ok()
-}
-
-fn below(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use longshore_tests::{CLICKHOUSE, Format, LONG_LEASE, OwnBed, Scene, send_signal, wait_for};
+use longshore_tests::{
+    CLICKHOUSE, Format, LONG_LEASE, OwnBed, PartFolders, Scene, send_signal, wait_for,
+};
 
 /// The user asked for something that cannot be.
 const USAGE: i32 = 2;
@@ -150,6 +152,31 @@ fn parts_that_a_ttl_emptied_are_no_loss() {
     scene.finish(&job);
     assert_eq!(scene.status(&job)["state"], "completed", "{}", scene.status(&job));
     scene.longshore(["doctor", &job]).run().says(&["its TTL or its engine may have emptied"]);
+}
+
+#[test]
+fn a_part_that_is_lost_after_the_audit_fails_the_job() {
+    let bed = OwnBed::start();
+    let scene = Scene::on(&bed.bed).and_events(2, 300);
+    // The part that is cut is one that a receipt names.
+    scene.admin.run("SYSTEM STOP MERGES");
+    let job = scene.submit(&[]);
+    let gate = scene.folder().join("gate");
+    let wait = format!("finish.audited=1*until({})->off", gate.display());
+    let worker = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE).faults(wait).spawn();
+    wait_for("the job is audited", || worker.words().contains("until(").then_some(()));
+    let folders = PartFolders::of(&scene);
+    bed.signal(CLICKHOUSE, "KILL");
+    assert!(folders.cut_a_part(0), "the tables have parts");
+    bed.restart(CLICKHOUSE);
+    std::fs::write(&gate, "").expect("a writable folder");
+    wait_for("the job is closed", || (scene.status(&job)["state"] != "running").then_some(()));
+    let status = scene.status(&job);
+    assert_eq!(status["state"], "failed", "{status}");
+    assert!(
+        status["reason"].as_str().is_some_and(|words| words.contains("has lost 1 part")),
+        "{status}"
+    );
 }
 
 #[test]

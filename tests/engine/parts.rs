@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Failure, Server, read};
 use longshore_shared::sql;
-use longshore_tests::{Admin, Bed, CLICKHOUSE, OwnBed, Tracer, wait_for};
+use longshore_tests::{Admin, Bed, CLICKHOUSE, KEEPER, OwnBed, Tracer, wait_for};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 
@@ -28,13 +28,19 @@ struct Tables {
 impl Tables {
     /// Tables with three staged parts.
     fn on(bed: &Bed) -> Self {
+        Self::of(bed, ["MergeTree"; 2])
+    }
+
+    /// The same; engines of the target and of the staging table.
+    fn of(bed: &Bed, engines: [&str; 2]) -> Self {
         let admin = Admin::new(&bed.clickhouse_url);
         let database = format!("t_{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
         admin.run(&format!("CREATE DATABASE {database} ENGINE = Atomic"));
-        let table = "(a UInt64) ENGINE = MergeTree ORDER BY a";
-        admin.run(&format!("CREATE TABLE {database}.target {table}"));
-        admin
-            .run(&format!("CREATE TABLE {database}.staged {table} SETTINGS assign_part_uuids = 1"));
+        let table = |engine| format!("(a UInt64) ENGINE = {engine} ORDER BY a");
+        let [target, staged] = engines.map(table);
+        admin.run(&format!("CREATE TABLE {database}.target {target}"));
+        let staged = format!("{staged} SETTINGS assign_part_uuids = 1");
+        admin.run(&format!("CREATE TABLE {database}.staged {staged}"));
         let runtime = Runtime::new().expect("a runtime");
         let tables = Self { server: server(bed), runtime, admin, database };
         // Parts stay apart on both sides until a test merges them.
@@ -68,10 +74,14 @@ impl Tables {
 
     /// What the product's own statement says of these identities.
     fn find(&self, uuids: &[String]) -> BTreeMap<String, bool> {
+        self.try_find(uuids).expect("rows")
+    }
+
+    fn try_find(&self, uuids: &[String]) -> Result<BTreeMap<String, bool>, Failure> {
         let call = || self.server.call(sql::FIND_PARTS).param("database", &self.database);
         let found = read(|| call().param("table", "target").list("uuids", uuids).fetch_all());
-        let found: Vec<Found> = self.runtime.block_on(found).expect("rows");
-        found.into_iter().map(|row| (row.identity, row.is_published == 1)).collect()
+        let found: Vec<Found> = self.runtime.block_on(found)?;
+        Ok(found.into_iter().map(|row| (row.identity, row.is_published == 1)).collect())
     }
 
     fn drop(&self) {
@@ -81,6 +91,24 @@ impl Tables {
 
 fn all(uuids: &[String], is_published: bool) -> BTreeMap<String, bool> {
     uuids.iter().map(|uuid| (uuid.clone(), is_published)).collect()
+}
+
+#[test]
+fn a_replicated_table_that_is_read_only_proves_nothing() {
+    let bed = OwnBed::of_replicas(&[]);
+    let engines = ["target", "staged"].map(|name| format!("ReplicatedMergeTree('/{name}', 'one')"));
+    let tables = Tables::of(&bed.bed, engines.each_ref().map(String::as_str));
+    let uuids = tables.staged();
+    tables.try_move().expect("moved");
+    assert_eq!(tables.find(&uuids), all(&uuids, true));
+    bed.signal(KEEPER, "STOP");
+    let read_only = "SELECT count() FROM system.replicas WHERE table = 'target' AND is_readonly";
+    wait_for("the table is read-only", || (tables.admin.number(read_only) > 0).then_some(()));
+    let failure = tables.try_find(&uuids).expect_err("it may list parts that Keeper does not know");
+    assert_eq!(failure.code(), Some(242), "{failure}");
+    bed.signal(KEEPER, "CONT");
+    wait_for("the table is writable", || tables.try_find(&uuids).ok());
+    assert_eq!(tables.find(&uuids), all(&uuids, true));
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Claim {
     /// answered at its address: that is no fault of the task or of the job.
     pub(crate) async fn judged(&self, worker: &Worker, trouble: Trouble) -> Trouble {
         let counts = matches!(trouble.remedy(), Remedy::PauseJob | Remedy::Fail | Remedy::Retry);
-        if counts && let Err(other @ Trouble::AnotherServer(_)) = self.endpoint.check(None).await {
+        if counts && let Some(other) = worker.endpoints.another_at(&self.endpoint).await {
             return other;
         }
         let is_home = self.server.connection().url == worker.server.connection().url;

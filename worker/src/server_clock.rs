@@ -23,6 +23,16 @@ pub(crate) struct Started {
 /// The server tells its age in whole seconds.
 pub(crate) const START_MARGIN_MS: i64 = 2_000;
 
+/// When each of these servers was started, by its own clock, in milliseconds since 1970.
+pub(crate) async fn starts(servers: &[Server]) -> Result<Vec<i64>, Trouble> {
+    let mut starts = Vec::with_capacity(servers.len());
+    for server in servers {
+        let Started { started_ms } = read(|| server.call(sql::SERVER_STARTED).fetch_one()).await?;
+        starts.push(started_ms);
+    }
+    Ok(starts)
+}
+
 /// Asks the server for its clock.
 pub(crate) async fn clock(server: &Server) -> Result<Clock, Trouble> {
     Ok(read(|| server.call(sql::SERVER_CLOCK).fetch_one()).await?)

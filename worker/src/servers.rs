@@ -160,6 +160,14 @@ impl Endpoints {
         }
     }
 
+    /// After a failure: does another server answer at the address? One that does not answer is none.
+    pub(crate) async fn another_at(&self, endpoint: &Endpoint) -> Option<Trouble> {
+        match timeout(self.patience / 3, endpoint.check(None)).await {
+            Ok(Err(other @ Trouble::AnotherServer(_))) => Some(other),
+            _ => None,
+        }
+    }
+
     /// After a failure: is the server still there? When not, nothing more is claimed for it.
     pub(crate) async fn has_left(&self, endpoint: &Endpoint) -> bool {
         let answer = timeout(self.patience / 3, endpoint.server.facts());

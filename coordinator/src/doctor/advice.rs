@@ -1,6 +1,6 @@
 //! What a person is advised to do about a job.
 //!
-//! Every advice stands here once. `docs/doctor.md` lists them, and `tests/e2e/advice.rs` follows each
+//! Every advice stands here once. `docs/doctor.md` lists them, and `tests/e2e/advice/` follows each
 //! in the state in which it is given: the rows must be there once afterwards. None may lose rows or
 //! load them twice, so nothing here says *plan again* of a job that has loaded a part of its rows.
 

@@ -252,6 +252,7 @@ fn worker(list: &mut List, scope: &Scope) {
         list.add(SYNC, "*.*", "--durable: what a receipt proves is on disk before it");
     }
     list.system("parts", "what is staged, and what is in the target already");
+    list.system("replicas", "whether a replicated target knows its parts");
     if scope.publish.has_last_task() {
         list.system("mutations", UNFINISHED);
     }

@@ -49,6 +49,8 @@ pub const CODES: [(Policy, &[(i32, &str)]); 5] = [
             (242, "TABLE_IS_READ_ONLY"),
             (279, "ALL_CONNECTION_TRIES_FAILED"),
             (439, "CANNOT_SCHEDULE_TASK"),
+            // A replicated table whose server was started without its Keeper.
+            (667, "NOT_INITIALIZED"),
             (745, "SERVER_OVERLOADED"),
             (999, "KEEPER_EXCEPTION"),
         ],

@@ -16,6 +16,7 @@ use crate::attempt::staging;
 use crate::error::Trouble;
 use crate::handover::shadows;
 use crate::job_change::change;
+use crate::server_clock::{self, START_MARGIN_MS};
 use crate::worker::Worker;
 
 /// Closes a job whose segments are all finished.
@@ -45,18 +46,37 @@ pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
         return change(worker, &job, JobEvent::Finished { unfinished }, reason).await;
     }
     let Some(servers) = worker.all_servers(&job) else { return Ok(()) };
+    let started = server_clock::starts(&servers).await?;
     if let Some(reason) = audit::differs(worker, &job, &servers).await? {
         tracing::error!(job = %job.id, "{reason}");
+        if !are_the_same(&job, &servers, &started).await? {
+            return Ok(());
+        }
         return change(worker, &job, JobEvent::Finished { unfinished: 1 }, reason).await;
     }
     drop_snapshots(worker, &job).await?;
     worker.edge(faults::FINISH_AUDITED).await?;
+    if !are_the_same(&job, &servers, &started).await? {
+        return Ok(());
+    }
     // What was finished may have been reopened and finished again: then it is somebody else's to close.
     let now = worker.store.cursor(&job.id).await?;
     if now.is_none_or(|now| now.stamp != cursor.stamp) && !planted(Bug::CloseBlindly) {
         return Ok(());
     }
     change(worker, &job, JobEvent::Finished { unfinished: 0 }, String::new()).await
+}
+
+/// Do the servers still run that the audit looked at? One that was started again may have lost what was
+/// seen, or not have loaded all of its parts then: the next look at the job decides.
+async fn are_the_same(job: &Job, servers: &[Server], started: &[i64]) -> Result<bool, Trouble> {
+    let now = server_clock::starts(servers).await?;
+    let is_same = |(before, now): (&i64, &i64)| (before - now).abs() <= START_MARGIN_MS;
+    let are_same = started.iter().zip(&now).all(is_same) || planted(Bug::AuditBeforeRestart);
+    if !are_same {
+        tracing::info!(job = %job.id, "a server was started again since the audit began: it is looked at once more");
+    }
+    Ok(are_same)
 }
 
 /// Closes a cancelled job of which nothing is in flight: what was published stays, nothing else does
