@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -14,8 +15,11 @@ use crate::program::{Finished, Program};
 use crate::sql::{Admin, name};
 use crate::wait::{DEADLINE, wait_for, within};
 
-/// A lease that lapses quickly and still survives a busy machine.
-const LEASE: &str = "2s";
+/// A lease that lapses quickly. On a slow machine it is longer.
+const LEASE_MIN: Duration = Duration::from_secs(2);
+/// So many times what `longshore init` needs on a new scene: some statements, one after the other.
+/// On a quiet machine that is a quarter of a second.
+const LEASE_OF_INIT: u32 = 6;
 
 /// A lease that does not lapse while a test runs.
 pub const LONG_LEASE: &str = "300s";
@@ -60,6 +64,8 @@ pub struct Scene {
     keys: RefCell<Vec<String>>,
     folder: TempDir,
     is_kept: bool,
+    /// Lease of its programs, by the pace of the machine when the scene was made.
+    lease: Duration,
 }
 
 impl Scene {
@@ -81,7 +87,7 @@ impl Scene {
     fn named(bed: &Bed, letter: &str) -> Self {
         let bed = bed.clone();
         let mark = &uuid::Uuid::new_v4().simple().to_string()[..10];
-        let scene = Self {
+        let mut scene = Self {
             admin: Admin::new(&bed.clickhouse_url),
             bucket: Bucket::of(&bed),
             bed,
@@ -96,9 +102,12 @@ impl Scene {
             keys: RefCell::default(),
             folder: TempDir::with_prefix("longshore-test-").expect("a temporary folder"),
             is_kept: false,
+            lease: LEASE_MIN,
         };
         scene.admin.run(&format!("CREATE DATABASE {} ENGINE = Atomic", scene.db));
+        let began = Instant::now();
         scene.longshore(["init"]).run().ok();
+        scene.lease = LEASE_MIN.max(began.elapsed() * LEASE_OF_INIT);
         scene
     }
 
@@ -207,7 +216,7 @@ impl Scene {
             ("CLICKHOUSE_PASSWORD", self.bed.password.clone()),
             ("LONGSHORE_DATABASE", self.control.clone()),
             ("LONGSHORE_STAGING_DATABASE", self.staging.clone()),
-            ("LONGSHORE_LEASE", LEASE.to_owned()),
+            ("LONGSHORE_LEASE", format!("{}ms", self.lease.as_millis())),
             // What `scripts/planted-bugs` wants to see found.
             ("LONGSHORE_PLANT", std::env::var("LONGSHORE_PLANT").unwrap_or_default()),
         ]
