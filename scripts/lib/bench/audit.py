@@ -17,6 +17,8 @@ SEGMENT = 64
 CONTROL = "longshore"
 # Parts that the target really has: what is moved and not merged yet.
 PARTS = 300
+# Megabytes: a task is a znode of about 1 KiB, and ZooKeeper dies when its heap is full.
+KEEPER_HEAP = 2048
 
 
 def load_all(job, tasks):
@@ -52,7 +54,7 @@ def close(job):
 
 def run(arguments):
     rounds = []
-    with bed():
+    with bed("--keeper-heap", str(KEEPER_HEAP)):
         sql("CREATE TABLE bench.source (n UInt64) ENGINE = MergeTree ORDER BY n SETTINGS index_granularity = 8")
         sql(f"INSERT INTO bench.source SELECT number FROM numbers({8 * arguments.tasks})")
         sql("CREATE TABLE bench.target (n UInt64) ENGINE = MergeTree ORDER BY n SETTINGS assign_part_uuids = 1")

@@ -44,8 +44,8 @@ def longshore(*arguments):
 
 
 @contextmanager
-def bed():
-    """A bed of its own with a fresh installation and the database `bench`, gone at the end."""
+def bed(*options):
+    """A bed of its own (options of `testbed start`) with a fresh installation and the database `bench`, gone at the end."""
     release = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "release"
     if not (release / "longshore-worker").exists():
         raise Failed("build first: cargo build --release")
@@ -55,7 +55,7 @@ def bed():
     work = Path(tempfile.mkdtemp(prefix="longshore-bench-"))
     folder = work / "bed"
     try:
-        subprocess.run([ROOT / "scripts/testbed", "start", "--dir", folder], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run([ROOT / "scripts/testbed", "start", "--dir", folder, *options], check=True, stdin=subprocess.DEVNULL)
         told = subprocess.run([ROOT / "scripts/testbed", "env", "--dir", folder], check=True, stdout=subprocess.PIPE, text=True)
         for line in told.stdout.splitlines():
             name, value = shlex.split(line.removeprefix("export "))[0].split("=", 1)

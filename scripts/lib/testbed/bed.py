@@ -17,7 +17,7 @@ FORMAT = 1
 # The cluster of all servers in remote_servers, for ON CLUSTER.
 CLUSTER = "longshore_bed"
 # What a bed has when nobody asked: also the beds that were made before there was a choice.
-SHAPE = {"servers": 1, "shards": None, "replicas": None, "keepers": 1, "balancer": False}
+SHAPE = {"servers": 1, "shards": None, "replicas": None, "keepers": 1, "keeper_heap": 256, "balancer": False}
 
 
 def default_dir():
@@ -104,6 +104,11 @@ class Bed:
     @property
     def keepers(self):
         return self.shape["keepers"]
+
+    @property
+    def keeper_heap(self):
+        """Memory of each ZooKeeper, in MiB: a znode and its data take about 1 KiB."""
+        return self.shape["keeper_heap"]
 
     @property
     def has_balancer(self):

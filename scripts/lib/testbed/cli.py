@@ -56,6 +56,7 @@ def _parser():
     start.add_argument("--replicas", type=int, metavar="R", help="servers that are replicas of one shard")
     start.add_argument("--shards", type=int, metavar="S", help="shards of one cluster, each with R replicas (default 1)")
     start.add_argument("--keepers", type=int, metavar="K", help="ZooKeeper servers, 1, 3 or 5 (default 1)")
+    start.add_argument("--keeper-heap", type=int, metavar="MIB", help="memory of each ZooKeeper (default 256)")
     start.add_argument("--balancer", action="store_true", default=None, help="HAProxy in front of all servers")
     command("stop", "stop all processes; data and ports stay")
     status = command("status", "show the processes; exit code 3 when not all of them run")
@@ -100,7 +101,16 @@ def _shape(args):
             raise UsageError(f"{name} can be 1 to {SERVERS_MAX}, not {number}")
     if args.keepers not in (None, 1, 3, 5):
         raise UsageError("--keepers can be 1, 3 or 5")
-    return {"servers": servers, "shards": shards, "replicas": replicas, "keepers": args.keepers, "balancer": args.balancer}
+    if args.keeper_heap is not None and not 64 <= args.keeper_heap <= 16384:
+        raise UsageError(f"--keeper-heap can be 64 to 16384, not {args.keeper_heap}")
+    return {
+        "servers": servers,
+        "shards": shards,
+        "replicas": replicas,
+        "keepers": args.keepers,
+        "keeper_heap": args.keeper_heap,
+        "balancer": args.balancer,
+    }
 
 
 def _start(path, args):

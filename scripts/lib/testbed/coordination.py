@@ -85,7 +85,7 @@ class ZooKeeper(Server):
         log = "org.slf4j.simpleLogger"
         return [
             self.java,
-            "-Xmx256m",
+            f"-Xmx{self.bed.keeper_heap}m",
             "-Xss512k",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",

@@ -38,14 +38,14 @@ pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
     if !sweep_all(worker, &job, is_over).await? {
         return Ok(());
     }
-    shadows::drop_shadows(worker, &worker.server, &job, |state| state == StateName::Done).await?;
+    let Some(servers) = worker.all_servers(&job) else { return Ok(()) };
+    drop_shadows(worker, &servers, &job, |state| state == StateName::Done).await?;
     let tally = &cursor.tally;
     let unfinished = tally.unfinished();
     if unfinished > 0 {
         let reason = format!("tasks failed: {}, quarantined: {}", tally.failed, tally.quarantined);
         return change(worker, &job, JobEvent::Finished { unfinished }, reason).await;
     }
-    let Some(servers) = worker.all_servers(&job) else { return Ok(()) };
     let started = server_clock::starts(&servers).await?;
     if let Some(reason) = audit::differs(worker, &job, &servers).await? {
         tracing::error!(job = %job.id, "{reason}");
@@ -54,7 +54,7 @@ pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
         }
         return change(worker, &job, JobEvent::Finished { unfinished: 1 }, reason).await;
     }
-    drop_snapshots(worker, &job).await?;
+    drop_snapshots(worker, &servers, &job).await?;
     worker.edge(faults::FINISH_AUDITED).await?;
     if !are_the_same(&job, &servers, &started).await? {
         return Ok(());
@@ -87,8 +87,9 @@ pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble>
     if !sweep_all(worker, job, is_over).await? {
         return Ok(());
     }
-    shadows::drop_shadows(worker, &worker.server, job, is_over).await?;
-    drop_snapshots(worker, job).await?;
+    let Some(servers) = worker.all_servers(job) else { return Ok(()) };
+    drop_shadows(worker, &servers, job, is_over).await?;
+    drop_snapshots(worker, &servers, job).await?;
     worker.edge(faults::CANCEL_SWEPT).await?;
     change(worker, job, JobEvent::WoundDown, job.reason.clone()).await
 }
@@ -96,14 +97,30 @@ pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble>
 /// Every row is where it belongs: nobody reads the snapshots again. Those of a job that failed stay.
 ///
 /// Only the very tables of this plan: the same plan, made again, has snapshots of the same names.
-async fn drop_snapshots(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+async fn drop_snapshots(worker: &Worker, servers: &[Server], job: &Job) -> Result<(), Trouble> {
     let feeds =
         job.spec.source.as_tables().map(|tables| tables.feeds.as_slice()).unwrap_or_default();
-    for snapshot in staging::list(&worker.server, &job.id.snapshot_prefix()).await? {
-        if feeds.iter().any(|feed| feed.is_snapshot && feed.uuid == Some(snapshot.uuid)) {
-            worker.lease.check()?;
-            staging::drop_one(&worker.server, &snapshot).await?;
+    for server in servers {
+        for snapshot in staging::list(server, &job.id.snapshot_prefix()).await? {
+            if feeds.iter().any(|feed| feed.is_snapshot && feed.uuid == Some(snapshot.uuid)) {
+                worker.lease.check()?;
+                staging::drop_one(server, &snapshot).await?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// The shadows of the job, on whichever of its servers they are: the worker that closes a job may be
+/// at home on another one.
+async fn drop_shadows(
+    worker: &Worker,
+    servers: &[Server],
+    job: &Job,
+    is_over: impl Fn(StateName) -> bool,
+) -> Result<(), Trouble> {
+    for server in servers {
+        shadows::drop_shadows(worker, server, job, &is_over).await?;
     }
     Ok(())
 }
