@@ -62,6 +62,9 @@ struct Arguments {
     /// Folder with the programs of another version: a worker and some commands are of that one
     #[arg(long, value_name = "FOLDER")]
     other_version: Option<PathBuf>,
+    /// Replicated tables on two replicas with three Keepers: each is compared
+    #[arg(long)]
+    replicas: bool,
     /// Lease of the workers
     #[arg(long, value_name = "TIME", default_value = "2s")]
     lease: String,
@@ -126,6 +129,7 @@ fn main() -> ExitCode {
         lease: arguments.lease,
         worker_env: arguments.worker_env,
         other_version: arguments.other_version,
+        replicas: arguments.replicas,
     };
     let lost_lanes = thread::scope(|scope| {
         let lanes: Vec<_> = (0..arguments.lanes)

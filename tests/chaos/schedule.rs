@@ -30,6 +30,11 @@ pub(crate) enum Kind {
     Reroute,
     Cut,
     Everything,
+    ReplicaKill,
+    ReplicaStop,
+    ReplicaEmptied,
+    FetchesStopped,
+    KeepersKill,
     Pause,
     Resume,
     Cancel,
@@ -72,6 +77,11 @@ impl Kind {
         (Self::Reroute, "reroute", 4),
         (Self::Cut, "cut", 6),
         (Self::Everything, "everything-killed", 1),
+        (Self::ReplicaKill, "replica-kill", 6),
+        (Self::ReplicaStop, "replica-stop", 4),
+        (Self::ReplicaEmptied, "replica-emptied", 2),
+        (Self::FetchesStopped, "fetches-stopped", 4),
+        (Self::KeepersKill, "keepers-kill", 2),
         (Self::Pause, "pause", 5),
         (Self::Resume, "resume", 6),
         (Self::Cancel, "cancel", 4),
@@ -91,6 +101,11 @@ impl Kind {
     /// Is it something that a person does?
     pub(crate) fn is_of_people(self) -> bool {
         self >= Self::Pause
+    }
+
+    /// Does it need a second replica, or several Keepers?
+    pub(crate) fn is_of_replicas(self) -> bool {
+        (Self::ReplicaKill..Self::Pause).contains(&self)
     }
 
     /// Its name.
@@ -159,12 +174,13 @@ const WORDS: &[&str] = &[
 ];
 
 impl Schedule {
-    /// The schedule of a job.
-    pub(crate) fn of(seed: u64, lane: u64, job: u64, only: &[Kind]) -> Self {
+    /// The schedule of a job. The kinds of [`Kind::is_of_replicas`] come up on beds with replicas only.
+    pub(crate) fn of(seed: u64, lane: u64, job: u64, only: &[Kind], has_replicas: bool) -> Self {
         let mixed = seed ^ lane.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ job.rotate_left(32);
         let kinds: Vec<(Kind, u32)> = Kind::ALL
             .iter()
             .filter(|(kind, _, weight)| *weight > 0 && (only.is_empty() || only.contains(kind)))
+            .filter(|(kind, ..)| has_replicas || !kind.is_of_replicas())
             .map(|(kind, _, weight)| (*kind, *weight))
             .collect();
         Self { rng: StdRng::seed_from_u64(mixed), kinds }
@@ -213,7 +229,7 @@ impl Schedule {
             if rng.random_bool(0.2) { rng.random_range(0..50) } else { rng.random_range(50..800) };
         let length_ms = match kind {
             Kind::WorkerStop => *[300, 1_300, 2_500].choose(rng).expect("not empty"),
-            Kind::ClickHouseStop => rng.random_range(500..5_000),
+            Kind::ClickHouseStop | Kind::ReplicaStop => rng.random_range(500..5_000),
             // Beyond the session is beyond 6 s.
             Kind::KeeperStop => {
                 *[2_000, 2_000, 2_000, 8_000, 15_000].choose(rng).expect("not empty")
@@ -222,10 +238,12 @@ impl Schedule {
             Kind::Delay => rng.random_range(100..3_000),
             // Past leases, sessions and the memory of tables that forget.
             Kind::Held => rng.random_range(15_000..120_000),
-            Kind::Reroute => rng.random_range(300..6_000),
+            Kind::Reroute | Kind::FetchesStopped => rng.random_range(300..6_000),
             Kind::ClickHouseKill
             | Kind::KeeperKill
             | Kind::StoreKill
+            | Kind::ReplicaKill
+            | Kind::KeepersKill
             | Kind::PartCut
             | Kind::Everything => rng.random_range(0..1_500),
             _ => rng.random_range(0..400),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, S3, send_signal};
+use longshore_tests::{CLICKHOUSE, KEEPER, KEEPERS, OwnBed, S3, SECOND, send_signal};
 
 /// Tries to start a killed server; it may need another one that is down as well.
 const RESTARTS_MAX: u32 = 30;
@@ -22,7 +22,8 @@ struct One {
 #[derive(Clone)]
 pub(crate) struct Servers {
     bed: Arc<OwnBed>,
-    all: Arc<[One; 3]>,
+    all: Arc<[One]>,
+    keepers: &'static [&'static str],
     healing: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
@@ -30,12 +31,23 @@ pub(crate) struct Servers {
 pub(crate) type Healed = Box<dyn FnOnce() + Send>;
 
 impl Servers {
-    /// The servers of a bed that runs.
-    pub(crate) fn of(bed: &Arc<OwnBed>) -> Self {
-        let one =
-            |name| One { name, pid: Mutex::new(bed.pid(name)), is_hurt: AtomicBool::new(false) };
-        let all = Arc::new([one(CLICKHOUSE), one(KEEPER), one(S3)]);
-        Self { bed: bed.clone(), all, healing: Arc::default() }
+    /// The servers of a bed that runs. The second one of a bed without replicas is never hurt.
+    pub(crate) fn of(bed: &Arc<OwnBed>, has_replicas: bool) -> Self {
+        let one = |name: &&'static str| One {
+            name,
+            pid: Mutex::new(bed.pid(name)),
+            is_hurt: AtomicBool::new(false),
+        };
+        let keepers: &[_] = if has_replicas { &KEEPERS } else { &[KEEPER] };
+        let clickhouse: &[_] = if has_replicas { &[CLICKHOUSE, SECOND] } else { &[CLICKHOUSE] };
+        let all = keepers.iter().chain(clickhouse).chain(&[S3]).map(one).collect();
+        Self { bed: bed.clone(), all, keepers, healing: Arc::default() }
+    }
+
+    /// The Keepers, the one that is picked first.
+    pub(crate) fn keepers(&self, pick: usize) -> Vec<&'static str> {
+        let first = pick % self.keepers.len();
+        self.keepers[first..].iter().chain(&self.keepers[..first]).copied().collect()
     }
 
     fn one(&self, name: &str) -> &One {
@@ -91,13 +103,11 @@ impl Servers {
             one.is_hurt.store(true, Ordering::SeqCst);
             send_signal(self.pid(one.name), "KILL");
         }
-        // ClickHouse does not answer before it has its Keeper.
-        let names = match order % 3 {
-            0 => [KEEPER, CLICKHOUSE, S3],
-            1 => [KEEPER, S3, CLICKHOUSE],
-            _ => [S3, KEEPER, CLICKHOUSE],
-        };
-        self.later(names[2], move |servers| {
+        // ClickHouse does not answer before it has its Keeper, which stands before it; the store is anywhere.
+        let mut names: Vec<_> =
+            self.all.iter().map(|one| one.name).filter(|name| *name != S3).collect();
+        names.insert(order % (names.len() + 1), S3);
+        self.later(S3, move |servers| {
             thread::sleep(down);
             for name in &names {
                 servers.start(name);
@@ -120,7 +130,7 @@ impl Servers {
     fn start(&self, name: &str) {
         // One command a bed at a time: a ClickHouse that waits for its Keeper would keep others,
         // the Keeper's own start among them, from beginning.
-        while name == CLICKHOUSE && self.one(KEEPER).is_hurt.load(Ordering::SeqCst) {
+        while name.starts_with("clickhouse") && !self.keepers_have_a_majority() {
             thread::sleep(RESTART_PAUSE);
         }
         let mut error = String::new();
@@ -136,6 +146,11 @@ impl Servers {
             thread::sleep(RESTART_PAUSE);
         }
         panic!("{name} does not start again: {error}");
+    }
+
+    fn keepers_have_a_majority(&self) -> bool {
+        let hurt = self.keepers.iter().filter(|name| self.one(name).is_hurt.load(Ordering::SeqCst));
+        hurt.count() * 2 < self.keepers.len()
     }
 
     fn pid(&self, name: &str) -> u32 {

@@ -19,6 +19,8 @@ pub const CLICKHOUSE: &str = "clickhouse-1";
 pub const SECOND: &str = "clickhouse-2";
 /// The Keeper of a bed.
 pub const KEEPER: &str = "zookeeper";
+/// The Keepers of a bed of three.
+pub const KEEPERS: [&str; 3] = ["zookeeper-1", "zookeeper-2", "zookeeper-3"];
 /// The S3 server of a bed.
 pub const S3: &str = "seaweedfs";
 

@@ -17,7 +17,7 @@ use super::tasks::TaskLine;
 use crate::job::admission::ForceArgs;
 use crate::job::dry_run;
 use crate::local::dead_workers;
-use crate::local::progress::{LOOK_PAUSE, Progress, look};
+use crate::local::progress::{Progress, look};
 use crate::local::signals::Signals;
 use crate::local::supervisor::Crew;
 use crate::session::Session;
@@ -29,6 +29,8 @@ use crate::ui::text;
 const PROBLEMS_MAX: usize = 10;
 /// The server may be away for so long before the run is given up; workers wait by themselves.
 const AWAY_MAX: Duration = Duration::from_mins(10);
+/// Pause between two looks for dead workers of this machine: they miss a heartbeat first.
+const DEAD_PAUSE: Duration = Duration::from_secs(1);
 /// More local processes than this are a slip of the finger.
 const WORKERS_MAX: u64 = 256;
 
@@ -144,9 +146,14 @@ pub(crate) async fn work(
     match end {
         Ok(End::Settled) => {
             faults::pass(faults::RUN_SETTLED).await?;
-            crew.leave(config.lease, &mut signals).await;
-            // What the workers said is wanted most when the job did not end well.
             let is_well = session.job(id.as_str()).await?.state == JobState::Completed;
+            if is_well {
+                // Nothing is left for them; by themselves they would find that out later.
+                crew.drain(&mut signals).await;
+            } else {
+                crew.leave(config.lease, &mut signals).await;
+            }
+            // What the workers said is wanted most when the job did not end well.
             summary(session, id, crew.tidy(is_well), output).await
         }
         Ok(End::Signal(signal)) => {
@@ -180,6 +187,7 @@ async fn watch(
     progress: &mut Progress,
 ) -> Result<End, Error> {
     let mut away_since: Option<Instant> = None;
+    let mut looked_for_dead = Instant::now();
     loop {
         match look(&session.store, id).await {
             Ok(Some(look)) => {
@@ -207,12 +215,17 @@ async fn watch(
             progress.note(&news);
         }
         // What is in the way of that goes the usual way: the lease lapses.
-        for worker in dead_workers::sign_off(&session.store).await.unwrap_or_default() {
-            progress.note(&format!("worker {} is gone; its task is taken over", worker.id));
+        if looked_for_dead.elapsed() >= DEAD_PAUSE {
+            for worker in dead_workers::sign_off(&session.store).await.unwrap_or_default() {
+                progress.note(&format!("worker {} is gone; its task is taken over", worker.id));
+            }
+            looked_for_dead = Instant::now();
         }
         tokio::select! {
             signal = signals.next() => return Ok(End::Signal(signal)),
-            () = tokio::time::sleep(LOOK_PAUSE) => {}
+            // A worker that ends may have closed the job.
+            () = crew.changes() => {}
+            () = tokio::time::sleep(progress.pause()) => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use longshore_shared::task::{Job, JobState, TaskId};
 use serde::Serialize;
 
 use super::job_filter::JobFilter;
-use crate::local::progress::{LOOK_PAUSE, Look, Progress, look};
+use crate::local::progress::{Look, Progress, look};
 use crate::session::Session;
 use crate::ui::error::{Error, Exit};
 use crate::ui::output::{Output, Side, table};
@@ -182,7 +182,7 @@ async fn watch(session: &Session, job: Job, output: Output) -> Result<Job, Error
         let Look { job, .. } = look;
         now = job;
         if now.state == JobState::Running {
-            tokio::time::sleep(LOOK_PAUSE).await;
+            tokio::time::sleep(progress.pause()).await;
         }
     }
     progress.finish();

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::ui::output::Output;
 use crate::ui::text;
 
-/// Pause between two looks at a job.
-pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(300);
+/// Pauses between two looks at a job: for a bar that moves, and for lines in a log.
+const BAR_PAUSE: Duration = Duration::from_millis(400);
+const LINES_PAUSE: Duration = Duration::from_secs(1);
 /// A log gets a line at least this often, and at each tenth of the work.
 const LINE_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The rate is that of the last minute: a job can run for days.
@@ -147,6 +148,11 @@ impl Progress {
             tenth: 0,
             told: Vec::new(),
         }
+    }
+
+    /// Pause between two looks: each costs the server some statements.
+    pub(crate) fn pause(&self) -> Duration {
+        if matches!(self.shape, Shape::Bar(_)) { BAR_PAUSE } else { LINES_PAUSE }
     }
 
     /// Shows the job as it stands.

@@ -4,9 +4,11 @@
 //! groups of their own: a Ctrl-C in the terminal reaches this program, and it alone decides what
 //! they hear. A worker that dies leaves nothing that another one could not take over.
 
+use std::future::{Future, poll_fn};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use longshore_shared::config::Config;
@@ -25,7 +27,6 @@ const RESTARTS_MAX: u32 = 5;
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(500);
 /// All workers found nothing to do, but the job still runs: one of them looks again after this.
 const REST: Duration = Duration::from_secs(5);
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The worker processes of one `run`.
 pub(crate) struct Crew {
@@ -117,6 +118,29 @@ impl Crew {
             self.members[left].state = State::Waiting(Instant::now());
         }
         Ok(news)
+    }
+
+    /// Waits until a worker has ended, or is due to start again: then there is something for
+    /// [`Self::tend`]. For ever while there is nothing. May be dropped at any time.
+    pub(crate) async fn changes(&mut self) {
+        let due = self.members.iter().filter_map(|member| match member.state {
+            State::Waiting(when) => Some(when),
+            _ => None,
+        });
+        let due = due.min();
+        let running = self.members.iter_mut().filter_map(|member| match &mut member.state {
+            State::Running(child) => Some(Box::pin(child.wait())),
+            _ => None,
+        });
+        let mut running: Vec<_> = running.collect();
+        let ended = poll_fn(|context| {
+            let is_over = running.iter_mut().any(|end| end.as_mut().poll(context).is_ready());
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
+        });
+        match due {
+            Some(due) => drop(tokio::time::timeout_at(due.into(), ended).await),
+            None => ended.await,
+        }
     }
 
     fn tend_one(&mut self, at: usize) -> Result<Option<String>, Error> {
@@ -244,7 +268,6 @@ impl Crew {
                 _ => State::Left,
             };
         }
-        tokio::time::sleep(LOOK_PAUSE).await;
     }
 
     fn failure(&self) -> Report {

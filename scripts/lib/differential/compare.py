@@ -158,6 +158,10 @@ def _shortest(number, bits):
 
 
 def _midnight(day, like):
+    try:
+        clock.date.fromisoformat(day)
+    except ValueError:
+        return None  # before the year 1: no calendar of Python has it
     whole = (clock.date.fromisoformat(day) - clock.date(1970, 1, 1)).days * 86400
     return Fraction(whole - ZONE_OFFSETS[like.zone])
 

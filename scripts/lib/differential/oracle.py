@@ -163,8 +163,7 @@ def truth_of(scene, database):
             for identity, cells in file.hand_rows:
                 for column in file.columns:
                     known, drawn = cells.get(column.name, (ABSENT, None))
-                    # In these formats moments are read as a plain INSERT does (docs/reading-files.md).
-                    if known in (KNOWN, WRONG) or known == LOSSY and not scene.format.name.startswith("CustomSeparated"):
+                    if known in (KNOWN, WRONG, LOSSY):
                         yield file, identity, column, (known, drawn)
 
 

@@ -18,6 +18,8 @@ LOG_FLUSH_MILLISECONDS = 250
 PART_LOG_FLUSH_MILLISECONDS = 500
 LOG_OLD_PARTS_LIFETIME_SECS = 5
 OLD_PARTS_LIFETIME_SECS = 480
+# A DROP … SYNC that a kill interrupted is finished so many seconds later, and by default after 480.
+DROP_DELAY_SECS = 10
 SHUTDOWN_SECS = 1
 MEMORY_BYTES_DEFAULT = 5 << 30
 
@@ -105,6 +107,7 @@ def shared_part(bed, log_path):
         "query_views_log": log_table("query_views_log"),
         "part_log": log_table("part_log", PART_LOG_FLUSH_MILLISECONDS),
         "merge_tree": {"old_parts_lifetime": OLD_PARTS_LIFETIME_SECS},
+        "database_atomic_delay_before_drop_table_sec": DROP_DELAY_SECS,
         "max_server_memory_usage": memory_bytes(bed.servers),
         "named_collections": {
             bed.s3["collection"]: {

@@ -101,6 +101,20 @@ impl Type {
         matches!(self, Self::Array(_) | Self::Map(..) | Self::Tuple(_))
     }
 
+    /// Is it, or does a tuple of it hold, an enum of which no element is 0? A reader writes 0 where a
+    /// file lacks the column, and nobody can read such a row (26.7, every format but `JSONEachRow`).
+    pub fn lacks_zero(&self) -> bool {
+        match self {
+            Self::Tuple(items) => items.iter().any(|(_, item)| item.lacks_zero()),
+            Self::Plain { name, arguments } if name.starts_with("Enum") => {
+                let number =
+                    |element: &String| element.rsplit('=').next().map(str::trim) == Some("0");
+                !arguments.iter().any(number)
+            }
+            _ => false,
+        }
+    }
+
     /// As a literal, for a cast.
     pub fn literal(&self) -> String {
         quote_literal(&self.to_string())

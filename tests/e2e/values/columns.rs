@@ -76,6 +76,23 @@ fn empty_files_bare_headers_and_markers_decide_nothing() {
     assert_eq!(world.all("t"), "1\tx\n");
 }
 
+/// Every reader but that of `JSONEachRow` writes 0 for a column that is not there, and a plain INSERT
+/// leaves rows that nobody can read (26.7).
+#[test]
+fn an_enum_that_a_file_lacks_has_its_first_element_also_where_none_is_0() {
+    for format in ["Parquet", "Native", "Avro", "CSVWithNames", "RowBinaryWithNames", "JSONEachRow"]
+    {
+        let world = World::with(
+            "CREATE TABLE {db}.t (a Int64, e Enum8('x' = 5, 'y' = 6), p Tuple(e Enum8('x' = 5), n UInt8))
+             ENGINE = MergeTree ORDER BY a;\n",
+        );
+        world.put("1", format, "SELECT 1::Int64 AS a");
+        let more = ["--format", format, "--settings", "input_format_avro_allow_missing_fields=1"];
+        world.load("*", &more);
+        assert_eq!(world.all("t"), "1\tx\t('x',0)\n", "{format}");
+    }
+}
+
 #[test]
 fn hive_columns_are_there_the_second_time_too() {
     let world =

@@ -66,14 +66,12 @@ const BINARY: [&str; 6] = [
 ];
 
 /// Text whose fields are written by a rule of the user, or as SQL: a moment there may have no quotes.
-const BY_RULE: [&str; 6] = [
-    "Values",
-    "Template",
-    "TemplateIgnoreSpaces",
-    "Regexp",
-    "CustomSeparated",
-    "CustomSeparatedIgnoreSpaces",
-];
+const BY_RULE: [&str; 4] = ["Values", "Template", "TemplateIgnoreSpaces", "Regexp"];
+
+/// How fields of `CustomSeparated…` are written; as of `TSV` unless told otherwise.
+const CUSTOM_RULE: &str = "format_custom_escaping_rule";
+/// Rules by which any text may stand for a moment.
+const PLAIN_RULES: [&str; 3] = ["Escaped", "CSV", "Raw"];
 
 /// A header that is told to be no header.
 const USE_HEADER: &str = "input_format_with_names_use_header";
@@ -83,6 +81,8 @@ const USE_HEADER: &str = "input_format_with_names_use_header";
 pub(crate) struct Format<'a> {
     pub(crate) name: &'a str,
     pub(crate) family: Family,
+    /// A moment may be read as the text that it is.
+    has_text_of_moments: bool,
 }
 
 impl<'a> Format<'a> {
@@ -99,7 +99,11 @@ impl<'a> Format<'a> {
         } else {
             Family::Typed
         };
-        Self { name, family }
+        let mut format = Self { name, family, has_text_of_moments: false };
+        let is_plain = !name.starts_with("CustomSeparated")
+            || settings.get(CUSTOM_RULE).is_none_or(|rule| PLAIN_RULES.contains(&rule.as_str()));
+        format.has_text_of_moments = format.is_text() && is_plain && !BY_RULE.contains(&name);
+        format
     }
 
     /// Is it text, so that a number may be of any size and a type is only guessed?
@@ -109,7 +113,7 @@ impl<'a> Format<'a> {
 
     /// May a moment be read as the text that it is?
     pub(crate) fn has_text_of_moments(self) -> bool {
-        self.is_text() && !BY_RULE.contains(&self.name) && !self.name.starts_with("CustomSeparated")
+        self.has_text_of_moments
     }
 
     /// Does its reader refuse a file that lacks a column?

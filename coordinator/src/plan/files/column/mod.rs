@@ -73,10 +73,13 @@ impl ReadAs {
         }
     }
 
-    /// As the target has it, default included.
+    /// As the target has it, default included. Where the zero of a reader is no value of the type, the
+    /// type's own default stands for what a file lacks, as in every other INSERT.
     pub(crate) fn as_target(target: &Target) -> Self {
+        let own = || format!("defaultValueOfTypeName({})", target.kind.literal());
+        let default = target.has_default().then(|| target.default.clone());
         Self {
-            default: target.has_default().then(|| target.default.clone()),
+            default: default.or_else(|| target.kind.lacks_zero().then(own)),
             ..Self::plain(&target.name, &target.text)
         }
     }
@@ -101,10 +104,15 @@ pub(crate) struct How<'a> {
 impl How<'_> {
     /// How a column of the target is read. `found` is what files hold of it.
     pub(crate) fn read(&self, target: &Target, found: Option<&Merged>) -> ReadAs {
-        let is_text = self.format.is_text() || found.is_some_and(|found| found.is_hive);
+        let is_hive = found.is_some_and(|found| found.is_hive);
+        let is_text = self.format.is_text() || is_hive;
         let mut read = self.read_as(target, found, is_text);
-        // What a row lacks inside of a value is the reader's zero, so no text can stand there.
-        if is_text && found.is_some() && target.kind.is_composite() && cuts_moments(&target.kind) {
+        let is_there = found.is_some() || !self.format.has_schema();
+        // What a row lacks inside of a value is the reader's zero, so no text can stand there. And a
+        // moment that is written as SQL, or by a rule of the user, is no text.
+        let is_no_text =
+            target.kind.is_composite() || !(self.format.has_text_of_moments() || is_hive);
+        if is_text && is_there && is_no_text && cuts_moments(&target.kind) {
             read.remark.get_or_insert((Remark::Converted, "text".to_owned()));
         }
         read
@@ -160,7 +168,8 @@ impl How<'_> {
             let nullable = if is_moment { wider.nullable() } else { None };
             let kind = nullable.unwrap_or(wider);
             // In no file: the table's zero counts, and a reader has another one for Date32 (26.7).
-            let is_own = found.is_none() && matches!(kind, Type::Tuple(_));
+            let is_tuple = matches!(kind, Type::Tuple(_));
+            let is_own = is_tuple && (found.is_none() || target.kind.lacks_zero());
             let zero = format!(
                 "CAST(defaultValueOfTypeName({}), {})",
                 target.kind.literal(),

@@ -1,5 +1,7 @@
 //! A lane: a bed of its own, and job after job on it.
 
+mod strike;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, PartFolders, Peer, S3, Scene, Wire, within};
+use longshore_tests::{OwnBed, Peer, Replica, Scene, Wire, within};
 
 use crate::crew::{Crew, Orders};
 use crate::deeds::Deeds;
 use crate::people::People;
 use crate::record::Record;
-use crate::schedule::{Fault, Kind, Schedule};
+use crate::schedule::{Kind, Schedule};
 use crate::servers::Servers;
 use crate::tables;
 use crate::verdict::{self, Damage};
@@ -41,6 +43,8 @@ pub(crate) struct Campaign {
     pub(crate) worker_env: Vec<(String, String)>,
     /// Where the programs of another version are.
     pub(crate) other_version: Option<PathBuf>,
+    /// Replicated tables on two replicas, with three Keepers.
+    pub(crate) replicas: bool,
 }
 
 impl Campaign {
@@ -58,8 +62,13 @@ impl Campaign {
 pub(crate) fn run(campaign: &Campaign, lane: u64) {
     let mut job = 0;
     while !campaign.is_over() {
-        let bed = Arc::new(OwnBed::of_two());
-        let servers = Servers::of(&bed);
+        let replicas = campaign.replicas;
+        let bed = Arc::new(if replicas {
+            OwnBed::of_replicas(&["--keepers", "3"])
+        } else {
+            OwnBed::of_two()
+        });
+        let servers = Servers::of(&bed, replicas);
         let url = &bed.bed.clickhouse_url;
         let other = bed.bed.second_url.as_deref().expect("a bed of two");
         let weather = Weather::start(url, other, lane, campaign.record.clone());
@@ -139,11 +148,17 @@ impl Lane<'_> {
 
     fn load(&self, scene: &Scene) -> Vec<String> {
         let campaign = self.campaign;
-        let mut schedule =
-            Schedule::of(campaign.record.seed, self.number, self.job, &campaign.only);
+        let mut schedule = Schedule::of(
+            campaign.record.seed,
+            self.number,
+            self.job,
+            &campaign.only,
+            campaign.replicas,
+        );
         let shape = schedule.shape();
+        let replica = campaign.replicas.then(|| Arc::new(Replica::of(scene)));
         tables::prepare(scene, &shape);
-        let peer = Peer::of(scene);
+        let peer = (!campaign.replicas).then(|| Peer::of(scene));
         let mut people = People::new(scene);
         let files_max = shape.files_a_task.to_string();
         let more = ["--chunk-files-max", &files_max, "--attempts-max", "100"];
@@ -176,7 +191,13 @@ impl Lane<'_> {
         let mut crew = Crew::start(
             scene,
             Orders {
-                urls: [direct.clone(), direct, self.weather.url(), self.wire.url()],
+                // One is at home on the other replica.
+                urls: [
+                    direct.clone(),
+                    replica.as_ref().map_or(direct, |replica| replica.url.clone()),
+                    self.weather.url(),
+                    self.wire.url(),
+                ],
                 lease: campaign.lease.clone(),
                 stretch: shape.stretch.clone(),
                 env: campaign.worker_env.clone(),
@@ -196,13 +217,21 @@ impl Lane<'_> {
                 continue;
             }
             faults += 1;
-            let happened = self.strike(&next, &deeds, &mut crew, &mut people, &watch);
+            let happened = match &replica {
+                Some(replica) if next.kind.is_of_replicas() => {
+                    self.strike_replicas(&next, &deeds, replica, &watch)
+                }
+                _ => self.strike(&next, &deeds, &mut crew, &mut people, &watch),
+            };
             damage.note(next.kind, happened);
             next = schedule.next();
             due = Instant::now() + Duration::from_millis(next.delay_ms);
         }
         self.weather.clear();
         let mut findings: Vec<String> = self.servers.heal().err().into_iter().collect();
+        if let Some(replica) = &replica {
+            findings.extend(replica.mend(scene).err());
+        }
         crew.calm();
         let mut was_retried = false;
         let ended = within(PEACE_MAX, || {
@@ -235,8 +264,13 @@ impl Lane<'_> {
         findings.extend(people.leave());
         drop(watch);
         findings.extend(verdict::of(scene, &job, &shape, &campaign.record, &damage));
-        let astray = peer.admin.number(&format!("SELECT count() FROM {}.events", scene.db));
+        let count = format!("SELECT count() FROM {}.events", scene.db);
+        let astray = peer.map_or(0, |peer| peer.admin.number(&count));
         findings.extend((astray > 0).then(|| format!("{astray} rows on a server of no plan")));
+        if let Some(replica) = replica {
+            findings.extend(replica.differences(scene));
+            findings.extend(replica.left_in_keeper(scene));
+        }
         verdict::count_points(scene, |point| {
             campaign.record.fault(self.number, self.job, Kind::WorkerPoint, "worker", point);
         });
@@ -270,93 +304,6 @@ impl Lane<'_> {
                 counts[end as usize] += 1;
             });
         }
-    }
-
-    fn strike(
-        &self,
-        fault: &Fault,
-        deeds: &Deeds,
-        crew: &mut Crew,
-        people: &mut People,
-        watch: &Watch,
-    ) -> bool {
-        let told = watch.told();
-        let (kind, job) = (fault.kind, deeds.job);
-        let length = Duration::from_millis(fault.length_ms);
-        let healed = {
-            let told = told.clone();
-            Box::new(move || told.healed(kind.name()))
-        };
-        let (happened, actor) = match kind {
-            Kind::WorkerKill | Kind::WorkerPoint | Kind::PlanKill => {
-                let name = crew.kill(fault.pick, &fault.point);
-                told.died(name.clone());
-                (true, name)
-            }
-            Kind::WorkerStop => (crew.stop(fault.pick, length), crew.name(fault.pick)),
-            Kind::WorkerTerm => (crew.term(fault.pick), crew.name(fault.pick)),
-            Kind::SubmitKill => (people.die(&["submit", job], length), "longshore submit".into()),
-            Kind::StatusKill => (people.die(&["status", job], length), "longshore status".into()),
-            Kind::RunKill => {
-                let run = ["run", job, "--workers", "1"];
-                (people.die(&run, length * 3), "longshore run".into())
-            }
-            Kind::ClickHouseKill => {
-                (self.servers.kill(CLICKHOUSE, length, healed), CLICKHOUSE.into())
-            }
-            Kind::KeeperKill => (self.servers.kill(KEEPER, length, healed), KEEPER.into()),
-            Kind::PartCut => {
-                let (folders, pick) = (PartFolders::of(deeds.scene), fault.pick);
-                let (record, lane, job) = (self.campaign.record.clone(), self.number, self.job);
-                // Counted when there was a part.
-                let cut = move || {
-                    if folders.cut_a_part(pick) {
-                        record.fault(lane, job, kind, "disk", "");
-                    }
-                };
-                let killed = self.servers.kill_and(CLICKHOUSE, length, cut, healed);
-                told.disturbed();
-                return killed;
-            }
-            Kind::Reroute => (self.weather.reroute(length), "proxy".into()),
-            Kind::StoreKill => (self.servers.kill(S3, length, healed), S3.into()),
-            Kind::ClickHouseStop => {
-                (self.servers.stop(CLICKHOUSE, length, healed), CLICKHOUSE.into())
-            }
-            Kind::KeeperStop => (self.servers.stop(KEEPER, length, healed), KEEPER.into()),
-            Kind::StoreStop => (self.servers.stop(S3, length, healed), S3.into()),
-            kind if kind.is_of_people() => (deeds.does(fault, people), "operator".into()),
-            Kind::Everything => {
-                let happened = self.servers.kill_all(fault.pick, length, healed);
-                if happened {
-                    crew.kill_all();
-                    people.kill();
-                }
-                (happened, "everything".into())
-            }
-            Kind::Cut => {
-                self.wire.sever();
-                (true, "wire".into())
-            }
-            Kind::LostRequest | Kind::LostAnswer | Kind::Delay | Kind::Held => {
-                // Counted when a request comes by.
-                self.weather.brew(fault, self.job);
-                return true;
-            }
-            _ => (false, String::new()),
-        };
-        if self.servers.is_any_hurt() {
-            told.disturbed();
-        }
-        if !happened {
-            self.campaign.record.add(|sums| sums.skipped += 1);
-            return false;
-        }
-        // The death is one fault; what the next life meets at its point is another, counted then.
-        let counted = if kind == Kind::WorkerPoint { Kind::WorkerKill } else { kind };
-        let point = format!("{} {} ms", fault.point, fault.length_ms);
-        self.campaign.record.fault(self.number, self.job, counted, &actor, point.trim());
-        true
     }
 }
 
