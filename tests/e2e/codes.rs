@@ -3,12 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use longshore_shared::clickhouse::{Failure, Policy, policy};
+use longshore_shared::clickhouse::{Code, Failure, Policy, policy};
 use longshore_tests::{LONG_LEASE, Proxy, Scene, Verdict};
 
-/// TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY,
-/// TOO_MANY_PARTS, UNKNOWN_STATUS_OF_INSERT, QUERY_WAS_CANCELLED, KEEPER_EXCEPTION.
-const CODES: [i32; 8] = [159, 202, 241, 242, 252, 319, 394, 999];
+const CODES: [Code; 8] = [
+    Code::TIMEOUT_EXCEEDED,
+    Code::TOO_MANY_SIMULTANEOUS_QUERIES,
+    Code::MEMORY_LIMIT_EXCEEDED,
+    Code::TABLE_IS_READ_ONLY,
+    Code::TOO_MANY_PARTS,
+    Code::UNKNOWN_STATUS_OF_INSERT,
+    Code::QUERY_WAS_CANCELLED,
+    Code::KEEPER_EXCEPTION,
+];
 
 const FILES: usize = 3;
 
@@ -39,10 +46,11 @@ fn at(words: &'static str, is_before_publishing: bool) {
                 Policy::InDoubt | Policy::StopJob => "handed back",
             };
             let events = scene.admin.column(&format!(
-                "SELECT event FROM {}.attempts WHERE job_id = '{job}' AND message LIKE '%Code: {code}.%'",
-                scene.control
+                "SELECT event FROM {}.attempts WHERE job_id = '{job}' AND message LIKE '%Code: {}.%'",
+                scene.control,
+                i32::from(code)
             ));
-            assert_eq!(events, [expected], "code {code} at {words}");
+            assert_eq!(events, [expected], "{code:?} at {words}");
         }
     }
     for task in tasks.0.iter().filter(|task| task.state != "done") {
@@ -66,8 +74,9 @@ fn at(words: &'static str, is_before_publishing: bool) {
 }
 
 /// The server's words for a code.
-fn said(code: i32) -> String {
-    format!("Code: {code}. DB::Exception: planted. (SOME_ERROR) (version 26.7.2.1)")
+fn said(code: Code) -> String {
+    let (number, name) = (i32::from(code), code.name());
+    format!("Code: {number}. DB::Exception: planted. ({name}) (version 26.7.2.1)")
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, read};
 use longshore_shared::sql;
 use longshore_tests::{Admin, Bed, CLICKHOUSE, KEEPER, OwnBed, Tracer, wait_for};
 use serde::Deserialize;
@@ -105,7 +105,7 @@ fn a_replicated_table_that_is_read_only_proves_nothing() {
     let read_only = "SELECT count() FROM system.replicas WHERE table = 'target' AND is_readonly";
     wait_for("the table is read-only", || (tables.admin.number(read_only) > 0).then_some(()));
     let failure = tables.try_find(&uuids).expect_err("it may list parts that Keeper does not know");
-    assert_eq!(failure.code(), Some(242), "{failure}");
+    assert_eq!(failure.code(), Some(Code::TABLE_IS_READ_ONLY), "{failure}");
     bed.signal(KEEPER, "CONT");
     wait_for("the table is writable", || tables.try_find(&uuids).ok());
     assert_eq!(tables.find(&uuids), all(&uuids, true));

@@ -119,7 +119,7 @@ async fn index(server: &Server, job: &Job, chunk: &Chunk) -> Result<Option<ToRea
     match index_of(server, feed, slice).await {
         Ok(found) => Ok(found),
         // The table is gone, or may not be read: what the plan knows is still worth showing.
-        Err(failure) if failure.code().is_some() => Ok(None),
+        Err(failure) if failure.is_refusal() => Ok(None),
         Err(failure) => Err(failure.into()),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, ServerFacts, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, ServerFacts, read};
 use longshore_shared::config::Config;
 use longshore_shared::ledger::now_ms;
 use longshore_shared::sql;
@@ -116,7 +116,7 @@ pub(crate) async fn control_tables(server: &Server, config: &Config) -> (bool, V
 }
 
 fn refused(failure: Failure, config: &Config) -> Finding {
-    if failure.code() == Some(497) {
+    if failure.code() == Some(Code::ACCESS_DENIED) {
         let message = "KeeperMap was not tried: this user may make no database of its own";
         let remedy = "longshore init (it says so when KeeperMap is not configured)";
         return Finding::warning("keeper", message, remedy);
@@ -161,5 +161,5 @@ async fn write_and_read(server: &Server, database: &str, mark: &str) -> Result<(
         return Ok(());
     }
     let words = "a row written to a KeeperMap table was not there when it was read";
-    Err(Failure::server("probe", 999, words))
+    Err(Failure::server("probe", Code::KEEPER_EXCEPTION, words))
 }

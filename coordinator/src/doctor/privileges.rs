@@ -4,7 +4,7 @@ use longshore_shared::clickhouse::{Failure, Server};
 
 use super::{Finding, Level};
 use crate::grants::list::{Grant, Role, Scope, grants};
-use crate::grants::may::{SYNTAX_ERROR, has};
+use crate::grants::may::{NO_CHECK_GRANT, has};
 
 const CHECK: &str = "grants";
 
@@ -20,7 +20,7 @@ pub(crate) async fn check(
     for role in roles {
         match missing(server, &grants(role, scope)).await {
             Ok(lacks) => looks.push((role, lacks)),
-            Err(failure) if failure.code() == Some(SYNTAX_ERROR) => {
+            Err(failure) if failure.code() == Some(NO_CHECK_GRANT) => {
                 let message = "not checked: this server has no CHECK GRANT";
                 let remedy = "compare them yourself: longshore doctor --grants, and SHOW GRANTS";
                 return Ok(vec![Finding::warning(CHECK, message, remedy)]);

@@ -1,6 +1,6 @@
 //! Where the files are: can the server use the named collection?
 
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Code, Server, read};
 use longshore_shared::config::Config;
 use longshore_shared::sql::quote_literal;
 use longshore_shared::task::SourceFunction;
@@ -40,8 +40,7 @@ pub(crate) async fn collection(
             let message = format!("the server can use `{collection}` with {}()", function.as_str());
             Finding::ok(CHECK, message)
         }
-        // NAMED_COLLECTION_DOESNT_EXIST
-        Err(failure) if failure.code() == Some(669) => {
+        Err(failure) if failure.code() == Some(Code::NAMED_COLLECTION_DOESNT_EXIST) => {
             let message = format!("there is no named collection `{collection}` on the server");
             let name = name(collection);
             let remedy = format!(
@@ -50,7 +49,7 @@ pub(crate) async fn collection(
             Finding::problem(CHECK, message, remedy)
         }
         // Loads are another user's business then.
-        Err(failure) if failure.code() == Some(497) => {
+        Err(failure) if failure.code() == Some(Code::ACCESS_DENIED) => {
             let user = &server.connection().user;
             Finding::ok(CHECK, format!("not tried: user `{user}` may not use `{collection}`"))
         }

@@ -1,13 +1,10 @@
 //! `--durable` at plan time: can the server sync its disks for this user?
 
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, read};
 use longshore_shared::sql;
 
 use super::list::{SYNC, name};
 use crate::ui::error::{Error, Kind, Report};
-
-/// ACCESS_DENIED.
-const ACCESS_DENIED: i32 = 497;
 
 /// Syncs the disks of a server that a durable plan loads into. What was there before the plan, the
 /// definitions of its tables among them, is on disk then, and it is known that workers can do the same.
@@ -17,8 +14,8 @@ pub(crate) async fn check_durable(server: &Server, durable: bool) -> Result<(), 
     }
     match read(|| server.call(sql::SYNC_DISKS).deadline(None).execute()).await {
         Ok(_) => Ok(()),
-        Err(failure) if failure.code() == Some(ACCESS_DENIED) => Err(denied(server).into()),
-        Err(failure) if failure.code().is_some() => Err(unable(server, &failure).into()),
+        Err(failure) if failure.code() == Some(Code::ACCESS_DENIED) => Err(denied(server).into()),
+        Err(failure) if failure.is_refusal() => Err(unable(server, &failure).into()),
         Err(failure) => Err(failure.into()),
     }
 }

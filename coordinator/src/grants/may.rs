@@ -1,11 +1,11 @@
 //! May the current user do something? Asked of the server (`CHECK GRANT`).
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, read};
 use serde::Deserialize;
 
-/// SYNTAX_ERROR: a server that does not know `CHECK GRANT` (before 24.10).
-pub(crate) const SYNTAX_ERROR: i32 = 62;
+/// What a server says that does not know `CHECK GRANT` (before 24.10).
+pub(crate) const NO_CHECK_GRANT: Code = Code::SYNTAX_ERROR;
 
 #[derive(Deserialize, Row)]
 struct Answer {
@@ -15,7 +15,7 @@ struct Answer {
 /// Does the user have it? Yes where the server cannot be asked.
 pub(crate) async fn may(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
     match has(server, privileges, on).await {
-        Err(failure) if failure.code() == Some(SYNTAX_ERROR) => Ok(true),
+        Err(failure) if failure.code() == Some(NO_CHECK_GRANT) => Ok(true),
         answer => answer,
     }
 }

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read, readable};
+use longshore_shared::clickhouse::{Code, Failure, Server, read, readable};
 use longshore_shared::redact::scrub;
 use longshore_shared::sql;
 use longshore_shared::task::{Job, TaskId};
@@ -21,8 +21,8 @@ use crate::ui::text;
 const STATEMENTS_MAX: u32 = 300;
 /// Clocks differ, and a plan is made before its first statement.
 const SLACK_SECONDS: i64 = 3_600;
-/// UNKNOWN_TABLE and ACCESS_DENIED: there is no log for us.
-const NO_LOG: [i32; 2] = [60, 497];
+/// There is no log for us.
+const NO_LOG: [Code; 2] = [Code::UNKNOWN_TABLE, Code::ACCESS_DENIED];
 
 /// How a statement stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

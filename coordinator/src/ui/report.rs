@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use longshore_shared::clickhouse::{Failure, Kind as FailureKind, NOT_UTF8};
+use longshore_shared::clickhouse::{Code, Failure, Kind as FailureKind, NOT_UTF8};
 use longshore_shared::config::{Config, ConfigError};
 use longshore_shared::schema::GraphError;
 use longshore_shared::sql;
@@ -115,6 +115,7 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
         Some(config) => report.help(reach_help(config)),
         None => report,
     };
+    let with_number = |number: i32| format!("{words} (code {number}, in {})", failure.statement);
     let code = match failure.kind {
         FailureKind::Unreachable => {
             let message = format!("cannot reach ClickHouse at {url}: {words}");
@@ -143,17 +144,24 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
             let message = format!("cannot read the answer of {url}: {words}");
             return reach(Report::new(Kind::Error, message));
         }
+        FailureKind::Unlisted(number) => {
+            return Report::new(Kind::Error, with_number(number))
+                .help("Longshore does not know this error of ClickHouse; please report it");
+        }
         FailureKind::Server(code) => code,
     };
     // Below the first line stand advice for whoever runs the server, and nested exceptions.
     let first_line = words.lines().next().unwrap_or_default();
     match code {
-        516 | 192 | 193 | 194 => {
+        Code::AUTHENTICATION_FAILED
+        | Code::UNKNOWN_USER
+        | Code::WRONG_PASSWORD
+        | Code::REQUIRED_PASSWORD => {
             let message =
                 format!("ClickHouse at {url} does not let user `{user}` in: {first_line}");
             Report::new(Kind::Usage, message).help(password_help(config))
         }
-        497 => {
+        Code::ACCESS_DENIED => {
             let message = format!("user `{user}` may not do this: {words}");
             let report = Report::new(Kind::Usage, message);
             match missing_grant(&failure.message) {
@@ -165,11 +173,11 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
                 None => report,
             }
         }
-        36 if failure.message.contains("keeper_map_path_prefix") => {
+        Code::BAD_ARGUMENTS if failure.message.contains("keeper_map_path_prefix") => {
             Report::new(Kind::Usage, format!("KeeperMap is not configured on {url}"))
                 .help(KEEPER_MAP_HELP)
         }
-        668 => {
+        Code::INVALID_STATE => {
             let message = format!(
                 "Keeper does not know the control tables on {url} any more: it was wiped, or the server talks \
                  to another one"
@@ -179,13 +187,13 @@ fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
                  longshore init --keeper-is-lost     (what then: docs/recovery.md)",
             )
         }
-        225 | 999 => {
+        Code::NO_ZOOKEEPER | Code::KEEPER_EXCEPTION => {
             let message = format!("ClickHouse at {url} has trouble with Keeper: {first_line}");
             Report::new(Kind::Unreachable, message).help(KEEPER_HELP)
         }
-        60 | 81 => Report::new(Kind::Usage, words)
+        Code::UNKNOWN_TABLE | Code::UNKNOWN_DATABASE => Report::new(Kind::Usage, words)
             .help("check the names of database and table, and that the user may see them"),
-        _ => Report::new(Kind::Error, format!("{words} (code {code}, in {})", failure.statement)),
+        code => Report::new(Kind::Error, with_number(code.into())),
     }
 }
 

@@ -74,7 +74,7 @@ class Chkit:
         # subprocess.run ends it when this program ends.
         done = subprocess.run(
             self.command(*arguments), cwd=self.home, env=dict(os.environ), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS_MAX,
+            capture_output=True, text=True, check=False, timeout=SECONDS_MAX,
         )
         if done.returncode != 0:
             raise Failed(f"chkit {arguments}: exit code {done.returncode}\n{done.stdout}{done.stderr}")

@@ -35,8 +35,8 @@ def sql(statement, **settings):
 
 def longshore(*arguments):
     done = subprocess.run(
-        ["longshore", "--json", *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS_MAX,
+        ["longshore", "--json", *map(str, arguments)], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False, timeout=SECONDS_MAX,
     )
     if done.returncode != 0:
         raise Failed(f"longshore {shlex.join(map(str, arguments))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")

@@ -62,7 +62,7 @@ def measure(planners, kind, budget, rounds, whole):
     for planner in planners.values():
         planner.copy_of(kind, target)
     tables.create(kind, target)
-    for name, planner in planners.items():
+    for name in planners:
         found[name] = {"runs": []}
     for number in range(rounds):
         for name, planner in planners.items():

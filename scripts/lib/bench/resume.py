@@ -4,6 +4,7 @@ What runs on the server then goes on there, as it would. The time is that of the
 at the end the target is compared with the source, row counts and sums of hashes.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -44,10 +45,8 @@ def kill(process):
     if process.returncode is not None:
         return
     for pid in descendants(process.pid):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     process.wait()
     process.stdout.close()
 

@@ -49,7 +49,7 @@ def validate():
     done = subprocess.run(
         ["longshore", "--json", "plan", "files", "--target", "bench.validated", "--url", "validate/*.parquet",
          "--named-collection", os.environ["S3_COLLECTION"], "--validate"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )
     took = time.monotonic() - began
     if done.returncode != 8:

@@ -103,7 +103,7 @@ class Run:
                         self.dead.append((number, str(problem)))
                         product.end_all(self.mark)
                         revive(self.folder)
-        except Exception as problem:  # noqa: BLE001  (a lane that dies must end the run, not vanish)
+        except Exception as problem:  # a lane that dies must end the run, not vanish
             with self.lock:
                 self.broken = self.broken or (problem, traceback.format_exc())
         finally:
@@ -233,9 +233,11 @@ def main(argv):
     try:
         if not (programs() / "longshore-worker").exists():
             raise Broken("build first: cargo build --release (or LONGSHORE_BIN names a folder with both programs)")
-        with bed(arguments.dir or work / "bed", own=not arguments.dir):
-            with open(arguments.log, "w", encoding="utf-8", errors="replace") if arguments.log else _nothing() as log:
-                return drive(arguments, log, arguments.dir or work / "bed")
+        with (
+            bed(arguments.dir or work / "bed", own=not arguments.dir),
+            open(arguments.log, "w", encoding="utf-8", errors="replace") if arguments.log else _nothing() as log,
+        ):
+            return drive(arguments, log, arguments.dir or work / "bed")
     except Broken as problem:
         print(f"scripts/differential: {problem}", file=sys.stderr)
         return 1

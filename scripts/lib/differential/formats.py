@@ -27,7 +27,7 @@ def _text(names, types=LOOSE, named=True, hand="", plain=False):
 
 
 FORMATS = {one.name: one for one in [
-    *[Format(name, OWN) for name in "Parquet ORC Arrow ArrowStream Avro Native RowBinaryWithNamesAndTypes".split()],
+    *[Format(name, OWN) for name in ["Parquet", "ORC", "Arrow", "ArrowStream", "Avro", "Native", "RowBinaryWithNamesAndTypes"]],
     Format("BSONEachRow", OWN), Format("MsgPack", LOOSE, named=False),
     Format("RowBinary", EXACT, named=False), Format("RowBinaryWithNames", EXACT), Format("Buffers", EXACT, named=False),
     *_text("CSV", named=False, hand="csv"), *_text("CSVWithNames", hand="csv names"), *_text("CSVWithNamesAndTypes", HEADER),

@@ -49,7 +49,7 @@ class Loss:
 def columns_of_files(scene):
     """Target columns that at least one file has, in the order in which formats without names have them."""
     have = [c.name for f in scene.files for c in f.columns] + list(scene.hive)
-    found = [one for one in scene.insertable if one.name in have or one.nest and scene.lists]
+    found = [one for one in scene.insertable if one.name in have or (one.nest and scene.lists)]
     if not scene.format.named:
         first = next((f.columns for f in scene.files if f.columns), [])
         found = [scene.named(c.target) for c in first]
@@ -201,8 +201,8 @@ def losses(scene, database, prefix, table):
             verdict = SAME
         if verdict != SAME and file.how != "hand":
             # The rows of a file are in the order of their ids.
-            value, one = _stored(scene, prefix, file, stored).get((file.ids.index(identity), column.name), (None, None))
-            if one is not None and compare(value, one, row[target.name], target.type) == SAME:
+            kept, one = _stored(scene, prefix, file, stored).get((file.ids.index(identity), column.name), (None, None))
+            if one is not None and compare(kept, one, row[target.name], target.type) == SAME:
                 verdict = SAME
         if verdict != SAME:
             found.append(Loss(file.key, column.name, identity, verdict, told))
@@ -239,7 +239,7 @@ def stored_losses(scene, prefix, table):
                     found.append(Loss(file.key, title, file.ids[at], LOST, f"{_show(value)} of {one.name} for {target.type.name}"))
                 continue
             verdict = compare(value, one, row[target.name], target.type)
-            if verdict == LOST or verdict == NULLED and target.kind != "DEFAULT":
+            if verdict == LOST or (verdict == NULLED and target.kind != "DEFAULT"):
                 found.append(Loss(file.key, title, file.ids[at], verdict, f"{_show(value)} of {one.name} became {_show(row[target.name])}"))
     return found
 

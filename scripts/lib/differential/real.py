@@ -111,7 +111,7 @@ def judge(load, own, target, env):
             if not hard:
                 return EXACT, "", details
             return (UNEXPLAINED, "a value was lost without a word, as a plain INSERT loses it", details) if typed else (LOSSY, "text", details)
-        if not hard and (lost or first.rows is None and second.rows is None):
+        if not hard and (lost or (first.rows is None and second.rows is None)):
             return EXACT, "the plain INSERT fails" if first.rows is None else "the plain INSERT loses values", details
         return UNEXPLAINED, "loaded other values than the plain INSERT", details
     verdict = REFUSED if outcome.kind == product.REFUSED else FAILED

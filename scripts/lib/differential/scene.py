@@ -108,7 +108,7 @@ def _default(rng, one, columns):
 def _table(rng, form, carries):
     columns = [Column(KEY, t.integer(False, 64))]
     # Avro has rules for names.
-    names = [one for one in NAMES if form.name != "Avro" or one.isascii() and " " not in one]
+    names = [one for one in NAMES if form.name != "Avro" or (one.isascii() and " " not in one)]
     names = rng.sample(names, rng.randint(1, COLUMNS_MAX))
     for title in names:
         one = t.draw(rng)
@@ -155,7 +155,7 @@ def file_columns(scene):
             continue
         if scene.format.single and column.kind:
             continue
-        if column.name in scene.hive or column.nest and scene.lists:
+        if column.name in scene.hive or (column.nest and scene.lists):
             continue
         found.append(FileColumn(column.name, column.type, column.type, column.name))
     if scene.lists:

@@ -32,7 +32,7 @@ def _smaller(scene):
             del one.files[at]
             yield one
     for column in scene.columns:
-        if column.name == KEY or column.nest or scene.format.single and column.kind == "" or len(scene.columns) < 2:
+        if column.name == KEY or column.nest or (scene.format.single and column.kind == "") or len(scene.columns) < 2:
             continue
         if any(column.name in other.expression for other in scene.columns if other is not column):
             continue

@@ -146,11 +146,11 @@ def _bad_text(rng, scene, carries):
 
 
 def _nullable(rng, scene, carries):
-    return _wrap(rng, scene, carries, lambda one: t.nullable(one), with_nulls=False)
+    return _wrap(rng, scene, carries, t.nullable, with_nulls=False)
 
 
 def _nulls(rng, scene, carries):
-    return _wrap(rng, scene, carries, lambda one: t.nullable(one), with_nulls=True)
+    return _wrap(rng, scene, carries, t.nullable, with_nulls=True)
 
 
 def _low(rng, scene, carries):
@@ -227,7 +227,7 @@ def _hand(rng, scene, _):
     if not scene.format.hand:
         return False
     files = [f for f in scene.files if f.how == "server" and not f.compression]
-    if not files or any(c.type.family in ("array", "map", "tuple") for c in files[0].columns) and not scene.format.named:
+    if not files or (any(c.type.family in ("array", "map", "tuple") for c in files[0].columns) and not scene.format.named):
         return False
     return HANDS[scene.format.hand.split()[0]](rng, scene, rng.choice(files))
 

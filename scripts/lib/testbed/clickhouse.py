@@ -8,7 +8,7 @@ import time
 from urllib.parse import quote
 
 from . import clickhouse_config as config
-from . import engines, packages, process, tls
+from . import engines, packages, tls
 from .coordination import Keeper, ZooKeeper, majority_runs
 from .report import warn
 from .seaweedfs import SeaweedFS

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Deserializer};
 
+use super::Code;
 use crate::redact;
 
 /// Message text kept of a server error; a statement echoed in full would fill the task row.
@@ -19,8 +20,10 @@ const FOREIGN_ERRORS: [&str; 3] = ["Poco::Exception. ", "std::exception. ", "Unk
 /// Why a statement gave no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The server answered with this error code.
-    Server(i32),
+    /// The server answered with this error.
+    Server(Code),
+    /// The server answered with an error that [`Code`] does not list.
+    Unlisted(i32),
     /// No connection: the statement was never sent.
     Unreachable,
     /// No connection that is secure enough: the statement was never sent, and trying again is of no use.
@@ -41,6 +44,13 @@ pub struct Failure {
     pub kind: Kind,
     /// The server's or the connection's words, secrets removed.
     pub message: String,
+}
+
+impl Kind {
+    /// The server answered with the error of this number.
+    fn of(number: i32) -> Self {
+        Code::of(number).map_or(Self::Unlisted(number), Self::Server)
+    }
 }
 
 impl Failure {
@@ -68,13 +78,18 @@ impl Failure {
         Self::new(statement, Kind::Reply, &message)
     }
 
-    /// A server error known by its code, from `query_log`.
-    pub fn server(statement: &'static str, code: i32, message: &str) -> Self {
-        Self::new(statement, Kind::Server(code), message)
+    /// A server error known by its number, from `query_log`.
+    pub fn server(statement: &'static str, number: impl Into<i32>, message: &str) -> Self {
+        Self::new(statement, Kind::of(number.into()), message)
     }
 
-    /// The server's error code, if it answered with one.
-    pub fn code(&self) -> Option<i32> {
+    /// Did the server answer, with an error?
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::Server(_) | Kind::Unlisted(_))
+    }
+
+    /// The server's error, if it answered with one that is listed.
+    pub fn code(&self) -> Option<Code> {
         match self.kind {
             Kind::Server(code) => Some(code),
             _ => None,
@@ -84,7 +99,7 @@ impl Failure {
     /// May the statement have been applied although no result came?
     ///
     /// A server error is a certain "no" only for single statements that fail as a whole; Keeper's
-    /// own errors (999) can follow a write that was applied, so stores read back after those too.
+    /// own errors can follow a write that was applied, so stores read back after those too.
     pub fn is_unknown(&self) -> bool {
         matches!(self.kind, Kind::Unknown | Kind::Reply)
     }
@@ -92,7 +107,7 @@ impl Failure {
     /// Words that came instead of a result.
     pub(crate) fn said(statement: &'static str, text: &str) -> Self {
         match parse_code(text) {
-            Some(code) => Self::new(statement, Kind::Server(code), text),
+            Some(number) => Self::server(statement, number, text),
             // A proxy's own page (504 …): the server may well be running the statement.
             None => Self::new(statement, Kind::Unknown, text),
         }

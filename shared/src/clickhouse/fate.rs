@@ -8,7 +8,7 @@ use std::time::Duration;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Call, Failure, Server, Summary, read, readable};
+use super::{Call, Code, Failure, Server, Summary, read, readable};
 use crate::sql;
 use crate::task::QueryId;
 
@@ -110,7 +110,9 @@ pub async fn settle(server: &Server, id: &QueryId, not_before_ms: i64) -> Result
             }
             Ok(None) => {}
             // No query_log on this server: the caller starts over in a fresh staging set.
-            Err(failure) if failure.code() == Some(60) => return Ok(Ending::NoTrace),
+            Err(failure) if failure.code() == Some(Code::UNKNOWN_TABLE) => {
+                return Ok(Ending::NoTrace);
+            }
             Err(failure) => return Err(failure),
         }
         if tokio::time::Instant::now() >= deadline {

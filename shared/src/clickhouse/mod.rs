@@ -4,6 +4,7 @@
 //! each statement carries, and the way an answer becomes a result or a [`Failure`].
 
 mod call;
+mod codes;
 mod connect;
 mod failure;
 mod fate;
@@ -12,12 +13,15 @@ mod policy;
 mod readable;
 mod retry;
 mod tls;
+mod words;
 
 pub use call::{Call, Summary};
+pub use codes::Code;
 pub(crate) use connect::authorities;
 pub use connect::{Connection, Server, ServerFacts};
 pub use failure::{Failure, Kind, NOT_UTF8, readable};
 pub use fate::{Ending, settle, settled};
 pub use known::Known;
-pub use policy::{CODES, Policy, policy, refuses_keys, says_gone, says_odd_address};
+pub use policy::{Policy, policy};
 pub use retry::{CONTROL_ATTEMPTS, control_schedule, read, task_delay};
+pub use words::{refuses_keys, says_gone, says_odd_address};

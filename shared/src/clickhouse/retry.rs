@@ -44,7 +44,9 @@ fn passes(failure: &Failure) -> bool {
     match failure.kind {
         Kind::Unknown | Kind::Unreachable => true,
         Kind::Reply | Kind::Tls => false,
-        Kind::Server(_) => matches!(policy(failure), Policy::Retry | Policy::Outage),
+        Kind::Server(_) | Kind::Unlisted(_) => {
+            matches!(policy(failure), Policy::Retry | Policy::Outage)
+        }
     }
 }
 
@@ -61,6 +63,7 @@ pub fn task_delay(attempts: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Code;
     use super::*;
 
     #[test]
@@ -87,9 +90,9 @@ mod tests {
         let mut calls = 0;
         let answer: Result<(), _> = read(|| {
             calls += 1;
-            async { Err(Failure::server("x", 497, "not enough privileges")) }
+            async { Err(Failure::server("x", Code::ACCESS_DENIED, "not enough privileges")) }
         })
         .await;
-        assert_eq!((answer.unwrap_err().code(), calls), (Some(497), 1));
+        assert_eq!((answer.unwrap_err().code(), calls), (Some(Code::ACCESS_DENIED), 1));
     }
 }

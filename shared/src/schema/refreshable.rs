@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::graph::{Graph, TableRow};
 use super::graph_error::GraphError;
 use super::rewrite::mentions;
-use crate::clickhouse::{Server, read};
+use crate::clickhouse::{Code, Server, read};
 use crate::sql;
 use crate::task::TableName;
 
@@ -29,7 +29,7 @@ pub(super) async fn refuse_refreshable(
         match read(|| server.call(sql::LIST_REFRESHABLE).fetch_all()).await {
             Ok(rows) => rows,
             // Servers before 23.12 have no refreshable views and no such table.
-            Err(failure) if failure.code() == Some(60) => return Ok(()),
+            Err(failure) if failure.code() == Some(Code::UNKNOWN_TABLE) => return Ok(()),
             Err(failure) => return Err(failure.into()),
         };
     for row in rows {

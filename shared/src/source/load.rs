@@ -2,7 +2,7 @@
 //! whoever wants to see it beforehand.
 
 use super::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, Reading};
-use crate::clickhouse::{Call, Failure, Known, Server, ServerFacts};
+use crate::clickhouse::{Call, Code, Failure, Known, Server, ServerFacts};
 use crate::planted::{Bug, planted};
 use crate::sql::quote_list;
 use crate::task::{Chunk, JobSpec, TableName, TaskId, select_list};
@@ -18,8 +18,6 @@ const BLOCK_BYTES_MIN: u64 = 16_000_000;
 const LOADS_ASSUMED: u64 = 4;
 /// A block exists about three times while it is written.
 const BLOCK_COPIES: u64 = 3;
-/// UNKNOWN_SETTING: an older server, or a newer one.
-const UNKNOWN_SETTING: i32 = 115;
 /// A load's text holds every key of its chunk.
 const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -136,7 +134,8 @@ impl LoadStatement {
     /// which some servers lack. Never without several at once: each of them protects rows.
     #[must_use]
     pub fn without_unknown(&self, failure: &Failure) -> Option<Self> {
-        if failure.code() != Some(UNKNOWN_SETTING) {
+        // An older server, or a newer one.
+        if failure.code() != Some(Code::UNKNOWN_SETTING) {
             return None;
         }
         let is_named = |name: &str| {
@@ -204,7 +203,7 @@ mod tests {
         let mut statement = LoadStatement { text: String::new(), settings: Vec::new() };
         statement.set(LOAD_SETTINGS);
         let unknown = |name: &str| {
-            Failure::server("load", 115, &format!("Unknown setting '{name}'. (UNKNOWN_SETTING)"))
+            Failure::server("load", Code::UNKNOWN_SETTING, &format!("Unknown setting '{name}'."))
         };
         let fewer = statement.without_unknown(&unknown("deduplicate_insert")).unwrap();
         assert_eq!(fewer.settings.len() + 1, statement.settings.len());

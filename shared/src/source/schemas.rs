@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{DESCRIBE_SETTINGS, Described, SourceKeys, raw_clause, read_settings, reads};
-use crate::clickhouse::{Failure, Kind, Server, read};
+use crate::clickhouse::{Code, Failure, Server, read};
 use crate::task::{FilesSource, SourceFile};
 use crate::types::Type;
 
@@ -33,8 +33,8 @@ const EASIER: [(&str, &str); 5] = [
     ("input_format_try_infer_datetimes", "0"),
     ("input_format_max_rows_to_read_for_schema_inference", "1"),
 ];
-/// CANNOT_EXTRACT_TABLE_STRUCTURE: among others, of a file without a row.
-const NO_STRUCTURE: i32 = 636;
+/// Among others, of a file without a row.
+const NO_STRUCTURE: Code = Code::CANNOT_EXTRACT_TABLE_STRUCTURE;
 
 /// A column as a file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -152,7 +152,7 @@ impl SchemaReader {
         while let Some(batch) = batches.pop() {
             match (self.footers(batch).await, batch) {
                 (Ok(read), _) => footers.extend(read),
-                (Err(failure), _) if !matches!(failure.kind, Kind::Server(_)) => {
+                (Err(failure), _) if !failure.is_refusal() => {
                     return Err(failure);
                 }
                 (Err(failure), [file]) => {
@@ -236,7 +236,7 @@ impl SchemaReader {
             Err(failure) if failure.code() == Some(NO_STRUCTURE) && says_empty(&failure) => {
                 return Ok(Found::Empty);
             }
-            Err(failure) if matches!(failure.kind, Kind::Server(_)) => {
+            Err(failure) if failure.is_refusal() => {
                 return Ok(Found::Broken(failure));
             }
             Err(failure) => return Err(failure),

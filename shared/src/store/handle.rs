@@ -6,7 +6,7 @@ use backon::BackoffBuilder;
 use clickhouse::{Row, RowWrite};
 
 use super::{Stored, Swap};
-use crate::clickhouse::{Call, Failure, Server, control_schedule};
+use crate::clickhouse::{Call, Code, Failure, Server, control_schedule};
 use crate::planted::{Bug, planted};
 use crate::sql;
 
@@ -98,9 +98,7 @@ impl KeeperMapStore {
                     };
                     if let Err(failure) = &answer {
                         tracing::debug!(error = %failure, "compare-and-set was not applied, again");
-                        if let Some(code) = failure.code()
-                            && matches!(code, 497 | 60 | 81 | 516)
-                        {
+                        if stays(failure) {
                             return Err(failure.clone().into());
                         }
                     }
@@ -110,4 +108,17 @@ impl KeeperMapStore {
             }
         }
     }
+}
+
+/// Will the server say the same to the next try?
+fn stays(failure: &Failure) -> bool {
+    matches!(
+        failure.code(),
+        Some(
+            Code::ACCESS_DENIED
+                | Code::AUTHENTICATION_FAILED
+                | Code::UNKNOWN_TABLE
+                | Code::UNKNOWN_DATABASE
+        )
+    )
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{StoreError, Stored, Swap, TaskBrief, TaskStore, WorkerRecord};
-use crate::clickhouse::Failure;
+use crate::clickhouse::{Code, Failure};
 use crate::task::{Cursor, Job, JobId, Lock, Stamp, TableName, Task, TaskId, TaskState, WorkerId};
 
 /// What goes wrong with one of the next compare-and-sets of a task.
@@ -156,13 +156,21 @@ impl TaskStore for MemoryStore {
         // error of a caller that gave up; the row tells the truth to whoever reads it next.
         let mishap = inner.mishaps.pop_front();
         if mishap == Some(Mishap::LostThenError) {
-            return Err(StoreError::Failure(Failure::server("memory", 999, "Connection loss")));
+            return Err(StoreError::Failure(Failure::server(
+                "memory",
+                Code::KEEPER_EXCEPTION,
+                "Connection loss",
+            )));
         }
         let next = Task { changed_ms: inner.now_ms, ..next.clone() };
         let holds = |row: &Task| row.progress.epoch == was.progress.epoch && row.stamp == was.stamp;
         let outcome = swap(&mut inner.tasks, &was.id, holds, |row| &row.stamp, next);
         if mishap == Some(Mishap::AppliedThenError) {
-            return Err(StoreError::Failure(Failure::server("memory", 999, "Connection loss")));
+            return Err(StoreError::Failure(Failure::server(
+                "memory",
+                Code::KEEPER_EXCEPTION,
+                "Connection loss",
+            )));
         }
         Ok(outcome)
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{StoreError, Stored};
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Code, Failure, Server, read};
 use crate::ledger::{self, Attempt};
 use crate::sql::{self, Statement};
 
@@ -41,12 +41,8 @@ struct Value {
     value: String,
 }
 
-/// UNKNOWN_TABLE
-const UNKNOWN_TABLE: i32 = 60;
-/// UNKNOWN_IDENTIFIER
-const UNKNOWN_IDENTIFIER: i32 = 47;
-/// INVALID_STATE: the server has the table, and Keeper does not know it.
-const UNKNOWN_TO_KEEPER: i32 = 668;
+/// The server has the table, and Keeper does not know it.
+const UNKNOWN_TO_KEEPER: Code = Code::INVALID_STATE;
 
 /// Removes the control tables that Keeper does not know any more, so that [`init`] can make them
 /// again; their names. Rows of them are lost already; receipts and history are not in Keeper.
@@ -129,7 +125,7 @@ pub async fn environment(server: &Server) -> Stored<String> {
     check_version(&version)?;
     let probe = server.call(sql::PROBE_TABLE).name("control", server.control());
     let answer = probe.name("table", "manifests").execute().await;
-    if answer.is_err_and(|failure| failure.code() == Some(UNKNOWN_TABLE)) {
+    if answer.is_err_and(|failure| failure.code() == Some(Code::UNKNOWN_TABLE)) {
         return Err(StoreError::Outdated(server.control().to_owned()));
     }
     if has_old_receipts(server).await? {
@@ -143,7 +139,7 @@ pub async fn environment(server: &Server) -> Stored<String> {
 async fn has_old_receipts(server: &Server) -> Stored<bool> {
     let probe = server.call(sql::PROBE_RECEIPTS).name("control", server.control());
     let answer = probe.execute().await;
-    Ok(answer.is_err_and(|failure| failure.code() == Some(UNKNOWN_IDENTIFIER)))
+    Ok(answer.is_err_and(|failure| failure.code() == Some(Code::UNKNOWN_IDENTIFIER)))
 }
 
 fn check_version(text: &str) -> Stored<u32> {
@@ -167,8 +163,9 @@ async fn get_meta(server: &Server, key: &str) -> Stored<Option<String>> {
     .await;
     match row {
         Ok(row) => Ok(row.map(|row| row.value)),
-        // UNKNOWN_TABLE, UNKNOWN_DATABASE
-        Err(failure) if matches!(failure.code(), Some(60 | 81)) => {
+        Err(failure)
+            if matches!(failure.code(), Some(Code::UNKNOWN_TABLE | Code::UNKNOWN_DATABASE)) =>
+        {
             Err(StoreError::NotInitialised(server.control().to_owned()))
         }
         Err(failure) => Err(failure.into()),

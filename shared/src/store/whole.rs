@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::keys::ChunkRow;
 use super::{KeeperMapStore, REQUEST_ROWS_MAX, StoreError, Stored, TaskStore};
-use crate::clickhouse::{Failure, Summary, control_schedule, read};
+use crate::clickhouse::{Code, Failure, Summary, control_schedule, read};
 use crate::sql;
 use crate::task::{Job, TaskId};
 
@@ -134,7 +134,9 @@ impl Patience {
     fn answered(&mut self, answer: Result<Summary, Failure>) -> Stored<()> {
         match answer {
             Ok(_) => Ok(()),
-            Err(failure) if failure.is_unknown() || failure.code() == Some(KEEPER) => {
+            Err(failure)
+                if failure.is_unknown() || failure.code() == Some(Code::KEEPER_EXCEPTION) =>
+            {
                 self.last = Some(failure);
                 Ok(())
             }
@@ -142,6 +144,3 @@ impl Patience {
         }
     }
 }
-
-/// KEEPER_EXCEPTION
-const KEEPER: i32 = 999;

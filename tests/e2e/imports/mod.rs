@@ -1,5 +1,6 @@
 //! Files of a crate that import each other in a circle can be read and changed only together.
 
+mod dependencies;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};

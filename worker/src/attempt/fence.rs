@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server};
+use longshore_shared::clickhouse::{Code, Failure, Server};
 use longshore_shared::faults;
 use longshore_shared::ledger::{self, Attempt};
 use longshore_shared::planted::{Bug, planted};
@@ -24,7 +24,6 @@ use crate::handover::shadows;
 use crate::worker::Worker;
 
 const WAIT_PAUSE: Duration = Duration::from_millis(100);
-const UNKNOWN_TABLE: i32 = 60;
 /// Each round is lost to one late RENAME of an earlier owner, and there are few of those.
 const RENAME_TRIES: u32 = 5;
 
@@ -167,7 +166,7 @@ async fn rename_older(
             .execute()
             .await;
         match renamed {
-            Err(failure) if failure.code() == Some(UNKNOWN_TABLE) => return Ok(Err(failure)),
+            Err(failure) if failure.code() == Some(Code::UNKNOWN_TABLE) => return Ok(Err(failure)),
             renamed => drop(renamed?),
         }
     }

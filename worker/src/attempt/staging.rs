@@ -1,7 +1,7 @@
 //! The staging set of one attempt: fresh tables that nobody else ever wrote to.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Code, Server, read};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, create_statements, dependents};
@@ -14,9 +14,6 @@ use super::{proof, recall};
 use crate::claim::Claim;
 use crate::error::Trouble;
 use crate::worker::Worker;
-
-/// TABLE_ALREADY_EXISTS: our own statement, sent before and answered never.
-const ALREADY_EXISTS: i32 = 57;
 
 /// The names of a set that is complete and checked.
 pub(crate) struct StagingSet {
@@ -62,7 +59,8 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
         let id = claim.task.id.query(claim.epoch(), format_args!("stage-{step}"));
         let made = statement.call(server, "create_staging").id(&id).execute().await;
         match made {
-            Err(failure) if failure.code() == Some(ALREADY_EXISTS) => was_there = true,
+            // Our own statement, sent before and answered never.
+            Err(failure) if failure.code() == Some(Code::TABLE_ALREADY_EXISTS) => was_there = true,
             made => drop(made?),
         }
     }

@@ -1,7 +1,7 @@
 //! The shadows of a job that publishes at its end: their names in an epoch, where they are, and their end.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Code, Server, read};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::table_now;
 use longshore_shared::sql;
@@ -14,9 +14,6 @@ use super::last_task::last_of;
 use crate::claim::Claim;
 use crate::error::Trouble;
 use crate::worker::Worker;
-
-/// UNKNOWN_TABLE.
-const UNKNOWN_TABLE: i32 = 60;
 
 /// Each round is lost to one late RENAME of an earlier owner, and there are few of those.
 const RENAME_TRIES: u32 = 5;
@@ -72,7 +69,7 @@ async fn rename_older(
         worker.lease.check()?;
         let name = handover.shadow(job, epoch);
         match rename(claim, &found, &name, "rename").await {
-            Err(Trouble::Failure(failure)) if failure.code() == Some(UNKNOWN_TABLE) => {
+            Err(Trouble::Failure(failure)) if failure.code() == Some(Code::UNKNOWN_TABLE) => {
                 return Ok(false);
             }
             renamed => renamed?,

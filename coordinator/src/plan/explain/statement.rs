@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use longshore_shared::clickhouse::{Server, ServerFacts};
+use longshore_shared::clickhouse::{Code, Server, ServerFacts};
 use longshore_shared::redact::scrub;
 use longshore_shared::schema::StagingNames;
 use longshore_shared::source::{Fit, LoadStatement, Reading, SourceKeys};
@@ -56,15 +56,12 @@ pub(crate) async fn of_task(
     let facts = match server.facts().await {
         Ok(facts) => Some(facts),
         // Who only looks may not be allowed to: what depends on it is left out.
-        Err(failure) if failure.code() == Some(ACCESS_DENIED) => None,
+        Err(failure) if failure.code() == Some(Code::ACCESS_DENIED) => None,
         Err(failure) => return Err(failure.into()),
     };
     let chunk = Chunk::decode(&task.chunk)?;
     Ok(Some(made(server.staging(), job, task, &chunk, keys, facts.as_ref())?))
 }
-
-/// NOT_ENOUGH_PRIVILEGES
-const ACCESS_DENIED: i32 = 497;
 
 fn made(
     staging: &str,

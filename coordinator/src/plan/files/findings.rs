@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_shared::clickhouse::{Failure, Kind as FailureKind, read};
+use longshore_shared::clickhouse::{Failure, read};
 use longshore_shared::source::{Found, FoundColumn, Reading};
 use longshore_shared::sql::quote_list;
 use longshore_shared::task::SourceFile;
@@ -322,7 +322,7 @@ async fn parse(
         let Some(done) = running.join_next().await else { return Ok(()) };
         let Ok((path, parsed)) = done else { continue };
         match parsed {
-            Err(failure) if matches!(failure.kind, FailureKind::Server(_)) => {
+            Err(failure) if failure.is_refusal() => {
                 let detail = first_words(&failure.message).replace(&path, "the file");
                 collected.add(What::Parse, None, detail, &path);
             }

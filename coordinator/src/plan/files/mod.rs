@@ -21,7 +21,7 @@ mod surplus;
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, read};
 use longshore_shared::schema::{Column, names_in};
 use longshore_shared::source::{
     Reading, SchemaReader, SourceKeys, VIRTUAL, is_pinned_by_path, raw_clause,
@@ -38,9 +38,6 @@ use column::{How, Target};
 pub(crate) use findings::{Findings, validate};
 use formats::Format;
 use request::{Layout, Request};
-
-/// UNKNOWN_FORMAT, FORMAT_IS_NOT_SUITABLE_FOR_INPUT
-const NO_FORMAT: [i32; 2] = [73, 78];
 
 /// Keys of files that only tools that wrote them need.
 const MARKERS: [&str; 5] =
@@ -279,14 +276,20 @@ impl Files<'_> {
     fn unreadable(&self, failure: Failure) -> Error {
         let format = &self.source.format;
         match failure.code() {
-            Some(code) if NO_FORMAT.contains(&code) => {
+            Some(Code::UNKNOWN_FORMAT | Code::FORMAT_IS_NOT_SUITABLE_FOR_INPUT) => {
                 Report::new(Kind::Usage, format!("the server knows no format `{format}` to read"))
                     .help("names are case-sensitive: Parquet, CSVWithNames, JSONEachRow, …")
                     .into()
             }
             // Errors of the store, of grants and of the connection are told as they are.
-            Some(499 | 497 | 516 | 241) | None => failure.into(),
-            Some(_) => Report::new(
+            Some(
+                Code::S3_ERROR
+                | Code::ACCESS_DENIED
+                | Code::AUTHENTICATION_FAILED
+                | Code::MEMORY_LIMIT_EXCEEDED,
+            ) => failure.into(),
+            _ if !failure.is_refusal() => failure.into(),
+            _ => Report::new(
                 Kind::Usage,
                 format!("the files cannot be read so: {}", failure.message),
             )

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read, refuses_keys, says_odd_address};
+use longshore_shared::clickhouse::{Code, Failure, Server, read, refuses_keys, says_odd_address};
 use longshore_shared::source::{
     Location, LocationError, S3Endpoint, SourceKeys, explicit_listing_query, listing_query,
     read_settings,
@@ -16,16 +16,8 @@ use crate::ui::text;
 
 /// Keys asked for in one statement: the server looks at each by a request of its own.
 const KEYS_A_STATEMENT: usize = 500;
-/// FILE_DOESNT_EXIST: the pattern matched nothing.
-const NOTHING_MATCHED: i32 = 107;
-/// S3_ERROR.
-const STORE_ERROR: i32 = 499;
-/// POCO_EXCEPTION: an address that is none, or the network between the server and the store.
-const POCO_EXCEPTION: i32 = 1000;
-/// SUPPORT_IS_DISABLED: `*` in a web address.
-const SUPPORT_IS_DISABLED: i32 = 344;
-/// DATABASE_ACCESS_DENIED: a file of the server outside of its folder for users.
-const ACCESS_DENIED: i32 = 291;
+/// The pattern matched nothing.
+const NOTHING_MATCHED: Code = Code::FILE_DOESNT_EXIST;
 
 /// What to list.
 pub(crate) struct ListingRequest<'a> {
@@ -242,7 +234,7 @@ fn no_match(failure: Failure, location: &Location) -> Error {
         return nothing(pattern).into();
     }
     if location.function == SourceFunction::Url
-        && failure.code() == Some(SUPPORT_IS_DISABLED)
+        && failure.code() == Some(Code::SUPPORT_IS_DISABLED)
         && pattern.contains('*')
     {
         return no_list_of_the_web(pattern).into();
@@ -254,19 +246,21 @@ fn no_match(failure: Failure, location: &Location) -> Error {
 fn refused(failure: Failure, address: &str) -> Error {
     let words = &failure.message;
     match failure.code() {
-        Some(POCO_EXCEPTION) if says_odd_address(words) => {
+        Some(Code::POCO_EXCEPTION) if says_odd_address(words) => {
             let message = format!("`{address}` is no address: {words}");
             Report::new(Kind::Usage, message)
                 .help("check host, port and signs; a blank is written as %20, a % as %25")
                 .into()
         }
-        Some(POCO_EXCEPTION) => {
+        // The network between the server and the store.
+        Some(Code::POCO_EXCEPTION) => {
             let message = format!("ClickHouse cannot reach the store of `{address}`: {words}");
             Report::new(Kind::Error, message)
                 .help("check host and port, and that the server of ClickHouse reaches them")
                 .into()
         }
-        Some(ACCESS_DENIED) => Report::new(Kind::Usage, words.clone())
+        // A file of the server outside of its folder for users.
+        Some(Code::DATABASE_ACCESS_DENIED) => Report::new(Kind::Usage, words.clone())
             .help(
                 "file() reads below the folder user_files of the server only: put the files there",
             )
@@ -296,7 +290,7 @@ fn missing(failure: Failure, keys: &[String]) -> Error {
 }
 
 fn says_missing(failure: &Failure) -> bool {
-    failure.code() == Some(STORE_ERROR)
+    failure.code() == Some(Code::S3_ERROR)
         && !refuses_keys(&failure.message)
         && (failure.message.contains("404") || failure.message.contains("does not exist"))
 }

@@ -10,7 +10,7 @@ use super::formats::Format;
 use super::merge::{Merged, Schemas};
 use super::request::Layout;
 use super::{Files, owned};
-use crate::plan::target::columns::{Query, SourceSchema, UNREADABLE};
+use crate::plan::target::columns::{Query, SourceSchema, is_unreadable};
 use crate::plan::target::outputs::NullIs;
 use crate::ui::error::{Error, Kind, Report};
 
@@ -125,7 +125,7 @@ fn is_list(column: &Merged) -> bool {
 }
 
 fn refused(failure: Failure) -> Error {
-    if !UNREADABLE.contains(&failure.code().unwrap_or(0)) {
+    if !is_unreadable(&failure) {
         return failure.into();
     }
     let message = format!("the files cannot be read so: {}", failure.message);

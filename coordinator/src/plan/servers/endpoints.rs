@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Connection, Failure, Server, ServerFacts, read};
+use longshore_shared::clickhouse::{Code, Connection, Failure, Server, ServerFacts, read};
 use longshore_shared::config::{Config, check_address};
 use longshore_shared::schema::{Graph, discover};
 use longshore_shared::source::{SourceKeys, pin_query, read_settings};
@@ -19,9 +19,6 @@ use crate::ui::error::{Error, Kind, Report};
 
 /// A row for each server is written into the job's row.
 const SERVERS_MAX: usize = 64;
-
-/// UNKNOWN_TABLE, UNKNOWN_DATABASE
-const MISSING: [i32; 2] = [60, 81];
 
 #[derive(Deserialize, Row)]
 struct Listed {
@@ -136,7 +133,9 @@ async fn open(
         let name = quote_table(server.control(), table);
         let text = format!("SELECT 1 FROM {name} WHERE 0 FORMAT Null");
         match server.call_text("own_tables", text).execute().await {
-            Err(failure) if failure.code().is_some_and(|code| MISSING.contains(&code)) => {
+            Err(failure)
+                if matches!(failure.code(), Some(Code::UNKNOWN_TABLE | Code::UNKNOWN_DATABASE)) =>
+            {
                 let message = format!("{url} has no table {name}");
                 return Err(Report::new(Kind::Usage, message).help(init).into());
             }

@@ -2,7 +2,7 @@
 //! server is asked, or it would be lost or doubled.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, read};
 use longshore_shared::schema::Column;
 use longshore_shared::source::Reading;
 use longshore_shared::sql::{quote_identifier, quote_list, quote_literal};
@@ -12,9 +12,6 @@ use serde::Deserialize;
 use super::endpoints::Fleet;
 use crate::plan::target::columns::{check_syntax, types_of};
 use crate::ui::error::{Error, Kind, Report};
-
-/// UNKNOWN_IDENTIFIER: an older server does not say which functions are deterministic.
-const UNKNOWN_IDENTIFIER: i32 = 47;
 
 /// Functions of such a server that give one value now and another later, or there.
 const MOODY: [&str; 12] = [
@@ -109,7 +106,8 @@ async fn refuse_moods(server: &Server, expression: &str, text: &str) -> Result<(
         read(|| server.call_text("moody_functions", query.to_owned()).fetch_all()).await;
     let moody = match found {
         Ok(found) => called.iter().find(|word| found.iter().any(|named| named.name == **word)),
-        Err(failure) if failure.code() == Some(UNKNOWN_IDENTIFIER) => {
+        // An older server does not say which functions are deterministic.
+        Err(failure) if failure.code() == Some(Code::UNKNOWN_IDENTIFIER) => {
             called.iter().find(|word| MOODY.iter().any(|mood| word.starts_with(mood)))
         }
         Err(failure) => return Err(failure.into()),
@@ -186,7 +184,7 @@ fn refused(expression: &str, why: &str) -> Report {
 }
 
 fn unusable(expression: &str, failure: Failure) -> Error {
-    if failure.code().is_none() {
+    if !failure.is_refusal() {
         return failure.into();
     }
     refused(expression, &failure.message).into()

@@ -1,6 +1,6 @@
 //! Snapshots that are known to be of one state of their source.
 
-use longshore_shared::clickhouse::Server;
+use longshore_shared::clickhouse::{Code, Server};
 use longshore_shared::schema::changes;
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
@@ -13,8 +13,6 @@ use crate::ui::error::{Error, Kind, Report};
 
 /// A table that changes between two looks is looked at again.
 const TRIES: u32 = 20;
-/// TABLE_ALREADY_EXISTS.
-const EXISTS: i32 = 57;
 
 /// A clone without a name yet: `gc` removes it when its plan was given up.
 pub(crate) struct Clone {
@@ -49,7 +47,7 @@ impl Clone {
         let database = self.table.database;
         let call = server.call(sql::RENAME_TABLE).name("database", &database);
         match call.name("from", &self.table.table).name("to", name).execute().await {
-            Err(failure) if failure.code() == Some(EXISTS) => {
+            Err(failure) if failure.code() == Some(Code::TABLE_ALREADY_EXISTS) => {
                 snapshot::drop(server, &self.table.table).await?;
             }
             renamed => std::mem::drop(renamed?),

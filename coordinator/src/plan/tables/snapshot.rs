@@ -3,16 +3,14 @@
 //! Files are linked, not copied. The source may merge, change and be dropped; what was linked stays
 //! until the snapshot is dropped, and until then takes the space that the source has freed.
 
-use longshore_shared::clickhouse::{Failure, Kind, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Kind, Server, read};
 use longshore_shared::schema::{engine_of_today, table_now};
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
 use uuid::Uuid;
 
-/// TABLE_ALREADY_EXISTS.
-const EXISTS: i32 = 57;
-/// NOT_IMPLEMENTED and SUPPORT_IS_DISABLED: the engine or the table's state does not admit it.
-const REFUSED: [i32; 2] = [48, 344];
+/// The engine or the table's state does not admit it.
+const REFUSED: [Code; 2] = [Code::NOT_IMPLEMENTED, Code::SUPPORT_IS_DISABLED];
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,8 @@ pub(crate) async fn make(
     drop_table(server, &unnamed).await?;
     match made {
         Err(SnapshotError::Failure(failure))
-            if failure.code() == Some(EXISTS) || failure.kind == Kind::Unknown =>
+            if failure.code() == Some(Code::TABLE_ALREADY_EXISTS)
+                || failure.kind == Kind::Unknown =>
         {
             // Another program was first, or the answer was lost.
             if exists(server, &snapshot).await? { Ok(snapshot) } else { Err(failure.into()) }

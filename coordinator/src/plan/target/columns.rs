@@ -1,7 +1,7 @@
 //! Which columns of a query go into which columns of the target, by name.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, read};
 use longshore_shared::schema::Column;
 use longshore_shared::source::{DESCRIBE_SETTINGS, Described};
 use longshore_shared::sql::{self, quote_list};
@@ -12,9 +12,20 @@ use super::outputs::{NullIs, outputs};
 use crate::ui::error::{Error, Kind, Report};
 
 /// Parse errors of the user's own expressions, unknown columns, unreadable files.
-pub(crate) const UNREADABLE: [i32; 12] = [62, 47, 46, 43, 42, 53, 636, 1001, 117, 27, 36, 386];
-const SYNTAX_ERROR: i32 = 62;
-const UNKNOWN_FUNCTION: i32 = 46;
+const UNREADABLE: [Code; 12] = [
+    Code::SYNTAX_ERROR,
+    Code::UNKNOWN_IDENTIFIER,
+    Code::UNKNOWN_FUNCTION,
+    Code::ILLEGAL_TYPE_OF_ARGUMENT,
+    Code::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+    Code::TYPE_MISMATCH,
+    Code::CANNOT_EXTRACT_TABLE_STRUCTURE,
+    Code::STD_EXCEPTION,
+    Code::INCORRECT_DATA,
+    Code::CANNOT_PARSE_INPUT_ASSERTION_FAILED,
+    Code::BAD_ARGUMENTS,
+    Code::NO_COMMON_TYPE,
+];
 
 /// What a piece of a table is found by. A column of such a name hides it.
 const PIECES: [&str; 3] = ["_partition_id", "_part", "_part_offset"];
@@ -66,13 +77,13 @@ pub(crate) async fn check_syntax(
     let call = || server.call(sql::CHECK_SYNTAX).param("text", &text).fetch_one::<Formatted>();
     match read(call).await {
         Ok(_) => Ok(()),
-        Err(failure) if failure.code() == Some(SYNTAX_ERROR) => {
+        Err(failure) if failure.code() == Some(Code::SYNTAX_ERROR) => {
             let message =
                 format!("--select, --where or --shard-by is not SQL: {}", failure.message);
             Err(Report::new(Kind::Usage, message).into())
         }
         // Another release may not have the function; it is a check before the real one.
-        Err(failure) if failure.code() == Some(UNKNOWN_FUNCTION) => Ok(()),
+        Err(failure) if failure.code() == Some(Code::UNKNOWN_FUNCTION) => Ok(()),
         Err(failure) => Err(failure.into()),
     }
 }
@@ -253,8 +264,13 @@ async fn describe(
     .await
 }
 
+/// Is it the source, or an expression over it, that cannot be read?
+pub(crate) fn is_unreadable(failure: &Failure) -> bool {
+    failure.code().is_some_and(|code| UNREADABLE.contains(&code))
+}
+
 fn unreadable(failure: Failure) -> Error {
-    if UNREADABLE.contains(&failure.code().unwrap_or(0)) {
+    if is_unreadable(&failure) {
         let message = format!("the source cannot be read so: {}", failure.message);
         return Report::new(Kind::Usage, message)
             .help("check --select, --where, --columns and --structure")

@@ -1,6 +1,6 @@
 //! Makes and drops one staging set without rows: what cannot be staged is refused at plan time.
 
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, read};
 use longshore_shared::schema::{
     Creation, Graph, GraphView, StagingNames, columns, create_statements, dependents, firing_select,
 };
@@ -9,11 +9,6 @@ use uuid::Uuid;
 
 use super::columns::types_of;
 use crate::ui::error::{Error, Kind, Report};
-
-/// NOT_ENOUGH_PRIVILEGES, which is reported with the grant.
-const NOT_ENOUGH_PRIVILEGES: i32 = 497;
-/// THERE_IS_NO_COLUMN: a view gives a column that its target does not take.
-const NO_COLUMN: i32 = 8;
 
 /// Makes the staging set of the graph, checks that its clones fire on its twins, and drops it.
 /// Marks the views that the server fires and would not create again; returns what the user should
@@ -42,7 +37,8 @@ async fn make(
         };
         match made {
             Ok(_) => {}
-            Err(failure) if failure.code() == Some(NO_COLUMN) => {
+            // The view gives a column that its target does not take.
+            Err(failure) if failure.code() == Some(Code::THERE_IS_NO_COLUMN) => {
                 graph.views[view].gives_more = true;
                 let again = statements(graph, names)?.swap_remove(step);
                 let made = again.call(server, "rehearse").execute().await;
@@ -67,7 +63,8 @@ fn statements(graph: &Graph, names: &StagingNames) -> Result<Vec<Creation>, Erro
 fn unstaged(view: &GraphView, failure: Failure) -> Error {
     let Failure { message, .. } = &failure;
     let GraphView { name, source, .. } = view;
-    if failure.code().is_none_or(|code| code == NOT_ENOUGH_PRIVILEGES) {
+    // What is missing is reported with the grant.
+    if !failure.is_refusal() || failure.code() == Some(Code::ACCESS_DENIED) {
         return failure.into();
     }
     Report::new(Kind::Usage, format!("view {name} cannot be staged: {message}"))

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Code, Server, read};
 use longshore_shared::schema::{Graph, placed, table_now};
 use longshore_shared::sql;
 use longshore_shared::store::StoreError;
@@ -131,9 +131,6 @@ pub(crate) fn in_place_note(publish: Publish) -> Option<String> {
     })
 }
 
-/// NOT_ENOUGH_PRIVILEGES
-const ACCESS_DENIED: i32 = 497;
-
 #[derive(Deserialize, Row)]
 struct Engine {
     engine: String,
@@ -235,7 +232,7 @@ async fn rehearse_exchange(server: &Server, target: &TableName) -> Result<(), Er
     }
     // The names of the tables that were tried are no help to whoever grants.
     tried.map_err(|error| match error {
-        Error::Store(StoreError::Failure(failure)) if failure.code() == Some(ACCESS_DENIED) => {
+        Error::Store(StoreError::Failure(failure)) if failure.code() == Some(Code::ACCESS_DENIED) => {
             let message = format!(
                 "--publish exchange makes a table beside {target} and exchanges the two, which this user may not: {}",
                 failure.message

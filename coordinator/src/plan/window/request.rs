@@ -134,7 +134,7 @@ async fn moment(server: &Server, time: &TimeColumn, text: &str, flag: &str) -> R
     };
     let found: Moment = match read(|| call().fetch_one()).await {
         Ok(found) => found,
-        Err(failure) if failure.code().is_some() => return Err(wrong("is no time".to_owned())),
+        Err(failure) if failure.is_refusal() => return Err(wrong("is no time".to_owned())),
         Err(failure) => return Err(failure.into()),
     };
     time.ticks_of(i128::from(found.nanos)).ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! The value that a load would have lost: its file, its column, and the value itself.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server};
+use longshore_shared::clickhouse::{Code, Failure, Server};
 use longshore_shared::source::{Reading, SourceKeys, raw_clause, read_settings};
 use longshore_shared::sql::quote_literal;
 use longshore_shared::task::{Chunk, FilesSource, JobSpec, Output, Source, SourceFile};
@@ -13,15 +13,31 @@ use crate::worker::Worker;
 /// Characters of a value that are shown.
 const VALUE_CHARS: usize = 100;
 
-/// Errors of a conversion that found a value which does not fit: CANNOT_CONVERT_TYPE, NULL in a column
-/// that takes none, FUNCTION_THROW_IF, text that is no number, date, UUID, Bool, address or element of
-/// an Enum, and TOO_LARGE_STRING_SIZE.
-const CODES: [i32; 18] =
-    [70, 349, 395, 6, 27, 38, 41, 72, 53, 407, 69, 321, 376, 467, 675, 676, 691, 131];
+/// Errors of a conversion that found a value which does not fit.
+const MISFITS: [Code; 18] = [
+    Code::CANNOT_CONVERT_TYPE,
+    Code::CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN,
+    Code::FUNCTION_THROW_IF_VALUE_IS_NON_ZERO,
+    Code::CANNOT_PARSE_TEXT,
+    Code::CANNOT_PARSE_INPUT_ASSERTION_FAILED,
+    Code::CANNOT_PARSE_DATE,
+    Code::CANNOT_PARSE_DATETIME,
+    Code::CANNOT_PARSE_NUMBER,
+    Code::TYPE_MISMATCH,
+    Code::DECIMAL_OVERFLOW,
+    Code::ARGUMENT_OUT_OF_BOUND,
+    Code::VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
+    Code::CANNOT_PARSE_UUID,
+    Code::CANNOT_PARSE_BOOL,
+    Code::CANNOT_PARSE_IPV4,
+    Code::CANNOT_PARSE_IPV6,
+    Code::UNKNOWN_ELEMENT_OF_ENUM,
+    Code::TOO_LARGE_STRING_SIZE,
+];
 
 /// May this failure be one of a conversion?
 pub(crate) fn may_be(failure: &Failure) -> bool {
-    failure.code().is_some_and(|code| CODES.contains(&code))
+    failure.code().is_some_and(|code| MISFITS.contains(&code))
 }
 
 #[derive(Deserialize, Row)]

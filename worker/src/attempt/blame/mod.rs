@@ -9,7 +9,7 @@
 
 mod misfit;
 
-use longshore_shared::clickhouse::{Failure, Policy, policy};
+use longshore_shared::clickhouse::{Code, Failure, Policy, policy};
 use longshore_shared::schema::{Graph, StagingNames};
 use longshore_shared::source::{Fit, LoadStatement, Reading};
 use longshore_shared::sql::{quote_identifier, quote_list};
@@ -32,8 +32,10 @@ pub(crate) async fn attributed(worker: &Worker, claim: &Claim, trouble: Trouble)
     if !is_loading || last_task::is_last(claim) || !is_ours(worker, claim) {
         return trouble;
     }
+    let is_overfull = fills_staging(failure, claim);
     let failure = in_their_names(failure, claim);
     match policy(&failure) {
+        _ if is_overfull => {}
         Policy::StopJob | Policy::Outage => return failure.into(),
         Policy::InDoubt if !is_of_data(worker, claim, &failure).await => return failure.into(),
         Policy::Retry | Policy::Lighter if !claim.is_used_up() => return failure.into(),
@@ -45,6 +47,13 @@ pub(crate) async fn attributed(worker: &Worker, claim: &Claim, trouble: Trouble)
 /// The lease is trusted and nobody wants the load given back.
 fn is_ours(worker: &Worker, claim: &Claim) -> bool {
     worker.lease.check().is_ok() && !claim.stop.is_cancelled()
+}
+
+/// Has the load put more parts into one of its staging tables than that takes? Merges are off there, so
+/// waiting for them is of no use.
+fn fills_staging(failure: &Failure, claim: &Claim) -> bool {
+    failure.code() == Some(Code::TOO_MANY_PARTS)
+        && failure.message.contains(&format!("in table '{}.", claim.server.staging()))
 }
 
 /// Does the same load work without a row?
@@ -91,7 +100,7 @@ async fn named(worker: &Worker, claim: &Claim, failure: &Failure) -> String {
         }
         let Some(statement) = load.of_one(file) else { break };
         match load.send(claim, &statement, &format!("file-{at}")).await {
-            Err(failure) if failure.code().is_some() => {
+            Err(failure) if failure.is_refusal() => {
                 broken.push((file, in_their_names(&failure, claim).message));
             }
             Err(_) => break,

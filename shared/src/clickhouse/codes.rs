@@ -1,0 +1,210 @@
+//! The server's error codes that Longshore tells apart, by the names that the server gives them
+//! (`system.errors`); `tests/engine/codes.rs` holds each against a real server.
+//!
+//! What a code means for a task says [`super::policy`]. A code that is not listed here is an error
+//! of its own kind ([`super::Kind::Unlisted`]): nobody has decided yet what it means.
+
+macro_rules! codes {
+    ($($name:ident = $number:literal),* $(,)?) => {
+        /// An error of the server that Longshore knows.
+        // The names are ClickHouse's own: whoever reads a log finds them here.
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("Code ", $number)] $name = $number),*
+        }
+
+        impl Code {
+            /// Every listed code.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code with this number, if it is listed.
+            pub fn of(number: i32) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Its name in `system.errors`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+impl From<Code> for i32 {
+    /// The number in `system.errors`.
+    fn from(code: Code) -> Self {
+        code as Self
+    }
+}
+
+codes! {
+    UNEXPECTED_END_OF_FILE = 3,
+    EXPECTED_END_OF_FILE = 4,
+    CANNOT_PARSE_TEXT = 6,
+    INCORRECT_NUMBER_OF_COLUMNS = 7,
+    THERE_IS_NO_COLUMN = 8,
+    SIZES_OF_COLUMNS_DOESNT_MATCH = 9,
+    NOT_FOUND_COLUMN_IN_BLOCK = 10,
+    POSITION_OUT_OF_BOUND = 11,
+    PARAMETER_OUT_OF_BOUND = 12,
+    DUPLICATE_COLUMN = 15,
+    NO_SUCH_COLUMN_IN_TABLE = 16,
+    SIZE_OF_FIXED_STRING_DOESNT_MATCH = 19,
+    NUMBER_OF_COLUMNS_DOESNT_MATCH = 20,
+    CANNOT_PARSE_ESCAPE_SEQUENCE = 25,
+    CANNOT_PARSE_QUOTED_STRING = 26,
+    CANNOT_PARSE_INPUT_ASSERTION_FAILED = 27,
+    ATTEMPT_TO_READ_AFTER_EOF = 32,
+    CANNOT_READ_ALL_DATA = 33,
+    TOO_MANY_ARGUMENTS_FOR_FUNCTION = 34,
+    TOO_FEW_ARGUMENTS_FOR_FUNCTION = 35,
+    BAD_ARGUMENTS = 36,
+    CANNOT_PARSE_DATE = 38,
+    TOO_LARGE_SIZE_COMPRESSED = 39,
+    CHECKSUM_DOESNT_MATCH = 40,
+    CANNOT_PARSE_DATETIME = 41,
+    NUMBER_OF_ARGUMENTS_DOESNT_MATCH = 42,
+    ILLEGAL_TYPE_OF_ARGUMENT = 43,
+    ILLEGAL_COLUMN = 44,
+    UNKNOWN_FUNCTION = 46,
+    UNKNOWN_IDENTIFIER = 47,
+    NOT_IMPLEMENTED = 48,
+    LOGICAL_ERROR = 49,
+    UNKNOWN_TYPE = 50,
+    TYPE_MISMATCH = 53,
+    UNKNOWN_STORAGE = 56,
+    TABLE_ALREADY_EXISTS = 57,
+    UNKNOWN_TABLE = 60,
+    SYNTAX_ERROR = 62,
+    ARGUMENT_OUT_OF_BOUND = 69,
+    CANNOT_CONVERT_TYPE = 70,
+    CANNOT_PARSE_NUMBER = 72,
+    UNKNOWN_FORMAT = 73,
+    CANNOT_READ_FROM_FILE_DESCRIPTOR = 74,
+    CANNOT_WRITE_TO_FILE_DESCRIPTOR = 75,
+    INCORRECT_FILE_NAME = 79,
+    UNKNOWN_DATABASE = 81,
+    FORMAT_IS_NOT_SUITABLE_FOR_INPUT = 85,
+    RECEIVED_ERROR_FROM_REMOTE_IO_SERVER = 86,
+    UNKNOWN_COMPRESSION_METHOD = 89,
+    FILE_DOESNT_EXIST = 107,
+    UNKNOWN_SETTING = 115,
+    INCORRECT_DATA = 117,
+    CANNOT_INSERT_VALUE_OF_DIFFERENT_SIZE_INTO_TUPLE = 120,
+    INCOMPATIBLE_COLUMNS = 122,
+    INCORRECT_RESULT_OF_SCALAR_SUBQUERY = 125,
+    TOO_LARGE_ARRAY_SIZE = 128,
+    CANNOT_READ_ARRAY_FROM_TEXT = 130,
+    TOO_LARGE_STRING_SIZE = 131,
+    ZERO_ARRAY_OR_TUPLE_INDEX = 135,
+    ILLEGAL_DIVISION = 153,
+    TIMEOUT_EXCEEDED = 159,
+    READONLY = 164,
+    BAD_TYPE_OF_FIELD = 169,
+    BAD_GET = 170,
+    CANNOT_ALLOCATE_MEMORY = 173,
+    SIZES_OF_ARRAYS_DONT_MATCH = 190,
+    UNKNOWN_USER = 192,
+    WRONG_PASSWORD = 193,
+    REQUIRED_PASSWORD = 194,
+    IP_ADDRESS_NOT_ALLOWED = 195,
+    DNS_ERROR = 198,
+    TOO_MANY_SIMULTANEOUS_QUERIES = 202,
+    NO_FREE_CONNECTION = 203,
+    AMBIGUOUS_IDENTIFIER = 207,
+    SOCKET_TIMEOUT = 209,
+    NETWORK_ERROR = 210,
+    NO_ZOOKEEPER = 225,
+    ABORTED = 236,
+    MEMORY_LIMIT_EXCEEDED = 241,
+    TABLE_IS_READ_ONLY = 242,
+    NOT_ENOUGH_SPACE = 243,
+    CORRUPTED_DATA = 246,
+    TOO_MANY_PARTS = 252,
+    CANNOT_DECOMPRESS = 271,
+    ALL_CONNECTION_TRIES_FAILED = 279,
+    DATABASE_ACCESS_DENIED = 291,
+    UNKNOWN_STATUS_OF_INSERT = 319,
+    VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE = 321,
+    SUPPORT_IS_DISABLED = 344,
+    CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN = 349,
+    AMBIGUOUS_COLUMN_NAME = 352,
+    ZLIB_INFLATE_FAILED = 354,
+    SIZES_OF_NESTED_COLUMNS_ARE_INCONSISTENT = 366,
+    CANNOT_PARSE_UUID = 376,
+    NO_COMMON_TYPE = 386,
+    QUERY_WAS_CANCELLED = 394,
+    FUNCTION_THROW_IF_VALUE_IS_NON_ZERO = 395,
+    FEATURE_IS_NOT_ENABLED_AT_BUILD_TIME = 401,
+    DECIMAL_OVERFLOW = 407,
+    UNSUPPORTED_URI_SCHEME = 422,
+    CANNOT_COMPILE_REGEXP = 427,
+    UNKNOWN_CODEC = 432,
+    NO_COLUMN_SERIALIZED_TO_REQUIRED_PROTOBUF_FIELD = 435,
+    PROTOBUF_BAD_CAST = 436,
+    PROTOBUF_FIELD_NOT_REPEATED = 437,
+    CANNOT_SCHEDULE_TASK = 439,
+    CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING = 441,
+    BROTLI_READ_FAILED = 448,
+    SETTING_CONSTRAINT_VIOLATION = 452,
+    CANNOT_PARSE_BOOL = 467,
+    VIOLATED_CONSTRAINT = 469,
+    INVALID_SETTING_VALUE = 471,
+    READONLY_SETTING = 472,
+    INVALID_TEMPLATE_FORMAT = 474,
+    UNKNOWN_POLICY = 478,
+    PATH_ACCESS_DENIED = 481,
+    CANNOT_FORMAT_DATETIME = 490,
+    UNACCEPTABLE_URL = 491,
+    ACCESS_DENIED = 497,
+    S3_ERROR = 499,
+    AZURE_BLOB_STORAGE_ERROR = 500,
+    AGGREGATE_FUNCTION_THROW = 503,
+    AUTHENTICATION_FAILED = 516,
+    NO_ROW_DELIMITER = 546,
+    LZMA_STREAM_DECODER_FAILED = 554,
+    ZSTD_DECODER_FAILED = 561,
+    CANNOT_READ_MAP_FROM_TEXT = 563,
+    CANNOT_PARSE_YAML = 585,
+    BZIP2_STREAM_DECODER_FAILED = 594,
+    LZ4_DECODER_FAILED = 618,
+    CAPN_PROTO_BAD_CAST = 623,
+    CANNOT_SKIP_UNKNOWN_FIELD = 626,
+    HTTP_RANGE_NOT_SATISFIABLE = 629,
+    UNEXPECTED_DATA_AFTER_PARSED_VALUE = 632,
+    CANNOT_EXTRACT_TABLE_STRUCTURE = 636,
+    SNAPPY_UNCOMPRESS_FAILED = 638,
+    CANNOT_UNPACK_ARCHIVE = 643,
+    NUMBER_OF_DIMENSIONS_MISMATCHED = 645,
+    ONLY_NULLS_WHILE_READING_SCHEMA = 652,
+    HDFS_ERROR = 660,
+    NOT_INITIALIZED = 667,
+    INVALID_STATE = 668,
+    NAMED_COLLECTION_DOESNT_EXIST = 669,
+    CANNOT_PARSE_IPV4 = 675,
+    CANNOT_PARSE_IPV6 = 676,
+    UNKNOWN_ELEMENT_OF_ENUM = 691,
+    AWS_ERROR = 693,
+    GCP_ERROR = 707,
+    CANNOT_DETECT_FORMAT = 715,
+    TOO_SLOW_PARSING = 718,
+    USER_EXPIRED = 720,
+    PARQUET_EXCEPTION = 723,
+    UNEXPECTED_DATA_TYPE = 728,
+    GOOGLE_CLOUD_ERROR = 737,
+    SERVER_OVERLOADED = 745,
+    AVRO_EXCEPTION = 748,
+    UDF_EXECUTION_FAILED = 754,
+    UNICODE_ERROR = 760,
+    INCOMPATIBLE_SCHEMA = 772,
+    KEEPER_EXCEPTION = 999,
+    POCO_EXCEPTION = 1000,
+    STD_EXCEPTION = 1001,
+    S3_OBJECT_CHANGED_DURING_READ = 1009,
+}
