@@ -72,7 +72,7 @@ pub(crate) fn job(state: JobState) -> Job {
             servers: Vec::new(),
             shard_by: None,
             durable: false,
-            made: longshore_shared::task::Made::default(),
+            made: longshore_shared::task::PlanOptions::default(),
             reopening: None,
         },
         tasks: 40,

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql::{self, quote_table};
 use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 
@@ -39,7 +39,7 @@ pub struct Published {
 /// When the server cannot be asked.
 pub async fn published(server: &Server, task: &TaskId) -> Result<Option<Published>, Failure> {
     let id = task.to_string();
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(sql::FIND_RECEIPT)
             .name("control", server.control())
@@ -71,7 +71,7 @@ pub async fn list(server: &Server, job: &JobId, tasks: &[String]) -> Result<Vec<
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(sql::LIST_PUBLISHED)
             .name("control", server.control())

@@ -6,12 +6,12 @@ mod lane;
 mod people;
 mod record;
 mod report;
+mod request_faults;
 mod schedule;
 mod servers;
 mod tables;
 mod verdict;
 mod watch;
-mod weather;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -19,7 +19,7 @@ ENGINE = KeeperMap('/replicas/map') PRIMARY KEY key;
 CREATE TABLE shared.events (day Date, n UInt64) ENGINE = ReplicatedMergeTree PARTITION BY toYYYYMM(day) ORDER BY n;
 ";
 
-/// Two servers with [`TABLES`] on both.
+/// TwoServers servers with [`TABLES`] on both.
 struct Pair {
     bed: OwnBed,
     first: Admin,

@@ -41,7 +41,7 @@ fn at(words: &'static str, is_before_publishing: bool) {
         for code in CODES {
             let expected = match policy(&Failure::server("test", code, &said(code))) {
                 Policy::Outage => "interrupted",
-                Policy::Retry | Policy::Lighter => "retried",
+                Policy::Retry | Policy::RetrySmaller => "retried",
                 Policy::FailTask => "failed",
                 Policy::InDoubt | Policy::StopJob => "handed back",
             };

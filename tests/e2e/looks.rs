@@ -1,7 +1,7 @@
 //! Commands that look at a task of another server than the one they were given.
 
 use longshore_shared::faults;
-use longshore_tests::{Bed, CLICKHOUSE, LONG_LEASE, OwnBed, Program, SECOND, Two, name};
+use longshore_tests::{Bed, CLICKHOUSE, LONG_LEASE, OwnBed, Program, SECOND, TwoServers, name};
 
 const EXIT_UNREACHABLE: i32 = 5;
 const EXIT_CONFLICT: i32 = 6;
@@ -16,7 +16,7 @@ struct Half {
 }
 
 impl Half {
-    fn of(two: &Two) -> Self {
+    fn of(two: &TwoServers) -> Self {
         let flags = [two.both().as_slice(), &["--chunk-files-max", "1"]].concat();
         let job = two.scene.submit(&flags);
         let worker = || two.scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
@@ -43,7 +43,7 @@ impl Half {
     }
 
     /// A command given to the server that the task is not of.
-    fn through_the_other(&self, two: &Two, args: &[&str]) -> Program {
+    fn through_the_other(&self, two: &TwoServers, args: &[&str]) -> Program {
         let program = two.scene.longshore(args.iter().copied());
         if self.shard == 0 { two.at_second(program) } else { program }
     }
@@ -53,7 +53,7 @@ impl Half {
 /// looked for its rows on the first and loaded them twice.
 #[test]
 fn a_task_of_another_server_is_judged_by_what_is_there() {
-    let two = Two::with_events(&Bed::from_env(), 2, 300);
+    let two = TwoServers::with_events(&Bed::from_env(), 2, 300);
     let half = Half::of(&two);
     let before = two.counts("events");
     let reload = ["retry", half.job.as_str(), "--quarantined", "--reload"];
@@ -77,7 +77,7 @@ fn a_task_of_another_server_is_judged_by_what_is_there() {
 #[test]
 fn a_task_whose_server_is_not_there_is_not_judged() {
     let bed = OwnBed::of_two();
-    let two = Two::with_events(&bed.bed, 2, 100);
+    let two = TwoServers::with_events(&bed.bed, 2, 100);
     let half = Half::of(&two);
     let [here, there] = [1 - half.shard, half.shard].map(|shard| two.urls[shard].clone());
     let retry = |verdict: &str| {
@@ -114,7 +114,7 @@ fn a_task_whose_server_is_not_there_is_not_judged() {
 /// the tasks of the second.
 #[test]
 fn restore_believes_the_receipts_of_each_server() {
-    let two = Two::with_events(&Bed::from_env(), 4, 100);
+    let two = TwoServers::with_events(&Bed::from_env(), 4, 100);
     let flags = [two.both().as_slice(), &["--chunk-files-max", "1"]].concat();
     let job = two.scene.submit(&flags);
     let worker = two.scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
@@ -141,7 +141,7 @@ fn restore_believes_the_receipts_of_each_server() {
 /// A plan of one server is deleted through another one: its staging tables went unseen.
 #[test]
 fn a_plan_is_deleted_with_its_tables_on_every_server() {
-    let two = Two::with_events(&Bed::from_env(), 2, 50);
+    let two = TwoServers::with_events(&Bed::from_env(), 2, 50);
     let planned = two.at_second(two.scene.plan_program("events", "*", &[])).run().ok().json();
     let job = planned["plan_id"].as_str().expect("a plan id").to_owned();
     let left = format!("{}.{job}_0000000_e1_0_events", two.scene.staging);

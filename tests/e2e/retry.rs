@@ -4,7 +4,7 @@ use longshore_shared::faults;
 
 use longshore_tests::{Finished, Scene, TaskRow, name, wait_for};
 
-use crate::life::at_once;
+use crate::job_control::at_once;
 
 const EXIT_CONFLICT: i32 = 6;
 const EXIT_USAGE: i32 = 2;

@@ -1,29 +1,29 @@
 //! Jobs that load into two servers of one Keeper.
 
-use longshore_tests::{Bed, LONG_LEASE, OwnBed, SECOND, TaskRow, Two, wait_for};
+use longshore_tests::{Bed, LONG_LEASE, OwnBed, SECOND, TaskRow, TwoServers, wait_for};
 
 /// A busy machine must not make the worker lose its own lease.
 const LEASE: &str = "6s";
 
-fn plan(two: &Two, more: &[&str]) -> String {
+fn plan(two: &TwoServers, more: &[&str]) -> String {
     let flags = [two.both().as_slice(), &["--chunk-files-max", "1"], more].concat();
     two.scene.plan(&flags)
 }
 
-fn submit(two: &Two, more: &[&str]) -> String {
+fn submit(two: &TwoServers, more: &[&str]) -> String {
     let job = plan(two, more);
     two.scene.longshore(["submit", &job]).run().ok();
     job
 }
 
-fn assert_completed(two: &Two, job: &str) {
+fn assert_completed(two: &TwoServers, job: &str) {
     assert_eq!(two.scene.status(job)["state"], "completed", "{:?}", two.scene.tasks());
     two.assert_exact(job);
 }
 
 #[test]
 fn chunks_are_dealt_out_and_a_worker_of_either_server_loads_into_both() {
-    let two = Two::with_events(&Bed::from_env(), 6, 300);
+    let two = TwoServers::with_events(&Bed::from_env(), 6, 300);
     let job = plan(&two, &[]);
     two.scene.longshore(["run", &job, "--workers", "2"]).run().ok();
     assert_completed(&two, &job);
@@ -38,7 +38,7 @@ fn chunks_are_dealt_out_and_a_worker_of_either_server_loads_into_both() {
 
 #[test]
 fn a_job_of_one_server_is_left_alone_by_a_worker_of_the_other() {
-    let two = Two::with_events(&Bed::from_env(), 2, 100);
+    let two = TwoServers::with_events(&Bed::from_env(), 2, 100);
     let job = two.scene.submit(&[]);
     let said = two.at_second(two.scene.worker(&job)).run().ok();
     said.says(&["left alone", &two.urls[0]]);
@@ -50,7 +50,7 @@ fn a_job_of_one_server_is_left_alone_by_a_worker_of_the_other() {
 
 #[test]
 fn a_dead_worker_s_tasks_are_finished_on_their_server_by_one_of_the_other() {
-    let two = Two::with_events(&Bed::from_env(), 2, 300);
+    let two = TwoServers::with_events(&Bed::from_env(), 2, 300);
     let points = ["load.after", "manifest.after", "move.after", "receipt.before"];
     for (round, point) in points.into_iter().enumerate() {
         let job = submit(&two, &["--again", point]);
@@ -69,11 +69,11 @@ fn a_dead_worker_s_tasks_are_finished_on_their_server_by_one_of_the_other() {
 }
 
 /// The tasks that belong to the second server.
-fn seconds(two: &Two) -> Vec<TaskRow> {
+fn seconds(two: &TwoServers) -> Vec<TaskRow> {
     two.scene.tasks().0.into_iter().skip(1).step_by(2).collect()
 }
 
-fn wait_for_the_first(two: &Two) {
+fn wait_for_the_first(two: &TwoServers) {
     wait_for("all tasks of the first server are done", || {
         let tasks = two.scene.tasks().0;
         tasks.iter().step_by(2).all(|task| task.state == "done").then_some(())
@@ -83,7 +83,7 @@ fn wait_for_the_first(two: &Two) {
 #[test]
 fn a_server_that_is_gone_holds_up_its_own_tasks_only() {
     let bed = OwnBed::of_two();
-    let two = Two::with_events(&bed.bed, 6, 200);
+    let two = TwoServers::with_events(&bed.bed, 6, 200);
     let job = submit(&two, &[]);
     bed.signal(SECOND, "KILL");
     let worker = two.scene.worker(&job).env("LONGSHORE_LEASE", LEASE).spawn();
@@ -100,7 +100,7 @@ fn a_server_that_is_gone_holds_up_its_own_tasks_only() {
 #[test]
 fn a_server_that_hangs_while_it_loads_is_let_go_and_taken_up_again() {
     let bed = OwnBed::of_two();
-    let two = Two::with_events(&bed.bed, 6, 200);
+    let two = TwoServers::with_events(&bed.bed, 6, 200);
     let job = submit(&two, &[]);
     // The second server's tasks stand still when the server does.
     let worker = two.scene.worker(&job).env("LONGSHORE_SLOTS", "3").env("LONGSHORE_LEASE", LEASE);
@@ -119,7 +119,7 @@ fn a_server_that_hangs_while_it_loads_is_let_go_and_taken_up_again() {
 }
 
 /// A table of the second server whose rows the first must not have, and the other way round.
-fn assert_by_kind(two: &Two, expression: &str) {
+fn assert_by_kind(two: &TwoServers, expression: &str) {
     for (shard, admin) in two.admins().into_iter().enumerate() {
         let astray = admin.number(&format!(
             "SELECT count() FROM {}.events WHERE ifNull({expression} % 2, 0) != {shard}",
@@ -131,7 +131,7 @@ fn assert_by_kind(two: &Two, expression: &str) {
 
 #[test]
 fn each_row_is_loaded_into_the_server_that_it_belongs_to() {
-    let two = Two::with_events(&Bed::from_env(), 4, 500);
+    let two = TwoServers::with_events(&Bed::from_env(), 4, 500);
     let expression = "cityHash64(file, n)";
     let job = submit(&two, &["--shard-by", expression]);
     assert_eq!(two.scene.tasks().0.len(), 8, "each chunk is a task of both servers");
@@ -148,7 +148,7 @@ fn each_row_is_loaded_into_the_server_that_it_belongs_to() {
 
 #[test]
 fn no_row_falls_between_two_servers() {
-    let two = Two::with_events(&Bed::from_env(), 0, 0);
+    let two = TwoServers::with_events(&Bed::from_env(), 0, 0);
     let db = &two.scene.db;
     for admin in two.admins() {
         admin.run(&format!(
@@ -189,7 +189,7 @@ fn no_row_falls_between_two_servers() {
 
 #[test]
 fn what_would_lose_or_double_rows_is_refused() {
-    let two = Two::with_events(&Bed::from_env(), 1, 10);
+    let two = TwoServers::with_events(&Bed::from_env(), 1, 10);
     let refused = |flags: &[&str], words: &[&str]| {
         let flags = [two.both().as_slice(), flags].concat();
         let said = two.scene.plan_program("events", "*", &flags).run();
@@ -218,7 +218,7 @@ fn what_would_lose_or_double_rows_is_refused() {
 
 #[test]
 fn commands_look_at_the_server_of_a_task() {
-    let two = Two::with_events(&Bed::from_env(), 2, 100);
+    let two = TwoServers::with_events(&Bed::from_env(), 2, 100);
     let job = submit(&two, &["--shard-by", "n"]);
     let task = |ordinal: u32| {
         let id = format!("{job}-{ordinal:07}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use longshore_shared::sql;
 use longshore_tests::{Admin, Bed, CLICKHOUSE, KEEPER, OwnBed, Tracer, wait_for};
 use serde::Deserialize;
@@ -79,7 +79,8 @@ impl Tables {
 
     fn try_find(&self, uuids: &[String]) -> Result<BTreeMap<String, bool>, Failure> {
         let call = || self.server.call(sql::FIND_PARTS).param("database", &self.database);
-        let found = read(|| call().param("table", "target").list("uuids", uuids).fetch_all());
+        let found =
+            retry_idempotent(|| call().param("table", "target").list("uuids", uuids).fetch_all());
         let found: Vec<Found> = self.runtime.block_on(found)?;
         Ok(found.into_iter().map(|row| (row.identity, row.is_published == 1)).collect())
     }

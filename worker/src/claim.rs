@@ -9,7 +9,7 @@ use longshore_shared::task::{Epoch, Job, JobState, Owner, Stamp, StateName, Task
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Remedy, Trouble};
+use crate::error::{AttemptError, Remedy};
 use crate::servers::Endpoint;
 use crate::waits::hindrance::Hindrance;
 use crate::worker::{Acting, Worker};
@@ -68,6 +68,11 @@ impl Claim {
         self.task.progress.epoch
     }
 
+    /// Is this the task that publishes what all others have loaded?
+    pub(crate) fn is_last(&self) -> bool {
+        self.job.is_last(&self.task.id)
+    }
+
     /// No attempt is left after this one.
     pub(crate) fn is_used_up(&self) -> bool {
         self.task.progress.attempts >= self.job.spec.limits.attempts_max
@@ -79,11 +84,11 @@ impl Claim {
     }
 
     /// Nothing is published yet: may it still be? Not when somebody cancelled or paused the job.
-    pub(crate) fn goes_on(&self) -> Result<(), Trouble> {
+    pub(crate) fn ensure_running(&self) -> Result<(), AttemptError> {
         if self.job.state != JobState::Running {
-            return Err(Trouble::JobStopped(self.job.state));
+            return Err(AttemptError::JobStopped(self.job.state));
         }
-        if self.stop.is_cancelled() { Err(Trouble::Draining) } else { Ok(()) }
+        if self.stop.is_cancelled() { Err(AttemptError::Draining) } else { Ok(()) }
     }
 
     /// Notes what a person should know, whatever the end.
@@ -102,7 +107,7 @@ impl Claim {
         &mut self,
         worker: &Worker,
         event: &TaskEvent,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), AttemptError> {
         worker.lease.check()?;
         let next = Task {
             progress: self.task.progress.next(event)?,
@@ -115,19 +120,19 @@ impl Claim {
                 self.task = next;
                 Ok(())
             }
-            Swap::Lost(_) => Err(Trouble::NotOurs),
+            Swap::Lost(_) => Err(AttemptError::NotOurs),
         }
     }
 
     /// What became of an attempt, when it failed because its server went away, or because another one
     /// answered at its address: that is no fault of the task or of the job.
-    pub(crate) async fn judged(&self, worker: &Worker, trouble: Trouble) -> Trouble {
+    pub(crate) async fn judged(&self, worker: &Worker, trouble: AttemptError) -> AttemptError {
         let counts = matches!(trouble.remedy(), Remedy::PauseJob | Remedy::Fail | Remedy::Retry);
         if counts && let Some(other) = worker.endpoints.another_at(&self.endpoint).await {
             return other;
         }
         let is_home = self.server.connection().url == worker.server.connection().url;
-        let may_be = matches!(trouble, Trouble::Failure(_) | Trouble::Unsettled);
+        let may_be = matches!(trouble, AttemptError::Failure(_) | AttemptError::Unsettled);
         if is_home || !may_be || !worker.endpoints.has_left(&self.endpoint).await {
             return trouble;
         }
@@ -137,8 +142,8 @@ impl Claim {
     /// A step on the task's server, given up when that goes away.
     pub(crate) async fn while_there<T>(
         &self,
-        step: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, Trouble> {
+        step: impl Future<Output = Result<T, AttemptError>>,
+    ) -> Result<T, AttemptError> {
         tokio::select! {
             outcome = step => outcome,
             () = self.endpoint.gone.cancelled() => Err(self.away()),
@@ -146,9 +151,9 @@ impl Claim {
     }
 
     /// The server of this task is away.
-    pub(crate) fn away(&self) -> Trouble {
+    pub(crate) fn away(&self) -> AttemptError {
         let is_loading = self.is_loading.load(std::sync::atomic::Ordering::Relaxed);
-        Trouble::Away { url: self.endpoint.url.clone(), is_loading }
+        AttemptError::Away { url: self.endpoint.url.clone(), is_loading }
     }
 
     /// Nobody owns a publishing task any more whose server this worker does not reach: another may.

@@ -6,10 +6,10 @@ use longshore_shared::schema::{Drift, check_drift, view_query};
 use longshore_shared::task::{Chunk, Feed, JobSpec, Slice};
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// The tables and views are what they were at plan time.
-pub(crate) async fn schema(claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn schema(claim: &Claim) -> Result<(), AttemptError> {
     if planted(Bug::SkipDrift) {
         return Ok(());
     }
@@ -30,7 +30,7 @@ pub(crate) async fn schema(claim: &Claim) -> Result<(), Trouble> {
 }
 
 /// The view's query is that of the plan.
-async fn unchanged(server: &Server, feed: &Feed) -> Result<(), Trouble> {
+async fn unchanged(server: &Server, feed: &Feed) -> Result<(), AttemptError> {
     let Some(view) = &feed.view else { return Ok(()) };
     match view_query(server, &view.name).await? {
         None => Err(Drift::Gone(view.name.clone()).into()),

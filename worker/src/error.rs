@@ -13,7 +13,7 @@ use longshore_shared::task::{
 
 /// Why an attempt did not reach its end.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub(crate) enum AttemptError {
     /// A statement gave no result.
     #[error(transparent)]
     Failure(#[from] Failure),
@@ -133,16 +133,16 @@ pub(crate) enum Remedy {
     /// Pending again after a pause, no attempt used: what was away is waited for.
     Wait,
     /// Leave everything as it is: whoever owns the task now acts.
-    LetGo,
+    Abandon,
 }
 
-impl Trouble {
+impl AttemptError {
     /// The failure behind this, if it stays until a person mends it.
-    pub(crate) fn lasting(&self) -> Option<Failure> {
+    pub(crate) fn needs_operator(&self) -> Option<Failure> {
         let (Self::Failure(failure) | Self::Store(StoreError::Failure(failure))) = self else {
             return None;
         };
-        policy(failure).is_lasting().then(|| failure.clone())
+        policy(failure).needs_operator().then(|| failure.clone())
     }
 
     /// The remedy before the manifest is written.
@@ -152,7 +152,7 @@ impl Trouble {
                 match policy(failure) {
                     Policy::Outage if planted(Bug::CountOutages) => Remedy::Retry,
                     Policy::Outage => Remedy::Wait,
-                    Policy::Retry | Policy::Lighter => Remedy::Retry,
+                    Policy::Retry | Policy::RetrySmaller => Remedy::Retry,
                     Policy::FailTask => Remedy::Fail,
                     Policy::StopJob | Policy::InDoubt => Remedy::PauseJob,
                 }
@@ -180,7 +180,7 @@ impl Trouble {
             | Self::Unprovable(_)
             | Self::Unsettled
             | Self::AnotherServer(_)
-            | Self::Recalled { .. } => Remedy::LetGo,
+            | Self::Recalled { .. } => Remedy::Abandon,
         }
     }
 }

@@ -2,16 +2,20 @@
 
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskStore};
-use longshore_shared::task::{Job, JobEvent, Stamp};
+use longshore_shared::task::{Job, JobEvent};
 
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Stops new claims of a job, because every task would meet the same trouble. Not when the job has
 /// changed since it was read: a person may have mended the cause, and else it is met again.
-pub(crate) async fn pause(worker: &Worker, job: &Job, trouble: &Trouble) -> Result<(), Trouble> {
+pub(crate) async fn pause(
+    worker: &Worker,
+    job: &Job,
+    trouble: &AttemptError,
+) -> Result<(), AttemptError> {
     tracing::error!(job = %job.id, %trouble, "the job is paused");
-    change(worker, job, JobEvent::Paused, trouble.to_string()).await
+    change(worker, job, JobEvent::Paused, &trouble.to_string()).await
 }
 
 /// Changes the job if its row is exactly this one.
@@ -19,17 +23,18 @@ pub(crate) async fn change(
     worker: &Worker,
     job: &Job,
     event: JobEvent,
-    reason: String,
-) -> Result<(), Trouble> {
+    reason: &str,
+) -> Result<(), AttemptError> {
     let was = if planted(Bug::CloseBlindly) {
         worker.store.job(&job.id).await?.unwrap_or_else(|| job.clone())
     } else {
         job.clone()
     };
-    let Ok(state) = was.state.next(event) else { return Ok(()) };
-    let next = Job { state, reason, epoch: was.epoch.next(), stamp: Stamp::fresh(), ..was.clone() };
+    let Ok(next) = was.after(event, reason) else { return Ok(()) };
     match worker.store.swap_job(&was, &next).await? {
-        Swap::Won => tracing::info!(job = %job.id, state = state.as_str(), "the job has changed"),
+        Swap::Won => {
+            tracing::info!(job = %job.id, state = next.state.as_str(), "the job has changed");
+        }
         Swap::Lost(_) => {
             tracing::info!(job = %job.id, "the job has changed since it was looked at");
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// The right of one worker life to act.
 pub(crate) struct Lease {
@@ -74,13 +74,13 @@ impl Lease {
     }
 
     /// May the worker still act?
-    pub(crate) fn check(&self) -> Result<(), Trouble> {
+    pub(crate) fn check(&self) -> Result<(), AttemptError> {
         let trusted = self.trusted_until().is_some_and(|until| Instant::now() < until);
         if trusted && !self.lost.is_cancelled() {
             return Ok(());
         }
         self.lost.cancel();
-        Err(Trouble::NotOurs)
+        Err(AttemptError::NotOurs)
     }
 
     /// Gives the lease up: the server has said that it lapsed.

@@ -18,7 +18,7 @@ use crate::attempt::outcome::end_badly;
 use crate::attempt::{attempt, blame};
 use crate::board::{self, Board, Found};
 use crate::claim::Claim;
-use crate::error::{StartError, Trouble};
+use crate::error::{AttemptError, StartError};
 use crate::heartbeat;
 use crate::servers::Endpoints;
 use crate::waits::outage;
@@ -57,7 +57,7 @@ pub(crate) async fn worker(
             Ok(ControlFlow::Continue(())) => tracing::warn!("begins a new life"),
             // The server or Keeper is away: a worker outlives that, but not a missing grant.
             Err(error) => {
-                if let Some(failure) = error.lasting() {
+                if let Some(failure) = error.needs_operator() {
                     return Err(StartError::Server(failure));
                 }
                 tracing::warn!(%error, "cannot register, trying again");
@@ -71,7 +71,7 @@ pub(crate) async fn worker(
 }
 
 /// One life: registered, beating, with all slots at work. Goes on with a new life when the lease was lost.
-async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, Trouble> {
+async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, AttemptError> {
     let asked = Instant::now();
     worker.store.register(&worker.record()).await?;
     worker.lease.renewed(asked);
@@ -152,7 +152,7 @@ async fn slot(worker: Arc<Worker>, board: Arc<Mutex<Board>>) -> Option<Failure> 
             }
             Err(trouble) => {
                 tracing::warn!(%trouble, "looking for work failed");
-                if let Some(failure) = trouble.lasting() {
+                if let Some(failure) = trouble.needs_operator() {
                     return Some(failure);
                 }
             }
@@ -181,7 +181,7 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
     let outcome = tokio::select! {
         outcome = Box::pin(attempt(worker, claim)) => outcome,
         // Dropping the attempt sends nothing: whoever takes over fences what it left.
-        () = worker.lease.lost() => Err(Trouble::NotOurs),
+        () = worker.lease.lost() => Err(AttemptError::NotOurs),
         () = claim_gone.cancelled() => Err(claim.away()),
     };
     let (event, message) = match outcome {

@@ -1,11 +1,11 @@
 //! The server's own clock, and when it was started.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::sql;
 use serde::Deserialize;
 
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// The server's clock, and how long it lists merged parts unless a table says otherwise.
 #[derive(Deserialize, Row)]
@@ -24,16 +24,17 @@ pub(crate) struct Started {
 pub(crate) const START_MARGIN_MS: i64 = 2_000;
 
 /// When each of these servers was started, by its own clock, in milliseconds since 1970.
-pub(crate) async fn starts(servers: &[Server]) -> Result<Vec<i64>, Trouble> {
+pub(crate) async fn starts(servers: &[Server]) -> Result<Vec<i64>, AttemptError> {
     let mut starts = Vec::with_capacity(servers.len());
     for server in servers {
-        let Started { started_ms } = read(|| server.call(sql::SERVER_STARTED).fetch_one()).await?;
+        let Started { started_ms } =
+            retry_idempotent(|| server.call(sql::SERVER_STARTED).fetch_one()).await?;
         starts.push(started_ms);
     }
     Ok(starts)
 }
 
 /// Asks the server for its clock.
-pub(crate) async fn clock(server: &Server) -> Result<Clock, Trouble> {
-    Ok(read(|| server.call(sql::SERVER_CLOCK).fetch_one()).await?)
+pub(crate) async fn clock(server: &Server) -> Result<Clock, AttemptError> {
+    Ok(retry_idempotent(|| server.call(sql::SERVER_CLOCK).fetch_one()).await?)
 }

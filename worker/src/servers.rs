@@ -13,7 +13,7 @@ use longshore_shared::planted::{Bug, planted};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// Longest pause between two looks for a server that is away.
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Whoever answers must be the server that was looked at first. `answered` is who did, when an
     /// answer said so.
-    pub(crate) async fn check(&self, answered: Option<&str>) -> Result<(), Trouble> {
+    pub(crate) async fn check(&self, answered: Option<&str>) -> Result<(), AttemptError> {
         let asked = match answered {
             Some(uuid) => uuid.to_owned(),
             None => self.server.facts().await?.server_uuid,
@@ -43,7 +43,7 @@ impl Endpoint {
             return Ok(());
         }
         self.gone.cancel();
-        Err(Trouble::AnotherServer(self.url.clone()))
+        Err(AttemptError::AnotherServer(self.url.clone()))
     }
 }
 
@@ -161,9 +161,9 @@ impl Endpoints {
     }
 
     /// After a failure: does another server answer at the address? One that does not answer is none.
-    pub(crate) async fn another_at(&self, endpoint: &Endpoint) -> Option<Trouble> {
+    pub(crate) async fn another_at(&self, endpoint: &Endpoint) -> Option<AttemptError> {
         match timeout(self.patience / 3, endpoint.check(None)).await {
-            Ok(Err(other @ Trouble::AnotherServer(_))) => Some(other),
+            Ok(Err(other @ AttemptError::AnotherServer(_))) => Some(other),
             _ => None,
         }
     }

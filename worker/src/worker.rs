@@ -13,7 +13,7 @@ use longshore_shared::store::{KeeperMapStore, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobId, JobServer, Owner, Place, Task, TaskId, WorkerId};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::lease::Lease;
 use crate::servers::{Endpoint, Endpoints};
 use crate::waits::outage::Outage;
@@ -124,7 +124,7 @@ impl Worker {
     }
 
     /// Passes an edge of the protocol: the lease must still be trusted there.
-    pub(crate) async fn edge(&self, point: Point) -> Result<(), Trouble> {
+    pub(crate) async fn edge(&self, point: Point) -> Result<(), AttemptError> {
         faults::pass(point).await?;
         self.lease.check()
     }
@@ -152,7 +152,7 @@ impl Worker {
     }
 
     /// Gives back the loads in flight of jobs that were cancelled or halted.
-    pub(crate) async fn look_after_jobs(&self) -> Result<(), Trouble> {
+    pub(crate) async fn look_after_jobs(&self) -> Result<(), AttemptError> {
         let in_hand: HashSet<JobId> = {
             let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
             active.iter().map(|task| task.job.clone()).collect()

@@ -13,7 +13,7 @@ use crate::job::alter::{Altered, alter};
 use crate::local::dead_workers;
 use crate::local::progress::look;
 use crate::local::signals::Signals;
-use crate::local::supervisor::Crew;
+use crate::local::supervisor::Supervisor;
 use crate::session::Session;
 use crate::ui::error::{Error, Exit, Kind, Report};
 use crate::ui::output::Output;
@@ -99,7 +99,7 @@ async fn wait(
     output: Output,
 ) -> Result<Exit, Error> {
     let mut signals = Signals::listen()?;
-    let mut crew: Option<Crew> = None;
+    let mut supervisor: Option<Supervisor> = None;
     let mut told = false;
     let end = loop {
         let now = session.store.job(&job.id).await?;
@@ -107,9 +107,9 @@ async fn wait(
             break Exit::Done;
         }
         dead_workers::sign_off(&session.store).await?;
-        if let Some(crew) = &mut crew {
-            for news in crew.tend()? {
-                output.note(&news);
+        if let Some(supervisor) = &mut supervisor {
+            for event in supervisor.poll()? {
+                output.note(&event);
             }
         } else if !told {
             let words =
@@ -117,8 +117,8 @@ async fn wait(
             output.note(&words);
             told = true;
             // Whoever lives may be at work on other jobs only, so a worker of our own sees to it.
-            match Crew::start(&job.id, 1, config, None) {
-                Ok(started) => crew = Some(started),
+            match Supervisor::start(&job.id, 1, config, None) {
+                Ok(started) => supervisor = Some(started),
                 Err(error) if !is_anybody_alive(session).await? => return Err(error),
                 Err(_) => output.note("No worker can be started here: others have to see to it."),
             }
@@ -128,9 +128,9 @@ async fn wait(
             () = tokio::time::sleep(LOOK_PAUSE) => {}
         }
     };
-    if let Some(mut crew) = crew {
-        crew.leave(config.lease, &mut signals).await;
-        if let Some(logs) = crew.tidy(matches!(end, Exit::Done)) {
+    if let Some(mut supervisor) = supervisor {
+        supervisor.leave(config.lease, &mut signals).await;
+        if let Some(logs) = supervisor.tidy(matches!(end, Exit::Done)) {
             output.note(&format!("The worker's log is in {}.", logs.display()));
         }
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::config::Config;
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskStore, WorkerRecord};
@@ -143,7 +143,7 @@ async fn remove(session: &Session, left: &Leftover) -> Stored<bool> {
     let is_view = left.staged.engine == "MaterializedView";
     let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
     let server = &session.server;
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(statement)
             .name("database", &left.database)

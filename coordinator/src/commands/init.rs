@@ -31,7 +31,7 @@ pub(crate) struct InitArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Made {
+struct Created {
     server: String,
     database: String,
     staging_database: String,
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: InitArgs, config: &Config, output: Output) -> Resu
         Err(error) => return Err(error.into()),
     }
     let report = bounded(config, &server, INIT_MAX, store::init(&server)).await??;
-    let made = Made {
+    let made = Created {
         server: config.connection.url.clone(),
         database: server.control().to_owned(),
         staging_database: server.staging().to_owned(),
@@ -68,8 +68,8 @@ pub(crate) async fn run(args: InitArgs, config: &Config, output: Output) -> Resu
     Ok(Exit::Done)
 }
 
-fn text(made: &Made) -> String {
-    let Made { server, database, staging_database, version, environment, existed, .. } = made;
+fn text(made: &Created) -> String {
+    let Created { server, database, staging_database, version, environment, existed, .. } = made;
     if *existed {
         return format!(
             "The control tables are in place on {server}: database {database}, version {version}."
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn says_what_it_made_and_what_comes_next() {
-        let mut made = Made {
+        let mut made = Created {
             server: "http://ch:8123".into(),
             database: "longshore".into(),
             staging_database: "longshore_staging".into(),

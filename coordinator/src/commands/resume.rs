@@ -5,8 +5,8 @@ use longshore_shared::config::{Config, WorkerArgs};
 use longshore_shared::task::{Job, JobState};
 use serde::Serialize;
 
-use super::retry::{self, Opened, Wish};
-use super::run::{self, CrewArgs};
+use super::retry::{self, Opened, RetryRequest};
+use super::run::{self, LocalWorkersArgs};
 use super::submit::submit;
 use crate::job::admission::ForceArgs;
 use crate::job::in_flight::{self, InFlight};
@@ -36,7 +36,7 @@ pub(crate) struct ResumeArgs {
     here: bool,
 
     #[command(flatten)]
-    crew: CrewArgs,
+    workers: LocalWorkersArgs,
 
     #[command(flatten)]
     force: ForceArgs,
@@ -45,7 +45,7 @@ pub(crate) struct ResumeArgs {
 impl ResumeArgs {
     /// Settings of the workers.
     pub(crate) fn worker_args(&self) -> WorkerArgs {
-        self.crew.worker_args()
+        self.workers.worker_args()
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: ResumeArgs, config: &Config, output: Output) -> Re
         let words = words(&document);
         output.note(words.split("\n\n").next().unwrap_or_default());
         let words = format!("Job {}", job.id);
-        return run::work(&session, &job.id, &words, &args.crew, config, output).await;
+        return run::work(&session, &job.id, &words, &args.workers, config, output).await;
     }
     output.show(&document, words)?;
     Ok(Exit::Done)
@@ -95,7 +95,7 @@ async fn go_on(
     args: &ResumeArgs,
 ) -> Result<(Job, Counts, Vec<String>), Error> {
     let ResumeArgs { replay_done, force, .. } = *args;
-    let wish = Wish { failed: true, done: replay_done, ..Wish::default() };
+    let request = RetryRequest { failed: true, done: replay_done, ..RetryRequest::default() };
     match job.state {
         JobState::Cancelling => {
             let message = format!("job {} is being cancelled", job.id);
@@ -111,7 +111,7 @@ async fn go_on(
             Ok((job, Counts::default(), notes))
         }
         _ => {
-            let Opened { job, counts, notes } = retry::open(session, job, &wish, force).await?;
+            let Opened { job, counts, notes } = retry::open(session, job, &request, force).await?;
             Ok((job, counts, notes))
         }
     }

@@ -5,7 +5,7 @@ use longshore_shared::config::Config;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskBrief, TaskStore, census};
 use longshore_shared::task::{
-    Job, JobEvent, JobSpec, JobState, Reopening, Stamp, StateName, Task, TaskEvent, TaskId,
+    Job, JobEvent, JobSpec, JobState, Reopening, StateName, Task, TaskEvent, TaskId,
 };
 use serde::Serialize;
 
@@ -82,7 +82,7 @@ struct Which {
 
 /// Which tasks are opened again, and how.
 #[derive(Debug, Default)]
-pub(crate) struct Wish {
+pub(crate) struct RetryRequest {
     /// Failed ones.
     pub(crate) failed: bool,
     /// Quarantined ones.
@@ -94,12 +94,12 @@ pub(crate) struct Wish {
     /// Only those that meet it.
     pub(crate) filter: Option<Filter>,
     /// What becomes of quarantined ones.
-    pub(crate) verdict: Verdict,
+    pub(crate) quarantined_as: QuarantineDecision,
 }
 
 /// What a person says of a quarantined task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum QuarantineDecision {
     /// Nothing: it is looked at again.
     #[default]
     Prove,
@@ -131,28 +131,28 @@ struct Document {
 }
 
 impl RetryArgs {
-    fn wish(&self) -> Result<Wish, Error> {
+    fn request(&self) -> Result<RetryRequest, Error> {
         let which = &self.which;
         let by_name = !self.task.is_empty() || self.condition.is_some();
-        let verdict = match (self.reload, self.accept) {
-            (true, _) => Verdict::Reload,
-            (_, true) => Verdict::Accept,
-            _ => Verdict::Prove,
+        let quarantined_as = match (self.reload, self.accept) {
+            (true, _) => QuarantineDecision::Reload,
+            (_, true) => QuarantineDecision::Accept,
+            _ => QuarantineDecision::Prove,
         };
         let any = by_name && !(which.failed || which.quarantined || which.replay_done);
-        Ok(Wish {
+        Ok(RetryRequest {
             failed: which.failed || any,
             quarantined: which.quarantined || any,
             done: which.replay_done,
             tasks: self.task.clone(),
             filter: self.condition.as_deref().map(Filter::parse).transpose()?,
-            verdict,
+            quarantined_as,
         })
     }
 }
 
 pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let wish = args.wish()?;
+    let request = args.request()?;
     let session = Session::open(config).await?;
     let job = session.job(&args.job).await?;
     if let Some(other) = args.task.iter().find(|task| task.job != job.id) {
@@ -160,10 +160,10 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
         return Err(Report::new(Kind::Usage, message).into());
     }
     let (job, counts, notes) = if args.dry_run {
-        let chosen = choose(&session, &job, &wish).await?;
+        let chosen = choose(&session, &job, &request).await?;
         (job, counted(&chosen), Vec::new())
     } else {
-        let Opened { job, counts, notes } = open(&session, job, &wish, args.force).await?;
+        let Opened { job, counts, notes } = open(&session, job, &request, args.force).await?;
         (job, counts, notes)
     };
     output.notes(&notes);
@@ -186,7 +186,7 @@ pub(crate) async fn run(args: RetryArgs, config: &Config, output: Output) -> Res
 pub(crate) async fn open(
     session: &Session,
     job: Job,
-    wish: &Wish,
+    request: &RetryRequest,
     force: ForceArgs,
 ) -> Result<Opened, Error> {
     let mut job = job;
@@ -198,7 +198,7 @@ pub(crate) async fn open(
             }
             return finish(session, job, Vec::new()).await;
         }
-        let chosen = choose(session, &job, wish).await?;
+        let chosen = choose(session, &job, request).await?;
         let recorded = record(&job, &chosen);
         let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
         if recorded == Reopening::default() && !is_interrupted && !is_refused(session, &job).await?
@@ -230,11 +230,11 @@ pub(crate) async fn open(
 
 /// Adds what was chosen to what an earlier command has written down and not carried out.
 fn record(job: &Job, chosen: &Chosen) -> Reopening {
-    let mut wish = job.spec.reopening.as_deref().cloned().unwrap_or_default();
+    let mut request = job.spec.reopening.as_deref().cloned().unwrap_or_default();
     for choice in chosen {
-        wish.add(choice.id.ordinal, choice.was, &choice.event);
+        request.add(choice.id.ordinal, choice.was, &choice.event);
     }
-    wish
+    request
 }
 
 /// The closing audit has failed the job, and no task: it is looked at once more.
@@ -247,19 +247,17 @@ async fn is_refused(session: &Session, job: &Job) -> Result<bool, Error> {
 
 /// Carries out what stands in the row of the job, and lets it run.
 async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opened, Error> {
-    let wish = job.spec.reopening.as_deref().cloned().unwrap_or_default();
-    let Some(counts) = reopen::carry_out(session, &job, &wish).await? else {
+    let request = job.spec.reopening.as_deref().cloned().unwrap_or_default();
+    let Some(counts) = reopen::carry_out(session, &job, &request).await? else {
         let now = session.store.job(&job.id).await?;
         let job = now.ok_or_else(|| admission::changing(&job))?;
         return Ok(Opened { job, counts: Counts::default(), notes });
     };
     let next = Job {
         state: JobState::Running,
-        epoch: job.epoch.next(),
-        stamp: Stamp::fresh(),
         reason: String::new(),
         spec: JobSpec { reopening: None, ..job.spec.clone() },
-        ..job.clone()
+        ..job.changed()
     };
     match session.store.swap_job(&job, &next).await? {
         Swap::Won => Ok(Opened { job: next, counts, notes }),
@@ -269,24 +267,24 @@ async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opene
     }
 }
 
-/// The tasks that the wish means, each with its event. Refused when something speaks against one.
-async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Error> {
+/// The tasks that the request means, each with its event. Refused when something speaks against one.
+async fn choose(session: &Session, job: &Job, request: &RetryRequest) -> Result<Chosen, Error> {
     let tasks = reopen::touched(&session.store, job).await?;
     let is_meant = |task: &&TaskBrief| {
-        (wish.tasks.is_empty() || wish.tasks.contains(&task.id))
-            && wish.filter.as_ref().is_none_or(|filter| filter.matches(task))
+        (request.tasks.is_empty() || request.tasks.contains(&task.id))
+            && request.filter.as_ref().is_none_or(|filter| filter.matches(task))
     };
     let of = |state| tasks.iter().filter(is_meant).filter(move |task| task.state == state);
     let mut chosen: Chosen = Vec::new();
-    if wish.failed {
+    if request.failed {
         let failed = of(StateName::Failed);
         chosen.extend(failed.map(|task| Choice::of(task, TaskEvent::Reopened)));
     }
-    if wish.quarantined {
+    if request.quarantined {
         for task in of(StateName::Quarantined) {
-            let event = match wish.verdict {
-                Verdict::Prove => TaskEvent::Reopened,
-                Verdict::Accept => {
+            let event = match request.quarantined_as {
+                QuarantineDecision::Prove => TaskEvent::Reopened,
+                QuarantineDecision::Accept => {
                     let server = session.reach(job, &task.id).await?;
                     let of_task = quarantined(session, &task.id).await?;
                     replayable::refuse_partial(&of_task)?;
@@ -294,7 +292,7 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
                     replayable::check_moved(&server, &of_task).await?;
                     TaskEvent::Accepted
                 }
-                Verdict::Reload => {
+                QuarantineDecision::Reload => {
                     let server = session.reach(job, &task.id).await?;
                     replayable::check_absent(&server, &quarantined(session, &task.id).await?)
                         .await?;
@@ -304,7 +302,7 @@ async fn choose(session: &Session, job: &Job, wish: &Wish) -> Result<Chosen, Err
             chosen.push(Choice::of(task, event));
         }
     }
-    if wish.done {
+    if request.done {
         let done: Vec<&TaskBrief> = of(StateName::Done).collect();
         if !done.is_empty() {
             replayable::refuse_replay(job)?;

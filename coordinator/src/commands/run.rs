@@ -19,7 +19,7 @@ use crate::job::dry_run;
 use crate::local::dead_workers;
 use crate::local::progress::{Progress, look};
 use crate::local::signals::Signals;
-use crate::local::supervisor::Crew;
+use crate::local::supervisor::Supervisor;
 use crate::session::Session;
 use crate::ui::error::{Error, Exit, Kind, Report};
 use crate::ui::output::Output;
@@ -45,7 +45,7 @@ pub(crate) struct RunArgs {
     job: String,
 
     #[command(flatten)]
-    crew: CrewArgs,
+    workers: LocalWorkersArgs,
 
     /// Check everything and say what would happen, but change nothing
     ///
@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
 
 /// Local workers of a command.
 #[derive(Debug, Args)]
-pub(crate) struct CrewArgs {
+pub(crate) struct LocalWorkersArgs {
     /// Worker processes
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
     pub(crate) workers: u64,
@@ -73,7 +73,7 @@ pub(crate) struct CrewArgs {
     log_dir: Option<PathBuf>,
 }
 
-impl CrewArgs {
+impl LocalWorkersArgs {
     /// Settings of the workers.
     pub(crate) fn worker_args(&self) -> WorkerArgs {
         WorkerArgs { slots: self.slots, ..WorkerArgs::default() }
@@ -83,7 +83,7 @@ impl CrewArgs {
 impl RunArgs {
     /// Settings of the workers.
     pub(crate) fn worker_args(&self) -> WorkerArgs {
-        self.crew.worker_args()
+        self.workers.worker_args()
     }
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Resul
     }
     let (tasks, target) = (job.tasks, job.spec.target);
     let words = format!("Job {id}: {} for {target}", text::plural(tasks.into(), "task"));
-    work(&session, &id, &words, &args.crew, config, output).await
+    work(&session, &id, &words, &args.workers, config, output).await
 }
 
 /// Works on a running job with local workers until it ends, or a signal ends that.
@@ -127,21 +127,21 @@ pub(crate) async fn work(
     session: &Session,
     id: &JobId,
     words: &str,
-    args: &CrewArgs,
+    args: &LocalWorkersArgs,
     config: &Config,
     output: Output,
 ) -> Result<Exit, Error> {
     let mut signals = Signals::listen()?;
     let count = usize::try_from(args.workers).unwrap_or(1);
-    let mut crew = Crew::start(id, count, config, args.log_dir.as_deref())?;
+    let mut supervisor = Supervisor::start(id, count, config, args.log_dir.as_deref())?;
     faults::pass(faults::RUN_STARTED).await?;
     output.note(&format!(
         "{words}, {}. Their logs are in {}.",
         text::plural(args.workers, "worker"),
-        crew.logs().display()
+        supervisor.logs().display()
     ));
     let mut progress = Progress::new(output);
-    let end = watch(session, id, &mut crew, &mut signals, &mut progress).await;
+    let end = watch(session, id, &mut supervisor, &mut signals, &mut progress).await;
     progress.finish();
     match end {
         Ok(End::Settled) => {
@@ -149,30 +149,30 @@ pub(crate) async fn work(
             let is_well = session.job(id.as_str()).await?.state == JobState::Completed;
             if is_well {
                 // Nothing is left for them; by themselves they would find that out later.
-                crew.drain(&mut signals).await;
+                supervisor.drain(&mut signals).await;
             } else {
-                crew.leave(config.lease, &mut signals).await;
+                supervisor.leave(config.lease, &mut signals).await;
             }
             // What the workers said is wanted most when the job did not end well.
-            summary(session, id, crew.tidy(is_well), output).await
+            summary(session, id, supervisor.tidy(is_well), output).await
         }
         Ok(End::Signal(signal)) => {
             output.note(
                 "Stopping: the workers finish or hand back their tasks. Once more kills them.",
             );
-            crew.drain(&mut signals).await;
-            crew.tidy(false);
+            supervisor.drain(&mut signals).await;
+            supervisor.tidy(false);
             output.note(&format!(
                 "Stopped. Job {id} goes on with: longshore run {id} --workers {count}\n\
                  The workers' logs are in {}.",
-                crew.logs().display()
+                supervisor.logs().display()
             ));
             Ok(Exit::Signal(signal))
         }
         Err(error) => {
-            crew.drain(&mut signals).await;
-            crew.tidy(false);
-            output.note(&format!("The workers' logs are in {}.", crew.logs().display()));
+            supervisor.drain(&mut signals).await;
+            supervisor.tidy(false);
+            output.note(&format!("The workers' logs are in {}.", supervisor.logs().display()));
             Err(error)
         }
     }
@@ -182,7 +182,7 @@ pub(crate) async fn work(
 async fn watch(
     session: &Session,
     id: &JobId,
-    crew: &mut Crew,
+    supervisor: &mut Supervisor,
     signals: &mut Signals,
     progress: &mut Progress,
 ) -> Result<End, Error> {
@@ -211,8 +211,8 @@ async fn watch(
             }
             Err(error) => return Err(error.into()),
         }
-        for news in crew.tend()? {
-            progress.note(&news);
+        for event in supervisor.poll()? {
+            progress.note(&event);
         }
         // What is in the way of that goes the usual way: the lease lapses.
         if looked_for_dead.elapsed() >= DEAD_PAUSE {
@@ -224,7 +224,7 @@ async fn watch(
         tokio::select! {
             signal = signals.next() => return Ok(End::Signal(signal)),
             // A worker that ends may have closed the job.
-            () = crew.changes() => {}
+            () = supervisor.changes() => {}
             () = tokio::time::sleep(progress.pause()) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::sql;
 use longshore_shared::store::Stored;
 use longshore_shared::task::Job;
@@ -33,9 +33,10 @@ pub(crate) async fn drop_all(session: &Session, job: &Job) -> Result<Dropped, Er
 
 async fn drop_there(session: &Session, job: &Job) -> Stored<Vec<String>> {
     let server = &session.server;
-    let staged: Vec<Staged> =
-        read(|| server.call(sql::LIST_LEFTOVERS).param("staging", server.staging()).fetch_all())
-            .await?;
+    let staged: Vec<Staged> = retry_idempotent(|| {
+        server.call(sql::LIST_LEFTOVERS).param("staging", server.staging()).fetch_all()
+    })
+    .await?;
     let is_ours = |staged: &Staged| match owner(&staged.name) {
         Owner::Task(task, _) => task.job == job.id,
         Owner::Snapshot(of) => of == job.id,
@@ -58,7 +59,7 @@ async fn drop_there(session: &Session, job: &Job) -> Stored<Vec<String>> {
         let is_view = staged.engine == "MaterializedView";
         let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
         let call = || server.call(statement).name("database", database).name("table", &staged.name);
-        read(|| call().execute()).await?;
+        retry_idempotent(|| call().execute()).await?;
     }
     Ok(ours.into_iter().map(|(database, staged)| format!("{database}.{}", staged.name)).collect())
 }

@@ -1,7 +1,7 @@
 //! Room: disks, limits on parts, the pool that merges them.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::schema::GraphTable;
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
@@ -50,7 +50,7 @@ struct Parts {
 
 /// Room on the server's disks.
 pub(crate) async fn disks(server: &Server) -> Result<Vec<Finding>, Failure> {
-    let disks: Vec<Disk> = read(|| server.call(sql::LIST_DISKS).fetch_all()).await?;
+    let disks: Vec<Disk> = retry_idempotent(|| server.call(sql::LIST_DISKS).fetch_all()).await?;
     Ok(disks.iter().map(disk).collect())
 }
 
@@ -75,7 +75,7 @@ fn disk(disk: &Disk) -> Finding {
 
 /// How busy the merging pool is.
 pub(crate) async fn merges(server: &Server) -> Result<Vec<Finding>, Failure> {
-    let pool: Pool = read(|| server.call(sql::MERGE_POOL).fetch_one()).await?;
+    let pool: Pool = retry_idempotent(|| server.call(sql::MERGE_POOL).fetch_one()).await?;
     let message = format!("{} of {} merge slots are busy", pool.busy, pool.size);
     let is_full = pool.size > 0 && pool.busy >= pool.size;
     let remedy =
@@ -94,8 +94,8 @@ pub(crate) async fn parts(server: &Server, table: &GraphTable) -> Result<Vec<Fin
         return Ok(Vec::new());
     }
     let name = &table.name;
-    let limits: Limits = read(|| server.call(sql::PARTS_LIMITS).fetch_one()).await?;
-    let there: Parts = read(|| {
+    let limits: Limits = retry_idempotent(|| server.call(sql::PARTS_LIMITS).fetch_one()).await?;
+    let there: Parts = retry_idempotent(|| {
         server
             .call(sql::TABLE_PARTS)
             .param("database", &name.database)

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, ServerFacts, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, ServerFacts, retry_idempotent};
 use longshore_shared::config::Config;
 use longshore_shared::ledger::now_ms;
 use longshore_shared::sql;
@@ -59,7 +59,7 @@ pub(crate) async fn server(
 async fn clock(server: &Server) -> Result<Vec<Finding>, Failure> {
     const CHECK: &str = "clock";
     let asked = now_ms();
-    let clock: Clock = read(|| server.call(sql::SERVER_TIME).fetch_one()).await?;
+    let clock: Clock = retry_idempotent(|| server.call(sql::SERVER_TIME).fetch_one()).await?;
     let answered = now_ms();
     // The server looked at its clock somewhere between.
     let apart_ms = (clock.now_ms - answered).max(asked - clock.now_ms).max(0);

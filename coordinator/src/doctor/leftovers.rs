@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
@@ -56,9 +56,10 @@ pub(crate) struct Found {
 /// does a set of an unknown job.
 pub(crate) async fn staging(session: &Session, age: Duration) -> Stored<Found> {
     let server = &session.server;
-    let all: Vec<Staged> =
-        read(|| server.call(sql::LIST_LEFTOVERS).param("staging", server.staging()).fetch_all())
-            .await?;
+    let all: Vec<Staged> = retry_idempotent(|| {
+        server.call(sql::LIST_LEFTOVERS).param("staging", server.staging()).fetch_all()
+    })
+    .await?;
     let mut found = Found { leftovers: shadows::find(session, age).await?, foreign: Vec::new() };
     let mut of_tasks: Vec<(Staged, TaskId, Epoch)> = Vec::new();
     let mut of_jobs: Vec<(Staged, JobId)> = Vec::new();
@@ -157,7 +158,8 @@ pub(crate) struct Running {
 
 /// Running statements whose id begins so; all of Longshore's with an empty prefix.
 pub(crate) async fn running(server: &Server, prefix: &str) -> Result<Vec<Running>, Failure> {
-    read(|| server.call(sql::LIST_OWN_QUERIES).param("prefix", prefix).fetch_all()).await
+    retry_idempotent(|| server.call(sql::LIST_OWN_QUERIES).param("prefix", prefix).fetch_all())
+        .await
 }
 
 /// Running statements of this installation's tasks that belong to no live worker's epoch. Another
@@ -203,8 +205,10 @@ pub(crate) async fn unknown_rows(
     let mut unknown = BTreeMap::new();
     for statement in [Some(sql::COUNT_CURSOR_ROWS), deep.then_some(sql::COUNT_TASK_ROWS)] {
         let Some(statement) = statement else { continue };
-        let rows: Vec<JobRows> =
-            read(|| server.call(statement).name("control", server.control()).fetch_all()).await?;
+        let rows: Vec<JobRows> = retry_idempotent(|| {
+            server.call(statement).name("control", server.control()).fetch_all()
+        })
+        .await?;
         let is_known =
             |row: &JobRows| row.job.parse::<JobId>().is_ok_and(|id| jobs.contains_key(&id));
         let counts = statement.name == sql::COUNT_TASK_ROWS.name;

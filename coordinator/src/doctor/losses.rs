@@ -1,7 +1,7 @@
 //! Rows that receipts name and tables do not hold any more: what a power loss took.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::ledger::{self, Loss};
 use longshore_shared::sql;
 use longshore_shared::task::{Job, JobSpec, JobState, Mode};
@@ -69,7 +69,7 @@ fn told(loss: Loss) -> Finding {
 
 async fn receipts(server: &Server, job: &Job) -> Result<u64, Error> {
     let call = || server.call(sql::AUDIT_RECEIPTS).name("control", server.control());
-    let rows: Vec<Received> = read(|| call().param("job", &job.id).fetch_all()).await?;
+    let rows: Vec<Received> = retry_idempotent(|| call().param("job", &job.id).fetch_all()).await?;
     Ok(rows.len() as u64)
 }
 
@@ -87,7 +87,8 @@ async fn unproved(server: &Server, job: &Job, spec: &JobSpec) -> Result<Option<F
     if spec.durable || !(is_direct || is_replaced) {
         return Ok(None);
     }
-    let Started { started_ms } = read(|| server.call(sql::SERVER_STARTED).fetch_one()).await?;
+    let Started { started_ms } =
+        retry_idempotent(|| server.call(sql::SERVER_STARTED).fetch_one()).await?;
     if started_ms < job.submitted_ms {
         return Ok(None);
     }

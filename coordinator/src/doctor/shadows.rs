@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent, uuid_text};
 use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskStore};
 use longshore_shared::task::{Job, JobId, JobState, ShadowName, StateName, TaskId};
@@ -22,7 +22,8 @@ struct Listed {
     database: String,
     name: String,
     engine: String,
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
     rows: Option<u64>,
     age_secs: u64,
 }
@@ -60,13 +61,12 @@ pub(crate) async fn find(session: &Session, age: Duration) -> Stored<Vec<Leftove
 }
 
 async fn list(server: &Server) -> Result<Vec<Listed>, Failure> {
-    read(|| server.call(sql::LIST_SHADOWS).fetch_all()).await
+    retry_idempotent(|| server.call(sql::LIST_SHADOWS).fetch_all()).await
 }
 
 impl Listed {
     fn shadow(&self, name: ShadowName) -> Shadow {
-        let uuid = Uuid::parse_str(&self.uuid).unwrap_or_default();
-        Shadow { name, uuid, rows: self.rows }
+        Shadow { name, uuid: self.uuid, rows: self.rows }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the files are: can the server use the named collection?
 
-use longshore_shared::clickhouse::{Code, Server, read};
+use longshore_shared::clickhouse::{Code, Server, retry_idempotent};
 use longshore_shared::config::Config;
 use longshore_shared::sql::quote_literal;
 use longshore_shared::task::SourceFunction;
@@ -35,7 +35,7 @@ pub(crate) async fn collection(
         quote_literal(file)
     );
     let call = || server.call_text("try_collection", text.clone()).execute();
-    match read(call).await {
+    match retry_idempotent(call).await {
         Ok(_) => {
             let message = format!("the server can use `{collection}` with {}()", function.as_str());
             Finding::ok(CHECK, message)

@@ -1,6 +1,6 @@
 //! `--durable` at plan time: can the server sync its disks for this user?
 
-use longshore_shared::clickhouse::{Code, Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use longshore_shared::sql;
 
 use super::list::{SYNC, name};
@@ -12,7 +12,7 @@ pub(crate) async fn check_durable(server: &Server, durable: bool) -> Result<(), 
     if !durable {
         return Ok(());
     }
-    match read(|| server.call(sql::SYNC_DISKS).deadline(None).execute()).await {
+    match retry_idempotent(|| server.call(sql::SYNC_DISKS).deadline(None).execute()).await {
         Ok(_) => Ok(()),
         Err(failure) if failure.code() == Some(Code::ACCESS_DENIED) => Err(denied(server).into()),
         Err(failure) if failure.is_refusal() => Err(unable(server, &failure).into()),

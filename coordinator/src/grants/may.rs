@@ -1,7 +1,7 @@
 //! May the current user do something? Asked of the server (`CHECK GRANT`).
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use serde::Deserialize;
 
 /// What a server says that does not know `CHECK GRANT` (before 24.10).
@@ -24,6 +24,7 @@ pub(crate) async fn may(server: &Server, privileges: &str, on: &str) -> Result<b
 pub(crate) async fn has(server: &Server, privileges: &str, on: &str) -> Result<bool, Failure> {
     // No parameters there in the server's grammar; both texts are ours, names quoted.
     let text = format!("CHECK GRANT {privileges} ON {on}");
-    let answer: Answer = read(|| server.call_text("check_grant", text.clone()).fetch_one()).await?;
+    let answer: Answer =
+        retry_idempotent(|| server.call_text("check_grant", text.clone()).fetch_one()).await?;
     Ok(answer.result == 1)
 }

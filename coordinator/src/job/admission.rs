@@ -5,7 +5,7 @@
 use clap::Args;
 use longshore_shared::faults;
 use longshore_shared::store::{LockStore, Swap, TaskStore};
-use longshore_shared::task::{Job, JobEvent, JobServer, JobState, Place, Stamp, TaskId};
+use longshore_shared::task::{Job, JobEvent, JobServer, JobState, Place, TaskId};
 
 use super::alter::Altered;
 use super::overlap;
@@ -72,14 +72,7 @@ pub(crate) async fn start_exactly(
     lost: u32,
     change: impl FnOnce(&mut Job),
 ) -> Result<Started, Error> {
-    let Ok(state) = job.state.next(event) else { return Ok(Started::Refused) };
-    let mut next = Job {
-        state,
-        epoch: job.epoch.next(),
-        stamp: Stamp::fresh(),
-        reason: reason.to_owned(),
-        ..job.clone()
-    };
+    let Ok(mut next) = job.after(event, reason) else { return Ok(Started::Refused) };
     change(&mut next);
     let mut notes = Vec::new();
     if !is_bound_here(session, job) && !force.force_environment {

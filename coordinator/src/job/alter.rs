@@ -1,7 +1,7 @@
 //! Changes a job by an event, whoever else changes it meanwhile.
 
 use longshore_shared::store::{Swap, TaskStore};
-use longshore_shared::task::{Job, JobEvent, Stamp};
+use longshore_shared::task::{Job, JobEvent};
 
 use crate::ui::error::{Error, Kind, Report};
 
@@ -25,14 +25,7 @@ pub(crate) async fn alter(
     reason: &str,
 ) -> Result<Altered, Error> {
     for _ in 0..TRIES_MAX {
-        let Ok(state) = job.state.next(event) else { return Ok(Altered::Refused(job)) };
-        let next = Job {
-            state,
-            epoch: job.epoch.next(),
-            stamp: Stamp::fresh(),
-            reason: reason.to_owned(),
-            ..job.clone()
-        };
+        let Ok(next) = job.after(event, reason) else { return Ok(Altered::Refused(job)) };
         match store.swap_job(&job, &next).await? {
             Swap::Won => return Ok(Altered::Now(next)),
             Swap::Lost(Some(now)) => job = now,

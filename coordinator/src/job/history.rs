@@ -3,7 +3,7 @@
 //! Both tables belong to the server that a worker spoke to. They explain; they decide nothing.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::sql;
 use longshore_shared::task::TaskId;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub(crate) struct AttemptLine {
 
 /// The receipts of a task, by target.
 pub(crate) async fn receipts(server: &Server, id: &TaskId) -> Result<Vec<ReceiptLine>, Failure> {
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(sql::LIST_RECEIPTS)
             .name("control", server.control())
@@ -68,7 +68,7 @@ pub(crate) async fn receipts(server: &Server, id: &TaskId) -> Result<Vec<Receipt
 
 /// The last attempts of a task, oldest first.
 pub(crate) async fn attempts(server: &Server, id: &TaskId) -> Result<Vec<AttemptLine>, Failure> {
-    let mut lines: Vec<AttemptLine> = read(|| {
+    let mut lines: Vec<AttemptLine> = retry_idempotent(|| {
         server
             .call(sql::LIST_ATTEMPTS)
             .name("control", server.control())

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::sql;
 use longshore_shared::store::{TaskStore, find_tasks};
 use longshore_shared::task::{Job, StateName};
@@ -66,7 +66,7 @@ pub(crate) async fn read_all(session: &Session, job: &Job) -> Result<Vec<InFligh
         // What runs is shown and decides nothing: a server that is away does not stop the command.
         match session.reach_within(job, &task, PROBE_MAX).await {
             Ok(server) => running.extend(
-                read(|| {
+                retry_idempotent(|| {
                     server
                         .call(sql::LIST_OWN_QUERIES)
                         .param("prefix", &prefix)

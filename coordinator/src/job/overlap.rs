@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use longshore_shared::store::{LockStore, StoreError, Stored, Swap, TaskStore};
-use longshore_shared::task::{Job, JobId, JobState, Lock, Stamp, TableName};
+use longshore_shared::task::{Job, JobId, JobState, Lock, TableName};
 
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
@@ -255,8 +255,7 @@ async fn take<S: TaskStore + LockStore>(
 async fn pass_over<S: TaskStore>(store: &S, idle: &[Box<Job>]) -> Stored<bool> {
     // One that is being deleted never starts.
     for job in idle.iter().filter(|job| job.state != JobState::Deleting) {
-        let next = Job { epoch: job.epoch.next(), stamp: Stamp::fresh(), ..Job::clone(job) };
-        if !matches!(store.swap_job(job, &next).await?, Swap::Won) {
+        if !matches!(store.swap_job(job, &job.changed()).await?, Swap::Won) {
             return Ok(false);
         }
     }

@@ -1,7 +1,7 @@
 //! May a task be loaded from its beginning again? Only when nothing of it is in any target.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{placed, table_now};
 use longshore_shared::sql;
@@ -147,7 +147,7 @@ async fn find(
 ) -> Result<Vec<Identity>, Error> {
     let call = || server.call(sql::FIND_PARTS).list("uuids", uuids);
     let call = || call().param("database", &target.database).param("table", &target.table);
-    Ok(read(|| call().fetch_all()).await?)
+    Ok(retry_idempotent(|| call().fetch_all()).await?)
 }
 
 /// Refuses to take a quarantined task for done while rows of it are staged that are not in their
@@ -159,7 +159,7 @@ pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Erro
         for page in uuids.chunks(PAGE).filter(|_| !planted(Bug::AcceptUnmoved)) {
             let call = || server.call(sql::FIND_STAGED).list("uuids", page);
             let staged: Vec<StagedPart> =
-                read(|| call().param("staging", server.staging()).fetch_all()).await?;
+                retry_idempotent(|| call().param("staging", server.staging()).fetch_all()).await?;
             if staged.is_empty() {
                 continue;
             }
@@ -248,7 +248,8 @@ async fn check_empty_there(server: &Server, job: &Job, ids: &[String]) -> Result
         let call = || server.call(sql::REPLAYED_PARTITIONS).list("tasks", page);
         let control = server.control();
         let went: Vec<Went> =
-            read(|| call().name("control", control).param("job", &job.id).fetch_all()).await?;
+            retry_idempotent(|| call().name("control", control).param("job", &job.id).fetch_all())
+                .await?;
         if went.iter().map(|went| went.tasks).max().unwrap_or(0) < page.len() as u64 {
             let message =
                 "where all rows of these tasks went is not known any more: receipts are missing";
@@ -286,7 +287,7 @@ async fn void_there(server: &Server, job: &Job, tasks: &[&Choice]) -> Result<(),
 async fn check_partitions(server: &Server, went: &Went) -> Result<(), Error> {
     let Ok(target) = went.target.parse::<TableName>() else { return Ok(()) };
     let call = || server.call(sql::PARTITION_ROWS).list("partitions", &went.partitions);
-    let filled: Vec<Filled> = read(|| {
+    let filled: Vec<Filled> = retry_idempotent(|| {
         call().param("database", &target.database).param("table", &target.table).fetch_all()
     })
     .await?;

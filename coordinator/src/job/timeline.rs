@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, read, readable};
+use longshore_shared::clickhouse::{Code, Failure, Server, readable, retry_idempotent};
 use longshore_shared::redact::scrub;
 use longshore_shared::sql;
 use longshore_shared::task::{Job, TaskId};
@@ -120,9 +120,10 @@ pub(crate) async fn statements(
     let age_ms = longshore_shared::ledger::now_ms() - job.created_ms;
     let seconds = u32::try_from(age_ms / 1_000 + SLACK_SECONDS).unwrap_or(u32::MAX);
     let processes: Result<Vec<Process>, Failure> =
-        read(|| server.call(sql::TASK_PROCESSES).param("prefix", &prefix).fetch_all()).await;
+        retry_idempotent(|| server.call(sql::TASK_PROCESSES).param("prefix", &prefix).fetch_all())
+            .await;
     let processes = seen(processes)?.unwrap_or_default();
-    let logged: Result<Vec<Logged>, Failure> = read(|| {
+    let logged: Result<Vec<Logged>, Failure> = retry_idempotent(|| {
         let call = server.call(sql::TASK_STATEMENTS).param("prefix", &prefix);
         call.param("seconds", seconds).param("limit", STATEMENTS_MAX).fetch_all()
     })

@@ -29,7 +29,7 @@ const RESTART_PAUSE_MIN: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_secs(5);
 
 /// The worker processes of one `run`.
-pub(crate) struct Crew {
+pub(crate) struct Supervisor {
     job: JobId,
     config: Config,
     program: PathBuf,
@@ -56,13 +56,13 @@ enum State {
 
 /// What the end of a worker means while the job runs.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
+enum RestartDecision {
     Leave,
     Restart(Duration),
     GiveUp,
 }
 
-impl Crew {
+impl Supervisor {
     /// Starts `count` workers. Their logs go to `logs`, or to a folder of their own that goes away
     /// with them when the job and its workers ended well.
     pub(crate) fn start(
@@ -71,7 +71,7 @@ impl Crew {
         config: &Config,
         logs: Option<&Path>,
     ) -> Result<Self, Error> {
-        let mut crew = Self {
+        let mut supervisor = Self {
             job: job.clone(),
             config: config.clone(),
             program: program(),
@@ -80,16 +80,16 @@ impl Crew {
             resting_since: None,
         };
         for number in 1..=count {
-            let state = match crew.spawn(number) {
+            let state = match supervisor.spawn(number) {
                 Ok(child) => State::Running(child),
                 Err(error) => {
-                    crew.signal(Signal::TERM);
+                    supervisor.signal(Signal::TERM);
                     return Err(error);
                 }
             };
-            crew.members.push(Member { number, state, restarts: 0 });
+            supervisor.members.push(Member { number, state, restarts: 0 });
         }
-        Ok(crew)
+        Ok(supervisor)
     }
 
     /// Where the workers' logs are.
@@ -101,14 +101,14 @@ impl Crew {
     ///
     /// # Errors
     /// When no worker is left that could be started again.
-    pub(crate) fn tend(&mut self) -> Result<Vec<String>, Error> {
-        let mut news = Vec::new();
+    pub(crate) fn poll(&mut self) -> Result<Vec<String>, Error> {
+        let mut events = Vec::new();
         for at in 0..self.members.len() {
-            news.extend(self.tend_one(at)?);
+            events.extend(self.poll_one(at)?);
         }
         if self.members.iter().any(|m| matches!(m.state, State::Running(_) | State::Waiting(_))) {
             self.resting_since = None;
-            return Ok(news);
+            return Ok(events);
         }
         let Some(left) = self.members.iter().position(|m| matches!(m.state, State::Left)) else {
             return Err(self.failure().into());
@@ -117,11 +117,11 @@ impl Crew {
         if self.resting_since.get_or_insert_with(Instant::now).elapsed() >= REST {
             self.members[left].state = State::Waiting(Instant::now());
         }
-        Ok(news)
+        Ok(events)
     }
 
     /// Waits until a worker has ended, or is due to start again: then there is something for
-    /// [`Self::tend`]. For ever while there is nothing. May be dropped at any time.
+    /// [`Self::poll`]. For ever while there is nothing. May be dropped at any time.
     pub(crate) async fn changes(&mut self) {
         let due = self.members.iter().filter_map(|member| match member.state {
             State::Waiting(when) => Some(when),
@@ -143,7 +143,7 @@ impl Crew {
         }
     }
 
-    fn tend_one(&mut self, at: usize) -> Result<Option<String>, Error> {
+    fn poll_one(&mut self, at: usize) -> Result<Option<String>, Error> {
         let number = self.members[at].number;
         let status = match &mut self.members[at].state {
             State::Running(child) => child.try_wait()?,
@@ -157,12 +157,12 @@ impl Crew {
             return Ok(None);
         };
         let member = &mut self.members[at];
-        match fate(status, member.restarts) {
-            Fate::Leave => {
+        match restart_decision(status, member.restarts) {
+            RestartDecision::Leave => {
                 member.state = State::Left;
                 Ok(None)
             }
-            Fate::Restart(pause) => {
+            RestartDecision::Restart(pause) => {
                 member.restarts += 1;
                 member.state = State::Waiting(Instant::now() + pause);
                 let (times, end) = (member.restarts, describe(status));
@@ -170,7 +170,7 @@ impl Crew {
                     "worker {number} {end}; it is started again ({times} of {RESTARTS_MAX})"
                 )))
             }
-            Fate::GiveUp => {
+            RestartDecision::GiveUp => {
                 member.state = State::Failed(status);
                 let tail = self.logs.tail(number);
                 Ok(Some(format!(
@@ -299,12 +299,14 @@ fn program() -> PathBuf {
     beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM))
 }
 
-fn fate(status: ExitStatus, restarts: u32) -> Fate {
+fn restart_decision(status: ExitStatus, restarts: u32) -> RestartDecision {
     match status.code() {
-        Some(0) => Fate::Leave,
-        None if restarts < RESTARTS_MAX => Fate::Restart(RESTART_PAUSE_MIN * 2u32.pow(restarts)),
+        Some(0) => RestartDecision::Leave,
+        None if restarts < RESTARTS_MAX => {
+            RestartDecision::Restart(RESTART_PAUSE_MIN * 2u32.pow(restarts))
+        }
         // With an exit code it said why in its log, and would say so again.
-        _ => Fate::GiveUp,
+        _ => RestartDecision::GiveUp,
     }
 }
 
@@ -324,11 +326,14 @@ mod tests {
     #[test]
     fn a_killed_worker_starts_again_five_times_and_one_that_says_no_does_not() {
         let killed = ExitStatus::from_raw(9);
-        assert_eq!(fate(killed, 0), Fate::Restart(Duration::from_millis(500)));
-        assert_eq!(fate(killed, 4), Fate::Restart(Duration::from_secs(8)));
-        assert_eq!(fate(killed, 5), Fate::GiveUp);
-        assert_eq!(fate(ExitStatus::from_raw(0), 0), Fate::Leave);
-        assert_eq!(fate(ExitStatus::from_raw(2 << 8), 0), Fate::GiveUp);
+        assert_eq!(
+            restart_decision(killed, 0),
+            RestartDecision::Restart(Duration::from_millis(500))
+        );
+        assert_eq!(restart_decision(killed, 4), RestartDecision::Restart(Duration::from_secs(8)));
+        assert_eq!(restart_decision(killed, 5), RestartDecision::GiveUp);
+        assert_eq!(restart_decision(ExitStatus::from_raw(0), 0), RestartDecision::Leave);
+        assert_eq!(restart_decision(ExitStatus::from_raw(2 << 8), 0), RestartDecision::GiveUp);
         assert_eq!(describe(killed), "was killed (signal 9)");
         assert_eq!(describe(ExitStatus::from_raw(2 << 8)), "ended with exit code 2");
     }

@@ -128,7 +128,7 @@ impl Server {
     /// Whatever keeps the server from answering.
     pub async fn facts(&self) -> Result<ServerFacts, Failure> {
         let call = || self.call(sql::SERVER_FACTS).param("control", self.control());
-        super::read(|| call().fetch_one::<ServerFacts>()).await
+        super::retry_idempotent(|| call().fetch_one::<ServerFacts>()).await
     }
 }
 
@@ -143,7 +143,7 @@ impl Server {
         let ask = async {
             let call = || self.call(sql::LIST_SETTINGS).fetch_all::<SettingName>();
             // Who may not look sends all: an older server answers with the name it does not know.
-            super::read(call)
+            super::retry_idempotent(call)
                 .await
                 .map(|found| Known(Some(found.into_iter().map(|s| s.name).collect())))
         };

@@ -180,6 +180,15 @@ pub fn readable<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error>
     Ok(printable(&String::from_utf8_lossy(&bytes)))
 }
 
+/// A UUID that a statement gives as text. For a row's field: `#[serde(deserialize_with = "uuid_text")]`.
+///
+/// # Errors
+/// When the text is none: nothing is decided by an identity that is not there.
+pub fn uuid_text<'de, D: Deserializer<'de>>(field: D) -> Result<uuid::Uuid, D::Error> {
+    let text = String::deserialize(field)?;
+    uuid::Uuid::parse_str(&text).map_err(serde::de::Error::custom)
+}
+
 /// Without the signs that steer a terminal: the server quotes data, and data may be anything.
 fn printable(text: &str) -> String {
     let is_shown = |symbol: char| !symbol.is_control() || matches!(symbol, '\n' | '\t');

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Call, Code, Failure, Server, Summary, read, readable};
+use super::{Call, Code, Failure, Server, Summary, readable, retry_idempotent};
 use crate::sql;
 use crate::task::QueryId;
 
@@ -125,7 +125,8 @@ pub async fn settle(server: &Server, id: &QueryId, not_before_ms: i64) -> Result
 async fn is_running(server: &Server, id: &QueryId) -> Result<bool, Failure> {
     let id = id.to_string();
     let row: Running =
-        read(|| server.call(sql::FIND_QUERY).param("query_id", &id).fetch_one()).await?;
+        retry_idempotent(|| server.call(sql::FIND_QUERY).param("query_id", &id).fetch_one())
+            .await?;
     Ok(row.running > 0)
 }
 
@@ -135,7 +136,7 @@ async fn logged(
     not_before_ms: i64,
 ) -> Result<Option<Logged>, Failure> {
     let id = id.to_string();
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(sql::QUERY_FATE)
             .param("query_id", &id)

@@ -19,7 +19,7 @@ pub enum Policy {
     /// It passes: try again after a pause. Uses up one attempt.
     Retry,
     /// Too big for the server as it was sent: try again with smaller blocks and fewer threads.
-    Lighter,
+    RetrySmaller,
     /// The data is at fault: one more try cannot help, the task fails and the job goes on.
     FailTask,
     /// The data of one task may be at fault, or the statement of all. The same statement without a
@@ -31,7 +31,7 @@ pub enum Policy {
 
 impl Policy {
     /// It stays until a person mends it.
-    pub fn is_lasting(self) -> bool {
+    pub fn needs_operator(self) -> bool {
         matches!(self, Self::StopJob | Self::InDoubt)
     }
 }
@@ -118,7 +118,7 @@ fn of_code(code: Code) -> Policy {
         | Code::QUERY_WAS_CANCELLED => Policy::Retry,
 
         Code::MEMORY_LIMIT_EXCEEDED
-        | Code::CANNOT_ALLOCATE_MEMORY => Policy::Lighter,
+        | Code::CANNOT_ALLOCATE_MEMORY => Policy::RetrySmaller,
 
         // Text that is none of its type.
         Code::CANNOT_PARSE_TEXT
@@ -284,7 +284,7 @@ mod tests {
     fn data_errors_fail_the_task_and_grants_stop_the_job() {
         assert_eq!(of(Code::INCORRECT_DATA), Policy::FailTask);
         assert_eq!(of(Code::ACCESS_DENIED), Policy::StopJob);
-        assert_eq!(of(Code::MEMORY_LIMIT_EXCEEDED), Policy::Lighter);
+        assert_eq!(of(Code::MEMORY_LIMIT_EXCEEDED), Policy::RetrySmaller);
         assert_eq!(of(Code::KEEPER_EXCEPTION), Policy::Outage);
         assert_eq!(policy(&Failure::unknown("x", "cut".into())), Policy::Outage);
     }
@@ -318,7 +318,7 @@ mod tests {
             Code::CANNOT_EXTRACT_TABLE_STRUCTURE,
         ] {
             assert_eq!(of(code), Policy::InDoubt, "{code:?}");
-            assert!(of(code).is_lasting(), "{code:?}");
+            assert!(of(code).needs_operator(), "{code:?}");
         }
     }
 

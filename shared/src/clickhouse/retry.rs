@@ -1,4 +1,4 @@
-//! The only retry loops: reads that may be repeated, and the pause before a task's next attempt.
+//! The only retry loops: statements that may be repeated, and the pause before a task's next attempt.
 
 use std::time::Duration;
 
@@ -23,13 +23,15 @@ pub fn control_schedule() -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// Runs a read, and runs it again while the failure is one that passes.
+/// Sends a statement, and sends it again while the failure is one that passes.
 ///
-/// Only for statements that change nothing: a write is resolved by reading back instead.
+/// Only for statements that leave the same behind whether they are applied once or several times: a
+/// SELECT, DROP … IF EXISTS or CREATE … IF NOT EXISTS of a name that is used once, a DELETE, a note of the
+/// same words, SYSTEM SYNC. Every other write is sent once and resolved by looking at what it did.
 ///
 /// # Errors
 /// The last failure.
-pub async fn read<T, F, R>(run: R) -> Result<T, Failure>
+pub async fn retry_idempotent<T, F, R>(run: R) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Failure>>,
     R: FnMut() -> F,
@@ -77,7 +79,7 @@ mod tests {
     async fn a_read_is_repeated_until_it_succeeds_and_a_refusal_is_not() {
         let mut calls = 0;
         let answer =
-            read(|| {
+            retry_idempotent(|| {
                 calls += 1;
                 let turn = calls;
                 async move {
@@ -88,7 +90,7 @@ mod tests {
         assert_eq!(answer.unwrap(), 3);
 
         let mut calls = 0;
-        let answer: Result<(), _> = read(|| {
+        let answer: Result<(), _> = retry_idempotent(|| {
             calls += 1;
             async { Err(Failure::server("x", Code::ACCESS_DENIED, "not enough privileges")) }
         })

@@ -13,7 +13,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::schema::{GraphTable, identities, ttls};
 use crate::sql;
 use crate::task::{JobId, JobSpec, PublishMode, TableName};
@@ -48,7 +48,7 @@ pub async fn part_names(
     for page in uuids.chunks(IDENTITIES_MAX) {
         let call = || server.call(sql::FIND_NAMES).param("database", &table.database);
         let call = || call().param("table", &table.table).list("uuids", page);
-        let rows: Vec<Named> = read(|| call().fetch_all()).await?;
+        let rows: Vec<Named> = retry_idempotent(|| call().fetch_all()).await?;
         known.extend(rows.into_iter().map(|row| (row.identity, row.name)));
     }
     Ok(uuids.iter().map(|uuid| known.remove(uuid).unwrap_or_default()).collect())
@@ -95,7 +95,7 @@ async fn lost_in(
     let call = || server.call(sql::AUDIT_LOST).name("control", server.control());
     let call = || call().param("job", job).param("target", target);
     let call = || call().param("database", &table.database).param("table", &table.table);
-    let LostRow { tasks, parts, example } = read(|| call().fetch_one()).await?;
+    let LostRow { tasks, parts, example } = retry_idempotent(|| call().fetch_one()).await?;
     Ok((parts > 0).then(|| {
         format!(
             "{table} has lost {parts} parts of {tasks} tasks that have receipts (first: {example}): the server was \

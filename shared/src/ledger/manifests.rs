@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{insert, now_ms};
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
 use crate::store::{StoreError, pack, unpack};
 use crate::task::{Epoch, JobId, Manifest, TaskId, WorkerId, uuid_list};
@@ -99,7 +99,7 @@ pub async fn unsettled(server: &Server, task: &TaskId) -> Result<Option<Unsettle
     let id = task.to_string();
     let call = || server.call(sql::FIND_UNSETTLED).name("control", server.control());
     let rows: Vec<FoundRow> =
-        read(|| call().param("job", &task.job).param("task", &id).fetch_all()).await?;
+        retry_idempotent(|| call().param("job", &task.job).param("task", &id).fetch_all()).await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
     Ok(Some(Unsettled { epoch: Epoch(row.epoch), manifest: unpack(&row.manifest)? }))
 }
@@ -119,7 +119,7 @@ pub async fn is_received(
     for page in uuids.chunks(1_000) {
         let call = || server.call(sql::COUNT_RECEIVED).name("control", server.control());
         let call = || call().param("job", &task.job).param("task", &id).list("uuids", page);
-        let row: ReceivedRow = read(|| call().fetch_one()).await?;
+        let row: ReceivedRow = retry_idempotent(|| call().fetch_one()).await?;
         found += row.parts;
     }
     Ok(!uuids.is_empty() && found == uuids.len() as u64)
@@ -131,7 +131,7 @@ pub async fn is_received(
 /// When the server cannot be asked.
 pub async fn unsettled_tasks(server: &Server, job: &JobId) -> Result<Vec<TaskId>, Failure> {
     let call = || server.call(sql::LIST_UNSETTLED).name("control", server.control());
-    let rows: Vec<TaskRow> = read(|| call().param("job", job).fetch_all()).await?;
+    let rows: Vec<TaskRow> = retry_idempotent(|| call().param("job", job).fetch_all()).await?;
     Ok(rows.into_iter().filter_map(|row| row.task_id.parse().ok()).collect())
 }
 

@@ -11,7 +11,7 @@ use super::graph::{Graph, GraphTable, GraphView, TableRow};
 use super::graph_error::GraphError;
 use super::refreshable::refuse_refreshable;
 use super::rewrite::reads_directly;
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
 use crate::task::TableName;
 
@@ -227,7 +227,7 @@ async fn read_view(server: &Server, name: &TableName) -> Result<GraphView, Choic
             .param("database", &name.database)
             .param("table", &name.table)
     };
-    let sources: Vec<TableRow> = read(|| call().fetch_all()).await?;
+    let sources: Vec<TableRow> = retry_idempotent(|| call().fetch_all()).await?;
     let source = sources.first().ok_or_else(|| ChoiceError::NoSource(name.clone()))?;
     Ok(GraphView {
         columns: columns(server, name).await?,
@@ -240,7 +240,7 @@ async fn read_view(server: &Server, name: &TableName) -> Result<GraphView, Choic
 }
 
 async fn all_views(server: &Server) -> Result<Vec<TableRow>, Failure> {
-    read(|| server.call(sql::LIST_VIEWS).fetch_all()).await
+    retry_idempotent(|| server.call(sql::LIST_VIEWS).fetch_all()).await
 }
 
 /// The present SELECT of a view; none when it is not there.

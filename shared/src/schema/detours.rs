@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::graph::TableRow;
 use super::reads::{Read, What, dictionary_reads, engine_reads, reads};
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql::{self, quote_literal};
 use crate::task::TableName;
 
@@ -207,7 +207,8 @@ async fn is_here(server: &Server, way: &Way) -> Result<bool, Failure> {
 
 async fn matching(server: &Server, database: &str, table: &str) -> Result<Vec<TableName>, Failure> {
     let call = || server.call(sql::LIST_MATCHING).param("database", database);
-    let found: Vec<Matching> = read(|| call().param("table", table).fetch_all()).await?;
+    let found: Vec<Matching> =
+        retry_idempotent(|| call().param("table", table).fetch_all()).await?;
     let name = |row: Matching| TableName { database: row.database, table: row.name };
     Ok(found.into_iter().map(name).collect())
 }
@@ -224,7 +225,7 @@ pub(super) async fn lookup(server: &Server, names: &[&TableName]) -> Result<Vec<
         .collect();
     let databases: Vec<&str> = names.iter().map(|name| name.database.as_str()).collect();
     let tables: Vec<&str> = names.iter().map(|name| name.table.as_str()).collect();
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(sql::LIST_REACHED)
             .list("databases", &databases)

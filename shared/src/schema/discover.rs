@@ -8,7 +8,7 @@ use super::graph_error::GraphError;
 use super::old_syntax::engine_of_today;
 use super::refreshable::refuse_refreshable;
 use super::rewrite::{firing_select, reads_directly};
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
 use crate::task::TableName;
 
@@ -17,7 +17,7 @@ use crate::task::TableName;
 /// # Errors
 /// When the server cannot be asked.
 pub async fn columns(server: &Server, table: &TableName) -> Result<Vec<Column>, Failure> {
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(sql::LIST_COLUMNS)
             .param("database", &table.database)
@@ -94,7 +94,7 @@ pub(super) async fn get_many(
     let list = format!("[{}]", list.join(","));
     let databases: Vec<&str> = names.iter().map(|name| name.database.as_str()).collect();
     let tables: Vec<&str> = names.iter().map(|name| name.table.as_str()).collect();
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(sql::GET_TABLES)
             .list("databases", &databases)

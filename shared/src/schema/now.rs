@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::discover::{get, get_many};
 use super::graph::{Graph, GraphTable, TableRow};
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
 use crate::task::TableName;
 
@@ -39,7 +39,7 @@ impl Placed {
 /// When the server cannot be asked.
 pub async fn placed(server: &Server, table: &TableName) -> Result<Vec<Placed>, Failure> {
     let call = || server.call(sql::LIST_BLOCKS).param("database", &table.database);
-    read(|| call().param("table", &table.table).fetch_all()).await
+    retry_idempotent(|| call().param("table", &table.table).fetch_all()).await
 }
 
 /// The present definitions of the tables of a graph, in its order; missing ones are left out.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::graph::{Graph, TableRow};
 use super::graph_error::GraphError;
 use super::rewrite::mentions;
-use crate::clickhouse::{Code, Server, read};
+use crate::clickhouse::{Code, Server, retry_idempotent};
 use crate::sql;
 use crate::task::TableName;
 
@@ -26,7 +26,7 @@ pub(super) async fn refuse_refreshable(
     ignored: &[TableName],
 ) -> Result<(), GraphError> {
     let rows: Vec<RefreshableRow> =
-        match read(|| server.call(sql::LIST_REFRESHABLE).fetch_all()).await {
+        match retry_idempotent(|| server.call(sql::LIST_REFRESHABLE).fetch_all()).await {
             Ok(rows) => rows,
             // Servers before 23.12 have no refreshable views and no such table.
             Err(failure) if failure.code() == Some(Code::UNKNOWN_TABLE) => return Ok(()),

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use crate::clickhouse::{Failure, Server, read, readable};
+use crate::clickhouse::{Failure, Server, readable, retry_idempotent};
 use crate::redact::scrub;
 use crate::sql::{self, quote_literal};
 use crate::task::TableName;
@@ -49,8 +49,8 @@ pub async fn changes(server: &Server, table: &TableName) -> Result<Changes, Fail
         let call = server.call(statement).param("database", &table.database);
         call.param("table", &table.table)
     };
-    let mutations = read(|| of(sql::LIST_MUTATIONS).fetch_all()).await?;
-    let patches = read(|| of(sql::LIST_PATCHES).fetch_all()).await?;
+    let mutations = retry_idempotent(|| of(sql::LIST_MUTATIONS).fetch_all()).await?;
+    let patches = retry_idempotent(|| of(sql::LIST_PATCHES).fetch_all()).await?;
     Ok(Changes { table: table.clone(), mutations, patches })
 }
 

@@ -5,7 +5,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::Reading;
-use crate::clickhouse::{Failure, Server, read};
+use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql::quote_list;
 use crate::task::{Feed, RowBounds, Slice, TableName};
 
@@ -111,7 +111,7 @@ async fn estimate(
     expressions: &str,
 ) -> Result<Vec<Estimated>, Failure> {
     let text = format!("EXPLAIN ESTIMATE {}", reading.select(expressions));
-    read(|| {
+    retry_idempotent(|| {
         let mut call = server
             .call_text("estimate", text.clone())
             .setting("max_query_size", 64 * 1024 * 1024)

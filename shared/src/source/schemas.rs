@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{DESCRIBE_SETTINGS, Described, SourceKeys, raw_clause, read_settings, reads};
-use crate::clickhouse::{Code, Failure, Server, read};
+use crate::clickhouse::{Code, Failure, Server, retry_idempotent};
 use crate::task::{FilesSource, SourceFile};
 use crate::types::Type;
 
@@ -268,7 +268,7 @@ impl SchemaReader {
     {
         let known = self.server.known_settings().await;
         let settings = read_settings(&self.source.settings, &self.settings);
-        read(|| {
+        retry_idempotent(|| {
             let call = self.server.call_text(name, text.clone());
             let more = DESCRIBE_SETTINGS.iter().chain(more).filter(|(name, _)| known.has(name));
             let call = more.fold(call, |call, (name, value)| call.setting(name, value));

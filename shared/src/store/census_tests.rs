@@ -46,7 +46,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             servers: Vec::new(),
             shard_by: None,
             durable: false,
-            made: crate::task::Made::default(),
+            made: crate::task::PlanOptions::default(),
             reopening: None,
         },
         tasks,

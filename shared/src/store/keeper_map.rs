@@ -10,7 +10,7 @@ use super::{
     REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, StoreError, Stored, Swap, TASK_BYTES_MAX, TaskBrief,
     TaskStore, WorkerRecord, tell, whole,
 };
-use crate::clickhouse::{control_schedule, read};
+use crate::clickhouse::{control_schedule, retry_idempotent};
 use crate::sql;
 use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 
@@ -18,19 +18,21 @@ impl KeeperMapStore {
     async fn read_task(&self, id: &TaskId) -> Stored<Option<Task>> {
         let id = id.to_string();
         let row: Option<TaskRow> =
-            read(|| self.call(sql::GET_TASK).param("task", &id).fetch_optional()).await?;
+            retry_idempotent(|| self.call(sql::GET_TASK).param("task", &id).fetch_optional())
+                .await?;
         row.map(Task::try_from).transpose()
     }
 
     async fn read_job(&self, id: &JobId) -> Stored<Option<Job>> {
         let row: Option<JobRow> =
-            read(|| self.call(sql::GET_JOB).param("job", id).fetch_optional()).await?;
+            retry_idempotent(|| self.call(sql::GET_JOB).param("job", id).fetch_optional()).await?;
         row.map(Job::try_from).transpose()
     }
 
     async fn read_cursor(&self, job: &JobId) -> Stored<Option<Cursor>> {
         let row: Option<CursorRow> =
-            read(|| self.call(sql::GET_CURSOR).param("job", job).fetch_optional()).await?;
+            retry_idempotent(|| self.call(sql::GET_CURSOR).param("job", job).fetch_optional())
+                .await?;
         row.map(Cursor::try_from).transpose()
     }
 
@@ -65,7 +67,7 @@ impl KeeperMapStore {
 
 impl TaskStore for KeeperMapStore {
     async fn jobs(&self) -> Stored<Vec<Job>> {
-        let rows: Vec<JobRow> = read(|| self.call(sql::LIST_JOBS).fetch_all()).await?;
+        let rows: Vec<JobRow> = retry_idempotent(|| self.call(sql::LIST_JOBS).fetch_all()).await?;
         Ok(rows.into_iter().filter_map(readable).collect())
     }
 
@@ -155,7 +157,8 @@ impl TaskStore for KeeperMapStore {
         for page in ids.chunks(REQUEST_ROWS_MAX) {
             let keys: Vec<String> = page.iter().map(ToString::to_string).collect();
             let rows: Vec<BriefRow> =
-                read(|| self.call(sql::LIST_TASKS).list("tasks", &keys).fetch_all()).await?;
+                retry_idempotent(|| self.call(sql::LIST_TASKS).list("tasks", &keys).fetch_all())
+                    .await?;
             for row in rows {
                 briefs.push(TaskBrief::try_from(row)?);
             }
@@ -274,18 +277,20 @@ impl TaskStore for KeeperMapStore {
 
     async fn worker(&self, id: &WorkerId) -> Stored<Option<WorkerRecord>> {
         let row: Option<WorkerRow> =
-            read(|| self.call(sql::GET_WORKER).param("worker", id).fetch_optional()).await?;
+            retry_idempotent(|| self.call(sql::GET_WORKER).param("worker", id).fetch_optional())
+                .await?;
         Ok(row.map(WorkerRecord::from))
     }
 
     async fn workers(&self) -> Stored<Vec<WorkerRecord>> {
-        let rows: Vec<WorkerRow> = read(|| self.call(sql::LIST_WORKERS).fetch_all()).await?;
+        let rows: Vec<WorkerRow> =
+            retry_idempotent(|| self.call(sql::LIST_WORKERS).fetch_all()).await?;
         Ok(rows.into_iter().map(WorkerRecord::from).collect())
     }
 
     async fn remove_worker(&self, id: &WorkerId) -> Stored<()> {
         // A heartbeat that is on its way changes the row between the look and the removal.
-        read(|| self.write(sql::DELETE_WORKER).param("worker", id).execute()).await?;
+        retry_idempotent(|| self.write(sql::DELETE_WORKER).param("worker", id).execute()).await?;
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use super::handle::ReadBack;
 use super::keys::{bad, check_format};
 use super::memory::swap;
 use super::{KeeperMapStore, MemoryStore, Stored, Swap};
-use crate::clickhouse::{control_schedule, read};
+use crate::clickhouse::{control_schedule, retry_idempotent};
 use crate::sql;
 use crate::task::{FORMAT_FIRST, JobId, Lock, Stamp, TableName};
 
@@ -91,7 +91,8 @@ fn decode(table: TableName, value: &str) -> Stored<Lock> {
 impl KeeperMapStore {
     async fn fact(&self, key: &str) -> Stored<Option<String>> {
         let row: Option<ValueRow> =
-            read(|| self.call(sql::GET_META).param("key", key).fetch_optional()).await?;
+            retry_idempotent(|| self.call(sql::GET_META).param("key", key).fetch_optional())
+                .await?;
         Ok(row.map(|row| row.value))
     }
 
@@ -118,7 +119,7 @@ impl KeeperMapStore {
 
 impl LockStore for KeeperMapStore {
     async fn locks(&self) -> Stored<Vec<Lock>> {
-        let rows: Vec<FactRow> = read(|| self.call(sql::LIST_META).fetch_all()).await?;
+        let rows: Vec<FactRow> = retry_idempotent(|| self.call(sql::LIST_META).fetch_all()).await?;
         let mut locks = Vec::new();
         for row in rows {
             if let Some(table) = row.key.strip_prefix(LOCKS) {

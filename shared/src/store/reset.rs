@@ -10,7 +10,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::{KeeperMapStore, REQUEST_BYTES_MAX, REQUEST_ROWS_MAX, Stored};
-use crate::clickhouse::{Call, control_schedule, read};
+use crate::clickhouse::{Call, control_schedule, retry_idempotent};
 use crate::sql;
 use crate::task::{Stamp, StateName, TaskId};
 
@@ -63,7 +63,7 @@ impl KeeperMapStore {
     }
 
     async fn weigh(&self, keys: &[String]) -> Stored<Vec<Weight>> {
-        Ok(read(|| self.call(sql::WEIGH_TASKS).list("tasks", keys).fetch_all()).await?)
+        Ok(retry_idempotent(|| self.call(sql::WEIGH_TASKS).list("tasks", keys).fetch_all()).await?)
     }
 
     /// One request, sent until none of its tasks is left to change.
@@ -76,7 +76,8 @@ impl KeeperMapStore {
             let write = fill(self.write(sql::RESET_TASKS), keys, &epochs, was);
             let answer = write.param("stamp", &stamp.0).execute().await;
             let count = || fill(self.call(sql::COUNT_STAMPED), keys, &epochs, was);
-            let counted: Counted = read(|| count().param("stamp", &stamp.0).fetch_one()).await?;
+            let counted: Counted =
+                retry_idempotent(|| count().param("stamp", &stamp.0).fetch_one()).await?;
             if counted.left == 0 {
                 return Ok(counted.changed);
             }

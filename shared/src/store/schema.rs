@@ -5,7 +5,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{StoreError, Stored};
-use crate::clickhouse::{Code, Failure, Server, read};
+use crate::clickhouse::{Code, Failure, Server, retry_idempotent};
 use crate::ledger::{self, Attempt};
 use crate::sql::{self, Statement};
 
@@ -108,7 +108,7 @@ pub async fn init(server: &Server) -> Stored<InitReport> {
 }
 
 async fn noted_environment(server: &Server) -> Stored<Option<String>> {
-    let row: Option<Value> = read(|| {
+    let row: Option<Value> = retry_idempotent(|| {
         server.call(sql::FIND_ENVIRONMENT).name("control", server.control()).fetch_optional()
     })
     .await?;
@@ -153,7 +153,7 @@ fn check_version(text: &str) -> Stored<u32> {
 }
 
 async fn get_meta(server: &Server, key: &str) -> Stored<Option<String>> {
-    let row: Result<Option<Value>, Failure> = read(|| {
+    let row: Result<Option<Value>, Failure> = retry_idempotent(|| {
         server
             .call(sql::GET_META)
             .name("control", server.control())

@@ -2,7 +2,7 @@
 
 use super::keys::TaskFields;
 use super::{KeeperMapStore, Stored, TASK_BYTES_MAX};
-use crate::clickhouse::read;
+use crate::clickhouse::retry_idempotent;
 use crate::sql;
 use crate::task::Task;
 
@@ -29,7 +29,7 @@ pub(super) async fn tell(store: &KeeperMapStore, task: &Task, words: &str) -> St
             .param("stamp", &task.stamp.0)
             .execute()
     };
-    read(note).await?;
+    retry_idempotent(note).await?;
     Ok(())
 }
 

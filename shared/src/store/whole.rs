@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::keys::ChunkRow;
 use super::{KeeperMapStore, REQUEST_ROWS_MAX, StoreError, Stored, TaskStore};
-use crate::clickhouse::{Code, Failure, Summary, control_schedule, read};
+use crate::clickhouse::{Code, Failure, Summary, control_schedule, retry_idempotent};
 use crate::sql;
 use crate::task::{Job, TaskId};
 
@@ -32,7 +32,8 @@ pub(super) async fn chunks(
     for page in ids.chunks(CHUNKS_AT_ONCE) {
         let keys: Vec<String> = page.iter().map(ToString::to_string).collect();
         let rows: Vec<ChunkRow> =
-            read(|| store.call(sql::LIST_CHUNKS).list("tasks", &keys).fetch_all()).await?;
+            retry_idempotent(|| store.call(sql::LIST_CHUNKS).list("tasks", &keys).fetch_all())
+                .await?;
         for row in rows {
             chunks.push(row.into_parts()?);
         }
@@ -60,7 +61,8 @@ async fn remove_page(store: &KeeperMapStore, job: &Job, ids: &[TaskId]) -> Store
     let mut patience = Patience::default();
     loop {
         let rows: Vec<Stamped> =
-            read(|| store.call(sql::LIST_STAMPS).list("tasks", &keys).fetch_all()).await?;
+            retry_idempotent(|| store.call(sql::LIST_STAMPS).list("tasks", &keys).fetch_all())
+                .await?;
         if rows.is_empty() {
             return Ok(true);
         }

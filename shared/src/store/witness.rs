@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::keys::bad;
 use super::{KeeperMapStore, Stored};
-use crate::clickhouse::read;
+use crate::clickhouse::retry_idempotent;
 use crate::sql;
 use crate::task::{Job, StateName, TaskId};
 
@@ -102,7 +102,7 @@ impl KeeperMapStore {
                 let store = self.clone();
                 running.push_back(tokio::spawn(async move {
                     let call = || store.call(sql::LIST_WITNESSES).list("tasks", &keys);
-                    read(|| call().fetch_all::<WitnessRow>()).await
+                    retry_idempotent(|| call().fetch_all::<WitnessRow>()).await
                 }));
                 first = end;
             }

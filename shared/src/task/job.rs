@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Epoch, FORMAT, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, FORMAT_RECORDED, JobId, JobSpec,
-    OtherPartitions, Source, Stamp,
+    OtherPartitions, Source, Stamp, TaskId,
 };
 
 /// Where a job stands. The stored texts never change.
@@ -239,9 +239,37 @@ impl Job {
         needed.max(self.spec.made.format)
     }
 
+    /// The row that is to follow this one: its epoch grows and its stamp is fresh, so that a
+    /// compare-and-set tells it from every other. Every change of a job begins here.
+    #[must_use]
+    pub fn changed(&self) -> Self {
+        Self { epoch: self.epoch.next(), stamp: Stamp::fresh(), ..self.clone() }
+    }
+
+    /// The row that an event makes of this one.
+    ///
+    /// # Errors
+    /// [`IllegalJobEvent`] when the event does not belong here.
+    pub fn after(&self, event: JobEvent, reason: &str) -> Result<Self, IllegalJobEvent> {
+        let state = self.state.next(event)?;
+        Ok(Self { state, reason: reason.to_owned(), ..self.changed() })
+    }
+
+    /// The task that publishes what all others have loaded; none in a job whose tasks append.
+    pub fn last_task(&self) -> Option<TaskId> {
+        let ordinal = self.tasks.checked_sub(1)?;
+        let has_one = self.spec.publish.mode.has_last_task();
+        has_one.then(|| TaskId { job: self.id.clone(), ordinal })
+    }
+
+    /// Is this the task that publishes?
+    pub fn is_last(&self, task: &TaskId) -> bool {
+        self.last_task().as_ref() == Some(task)
+    }
+
     /// Tasks that load something: all but the one that publishes at the end of some jobs.
     pub fn chunks(&self) -> u32 {
-        self.tasks - u32::from(self.spec.publish.mode.has_last_task() && self.tasks > 0)
+        self.tasks - u32::from(self.last_task().is_some())
     }
 
     /// Number of segments of the cursor.

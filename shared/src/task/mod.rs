@@ -37,7 +37,9 @@ pub(crate) use receipt::uuid_list;
 pub use reopening::{Ordinals, Reopening};
 pub use servers::{JobServer, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
-pub use spec::{FilesSource, JobSpec, Limits, Load, Made, Mode, Source, SourceFunction, Unseen};
+pub use spec::{
+    FilesSource, JobSpec, Limits, Load, Mode, PlanOptions, Source, SourceFunction, Unseen,
+};
 pub use state::{IllegalTransition, Owner, Progress, Task, TaskEvent, TaskState};
 pub use state_name::StateName;
 pub use tables::{

@@ -191,7 +191,7 @@ pub struct Load<'a> {
 
 /// How a plan was made: told to people, no part of what the plan is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct PlanOptions {
     /// What the user gave to make another plan of the same rows.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub again: String,
@@ -215,7 +215,7 @@ fn is_zero(number: &u8) -> bool {
     *number == 0
 }
 
-impl Made {
+impl PlanOptions {
     fn is_unsaid(&self) -> bool {
         *self == Self::default()
     }
@@ -262,8 +262,8 @@ pub struct JobSpec {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub durable: bool,
     /// How the plan was made.
-    #[serde(default, skip_serializing_if = "Made::is_unsaid")]
-    pub made: Made,
+    #[serde(default, skip_serializing_if = "PlanOptions::is_unsaid")]
+    pub made: PlanOptions,
     /// Ended tasks that are being let go on. Only between the command that asks for it and its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopening: Option<Box<super::Reopening>>,

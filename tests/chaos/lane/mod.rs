@@ -15,12 +15,12 @@ use crate::crew::{Crew, Orders};
 use crate::deeds::Deeds;
 use crate::people::People;
 use crate::record::Record;
+use crate::request_faults::RequestFaults;
 use crate::schedule::{Kind, Schedule};
 use crate::servers::Servers;
 use crate::tables;
 use crate::verdict::{self, Damage};
 use crate::watch::Watch;
-use crate::weather::Weather;
 
 /// Faults of one job at most; then it may end in peace.
 const FAULTS_MAX: u32 = 80;
@@ -71,7 +71,7 @@ pub(crate) fn run(campaign: &Campaign, lane: u64) {
         let servers = Servers::of(&bed, replicas);
         let url = &bed.bed.clickhouse_url;
         let other = bed.bed.second_url.as_deref().expect("a bed of two");
-        let weather = Weather::start(url, other, lane, campaign.record.clone());
+        let request_faults = RequestFaults::start(url, other, lane, campaign.record.clone());
         let wire = Wire::start(url);
         println!("lane {lane}: bed {}", bed.folder().display());
         let mut is_well = true;
@@ -82,14 +82,14 @@ pub(crate) fn run(campaign: &Campaign, lane: u64) {
                 job,
                 bed: &bed,
                 servers: &servers,
-                weather: &weather,
+                request_faults: &request_faults,
                 wire: &wire,
             };
             is_well = this.job();
             job += 1;
         }
         let healed = servers.heal();
-        drop((servers, weather));
+        drop((servers, request_faults));
         if let (true, Ok(())) = (is_well, healed) {
             continue;
         }
@@ -106,7 +106,7 @@ struct Lane<'a> {
     job: u64,
     bed: &'a Arc<OwnBed>,
     servers: &'a Servers,
-    weather: &'a Weather,
+    request_faults: &'a RequestFaults,
     wire: &'a Wire,
 }
 
@@ -179,7 +179,7 @@ impl Lane<'_> {
             job: &job,
             shape: &shape,
             more: &more,
-            detour: self.weather.url(),
+            detour: self.request_faults.url(),
             other_version: campaign.other_version.as_deref(),
         };
         let watch =
@@ -195,7 +195,7 @@ impl Lane<'_> {
                 urls: [
                     direct.clone(),
                     replica.as_ref().map_or(direct, |replica| replica.url.clone()),
-                    self.weather.url(),
+                    self.request_faults.url(),
                     self.wire.url(),
                 ],
                 lease: campaign.lease.clone(),
@@ -227,7 +227,7 @@ impl Lane<'_> {
             next = schedule.next();
             due = Instant::now() + Duration::from_millis(next.delay_ms);
         }
-        self.weather.clear();
+        self.request_faults.clear();
         let mut findings: Vec<String> = self.servers.heal().err().into_iter().collect();
         if let Some(replica) = &replica {
             findings.extend(replica.mend(scene).err());
@@ -258,7 +258,7 @@ impl Lane<'_> {
                 .push(format!("the job is not over {PEACE_MAX:?} after the last fault: {states}"));
         }
         // What was held comes when all is over.
-        self.weather.release();
+        self.request_faults.release();
         findings.extend(crew.leave());
         self.count(&mut people);
         findings.extend(people.leave());

@@ -64,7 +64,7 @@ impl Lane<'_> {
                 told.disturbed();
                 return killed;
             }
-            Kind::Reroute => (self.weather.reroute(length), "proxy".into()),
+            Kind::Reroute => (self.request_faults.reroute(length), "proxy".into()),
             Kind::StoreKill => (self.servers.kill(S3, length, healed), S3.into()),
             Kind::ClickHouseStop => {
                 (self.servers.stop(CLICKHOUSE, length, healed), CLICKHOUSE.into())
@@ -89,7 +89,7 @@ impl Lane<'_> {
             }
             Kind::LostRequest | Kind::LostAnswer | Kind::Delay | Kind::Held => {
                 // Counted when a request comes by.
-                self.weather.brew(fault, self.job);
+                self.request_faults.brew(fault, self.job);
                 return true;
             }
             _ => (false, String::new()),

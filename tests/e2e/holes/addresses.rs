@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use longshore_tests::{Bed, LONG_LEASE, Proxy, Two, wait_for, within};
+use longshore_tests::{Bed, LONG_LEASE, Proxy, TwoServers, wait_for, within};
 use std::time::Duration;
 
 #[test]
 fn another_server_that_answers_gets_nothing() {
-    let two = Two::with_events(&Bed::from_env(), 6, 100);
+    let two = TwoServers::with_events(&Bed::from_env(), 6, 100);
     // As ON CLUSTER makes it: the tables of both servers have one UUID, which tells nothing apart.
     let uuid = two.scene.admin.run("SELECT generateUUIDv4()");
     for admin in two.admins() {
@@ -58,7 +58,7 @@ fn another_server_that_answers_gets_nothing() {
 
 #[test]
 fn another_server_at_the_address_pauses_no_job_and_fails_no_task() {
-    let two = Two::with_events(&Bed::from_env(), 3, 100);
+    let two = TwoServers::with_events(&Bed::from_env(), 3, 100);
     let scene = &two.scene;
     let is_elsewhere = Arc::new(AtomicBool::new(false));
     let switch = is_elsewhere.clone();

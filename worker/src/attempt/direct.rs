@@ -14,7 +14,7 @@ use longshore_shared::task::{Chunk, Epoch, Manifest};
 use super::durable::{self, Round};
 use super::source::{self, Held};
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 use crate::{drift, server_clock};
 
@@ -22,7 +22,7 @@ use crate::{drift, server_clock};
 const EPOCHS_SEEN: u64 = 3;
 
 /// Loads the chunk into the target. The manifest names no parts: there is nothing left to move.
-pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
+pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, AttemptError> {
     drift::schema(claim).await?;
     source::unchanged(worker, claim).await?;
     let clock = server_clock::clock(&claim.server).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
     if let (Held::Exactly(rows), true, true) = (held, is_first, base.dependents.is_empty())
         && rows != loaded.written_rows
     {
-        return Err(Trouble::Count(format!(
+        return Err(AttemptError::Count(format!(
             "the source holds {rows} rows, but {} were written",
             loaded.written_rows
         )));
@@ -69,7 +69,7 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Tro
 }
 
 /// How an insert of an older epoch ended, if one finished.
-async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trouble> {
+async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, AttemptError> {
     let current = claim.epoch().0;
     for epoch in (1..current).rev().take(usize::try_from(EPOCHS_SEEN).unwrap_or(usize::MAX)) {
         worker.lease.check()?;
@@ -84,7 +84,7 @@ async fn earlier(worker: &Worker, claim: &Claim) -> Result<Option<Summary>, Trou
     Ok(None)
 }
 
-async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, Trouble> {
+async fn insert(worker: &Worker, claim: &Claim) -> Result<Summary, AttemptError> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     super::schemas::expected(worker, claim).await?;
     let reading = Reading::of(&claim.job.spec, &chunk, &worker.keys)?;

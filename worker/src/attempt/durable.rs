@@ -11,13 +11,13 @@
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::sql;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::server_clock::{START_MARGIN_MS, Started};
 use crate::worker::Worker;
 
@@ -33,9 +33,9 @@ struct Uptime {
 
 /// Everything that was written on the server's machine so far, when the job is durable. Doing it again
 /// is harmless, so it may be sent as a read is.
-pub(crate) async fn sync(claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn sync(claim: &Claim) -> Result<(), AttemptError> {
     if claim.job.spec.durable {
-        read(|| claim.server.call(sql::SYNC_DISKS).deadline(None).execute()).await?;
+        retry_idempotent(|| claim.server.call(sql::SYNC_DISKS).deadline(None).execute()).await?;
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ impl Round {
         &mut self,
         worker: &Worker,
         claim: &Claim,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, AttemptError> {
         if !claim.job.spec.durable {
             return Ok(true);
         }
@@ -84,14 +84,15 @@ impl Round {
 }
 
 /// How long the server has been running.
-async fn running(claim: &Claim) -> Result<Duration, Trouble> {
-    let Uptime { seconds } = read(|| claim.server.call(sql::SERVER_UPTIME).fetch_one()).await?;
+async fn running(claim: &Claim) -> Result<Duration, AttemptError> {
+    let Uptime { seconds } =
+        retry_idempotent(|| claim.server.call(sql::SERVER_UPTIME).fetch_one()).await?;
     Ok(Duration::from_secs(seconds))
 }
 
 /// Waits until the server has run for so long that a restart after this would show. For a step that
 /// cannot be done again.
-pub(crate) async fn settled(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn settled(worker: &Worker, claim: &Claim) -> Result<(), AttemptError> {
     while claim.job.spec.durable && running(claim).await? < MARGIN + PAUSE {
         worker.lease.check()?;
         tokio::time::sleep(PAUSE).await;
@@ -100,12 +101,12 @@ pub(crate) async fn settled(worker: &Worker, claim: &Claim) -> Result<(), Troubl
 }
 
 /// An insert into the target itself that an earlier owner saw the end of may have been lost since.
-pub(crate) async fn refuse_restarted(claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn refuse_restarted(claim: &Claim) -> Result<(), AttemptError> {
     if !claim.job.spec.durable {
         return Ok(());
     }
     let Started { started_ms } =
-        read(|| claim.server.call(sql::SERVER_STARTED).fetch_one()).await?;
+        retry_idempotent(|| claim.server.call(sql::SERVER_STARTED).fetch_one()).await?;
     if started_ms + START_MARGIN_MS < claim.job.submitted_ms {
         return Ok(());
     }
@@ -113,8 +114,8 @@ pub(crate) async fn refuse_restarted(claim: &Claim) -> Result<(), Trouble> {
 }
 
 /// The server was started again beside an insert into the target itself.
-pub(crate) fn lost(claim: &Claim) -> Trouble {
-    Trouble::Lost(format!(
+pub(crate) fn lost(claim: &Claim) -> AttemptError {
+    AttemptError::Lost(format!(
         "the server was started again after this chunk was inserted into {}, and nothing proves that its rows are on \
          disk: compare them with the source",
         claim.job.spec.target

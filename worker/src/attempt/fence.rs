@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::staging;
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::handover::shadows;
 use crate::worker::Worker;
 
@@ -33,7 +33,7 @@ struct Running {
 }
 
 /// Makes sure that no older epoch of this task can act.
-pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn fence(worker: &Worker, claim: &Claim) -> Result<(), AttemptError> {
     if claim.epoch() <= Epoch(1) || planted(Bug::SkipFence) {
         return Ok(());
     }
@@ -69,7 +69,7 @@ pub(crate) fn is_suspect(deaths: u32) -> bool {
 }
 
 /// A task that was loaded alone, and its worker or the server died even so, is not tried again.
-pub(crate) async fn check_deaths(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
+pub(crate) async fn check_deaths(worker: &Worker, claim: &mut Claim) -> Result<(), AttemptError> {
     let (deaths, limit) = (claim.task.progress.deaths, claim.job.spec.limits.deaths_max);
     let limit = limit.min(SUSPECT_DEATHS);
     if deaths <= limit {
@@ -80,12 +80,12 @@ pub(crate) async fn check_deaths(worker: &Worker, claim: &mut Claim) -> Result<(
     );
     let epoch = claim.epoch();
     claim.advance(worker, &TaskEvent::GaveUp { epoch, error }).await?;
-    Err(Trouble::NotOurs)
+    Err(AttemptError::NotOurs)
 }
 
 /// Ends everything this epoch has running: before the task is given back. Not an insert into the
 /// target itself: half of it would stay, so the next epoch waits for its end.
-pub(crate) async fn kill_own(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn kill_own(worker: &Worker, claim: &Claim) -> Result<(), AttemptError> {
     if claim.job.spec.mode == Mode::Direct {
         return Ok(());
     }
@@ -93,17 +93,22 @@ pub(crate) async fn kill_own(worker: &Worker, claim: &Claim) -> Result<(), Troub
     kill(worker, &claim.server, &prefix, claim.epoch().next()).await
 }
 
-async fn stop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+async fn stop_older(worker: &Worker, claim: &Claim) -> Result<(), AttemptError> {
     let prefix = claim.task.id.query_prefix();
     kill(worker, &claim.server, &prefix, claim.epoch()).await
 }
 
 /// Kills and waits: a MOVE cannot be killed, it ends by itself.
-async fn kill(worker: &Worker, server: &Server, prefix: &str, below: Epoch) -> Result<(), Trouble> {
+async fn kill(
+    worker: &Worker,
+    server: &Server,
+    prefix: &str,
+    below: Epoch,
+) -> Result<(), AttemptError> {
     loop {
         worker.lease.check()?;
         let call = || server.call(sql::COUNT_QUERIES);
-        let running: Running = longshore_shared::clickhouse::read(|| {
+        let running: Running = longshore_shared::clickhouse::retry_idempotent(|| {
             call().param("prefix", prefix).param("below", below).fetch_one()
         })
         .await?;
@@ -121,7 +126,11 @@ async fn kill(worker: &Worker, server: &Server, prefix: &str, below: Epoch) -> R
 }
 
 /// Gives the staging tables of a publishing task the names of this epoch, and drops the clones.
-async fn rename_set(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<(), Trouble> {
+async fn rename_set(
+    worker: &Worker,
+    claim: &Claim,
+    manifest: &Manifest,
+) -> Result<(), AttemptError> {
     let mut tries = 0;
     while let Err(failure) = rename_older(worker, claim, manifest).await? {
         tries += 1;
@@ -139,7 +148,7 @@ async fn rename_older(
     worker: &Worker,
     claim: &Claim,
     manifest: &Manifest,
-) -> Result<Result<(), Failure>, Trouble> {
+) -> Result<Result<(), Failure>, AttemptError> {
     let server = &claim.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     for found in staging::list_own(claim, &claim.task.id.staging_prefix()).await? {

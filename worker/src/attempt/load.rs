@@ -12,7 +12,7 @@ use super::staging::StagingSet;
 use super::view_chunk;
 use crate::claim::Claim;
 use crate::drift;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Loads the chunk into the staging set.
@@ -20,7 +20,7 @@ pub(crate) async fn chunk(
     worker: &Worker,
     claim: &Claim,
     set: &StagingSet,
-) -> Result<Summary, Trouble> {
+) -> Result<Summary, AttemptError> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let spec = &claim.job.spec;
     if spec.shard_by.as_ref().is_some_and(|by| by.shard.is_none()) {
@@ -46,7 +46,7 @@ pub(crate) async fn chunk(
     };
     let summary = tokio::select! {
         answer = Box::pin(run) => answer?,
-        () = claim.stop.cancelled() => return Err(Trouble::Draining),
+        () = claim.stop.cancelled() => return Err(AttemptError::Draining),
     };
     worker.edge(faults::LOAD_AFTER).await?;
     if let Some(piece) = replayed {

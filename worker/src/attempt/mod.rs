@@ -21,25 +21,25 @@ use longshore_shared::task::{Manifest, Mode, StateName, TaskEvent};
 
 use crate::claim::Claim;
 use crate::drift;
-use crate::error::Trouble;
-use crate::handover::{last_task, preflight, shadows};
+use crate::error::AttemptError;
+use crate::handover::{preflight, shadows};
 use crate::worker::Worker;
 
 /// One attempt at one task, from its claim to its receipt.
 ///
 /// Up to `advance(Loaded)` nothing of the task is in any target, and every failure goes back to
 /// the beginning in a fresh staging set. From there on the only way is forward.
-pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Trouble> {
+pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), AttemptError> {
     fence::fence(worker, claim).await?;
     if claim.task.progress.state.name() == StateName::Claimed {
-        claim.goes_on()?;
+        claim.ensure_running()?;
         fence::check_deaths(worker, claim).await?;
         faults::task(&claim.task.id).await?;
         let manifest = match claim.job.spec.mode {
-            _ if last_task::is_last(claim) => {
+            _ if claim.is_last() => {
                 recall::refuse(claim).await?;
                 let manifest = preflight::manifest(worker, claim).await?;
-                claim.goes_on()?;
+                claim.ensure_running()?;
                 manifest
             }
             Mode::Staged => Box::pin(stage_and_load(worker, claim)).await?,
@@ -58,7 +58,7 @@ pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Tr
     claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
     worker.edge(faults::DONE_AFTER).await?;
     staging::drop_set(claim).await?;
-    if last_task::is_last(claim) {
+    if claim.is_last() {
         shadows::drop_shadows(worker, &claim.server, &claim.job, |state| state == StateName::Done)
             .await?;
     }
@@ -66,7 +66,7 @@ pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), Tr
 }
 
 /// Loads into a fresh staging set and writes down what is in it.
-async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
+async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, AttemptError> {
     drift::schema(claim).await?;
     let (set, (), (), ()) = tokio::try_join!(
         staging::create(worker, claim),
@@ -80,6 +80,6 @@ async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Trou
     durable::sync(claim).await?;
     let manifest = verify::manifest(worker, claim, &set, loaded).await?;
     drift::schema(claim).await?;
-    claim.goes_on()?;
+    claim.ensure_running()?;
     Ok(manifest)
 }

@@ -8,7 +8,7 @@ use longshore_shared::task::{Manifest, StateName, TaskEvent};
 
 use super::{fence, staging};
 use crate::claim::Claim;
-use crate::error::{Remedy, Trouble};
+use crate::error::{AttemptError, Remedy};
 use crate::job_change;
 use crate::waits::outage;
 use crate::worker::Worker;
@@ -20,12 +20,12 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn end_badly(
     worker: &Worker,
     claim: &mut Claim,
-    trouble: &Trouble,
+    trouble: &AttemptError,
 ) -> &'static str {
     let epoch = claim.epoch();
     let state = claim.task.progress.state.name();
     let remedy = match (state, trouble) {
-        (StateName::Publishing, Trouble::Unprovable(evidence)) => {
+        (StateName::Publishing, AttemptError::Unprovable(evidence)) => {
             let evidence = evidence.clone();
             let event = TaskEvent::Unprovable { epoch, evidence };
             return match claim.advance(worker, &event).await {
@@ -33,7 +33,7 @@ pub(crate) async fn end_badly(
                 Err(_) => "let go",
             };
         }
-        (StateName::Claimed, Trouble::Recalled { manifest, past, .. }) => {
+        (StateName::Claimed, AttemptError::Recalled { manifest, past, .. }) => {
             let (manifest, past) = (Manifest::clone(manifest), *past);
             let event =
                 TaskEvent::Recalled { epoch, manifest, past, evidence: trouble.to_string() };
@@ -46,7 +46,7 @@ pub(crate) async fn end_badly(
         // Published or publishing: nothing to give back. A fault of the whole job still pauses it.
         (_, trouble) => match trouble.remedy() {
             Remedy::PauseJob => Remedy::PauseJob,
-            _ => Remedy::LetGo,
+            _ => Remedy::Abandon,
         },
     };
     // A worker that was fenced off finds its tables gone: that is no fault of the job.
@@ -54,9 +54,9 @@ pub(crate) async fn end_badly(
         return "let go";
     }
     let attempts = claim.task.progress.attempts;
-    let is_away = matches!(trouble, Trouble::Away { .. });
+    let is_away = matches!(trouble, AttemptError::Away { .. });
     let (event, word) = match remedy {
-        Remedy::LetGo => {
+        Remedy::Abandon => {
             if is_away {
                 claim.release(worker).await;
             }
@@ -107,13 +107,13 @@ pub(crate) async fn end_badly(
 async fn interrupted(
     worker: &Worker,
     claim: &Claim,
-    trouble: &Trouble,
-) -> Result<TaskEvent, Trouble> {
+    trouble: &AttemptError,
+) -> Result<TaskEvent, AttemptError> {
     let (since, _) = worker.outage.meets();
     let is_loading = claim.is_loading.load(Ordering::Relaxed);
     let died = match trouble {
         // Its server is another one: the load that it had may be what took it down.
-        Trouble::Away { is_loading, .. } => *is_loading,
+        AttemptError::Away { is_loading, .. } => *is_loading,
         _ => outlast(worker, claim).await? && is_loading,
     };
     let delay_ms = u64::try_from(outage::pause().as_millis()).unwrap_or(0);
@@ -125,12 +125,12 @@ async fn interrupted(
 ///
 /// # Errors
 /// When the lease is lost before: whoever takes the task over goes on.
-async fn outlast(worker: &Worker, claim: &Claim) -> Result<bool, Trouble> {
+async fn outlast(worker: &Worker, claim: &Claim) -> Result<bool, AttemptError> {
     loop {
         worker.lease.check()?;
         // Whoever finds that server again takes the task up; a worker that is to end does not wait.
         if claim.endpoint.gone.is_cancelled() || worker.drain.is_cancelled() {
-            return Err(Trouble::NotOurs);
+            return Err(AttemptError::NotOurs);
         }
         if let Ok(facts) = claim.server.facts().await {
             return Ok(Duration::from_secs(facts.uptime_secs + 1) < claim.began.elapsed());

@@ -8,14 +8,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
 use serde::Deserialize;
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::server_clock::clock;
 
 /// Part identities asked for in one statement.
@@ -43,13 +43,13 @@ pub(crate) async fn find(
     server: &Server,
     target: &TableName,
     uuids: &[String],
-) -> Result<Seen, Trouble> {
+) -> Result<Seen, AttemptError> {
     if planted(Bug::HashesAsSet) {
         return find_by_hash(server, target, uuids).await;
     }
     let mut seen = Seen::default();
     for page in uuids.chunks(IDENTITIES_MAX) {
-        let rows: Vec<Identity> = read(|| {
+        let rows: Vec<Identity> = retry_idempotent(|| {
             server
                 .call(sql::FIND_PARTS)
                 .param("database", &target.database)
@@ -77,7 +77,7 @@ async fn find_by_hash(
     server: &Server,
     target: &TableName,
     hashes: &[String],
-) -> Result<Seen, Trouble> {
+) -> Result<Seen, AttemptError> {
     let text = "SELECT toString(toUUID(hash_of_all_files)) AS identity, toUInt8(1) AS is_published FROM system.parts \
                 WHERE database = {database:String} AND table = {table:String} AND rows > 0";
     let call = server.call_text("find_by_hash", text.to_owned());
@@ -96,7 +96,7 @@ pub(crate) async fn everything(
     table: &StagedTable,
     seen: &HashSet<String>,
     why: &str,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     if planted(Bug::EmptyIsProof) {
         return Ok(());
     }
@@ -107,7 +107,7 @@ pub(crate) async fn everything(
     if missing == 0 || planted(Bug::OldIsProof) {
         return Ok(());
     }
-    Err(Trouble::Unprovable(format!(
+    Err(AttemptError::Unprovable(format!(
         "{why}, and {missing} of {} parts are not found in {}{}",
         table.parts().count(),
         table.target,
@@ -138,7 +138,7 @@ pub(crate) async fn refuse_late(
     claim: &Claim,
     table: &StagedTable,
     taken_ms: i64,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let lifespan = lifespan(claim, table, taken_ms).await?;
     if lifespan.lasts() {
         return Ok(());
@@ -146,7 +146,7 @@ pub(crate) async fn refuse_late(
     let age = lifespan
         .age
         .map_or("of an unknown age".to_owned(), |age| format!("{} s old", age.as_secs()));
-    Err(Trouble::Unprovable(format!(
+    Err(AttemptError::Unprovable(format!(
         "the manifest is {age} and {} lists merged parts for {} s only: whether the staged parts were moved \
          and merged before cannot be proved. Compare the rows of the staging tables of this task with {}",
         table.target,
@@ -169,7 +169,11 @@ impl Lifespan {
     }
 }
 
-async fn lifespan(claim: &Claim, table: &StagedTable, taken_ms: i64) -> Result<Lifespan, Trouble> {
+async fn lifespan(
+    claim: &Claim,
+    table: &StagedTable,
+    taken_ms: i64,
+) -> Result<Lifespan, AttemptError> {
     let clock = clock(&claim.server).await?;
     let graph = &claim.job.spec.graph;
     let tables = &graph.tables;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use longshore_shared::clickhouse::{Failure, Server, policy, read, task_delay};
+use longshore_shared::clickhouse::{Failure, Server, policy, retry_idempotent, task_delay};
 use longshore_shared::faults;
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
@@ -23,7 +23,7 @@ use super::staging::{self, StagedPart};
 use super::{proof, receipt};
 use crate::claim::Claim;
 use crate::drift;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::handover::{self, shadows};
 use crate::worker::Worker;
 
@@ -34,12 +34,12 @@ const CLEANUP_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 
 /// Moves every line of the manifest, proves them all, writes the receipts. Returns the base rows.
-pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Trouble> {
+pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, AttemptError> {
     let TaskState::Publishing { manifest, .. } = &claim.task.progress.state else {
-        return Err(Trouble::NotOurs);
+        return Err(AttemptError::NotOurs);
     };
     if manifest.partial {
-        return Err(Trouble::Unprovable(
+        return Err(AttemptError::Unprovable(
             "only a part of what this task was to move is known: nothing proves the rest. Compare its rows with \
              the targets"
                 .to_owned(),
@@ -65,7 +65,7 @@ pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, Troub
     worker.edge(faults::RECEIPT_BEFORE).await?;
     let mut round = Round::begin();
     loop {
-        read(|| ledger::append(&claim.server, &receipts)).await?;
+        retry_idempotent(|| ledger::append(&claim.server, &receipts)).await?;
         if round.is_synced(worker, claim).await? {
             break;
         }
@@ -80,13 +80,13 @@ async fn move_all(
     claim: &Claim,
     manifest: &Manifest,
     is_first: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let mut tries = 0;
     loop {
         // Only right after our own load is it certain that nothing was moved yet.
         let is_fresh = claim.loaded_here && is_first && tries == 0;
         match publish(worker, claim, manifest, is_fresh).await {
-            Err(Trouble::Failure(failure)) if !policy(&failure).is_lasting() => {
+            Err(AttemptError::Failure(failure)) if !policy(&failure).needs_operator() => {
                 // Only forward: wait until the server is well again, for as long as we are trusted.
                 tries += 1;
                 tracing::warn!(error = %failure, tries, "publishing goes on after a pause");
@@ -100,12 +100,13 @@ async fn move_all(
 }
 
 /// Writes down in ClickHouse what is about to be moved, before the first MOVE.
-async fn announce(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<(), Trouble> {
+async fn announce(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Result<(), AttemptError> {
     if manifest.lines() == 0 || planted(Bug::ForgetManifest) {
         return Ok(());
     }
     let (server, task) = (&claim.server, &claim.task.id);
-    read(|| ledger::announce(server, task, claim.epoch(), &worker.id, manifest)).await?;
+    retry_idempotent(|| ledger::announce(server, task, claim.epoch(), &worker.id, manifest))
+        .await?;
     worker.edge(faults::ANNOUNCE_AFTER).await
 }
 
@@ -114,7 +115,7 @@ async fn publish(
     claim: &Claim,
     manifest: &Manifest,
     is_first: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let server = &claim.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     let there = staging::list_own(claim, names.prefix()).await?;
@@ -144,12 +145,12 @@ async fn publish(
             move_table(worker, claim, &mut staged, &mut step).await
         };
         match finished.await {
-            Err(Trouble::Unprovable(words)) => unproved.push(words),
+            Err(AttemptError::Unprovable(words)) => unproved.push(words),
             finished => finished?,
         }
     }
     if !unproved.is_empty() {
-        return Err(Trouble::Unprovable(unproved.join("; ")));
+        return Err(AttemptError::Unprovable(unproved.join("; ")));
     }
     shadows::rename_shadows(worker, claim, manifest).await?;
     for handover in &manifest.handovers {
@@ -164,16 +165,16 @@ fn refuse_another(
     job: JobState,
     table: &StagedTable,
     now: &[(TableName, Uuid)],
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     match now.iter().find(|(name, _)| *name == table.target) {
         Some((_, uuid)) if *uuid == table.target_uuid => Ok(()),
-        Some(_) => Err(Trouble::Unprovable(format!(
+        Some(_) => Err(AttemptError::Unprovable(format!(
             "{} was replaced by another table after the rows of this task were staged for it",
             table.target,
         ))),
         // It may come back as the same table, and then everything is as it was.
-        None if job == JobState::Running => Err(Trouble::TargetGone(table.target.clone())),
-        None => Err(Trouble::Unprovable(format!(
+        None if job == JobState::Running => Err(AttemptError::TargetGone(table.target.clone())),
+        None => Err(AttemptError::Unprovable(format!(
             "{} is gone after the rows of this task were staged for it",
             table.target,
         ))),
@@ -195,7 +196,7 @@ struct Staged<'a> {
 
 impl Staged<'_> {
     /// Many moves may take longer than the server lists merged parts: what was moved so far is looked for.
-    async fn look(&mut self, claim: &Claim) -> Result<(), Trouble> {
+    async fn look(&mut self, claim: &Claim) -> Result<(), AttemptError> {
         if self.looked.elapsed() < LOOK_EVERY {
             return Ok(());
         }
@@ -213,7 +214,7 @@ async fn move_table(
     claim: &Claim,
     staged: &mut Staged<'_>,
     step: &mut usize,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     loop {
         let parts = staging::parts(&claim.server, &staged.twin).await?;
         if parts.is_empty() {
@@ -259,7 +260,7 @@ async fn move_partition(
     staged: &Staged<'_>,
     partition: &str,
     step: usize,
-) -> Result<bool, Trouble> {
+) -> Result<bool, AttemptError> {
     let id = claim.task.id.query(claim.epoch(), format_args!("move-{step}"));
     let (twin, target) = (&staged.twin, &staged.table.target);
     let answer = claim
@@ -280,7 +281,7 @@ async fn move_partition(
     if failure.is_unknown() {
         // It may be running, on its way still, or half done by a server that died. The next epoch
         // waits for its end, and shuts out what arrives later.
-        return Err(Trouble::Unsettled);
+        return Err(AttemptError::Unsettled);
     }
     if planted(Bug::DropOnFailure) {
         let call = claim.server.call(sql::DROP_TABLE);
@@ -299,7 +300,7 @@ async fn wait_for_cleanup(
     claim: &Claim,
     staged: &Staged<'_>,
     remains: &HashSet<String>,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let (table, parts) = (&staged.table.target, remains.len());
     tracing::warn!(%table, parts, "a move was rolled back: waits until the server has cleared its parts");
     let remains: Vec<String> = remains.iter().cloned().collect();
@@ -322,7 +323,7 @@ async fn drop_published(
     twin: &TableName,
     staged: &[StagedPart],
     published: &HashSet<String>,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let all = planted(Bug::OnePartForAll);
     for part in staged.iter().filter(|part| all || published.contains(&part.uuid)) {
         tracing::warn!(part = part.name, "already in the target: its staged twin is dropped");
@@ -339,8 +340,12 @@ async fn drop_published(
 }
 
 /// A failed MOVE is looked at again, unless the failure is one that a person has to mend.
-async fn wait_or_stop(worker: &Worker, claim: &Claim, failure: &Failure) -> Result<(), Trouble> {
-    if policy(failure).is_lasting() {
+async fn wait_or_stop(
+    worker: &Worker,
+    claim: &Claim,
+    failure: &Failure,
+) -> Result<(), AttemptError> {
+    if policy(failure).needs_operator() {
         // "Tables have different structure" does not say what was altered.
         drift::schema(claim).await?;
         return Err(failure.clone().into());
@@ -356,11 +361,11 @@ fn refuse_foreign(
     table: &StagedTable,
     staged: &[StagedPart],
     twin: &TableName,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let known: HashSet<String> = table.parts().map(|part| part.uuid.to_string()).collect();
     match staged.iter().find(|part| !known.contains(&part.uuid)) {
         None => Ok(()),
-        Some(part) => Err(Trouble::Unprovable(format!(
+        Some(part) => Err(AttemptError::Unprovable(format!(
             "part {} of {twin} is not in the manifest: somebody else wrote or merged there",
             part.name
         ))),

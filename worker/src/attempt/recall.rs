@@ -6,7 +6,7 @@
 //! sets that are found in a target tell the same, where an older version wrote no manifest.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::ledger::{self, Unsettled};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
@@ -16,31 +16,31 @@ use uuid::Uuid;
 
 use super::proof;
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// Refuses to load a task that was published, or was about to be, in an earlier life of its row.
-pub(crate) async fn refuse(claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn refuse(claim: &Claim) -> Result<(), AttemptError> {
     let (task, server) = (&claim.task.id, &claim.server);
     let (receipt, unsettled) =
         tokio::join!(ledger::published(server, task), ledger::unsettled(server, task));
     if let Some(before) = receipt? {
-        return Err(Trouble::Loaded(task.clone(), Epoch(before.epoch)));
+        return Err(AttemptError::Loaded(task.clone(), Epoch(before.epoch)));
     }
     if let Some(Unsettled { epoch, manifest }) = unsettled? {
         let evidence = words(claim, &manifest).await?;
-        return Err(Trouble::Recalled { manifest: Box::new(manifest), past: epoch, evidence });
+        return Err(AttemptError::Recalled { manifest: Box::new(manifest), past: epoch, evidence });
     }
     Ok(())
 }
 
 /// The same, where staging sets of older epochs are about to be dropped: nothing of them may be in a target.
-pub(crate) async fn refuse_sets(claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn refuse_sets(claim: &Claim) -> Result<(), AttemptError> {
     refuse(claim).await?;
     refuse_moved(claim).await
 }
 
 /// What a person should know of parts that were about to be moved.
-async fn words(claim: &Claim, manifest: &Manifest) -> Result<String, Trouble> {
+async fn words(claim: &Claim, manifest: &Manifest) -> Result<String, AttemptError> {
     let (mut parts, mut there) = (0, 0);
     for table in &manifest.tables {
         let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
@@ -58,11 +58,12 @@ struct StagedIdentity {
 }
 
 /// Nothing of an older set may be in a target: by the task's row it was never published.
-async fn refuse_moved(claim: &Claim) -> Result<(), Trouble> {
+async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
     let (server, task) = (&claim.server, &claim.task.id);
     let prefix = task.staging_prefix();
     let call = || server.call(sql::LIST_STAGED_UUIDS).param("staging", server.staging());
-    let found: Vec<StagedIdentity> = read(|| call().param("prefix", &prefix).fetch_all()).await?;
+    let found: Vec<StagedIdentity> =
+        retry_idempotent(|| call().param("prefix", &prefix).fetch_all()).await?;
     if found.is_empty() || planted(Bug::HashesAsSet) {
         return Ok(());
     }
@@ -86,7 +87,7 @@ async fn refuse_moved(claim: &Claim) -> Result<(), Trouble> {
     // What it was to move as a whole is not known.
     let manifest = Manifest { tables, partial: true, ..Manifest::empty() };
     let past = past.unwrap_or_default();
-    Err(Trouble::Recalled { manifest: Box::new(manifest), past, evidence })
+    Err(AttemptError::Recalled { manifest: Box::new(manifest), past, evidence })
 }
 
 fn staged(

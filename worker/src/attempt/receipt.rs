@@ -1,12 +1,12 @@
 //! What is written down of a task that is published: a receipt for each table.
 
-use longshore_shared::clickhouse::read;
+use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::ledger::{self, part_names};
 use longshore_shared::sql;
 use longshore_shared::task::{Handover, Manifest, Mode, Receipt};
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::server_clock::{START_MARGIN_MS, Started};
 use crate::worker::Worker;
 
@@ -15,7 +15,7 @@ pub(crate) async fn of(
     worker: &Worker,
     claim: &Claim,
     manifest: &Manifest,
-) -> Result<Vec<Receipt>, Trouble> {
+) -> Result<Vec<Receipt>, AttemptError> {
     if claim.job.spec.mode == Mode::Direct {
         return Ok(vec![of_direct(worker, claim, manifest)]);
     }
@@ -76,13 +76,13 @@ async fn refuse_lost(
     manifest: &Manifest,
     target: &str,
     unnamed: usize,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let Started { started_ms } =
-        read(|| claim.server.call(sql::SERVER_STARTED).fetch_one()).await?;
+        retry_idempotent(|| claim.server.call(sql::SERVER_STARTED).fetch_one()).await?;
     if started_ms + START_MARGIN_MS < manifest.taken_ms {
         return Ok(());
     }
-    Err(Trouble::Unprovable(format!(
+    Err(AttemptError::Unprovable(format!(
         "{unnamed} parts are not found in {target} any more: the server was started again after their manifest was \
          taken"
     )))

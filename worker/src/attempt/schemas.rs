@@ -5,11 +5,11 @@ use longshore_shared::task::{Chunk, Source, Unseen};
 use longshore_shared::types::{Fit, Reader, Type, fit, needs_cast, reads_as_stored};
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// The files of a chunk have what the plan expects of them.
-pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), AttemptError> {
     let spec = &claim.job.spec;
     let Source::Files(source) = &spec.source else { return Ok(()) };
     let Some(unseen) = &source.unseen else { return Ok(()) };
@@ -32,7 +32,7 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Troub
         }
         let is_raw = reads_as_stored(&source.format);
         if let Some(problem) = problem(unseen, &schema, &asked, is_raw) {
-            return Err(Trouble::Source(format!(
+            return Err(AttemptError::Source(format!(
                 "file {}: {problem}. The plan was made from a sample of the files; --validate looks at all of them",
                 file.path
             )));

@@ -1,7 +1,7 @@
 //! The source of a chunk: is it what it was at plan time, and how many rows does it hold?
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::identities;
 use longshore_shared::source::{ForeignChunk, Reading, pin_query, read_settings};
@@ -9,7 +9,7 @@ use longshore_shared::task::{Chunk, Feed, FilesSource, Slice, Source, SourceFile
 use serde::Deserialize;
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Formats whose files say how many rows they hold, so that a count reads only their footers.
@@ -78,7 +78,7 @@ fn countable(source: &FilesSource) -> FilesSource {
 }
 
 /// Nothing of the chunk's source has changed since the plan was made.
-pub(crate) async fn unchanged(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn unchanged(worker: &Worker, claim: &Claim) -> Result<(), AttemptError> {
     let chunk = Chunk::decode(&claim.task.chunk)?;
     match (&claim.job.spec.source, &chunk) {
         (Source::Files(source), Chunk::Files { files: planned }) => {
@@ -92,18 +92,18 @@ pub(crate) async fn unchanged(worker: &Worker, claim: &Claim) -> Result<(), Trou
 }
 
 /// The table is the one that was planned. One on another server is known by its rows alone.
-async fn table(server: &Server, feed: &Feed) -> Result<(), Trouble> {
+async fn table(server: &Server, feed: &Feed) -> Result<(), AttemptError> {
     if feed.remote.is_some() {
         return Ok(());
     }
     let found = identities(server, std::slice::from_ref(&feed.table)).await?;
     match found.first() {
         Some((_, uuid)) if Some(*uuid) == feed.uuid => Ok(()),
-        Some(_) => Err(Trouble::Source(format!(
+        Some(_) => Err(AttemptError::Source(format!(
             "table {} was dropped and made again after the plan was made",
             feed.table
         ))),
-        None => Err(Trouble::Source(format!(
+        None => Err(AttemptError::Source(format!(
             "table {} is gone, or this user may not read it",
             feed.table
         ))),
@@ -116,7 +116,7 @@ async fn files(
     claim: &Claim,
     source: &FilesSource,
     planned: &[SourceFile],
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     if planted(Bug::SkipPins) {
         return Ok(());
     }
@@ -130,21 +130,21 @@ async fn files(
             call.setting("s3_skip_empty_files", 0).setting("engine_file_skip_empty_files", 0);
         call.setting("engine_url_skip_empty_files", 0).setting("max_query_size", 64 * 1024 * 1024)
     };
-    let found: Vec<Listed> = read(|| call().deadline(None).fetch_all()).await?;
+    let found: Vec<Listed> = retry_idempotent(|| call().deadline(None).fetch_all()).await?;
     compare(planned, &found)
 }
 
-fn compare(planned: &[SourceFile], found: &[Listed]) -> Result<(), Trouble> {
+fn compare(planned: &[SourceFile], found: &[Listed]) -> Result<(), AttemptError> {
     for file in planned {
         let mut same = found.iter().filter(|listed| listed.path == file.path);
         let (Some(now), None) = (same.next(), same.next()) else {
-            return Err(Trouble::Source(format!(
+            return Err(AttemptError::Source(format!(
                 "file {} is not there any more as it was planned",
                 file.path
             )));
         };
         if now.size != file.size || now.etag != file.etag {
-            return Err(Trouble::Source(format!(
+            return Err(AttemptError::Source(format!(
                 "file {} was changed after the plan was made (planned {} bytes, etag {}; now {} bytes, etag {})",
                 file.path, file.size, file.etag, now.size, now.etag
             )));
@@ -153,11 +153,15 @@ fn compare(planned: &[SourceFile], found: &[Listed]) -> Result<(), Trouble> {
     if found.len() == planned.len() {
         return Ok(());
     }
-    Err(Trouble::Source(format!("{} files were planned, {} are read", planned.len(), found.len())))
+    Err(AttemptError::Source(format!(
+        "{} files were planned, {} are read",
+        planned.len(),
+        found.len()
+    )))
 }
 
 /// How many rows the chunk's source holds, where that is cheap to ask.
-pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Trouble> {
+pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, AttemptError> {
     let spec = &claim.job.spec;
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let is_plain = spec.is_one_for_one();
@@ -189,18 +193,18 @@ pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Troubl
 }
 
 /// The rows of a piece of a table against what the index said at plan time.
-fn judge(feed: &Feed, slice: &Slice, rows: u64) -> Result<(), Trouble> {
+fn judge(feed: &Feed, slice: &Slice, rows: u64) -> Result<(), AttemptError> {
     let planned = slice.rows;
     let table = &feed.origin;
     if rows < planned.min {
-        return Err(Trouble::Source(format!(
+        return Err(AttemptError::Source(format!(
             "{table} holds {rows} rows in this chunk and held at least {} when it was planned: \
              rows were removed. Plan again, with --snapshot if it goes on",
             planned.min
         )));
     }
     if rows > planned.max && feed.is_snapshot {
-        return Err(Trouble::Source(format!(
+        return Err(AttemptError::Source(format!(
             "the snapshot of {table} holds {rows} rows in this chunk, more than the {} that were \
              planned: somebody wrote into it. Plan again",
             planned.max
@@ -212,7 +216,7 @@ fn judge(feed: &Feed, slice: &Slice, rows: u64) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn rows_of(server: &Server, reading: &Reading) -> Result<u64, Trouble> {
+async fn rows_of(server: &Server, reading: &Reading) -> Result<u64, AttemptError> {
     let text = reading.select("count() AS rows");
     let known = server.known_settings().await;
     let mut settings = reading.settings.clone();
@@ -221,7 +225,7 @@ async fn rows_of(server: &Server, reading: &Reading) -> Result<u64, Trouble> {
     if planted(Bug::CountWithDefaults) {
         settings.clear();
     }
-    let count: Count = read(|| {
+    let count: Count = retry_idempotent(|| {
         server
             .call_text("count_source", text.clone())
             .setting("max_query_size", 64 * 1024 * 1024)

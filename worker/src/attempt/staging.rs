@@ -1,7 +1,7 @@
 //! The staging set of one attempt: fresh tables that nobody else ever wrote to.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Server, read};
+use longshore_shared::clickhouse::{Code, Server, retry_idempotent, uuid_text};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{StagingNames, create_statements, dependents};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{proof, recall};
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// The names of a set that is complete and checked.
@@ -34,7 +34,8 @@ pub(crate) struct Staged {
 struct StagedRow {
     name: String,
     engine: String,
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
     server_uuid: String,
 }
 
@@ -44,11 +45,11 @@ struct Parts {
 }
 
 /// Makes the twins and clones of this attempt.
-pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet, Trouble> {
+pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet, AttemptError> {
     let (server, graph) = (&claim.server, &claim.job.spec.graph);
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
-    let statements =
-        create_statements(graph, &names).map_err(|(view, error)| Trouble::View(view, error))?;
+    let statements = create_statements(graph, &names)
+        .map_err(|(view, error)| AttemptError::View(view, error))?;
     let skipped = |text: &str| planted(Bug::SkipViews) && text.starts_with("CREATE MATERIALIZED");
     let statements = statements.into_iter().filter(|made| !skipped(&made.text));
     let mut was_there = false;
@@ -74,19 +75,24 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
 
 /// A table that was there should be our own, made by a statement whose answer was lost. One with
 /// rows is not: the control tables were made again, for one, and the same plan was loaded before.
-async fn check_empty(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
+async fn check_empty(claim: &Claim, names: &StagingNames) -> Result<(), AttemptError> {
     let server = &claim.server;
     let call = || server.call(sql::COUNT_STAGED_PARTS).param("staging", server.staging());
-    let found: Parts = read(|| call().param("prefix", names.prefix()).fetch_one()).await?;
+    let found: Parts =
+        retry_idempotent(|| call().param("prefix", names.prefix()).fetch_one()).await?;
     recall::refuse_sets(claim).await?;
     if found.parts == 0 {
         return Ok(());
     }
-    Err(Trouble::Count(format!("{}… in {} held rows already", names.prefix(), server.staging())))
+    Err(AttemptError::Count(format!(
+        "{}… in {} held rows already",
+        names.prefix(),
+        server.staging()
+    )))
 }
 
 /// Every clone fires on its twin, and nothing else does.
-async fn check(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
+async fn check(claim: &Claim, names: &StagingNames) -> Result<(), AttemptError> {
     let graph = &claim.job.spec.graph;
     if graph.views.is_empty() || planted(Bug::SkipViews) {
         return Ok(());
@@ -104,7 +110,7 @@ async fn check(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
         expected.sort();
         let fires = found.iter().find(|(name, _)| *name == twins[position]);
         if fires.is_none_or(|(_, fires)| *fires != expected) {
-            return Err(Trouble::Count(format!(
+            return Err(AttemptError::Count(format!(
                 "the view clones on the staging twin of {} are not those of the plan",
                 table.name
             )));
@@ -114,8 +120,8 @@ async fn check(claim: &Claim, names: &StagingNames) -> Result<(), Trouble> {
 }
 
 /// What is in the staging database under names that begin so, views first.
-pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, Trouble> {
-    let rows: Vec<StagedRow> = read(|| {
+pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, AttemptError> {
+    let rows: Vec<StagedRow> = retry_idempotent(|| {
         server
             .call(sql::LIST_STAGING)
             .param("staging", server.staging())
@@ -127,7 +133,7 @@ pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, T
     let staged = |row: StagedRow| Staged {
         name: row.name,
         engine: row.engine,
-        uuid: Uuid::parse_str(&row.uuid).unwrap_or_default(),
+        uuid: row.uuid,
         server_uuid: row.server_uuid,
     };
     Ok(rows.into_iter().map(staged).collect())
@@ -137,7 +143,7 @@ pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, T
 ///
 /// # Errors
 /// When another server answers at the address: nothing that comes back from there is of this task.
-pub(crate) async fn list_own(claim: &Claim, prefix: &str) -> Result<Vec<Staged>, Trouble> {
+pub(crate) async fn list_own(claim: &Claim, prefix: &str) -> Result<Vec<Staged>, AttemptError> {
     let found = list(&claim.server, prefix).await?;
     claim.endpoint.check(found.first().map(|staged| staged.server_uuid.as_str())).await?;
     Ok(found)
@@ -154,8 +160,11 @@ pub(crate) struct StagedPart {
 }
 
 /// The parts of a staging table, by partition.
-pub(crate) async fn parts(server: &Server, twin: &TableName) -> Result<Vec<StagedPart>, Trouble> {
-    let rows = read(|| {
+pub(crate) async fn parts(
+    server: &Server,
+    twin: &TableName,
+) -> Result<Vec<StagedPart>, AttemptError> {
+    let rows = retry_idempotent(|| {
         server
             .call(sql::LIST_PARTS)
             .param("database", &twin.database)
@@ -172,10 +181,10 @@ pub(crate) async fn parts(server: &Server, twin: &TableName) -> Result<Vec<Stage
 }
 
 /// Drops one table or clone and waits until it is gone.
-pub(crate) async fn drop_one(server: &Server, staged: &Staged) -> Result<(), Trouble> {
+pub(crate) async fn drop_one(server: &Server, staged: &Staged) -> Result<(), AttemptError> {
     let is_view = staged.engine == "MaterializedView";
     let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
-    read(|| {
+    retry_idempotent(|| {
         server
             .call(statement)
             .name("database", server.staging())
@@ -187,7 +196,7 @@ pub(crate) async fn drop_one(server: &Server, staged: &Staged) -> Result<(), Tro
 }
 
 /// Drops the set of this epoch. Only for a task that has ended or was given back.
-pub(crate) async fn drop_set(claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn drop_set(claim: &Claim) -> Result<(), AttemptError> {
     debug_assert!(!matches!(
         claim.task.progress.state.name(),
         StateName::Publishing | StateName::Quarantined
@@ -199,7 +208,7 @@ pub(crate) async fn drop_set(claim: &Claim) -> Result<(), Trouble> {
 }
 
 /// Drops the sets of older epochs of a task that is not publishing.
-pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), Trouble> {
+pub(crate) async fn drop_older(worker: &Worker, claim: &Claim) -> Result<(), AttemptError> {
     let mut older = list(&claim.server, &claim.task.id.staging_prefix()).await?;
     // Never a newer set: we may be fenced off ourselves and not know it yet.
     let is_older =

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::source::{self, Held};
 use super::staging::{self, StagingSet};
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::server_clock;
 use crate::worker::Worker;
 
@@ -19,7 +19,7 @@ pub(crate) async fn manifest(
     claim: &Claim,
     set: &StagingSet,
     loaded: Summary,
-) -> Result<Manifest, Trouble> {
+) -> Result<Manifest, AttemptError> {
     let graph = &claim.job.spec.graph;
     let clock = server_clock::clock(&claim.server).await?;
     let twins = staging::list_own(claim, set.names.prefix()).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn manifest(
             .find(|staged| staged.name == twin.table)
             .map(|staged| staged.uuid)
             .ok_or_else(|| {
-                Trouble::Count(format!("the staging twin of {} is gone", target.name))
+                AttemptError::Count(format!("the staging twin of {} is gone", target.name))
             })?;
         tables.push(StagedTable {
             suffix: StagingNames::suffix(graph, position),
@@ -57,7 +57,7 @@ pub(crate) async fn manifest(
     let base_rows = base_rows.or(into_null.then(|| loaded.written_rows.saturating_sub(staged)));
     let counted = !planted(Bug::TrustLoad);
     if counted && all_kept && staged != loaded.written_rows {
-        return Err(Trouble::Count(format!(
+        return Err(AttemptError::Count(format!(
             "the load wrote {} rows, but {staged} are staged",
             loaded.written_rows
         )));
@@ -68,14 +68,14 @@ pub(crate) async fn manifest(
         && rows != held
     {
         let what = if into_null { "were written into" } else { "are staged for" };
-        return Err(Trouble::Count(format!(
+        return Err(AttemptError::Count(format!(
             "the source holds {held} rows, but {rows} {what} {loaded_into}"
         )));
     }
     if let (Held::AtLeast(held), Some(rows), true) = (held, base_rows, counted)
         && rows < held
     {
-        return Err(Trouble::Count(format!(
+        return Err(AttemptError::Count(format!(
             "the source holds at least {held} rows, but {rows} are staged"
         )));
     }
@@ -95,12 +95,12 @@ pub(crate) async fn manifest(
     })
 }
 
-async fn lines(server: &Server, twin: &TableName) -> Result<Vec<Line>, Trouble> {
+async fn lines(server: &Server, twin: &TableName) -> Result<Vec<Line>, AttemptError> {
     let mut lines: Vec<Line> = Vec::new();
     for row in staging::parts(server, twin).await? {
         let uuid = Uuid::parse_str(&row.uuid).unwrap_or_default();
         if uuid.is_nil() {
-            return Err(Trouble::Count(format!("a part of {twin} has no identity")));
+            return Err(AttemptError::Count(format!("a part of {twin} has no identity")));
         }
         let part = Part { uuid, hash: row.hash, rows: row.rows };
         match lines.last_mut() {

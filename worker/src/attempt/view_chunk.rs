@@ -5,18 +5,18 @@ use longshore_shared::clickhouse::{Server, Summary};
 use longshore_shared::source::{ProbeError, check_filter, rows_to_read};
 use longshore_shared::task::{Feed, JobSpec, Slice};
 
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// Rows that the load may read at most, when that is known. Before the load.
 pub(crate) async fn bound(
     server: &Server,
     spec: &JobSpec,
     (feed, slice): (&Feed, &Slice),
-) -> Result<Option<u64>, Trouble> {
+) -> Result<Option<u64>, AttemptError> {
     match check_filter(server, feed).await {
         Ok(()) => {}
         Err(ProbeError::Failure(failure)) => return Err(failure.into()),
-        Err(ignored) => return Err(Trouble::Count(ignored.to_string())),
+        Err(ignored) => return Err(AttemptError::Count(ignored.to_string())),
     }
     // Views that fire on what is loaded may read other tables.
     let passes = feed.view.as_ref().and_then(|view| view.passes);
@@ -31,14 +31,14 @@ pub(crate) async fn check_read(
     chunk: (&Feed, &Slice),
     before: Option<u64>,
     loaded: Summary,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let Some(before) = before.filter(|bound| loaded.read_rows > *bound) else { return Ok(()) };
     // A table that others write to may have got rows, or other granules by a merge.
     let now = bound(server, spec, chunk).await?.unwrap_or(before);
     if loaded.read_rows <= before.max(now) {
         return Ok(());
     }
-    Err(Trouble::Count(format!(
+    Err(AttemptError::Count(format!(
         "the load read {} rows, but the chunk of {} has {} to read",
         loaded.read_rows,
         chunk.0.origin,

@@ -1,9 +1,9 @@
 //! Finding a task: a look at open segments by key. Nothing here scans the task table.
 //!
 //! The board remembers pages of the open segments between claims; what it remembers may be stale, so
-//! every claim is decided by the compare-and-set alone ([`crate::board::take::take`]).
+//! every claim is decided by the compare-and-set alone ([`try_claim::try_claim`]).
 
-mod take;
+mod try_claim;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,11 +20,10 @@ use tokio::time::Instant;
 
 use crate::attempt::fence::is_suspect;
 use crate::claim::Claim;
-use crate::error::Trouble;
-use crate::handover::last_task;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 use crate::{close, job_change};
-use take::take;
+use try_claim::try_claim;
 
 /// How long the list of jobs is good.
 const JOBS_FRESH: Duration = Duration::from_millis(500);
@@ -56,7 +55,7 @@ pub(crate) enum Found {
 }
 
 /// Takes the next task of any running job.
-pub(crate) async fn next(worker: &Worker, board: &Mutex<Board>) -> Result<Found, Trouble> {
+pub(crate) async fn next(worker: &Worker, board: &Mutex<Board>) -> Result<Found, AttemptError> {
     let mut board = board.lock().await;
     let jobs = board.running_jobs(worker).await?;
     let mut running = false;
@@ -64,12 +63,12 @@ pub(crate) async fn next(worker: &Worker, board: &Mutex<Board>) -> Result<Found,
         match board.take_from(worker, &job).await {
             Ok(Some(claim)) => return Ok(Found::Task(Box::new(claim))),
             Ok(None) => running = true,
-            Err(missing @ (Trouble::TaskMissing(_) | Trouble::CursorMissing(_))) => {
+            Err(missing @ (AttemptError::TaskMissing(_) | AttemptError::CursorMissing(_))) => {
                 job_change::pause(worker, &job, &missing).await?;
                 board.jobs_read = None;
             }
             // A person has to mend it: the job says so, unless that is what cannot be written.
-            Err(trouble) if trouble.lasting().is_some() => {
+            Err(trouble) if trouble.needs_operator().is_some() => {
                 if job_change::pause(worker, &job, &trouble).await.is_err() {
                     return Err(trouble);
                 }
@@ -87,7 +86,7 @@ impl Board {
         self.candidates.clear();
     }
 
-    async fn running_jobs(&mut self, worker: &Worker) -> Result<Vec<Arc<Job>>, Trouble> {
+    async fn running_jobs(&mut self, worker: &Worker) -> Result<Vec<Arc<Job>>, AttemptError> {
         if self.jobs_read.is_none_or(|read| read.elapsed() > JOBS_FRESH) {
             let wanted = worker.options.job.as_ref();
             let jobs = match wanted {
@@ -128,7 +127,7 @@ impl Board {
         &mut self,
         worker: &Worker,
         job: &Arc<Job>,
-    ) -> Result<Option<Claim>, Trouble> {
+    ) -> Result<Option<Claim>, AttemptError> {
         if job.state == JobState::Cancelling {
             let found = wind_down(worker, job).await?;
             self.jobs_read = self.jobs_read.filter(|_| found.is_some());
@@ -141,14 +140,15 @@ impl Board {
                 return Ok(None);
             }
             while let Some(id) = self.candidates.get_mut(&job.id).and_then(Vec::pop) {
-                if let Some(claim) = take(worker, job, &id).await? {
+                if let Some(claim) = try_claim(worker, job, &id).await? {
                     return Ok(Some(claim));
                 }
             }
             let Some(cursor) = worker.store.cursor(&job.id).await? else {
-                return Err(Trouble::CursorMissing(job.id.clone()));
+                return Err(AttemptError::CursorMissing(job.id.clone()));
             };
-            let Looked { candidates, others, suspects, cursor } = look(worker, job, cursor).await?;
+            let Looked { candidates, others, suspects, cursor } =
+                scan_open_segments(worker, job, cursor).await?;
             if !candidates.is_empty() {
                 self.candidates.insert(job.id.clone(), candidates);
             } else if cursor.frontier < job.segments() {
@@ -158,7 +158,7 @@ impl Board {
                 return take_alone(worker, job, &suspects).await;
             } else {
                 if cursor.finished_segments() == job.segments() {
-                    close::job(worker, job).await?;
+                    close::close_job(worker, job).await?;
                     self.jobs_read = None;
                 }
                 return Ok(None);
@@ -180,7 +180,11 @@ struct Looked {
 }
 
 /// Reads the open segments until one has something to take; marks those that have ended.
-async fn look(worker: &Worker, job: &Job, mut cursor: Cursor) -> Result<Looked, Trouble> {
+async fn scan_open_segments(
+    worker: &Worker,
+    job: &Job,
+    mut cursor: Cursor,
+) -> Result<Looked, AttemptError> {
     let mut open = cursor.open_segments();
     // Every worker begins elsewhere, so that they do not all want the same task.
     open.shuffle(&mut rand::rng());
@@ -189,7 +193,7 @@ async fn look(worker: &Worker, job: &Job, mut cursor: Cursor) -> Result<Looked, 
         let ids = segment_tasks(job, segment);
         let page = worker.store.briefs(&ids).await?;
         if let Some(missing) = ids.iter().find(|id| !page.iter().any(|brief| brief.id == **id)) {
-            return Err(Trouble::TaskMissing(missing.clone()));
+            return Err(AttemptError::TaskMissing(missing.clone()));
         }
         let mut tally = longshore_shared::task::Tally::default();
         let ended = page.iter().filter(|b| tally.add(b.state, b.rows, b.bytes)).count();
@@ -208,7 +212,7 @@ async fn look(worker: &Worker, job: &Job, mut cursor: Cursor) -> Result<Looked, 
         // What publishes the others' work waits until all of them have ended.
         let is_last_left =
             ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
-        let last = last_task::last_of(job);
+        let last = job.last_task();
         let waits = last.as_ref().filter(|_| !is_last_left);
         let is_pending = |brief: &&TaskBrief| brief.state == StateName::Pending;
         let waiting = page.iter().filter(is_pending).filter(|brief| Some(&brief.id) != waits);
@@ -239,12 +243,12 @@ async fn take_alone(
     worker: &Worker,
     job: &Arc<Job>,
     suspects: &[TaskId],
-) -> Result<Option<Claim>, Trouble> {
+) -> Result<Option<Claim>, AttemptError> {
     if !worker.is_calm().await {
         return Ok(None);
     }
     let Some(id) = suspects.iter().min() else { return Ok(None) };
-    let Some(mut claim) = take(worker, job, id).await? else { return Ok(None) };
+    let Some(mut claim) = try_claim(worker, job, id).await? else { return Ok(None) };
     let mut first = 0;
     while first < job.segments() {
         let page = worker.store.briefs(&segment_tasks(job, first)).await?;
@@ -263,7 +267,7 @@ async fn take_alone(
 }
 
 /// Of a cancelled job: takes what dead workers left in flight, and closes the job when nothing is.
-async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Trouble> {
+async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, AttemptError> {
     // What is looked at below is true of this row, and only this row is closed.
     let Some(fresh) = worker.store.job(&job.id).await? else { return Ok(None) };
     if fresh.state != JobState::Cancelling {
@@ -274,7 +278,7 @@ async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Tro
     for segment in open.unwrap_or_default() {
         let page = worker.store.briefs(&segment_tasks(job, segment)).await?;
         for id in orphans(worker, &page).await? {
-            if let Some(claim) = take(worker, job, &id).await? {
+            if let Some(claim) = try_claim(worker, job, &id).await? {
                 return Ok(Some(claim));
             }
         }
@@ -288,7 +292,7 @@ async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Tro
 }
 
 /// Tasks whose owner has lapsed or left, or which we own without knowing it.
-async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Trouble> {
+async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, AttemptError> {
     let owned = || page.iter().filter(|brief| brief.state.is_owned());
     let others: HashSet<&WorkerId> =
         owned().map(|brief| &brief.worker).filter(|id| **id != worker.id).collect();

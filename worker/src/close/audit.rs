@@ -18,7 +18,7 @@
 use std::collections::HashMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
@@ -28,8 +28,7 @@ use serde::Deserialize;
 
 use super::shard_totals;
 use crate::attempt::staging;
-use crate::error::Trouble;
-use crate::handover::last_task;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Findings that are told; more say nothing new.
@@ -64,7 +63,7 @@ pub(crate) async fn differs(
     worker: &Worker,
     job: &Job,
     servers: &[Server],
-) -> Result<Option<String>, Trouble> {
+) -> Result<Option<String>, AttemptError> {
     if planted(Bug::SkipAudit) {
         return Ok(None);
     }
@@ -75,7 +74,8 @@ pub(crate) async fn differs(
         let spec = if job.spec.is_sharded() { job.spec.on(number) } else { job.spec.clone() };
         let id = job.id.to_string();
         let call = || server.call(sql::AUDIT_RECEIPTS).name("control", server.control());
-        let received: Vec<Received> = read(|| call().param("job", &id).fetch_all()).await?;
+        let received: Vec<Received> =
+            retry_idempotent(|| call().param("job", &id).fetch_all()).await?;
         let own = tasks
             .iter()
             .filter(|task| !job.spec.is_sharded() || job.spec.shard(&task.id) == number);
@@ -91,7 +91,7 @@ pub(crate) async fn differs(
     }
     if findings.is_empty() {
         let loaded = tasks.iter().map(|task| task.rows).sum();
-        findings.extend(shard_totals::differ(servers, job, loaded).await?);
+        findings.extend(shard_totals::check_shard_totals(servers, job, loaded).await?);
     }
     let elapsed_ms = began.elapsed().as_millis();
     tracing::info!(job = %job.id, tasks = tasks.len(), findings = findings.len(), elapsed_ms, "audited");
@@ -181,7 +181,7 @@ fn of_receipts<'a>(
 fn receipts_of(job: &Job, spec: &JobSpec, task: &TaskId) -> usize {
     if spec.mode == Mode::Direct {
         1
-    } else if last_task::last_of(job).as_ref() == Some(task) {
+    } else if job.is_last(task) {
         spec.graph.tables.iter().filter(|table| table.shadow.is_some()).count()
     } else {
         spec.graph.tables.iter().filter(|table| table.keeps_rows()).count()
@@ -190,7 +190,7 @@ fn receipts_of(job: &Job, spec: &JobSpec, task: &TaskId) -> usize {
 
 /// Do the receipts say what the row of the task says?
 fn is_like(job: &Job, spec: &JobSpec, task: &Witness, received: &Received) -> bool {
-    if last_task::last_of(job).as_ref() == Some(&task.id) {
+    if job.is_last(&task.id) {
         return true;
     }
     let base = spec.graph.base();
@@ -223,14 +223,14 @@ async fn of_table(
     job: &Job,
     table: &TableName,
     receipts_name: &TableName,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, AttemptError> {
     let mut findings = Vec::new();
     let (id, target) = (job.id.to_string(), receipts_name.to_string());
     let fill = |statement| {
         let call = server.call(statement).name("control", server.control()).param("job", &id);
         call.param("database", &table.database).param("table", &table.table)
     };
-    let strangers: Strangers = read(|| fill(sql::AUDIT_STRANGERS).fetch_one()).await?;
+    let strangers: Strangers = retry_idempotent(|| fill(sql::AUDIT_STRANGERS).fetch_one()).await?;
     if strangers.parts > 0 {
         findings.push(format!(
             "{table} holds parts of this job that no receipt names: {} parts, {} rows (first: {})",
@@ -238,7 +238,7 @@ async fn of_table(
         ));
     }
     let differing: Vec<Differing> =
-        read(|| fill(sql::AUDIT_ROWS).param("target", &target).fetch_all()).await?;
+        retry_idempotent(|| fill(sql::AUDIT_ROWS).param("target", &target).fetch_all()).await?;
     if let Some(first) = differing.first() {
         findings.push(format!(
             "{table} holds {} rows of task {}, and its receipt says {}",
@@ -249,7 +249,7 @@ async fn of_table(
 }
 
 /// Every attempt was swept, so what is left is evidence.
-async fn of_staging(server: &Server, job: &Job) -> Result<Option<String>, Trouble> {
+async fn of_staging(server: &Server, job: &Job) -> Result<Option<String>, AttemptError> {
     let mut left = staging::list(server, &format!("{}_", job.id)).await?;
     let snapshots = job.id.snapshot_prefix();
     left.retain(|staged| !staged.name.starts_with(&snapshots));

@@ -13,7 +13,7 @@ use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Job, JobEvent, JobState, StateName, TaskId};
 
 use crate::attempt::staging;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::handover::shadows;
 use crate::job_change::change;
 use crate::server_clock::{self, START_MARGIN_MS};
@@ -24,12 +24,12 @@ use crate::worker::Worker;
 /// Everything is decided from the row of the job that is read here, and the change is a compare-and-set
 /// on that very row: a job that was closed, reopened, or deleted and planned again meanwhile is left
 /// alone. The staging database is swept first: a closed job has left nothing there but evidence.
-pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
+pub(crate) async fn close_job(worker: &Worker, seen: &Job) -> Result<(), AttemptError> {
     worker.edge(faults::FINISH_BEFORE).await?;
     let Some(job) = worker.store.job(&seen.id).await? else { return Ok(()) };
     let job = if planted(Bug::CloseBlindly) { seen.clone() } else { job };
     let Some(cursor) = worker.store.cursor(&job.id).await? else {
-        return Err(Trouble::CursorMissing(job.id));
+        return Err(AttemptError::CursorMissing(job.id));
     };
     if job.state != JobState::Running || cursor.finished_segments() != job.segments() {
         return Ok(());
@@ -44,7 +44,7 @@ pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
     let unfinished = tally.unfinished();
     if unfinished > 0 {
         let reason = format!("tasks failed: {}, quarantined: {}", tally.failed, tally.quarantined);
-        return change(worker, &job, JobEvent::Finished { unfinished }, reason).await;
+        return change(worker, &job, JobEvent::Finished { unfinished }, &reason).await;
     }
     let started = server_clock::starts(&servers).await?;
     if let Some(reason) = audit::differs(worker, &job, &servers).await? {
@@ -52,7 +52,7 @@ pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
         if !are_the_same(&job, &servers, &started).await? {
             return Ok(());
         }
-        return change(worker, &job, JobEvent::Finished { unfinished: 1 }, reason).await;
+        return change(worker, &job, JobEvent::Finished { unfinished: 1 }, &reason).await;
     }
     drop_snapshots(worker, &servers, &job).await?;
     worker.edge(faults::FINISH_AUDITED).await?;
@@ -64,12 +64,16 @@ pub(crate) async fn job(worker: &Worker, seen: &Job) -> Result<(), Trouble> {
     if now.is_none_or(|now| now.stamp != cursor.stamp) && !planted(Bug::CloseBlindly) {
         return Ok(());
     }
-    change(worker, &job, JobEvent::Finished { unfinished: 0 }, String::new()).await
+    change(worker, &job, JobEvent::Finished { unfinished: 0 }, "").await
 }
 
 /// Do the servers still run that the audit looked at? One that was started again may have lost what was
 /// seen, or not have loaded all of its parts then: the next look at the job decides.
-async fn are_the_same(job: &Job, servers: &[Server], started: &[i64]) -> Result<bool, Trouble> {
+async fn are_the_same(
+    job: &Job,
+    servers: &[Server],
+    started: &[i64],
+) -> Result<bool, AttemptError> {
     let now = server_clock::starts(servers).await?;
     let is_same = |(before, now): (&i64, &i64)| (before - now).abs() <= START_MARGIN_MS;
     let are_same = started.iter().zip(&now).all(is_same) || planted(Bug::AuditBeforeRestart);
@@ -81,7 +85,7 @@ async fn are_the_same(job: &Job, servers: &[Server], started: &[i64]) -> Result<
 
 /// Closes a cancelled job of which nothing is in flight: what was published stays, nothing else does
 /// but evidence. `job` is the row that was read before anybody looked for what is in flight.
-pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble> {
+pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), AttemptError> {
     worker.edge(faults::CANCEL_BEFORE).await?;
     let is_over = |state| !matches!(state, StateName::Quarantined) && !StateName::is_owned(state);
     if !sweep_all(worker, job, is_over).await? {
@@ -91,13 +95,17 @@ pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), Trouble>
     drop_shadows(worker, &servers, job, is_over).await?;
     drop_snapshots(worker, &servers, job).await?;
     worker.edge(faults::CANCEL_SWEPT).await?;
-    change(worker, job, JobEvent::WoundDown, job.reason.clone()).await
+    change(worker, job, JobEvent::WoundDown, &job.reason).await
 }
 
 /// Every row is where it belongs: nobody reads the snapshots again. Those of a job that failed stay.
 ///
 /// Only the very tables of this plan: the same plan, made again, has snapshots of the same names.
-async fn drop_snapshots(worker: &Worker, servers: &[Server], job: &Job) -> Result<(), Trouble> {
+async fn drop_snapshots(
+    worker: &Worker,
+    servers: &[Server],
+    job: &Job,
+) -> Result<(), AttemptError> {
     let feeds =
         job.spec.source.as_tables().map(|tables| tables.feeds.as_slice()).unwrap_or_default();
     for server in servers {
@@ -118,7 +126,7 @@ async fn drop_shadows(
     servers: &[Server],
     job: &Job,
     is_over: impl Fn(StateName) -> bool,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     for server in servers {
         shadows::drop_shadows(worker, server, job, &is_over).await?;
     }
@@ -131,14 +139,14 @@ async fn sweep_all(
     worker: &Worker,
     job: &Job,
     is_over: impl Fn(StateName) -> bool,
-) -> Result<bool, Trouble> {
+) -> Result<bool, AttemptError> {
     let Some(servers) = worker.all_servers(job) else {
         tracing::info!(job = %job.id, "not closed yet: a server of the job is away");
         return Ok(false);
     };
     for server in servers {
         match sweep(worker, &server, job, &is_over).await {
-            Err(error @ Trouble::Failure(_)) if job.spec.is_sharded() => {
+            Err(error @ AttemptError::Failure(_)) if job.spec.is_sharded() => {
                 tracing::warn!(job = %job.id, %error, "not closed yet");
                 return Ok(false);
             }
@@ -153,7 +161,7 @@ async fn sweep(
     server: &Server,
     job: &Job,
     is_over: impl Fn(StateName) -> bool,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let prefix = format!("{}_", job.id);
     let left = staging::list(server, &prefix).await?;
     if left.is_empty() {

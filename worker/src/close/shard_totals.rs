@@ -1,13 +1,13 @@
 //! A job whose chunks are divided among servers row by row: do the shares add up to the whole?
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::sql;
 use longshore_shared::task::{Job, Source};
 use serde::Deserialize;
 
 use crate::attempt::source;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// What the receipts of one server say of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Row)]
@@ -19,11 +19,11 @@ struct Sum {
 }
 
 /// Why the job is not complete, if the shares do not add up. Asked when every task is done.
-pub(crate) async fn differ(
+pub(crate) async fn check_shard_totals(
     servers: &[Server],
     job: &Job,
     loaded: u64,
-) -> Result<Option<String>, Trouble> {
+) -> Result<Option<String>, AttemptError> {
     let counts = matches!(&job.spec.source, Source::Files(files) if source::is_counted(files));
     if job.spec.shard_by.is_none() || !counts || !job.spec.is_one_for_one() {
         return Ok(None);
@@ -32,7 +32,8 @@ pub(crate) async fn differ(
     let mut sums: Vec<Sum> = Vec::with_capacity(servers.len());
     for server in servers {
         let call = || server.call(sql::SUM_RECEIPTS).name("control", server.control());
-        let row = read(|| call().param("job", &id).param("target", &target).fetch_one());
+        let row =
+            retry_idempotent(|| call().param("job", &id).param("target", &target).fetch_one());
         sums.push(row.await?);
     }
     Ok(judge(&sums, u64::from(job.chunks()), loaded))

@@ -9,7 +9,7 @@ use longshore_shared::task::{Handover, TableName, kept_name};
 use super::shadows::{find, rename, shadow_of};
 use super::{late_rows, unfinished};
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Exchanges, then gives the old table the name under which it is kept. Every turn looks first.
@@ -18,7 +18,7 @@ pub(crate) async fn exchange(
     claim: &Claim,
     handover: &Handover,
     step: &mut usize,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let job = claim.job.id.clone();
     let shadow = shadow_of(claim, handover);
     let kept = kept_name(&handover.target, &job);
@@ -43,7 +43,7 @@ pub(crate) async fn exchange(
             return late_rows::after(claim, handover, old).await;
         }
         if old != Some(&handover.target) {
-            return Err(Trouble::Unprovable(format!(
+            return Err(AttemptError::Unprovable(format!(
                 "{} {} after the plan was made",
                 handover.target,
                 if table_now(&claim.server, &handover.target).await?.is_some() {
@@ -66,7 +66,7 @@ pub(crate) async fn exchange(
                 rename(claim, &kept, &shadow, &format!("back-{step}")).await?;
             }
             _ => {
-                return Err(Trouble::Unprovable(format!(
+                return Err(AttemptError::Unprovable(format!(
                     "the shadow of {} with all rows of the job is gone: {shadow}",
                     handover.target
                 )));
@@ -82,7 +82,7 @@ async fn send_exchange(
     handover: &Handover,
     shadow: &TableName,
     step: usize,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let id = claim.task.id.query(claim.epoch(), format_args!("exchange-{step}"));
     let answer = claim
         .server
@@ -95,10 +95,10 @@ async fn send_exchange(
         .execute()
         .await;
     let Err(failure) = answer else { return Ok(()) };
-    if !failure.is_unknown() && policy(&failure).is_lasting() {
+    if !failure.is_unknown() && policy(&failure).needs_operator() {
         return Err(failure.into());
     }
     tracing::warn!(error = %failure, "an exchange gave no result");
     tokio::time::sleep(task_delay(1)).await;
-    Err(Trouble::Unsettled)
+    Err(AttemptError::Unsettled)
 }

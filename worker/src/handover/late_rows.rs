@@ -4,7 +4,7 @@ use longshore_shared::schema::{Placed, changes, placed};
 use longshore_shared::task::{Handover, Mark, PublishMode, TableName};
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// What came, or was changed, after some marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,12 +57,12 @@ impl Late {
 }
 
 /// The words of a job that is paused because of late rows.
-pub(crate) fn refusal(late: Late, table: &TableName, mode: PublishMode) -> Trouble {
+pub(crate) fn refusal(late: Late, table: &TableName, mode: PublishMode) -> AttemptError {
     let fate = match mode {
         PublishMode::Exchange => "they would be in the old table only",
         _ => "they would be replaced",
     };
-    Trouble::LateRows(format!(
+    AttemptError::LateRows(format!(
         "{} in {table} after the plan was made: {fate}. Nothing is published. \
          Stop writing there and plan again, or plan with --late-rows tell",
         late.words()
@@ -74,7 +74,7 @@ pub(crate) async fn after(
     claim: &Claim,
     handover: &Handover,
     old: Option<&TableName>,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let Some(old) = old else { return Ok(()) };
     let shadow = claim.job.spec.graph.tables[handover.position].shadow.as_ref();
     let marks = shadow.map(|shadow| shadow.marks.clone()).unwrap_or_default();

@@ -5,7 +5,6 @@
 //! matter what was answered, or how often this was begun.
 
 mod exchange;
-pub(crate) mod last_task;
 mod late_rows;
 pub(crate) mod preflight;
 mod replace;
@@ -15,7 +14,7 @@ mod unfinished;
 use longshore_shared::task::{Handover, PublishMode};
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Brings one target and its shadow to the end of their way.
@@ -25,7 +24,7 @@ pub(crate) async fn hand_over(
     handover: &Handover,
     is_first: bool,
     step: &mut usize,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     match handover.mode {
         PublishMode::Exchange => exchange::exchange(worker, claim, handover, step).await,
         _ => replace::partitions(worker, claim, handover, is_first, step).await,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{late_rows, unfinished};
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 use crate::{drift, server_clock};
 
@@ -21,7 +21,7 @@ use crate::{drift, server_clock};
 const SHOWN_MAX: usize = 5;
 
 /// Checks that everything is loaded and the targets are those of the plan; the manifest of swaps.
-pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest, Trouble> {
+pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest, AttemptError> {
     let tally = others(worker, claim).await?;
     drift::schema(claim).await?;
     let clock = server_clock::clock(&claim.server).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
         }
         let mode = job.spec.publish.mode;
         if rows == 0 && mode == PublishMode::Exchange {
-            return Err(Trouble::NotPublished(format!(
+            return Err(AttemptError::NotPublished(format!(
                 "nothing was loaded for {}: an exchange would leave it empty. Nothing is published",
                 table.name
             )));
@@ -80,10 +80,10 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
 }
 
 /// What the other tasks brought. All of them must be done.
-async fn others(worker: &Worker, claim: &Claim) -> Result<Tally, Trouble> {
+async fn others(worker: &Worker, claim: &Claim) -> Result<Tally, AttemptError> {
     let job = &claim.job;
     let cursor = worker.store.cursor(&job.id).await?;
-    let Some(cursor) = cursor else { return Err(Trouble::TaskMissing(claim.task.id.clone())) };
+    let Some(cursor) = cursor else { return Err(AttemptError::TaskMissing(claim.task.id.clone())) };
     let own = job.segments().saturating_sub(1);
     let mut tally = cursor.tally;
     let mut open = (0..own).any(|segment| !cursor.is_finished(segment));
@@ -93,16 +93,16 @@ async fn others(worker: &Worker, claim: &Claim) -> Result<Tally, Trouble> {
         }
     }
     if tally.unfinished() > 0 && !planted(Bug::PublishPartly) {
-        return Err(Trouble::NotPublished(format!(
+        return Err(AttemptError::NotPublished(format!(
             "tasks failed: {}, quarantined: {}. Nothing is published: the target is as it was",
             tally.failed, tally.quarantined
         )));
     }
     if open || tally.done + tally.unfinished() + 1 != u64::from(job.tasks) {
-        return Err(Trouble::Count("not all other tasks have ended".to_owned()));
+        return Err(AttemptError::Count("not all other tasks have ended".to_owned()));
     }
     if let Some(expected) = job.spec.rows_expected().filter(|rows| *rows != tally.rows) {
-        return Err(Trouble::NotPublished(format!(
+        return Err(AttemptError::NotPublished(format!(
             "the source held {expected} rows when it was planned, and its chunks held {} together. \
              Nothing is published",
             tally.rows
@@ -118,25 +118,25 @@ fn check_rows(
     rows: u64,
     tally: &Tally,
     shadow: &TableName,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     // Other engines fold rows when they merge, and a TTL takes rows away.
     let folds = !matches!(engine, "MergeTree" | "ReplicatedMergeTree" | "SharedMergeTree");
     let may_shrink = folds || definition.contains(" TTL ");
     if rows == tally.rows || (may_shrink && rows < tally.rows) || planted(Bug::TrustLoad) {
         return Ok(());
     }
-    Err(Trouble::NotPublished(format!(
+    Err(AttemptError::NotPublished(format!(
         "the tasks loaded {} rows, but {shadow} holds {rows}: somebody else wrote or deleted there. \
          Nothing is published",
         tally.rows
     )))
 }
 
-async fn refuse_kept(claim: &Claim, target: &TableName) -> Result<(), Trouble> {
+async fn refuse_kept(claim: &Claim, target: &TableName) -> Result<(), AttemptError> {
     let kept = kept_name(target, &claim.job.id);
     match table_now(&claim.server, &kept).await? {
         None => Ok(()),
-        Some(_) => Err(Trouble::NotPublished(format!(
+        Some(_) => Err(AttemptError::NotPublished(format!(
             "the old table would be kept as {kept}, which is there already. Nothing is published"
         ))),
     }
@@ -144,7 +144,11 @@ async fn refuse_kept(claim: &Claim, target: &TableName) -> Result<(), Trouble> {
 
 /// A partition that the shadow does not have keeps its old rows. Of a table that takes its own place
 /// they are in the new partitions too, or were to go.
-fn refuse_others(table: &TableName, filled: &[Placed], there: &[Placed]) -> Result<(), Trouble> {
+fn refuse_others(
+    table: &TableName,
+    filled: &[Placed],
+    there: &[Placed],
+) -> Result<(), AttemptError> {
     let mut others: BTreeMap<&str, u64> = BTreeMap::new();
     for block in there.iter().filter(|block| !block.is_patch()) {
         if filled.iter().all(|new| new.partition != block.partition) {
@@ -157,7 +161,7 @@ fn refuse_others(table: &TableName, filled: &[Placed], there: &[Placed]) -> Resu
     let shown = others.iter().take(SHOWN_MAX).map(|(id, rows)| format!("{id} ({rows} rows)"));
     let shown: Vec<String> = shown.collect();
     let more = if others.len() > SHOWN_MAX { ", …" } else { "" };
-    Err(Trouble::NotPublished(format!(
+    Err(AttemptError::NotPublished(format!(
         "nothing was loaded for {} of the partitions of {table}, with {} rows: {}{more}. A replacement would \
          leave their old rows. Nothing is published. Plan again with --publish exchange to replace the table \
          as a whole, or with --other-partitions keep if these partitions are to stay as they are",

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, policy, read, task_delay};
+use longshore_shared::clickhouse::{Server, policy, retry_idempotent, task_delay};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Placed, placed};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::{shadows, unfinished};
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 #[derive(Deserialize, Row)]
@@ -33,7 +33,7 @@ pub(crate) async fn partitions(
     handover: &Handover,
     is_first: bool,
     step: &mut usize,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let shadow = shadows::shadow_of(claim, handover);
     for partition in &handover.partitions {
         let mut is_doubtful = !is_first;
@@ -42,7 +42,7 @@ pub(crate) async fn partitions(
             let staged = contents(&claim.server, &shadow, &partition.id).await?;
             if !staged.iter().any(|part| part.is_active == 1) {
                 // An older server would take the target's rows away without a word.
-                return Err(Trouble::Unprovable(format!(
+                return Err(AttemptError::Unprovable(format!(
                     "partition {} of {shadow} is gone: it held rows of this job",
                     partition.id
                 )));
@@ -71,7 +71,7 @@ async fn is_replaced(
     handover: &Handover,
     partition: &HandoverPartition,
     staged: &[Content],
-) -> Result<bool, Trouble> {
+) -> Result<bool, AttemptError> {
     let there = contents(server, &handover.target, &partition.id).await?;
     let Some(block) = partition.block else {
         // Nothing was there to be taken away: every part of the shadow must be seen.
@@ -94,10 +94,10 @@ async fn contents(
     server: &Server,
     table: &TableName,
     partition: &str,
-) -> Result<Vec<Content>, Trouble> {
+) -> Result<Vec<Content>, AttemptError> {
     let call = || server.call(sql::LIST_HASHES).param("database", &table.database);
     let call = || call().param("table", &table.table).param("partition", partition);
-    Ok(read(|| call().fetch_all()).await?)
+    Ok(retry_idempotent(|| call().fetch_all()).await?)
 }
 
 /// Sends one REPLACE. False when it gave an error: then everything is looked at again.
@@ -108,7 +108,7 @@ async fn replace(
     shadow: &TableName,
     partition: &str,
     step: usize,
-) -> Result<bool, Trouble> {
+) -> Result<bool, AttemptError> {
     let id = claim.task.id.query(claim.epoch(), format_args!("replace-{step}"));
     let answer = claim
         .server
@@ -124,9 +124,9 @@ async fn replace(
     let Err(failure) = answer else { return Ok(true) };
     if failure.is_unknown() {
         // It may act later: the next epoch shuts it out, or waits for its end.
-        return Err(Trouble::Unsettled);
+        return Err(AttemptError::Unsettled);
     }
-    if policy(&failure).is_lasting() {
+    if policy(&failure).needs_operator() {
         return Err(failure.into());
     }
     claim.hindrance.meets(&worker.store, &claim.task, &failure.message).await;

@@ -1,7 +1,7 @@
 //! The shadows of a job that publishes at its end: their names in an epoch, where they are, and their end.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Server, read};
+use longshore_shared::clickhouse::{Code, Server, retry_idempotent, uuid_text};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::table_now;
 use longshore_shared::sql;
@@ -10,9 +10,8 @@ use longshore_shared::task::{Epoch, Handover, Job, Manifest, ShadowName, StateNa
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::last_task::last_of;
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Each round is lost to one late RENAME of an earlier owner, and there are few of those.
@@ -22,7 +21,8 @@ const RENAME_TRIES: u32 = 5;
 struct Named {
     database: String,
     name: String,
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
 }
 
 /// The shadow's name in this epoch.
@@ -37,13 +37,13 @@ pub(crate) async fn rename_shadows(
     worker: &Worker,
     claim: &Claim,
     manifest: &Manifest,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     for handover in manifest.handovers.iter().filter(|_| !planted(Bug::ExchangeUnfenced)) {
         let mut tries = 0;
         while !rename_older(worker, claim, handover).await? {
             tries += 1;
             if tries == RENAME_TRIES {
-                return Err(Trouble::Unsettled);
+                return Err(AttemptError::Unsettled);
             }
         }
     }
@@ -55,7 +55,7 @@ async fn rename_older(
     worker: &Worker,
     claim: &Claim,
     handover: &Handover,
-) -> Result<bool, Trouble> {
+) -> Result<bool, AttemptError> {
     let (job, epoch) = (&claim.job.id, claim.epoch());
     for found in find(&claim.server, handover).await? {
         let shadow = ShadowName::parse(&found.table);
@@ -69,7 +69,7 @@ async fn rename_older(
         worker.lease.check()?;
         let name = handover.shadow(job, epoch);
         match rename(claim, &found, &name, "rename").await {
-            Err(Trouble::Failure(failure)) if failure.code() == Some(Code::UNKNOWN_TABLE) => {
+            Err(AttemptError::Failure(failure)) if failure.code() == Some(Code::UNKNOWN_TABLE) => {
                 return Ok(false);
             }
             renamed => renamed?,
@@ -79,15 +79,15 @@ async fn rename_older(
 }
 
 /// The names of the two tables of a handover, with their UUIDs.
-pub(crate) async fn find(server: &Server, handover: &Handover) -> Result<Vec<Found>, Trouble> {
+pub(crate) async fn find(server: &Server, handover: &Handover) -> Result<Vec<Found>, AttemptError> {
     let databases = [&handover.target.database, &handover.database];
     let uuids = [handover.target_uuid.to_string(), handover.shadow_uuid.to_string()];
     let call = || server.call(sql::FIND_TABLES).list("databases", &databases);
-    let rows: Vec<Named> = read(|| call().list("uuids", &uuids).fetch_all()).await?;
+    let rows: Vec<Named> = retry_idempotent(|| call().list("uuids", &uuids).fetch_all()).await?;
     Ok(rows
         .into_iter()
         .map(|row| Found {
-            is_shadow: Uuid::parse_str(&row.uuid).ok() == Some(handover.shadow_uuid),
+            is_shadow: row.uuid == handover.shadow_uuid,
             name: TableName { database: row.database, table: row.name },
         })
         .collect())
@@ -111,7 +111,7 @@ pub(crate) async fn rename(
     from: &TableName,
     to: &TableName,
     step: &str,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let id = claim.task.id.query(claim.epoch(), step);
     let answer = claim
         .server
@@ -124,7 +124,7 @@ pub(crate) async fn rename(
         .execute()
         .await;
     match answer {
-        Err(failure) if failure.is_unknown() => Err(Trouble::Unsettled),
+        Err(failure) if failure.is_unknown() => Err(AttemptError::Unsettled),
         answer => Ok(answer.map(drop)?),
     }
 }
@@ -136,8 +136,8 @@ pub(crate) async fn drop_shadows(
     server: &Server,
     job: &Job,
     is_over: impl Fn(StateName) -> bool,
-) -> Result<(), Trouble> {
-    let Some(last) = last_of(job) else { return Ok(()) };
+) -> Result<(), AttemptError> {
+    let Some(last) = job.last_task() else { return Ok(()) };
     let task = worker.store.task(&last).await?;
     let Some(task) = task.filter(|task| is_over(task.progress.state.name())) else {
         return Ok(());
@@ -151,7 +151,7 @@ pub(crate) async fn drop_shadows(
             let found = table_now(server, &name).await?;
             if found.is_some_and(|found| found.destination_uuid() == shadow.uuid) {
                 let call = || server.call(sql::DROP_TABLE).name("database", &name.database);
-                read(|| call().name("table", &name.table).execute()).await?;
+                retry_idempotent(|| call().name("table", &name.table).execute()).await?;
             }
         }
     }

@@ -7,7 +7,7 @@ use longshore_shared::clickhouse::{Policy, policy};
 use longshore_shared::store::StoreError;
 use tokio::time::Instant;
 
-use crate::error::Trouble;
+use crate::error::AttemptError;
 
 /// Between two words about the same outage.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -54,12 +54,12 @@ impl Outage {
 }
 
 /// Is this the trouble of everybody, and not of the task or the job?
-pub(crate) fn is_outage(trouble: &Trouble) -> bool {
+pub(crate) fn is_outage(trouble: &AttemptError) -> bool {
     match trouble {
-        Trouble::Failure(failure) | Trouble::Store(StoreError::Failure(failure)) => {
+        AttemptError::Failure(failure) | AttemptError::Store(StoreError::Failure(failure)) => {
             policy(failure) == Policy::Outage
         }
-        Trouble::Away { .. } => true,
+        AttemptError::Away { .. } => true,
         _ => false,
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::source::is_protected;
-use longshore_shared::task::{Job, JobState, Limits, Mode, TableName};
+use longshore_shared::task::{Job, JobState, Limits, Mode, PlanOptions, TableName};
 use serde::Serialize;
 
+use crate::plan::input::JobInput;
 use crate::plan::target::columns::ColumnChoice;
 use crate::plan::target::shadow::PublishArgs;
 use crate::ui::error::{Error, Kind, Report};
@@ -68,19 +69,23 @@ pub(crate) struct JobArgs {
 const DIRECT_CHUNK_BYTES: u64 = 128 << 20;
 
 impl JobArgs {
-    /// Bounds of the job.
-    pub(crate) fn limits(&self) -> Limits {
-        Limits { attempts_max: self.attempts_max, ..Limits::default() }
-    }
-
-    /// Is everything synced before a receipt? What the user says, or the file.
-    pub(crate) fn durable(&self, config: &Config) -> bool {
-        self.durable.unwrap_or(config.durable)
-    }
-
-    /// Extra settings of the loads.
-    pub(crate) fn settings(&self) -> Result<BTreeMap<String, String>, Error> {
-        parse_settings(&self.settings)
+    /// What every plan has. `in_place`: the target is read by the same job.
+    pub(crate) fn input(
+        &self,
+        config: &Config,
+        mode: Mode,
+        in_place: bool,
+    ) -> Result<JobInput, Error> {
+        Ok(JobInput {
+            mode,
+            publish: self.publish.chosen(in_place)?,
+            ignored: self.ignore_view.clone(),
+            settings: parse_settings(&self.settings)?,
+            limits: Limits { attempts_max: self.attempts_max, ..Limits::default() },
+            // What the user says, or the file.
+            durable: self.durable.unwrap_or(config.durable),
+            made: PlanOptions { again: self.again.clone(), ..PlanOptions::default() },
+        })
     }
 }
 

@@ -1,25 +1,16 @@
 //! `longshore plan copy`: a table into another, cut into chunks by its index.
 
 use clap::Args;
-use longshore_shared::clickhouse::Server;
 use longshore_shared::config::Config;
-use longshore_shared::schema::columns;
-use longshore_shared::source::table_clause;
-use longshore_shared::task::{BudgetUnit, JobSpec, Made, Source, TableName};
+use longshore_shared::task::{BudgetUnit, TableName};
 
 use super::common::{Document, LoadArgs};
-use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
-use crate::grants::durable::check_durable;
-use crate::plan::tables::delta::{Since, plan_delta};
-use crate::plan::tables::feed::{FeedOptions, Origin, Snapshot};
-use crate::plan::tables::remote::{RemoteArgs, Source as PlanSource};
-use crate::plan::tables::source_tables::{cut_tables, plan_tables};
-use crate::plan::target::columns::{check_syntax, decide_table};
-use crate::plan::target::expiry::expired_note;
-use crate::plan::target::filled::target;
-use crate::plan::target::shadow::{Marks, in_place_note};
-use crate::plan::unfinished::refuse_unfinished;
-use crate::plan::window::cut::Windowed;
+use crate::plan::build::build;
+use crate::plan::input::{CopyInput, PlanInput};
+use crate::plan::tables::feed::{FeedOptions, Snapshot};
+use crate::plan::tables::remote::RemoteArgs;
+use crate::plan::window::args::{WINDOW_HEADING, WindowArgs, WindowFlags};
+use crate::plan::write::{Written, write};
 use crate::session::Session;
 use crate::ui::error::{Error, Exit, Kind, Report};
 use crate::ui::output::Output;
@@ -100,7 +91,6 @@ impl CutArgs {
                 _ => Snapshot::WhenNeeded,
             },
             again: again.to_owned(),
-            marks: Marks::default(),
         }
     }
 
@@ -114,153 +104,36 @@ impl CopyArgs {
     fn is_in_place(&self) -> bool {
         self.from == self.target && !self.remote.is_remote()
     }
+
+    fn input(self, config: &Config) -> Result<CopyInput, Error> {
+        let is_in_place = self.is_in_place();
+        let job = &self.load.job;
+        Ok(CopyInput {
+            job: job.input(config, self.load.mode.into(), is_in_place)?,
+            cut: self.cut.options(self.load.chunk_bytes(CHUNK_BYTES), &job.again),
+            choice: self.load.choice(None),
+            from: self.from,
+            target: self.target,
+            delta: self.delta,
+            remote: self.remote,
+            is_in_place,
+            window: WindowFlags { args: self.window, since: self.since, until: self.until },
+        })
+    }
 }
 
 pub(crate) async fn run(args: CopyArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     refuse(&args)?;
-    let settings = args.load.job.settings()?;
+    let input = args.input(config)?;
     let session = Session::open(config).await?;
-    let server = &session.server;
-    let mode = args.load.mode.into();
-    let in_place = args.is_in_place();
-    let publishing = args.load.job.publish.chosen(in_place)?;
-    let ignored = &args.load.job.ignore_view;
-    let choice = args.load.choice(None);
-    let mut options = args.cut.options(args.load.chunk_bytes(CHUNK_BYTES), &args.load.job.again);
-    let is_plain = publishing.is_append() && args.delta.is_none() && !args.has_window(config)?;
-    let reads = async {
-        let (feed, source) = args.remote.resolve(server, config, &args.from).await?;
-        if source.is_seen() {
-            refuse_unfinished(source.server().unwrap_or(server), &args.from).await?;
-        }
-        let origin = Origin { feed, source, align: None, windowed: None };
-        let from = table_clause(&origin.feed);
-        let schema = async {
-            check_syntax(server, choice.select.as_deref(), &choice.filter).await?;
-            let target_columns = columns(server, &args.target).await?;
-            decide_table(server, &target_columns, &choice, &from).await
-        };
-        let cuts = async {
-            if !is_plain {
-                return Ok(None);
-            }
-            cut_tables(&session, std::slice::from_ref(&origin), &options).await.map(Some)
-        };
-        let (schema, cuts) = tokio::try_join!(schema, cuts)?;
-        Ok::<_, Error>((origin, schema, cuts))
-    };
-    let fills = target(server, &args.target, mode, publishing, ignored);
-    // Both to their ends: the one that tries the staging tables takes them away again.
-    let (reads, fills) = tokio::join!(reads, fills);
-    let ((mut origin, schema, cuts), (graph, mut notes)) = (reads?, fills?);
-    // Before the table is cut: what arrives from here on is not in this plan.
-    let marks = Marks::of(server, &graph, publishing).await?;
-    notes.extend(schema.notes);
-    if in_place && (choice.select.is_some() || !choice.filter.is_empty()) {
-        notes.extend(in_place_note(publishing));
-    }
-    if !origin.source.is_seen() {
-        notes.push(format!(
-            "mutations of {} that are not finished on the other server are not looked for: give --remote-url",
-            args.from
-        ));
-    }
-    if choice.select.is_none() {
-        let from = table_clause(&origin.feed);
-        notes.extend(expired_note(server, &from, &args.from, &graph, &choice.filter).await);
-    }
-    let from = args.from.to_string();
-    options.marks = marks;
-    if in_place {
-        options.snapshot = Snapshot::Always;
-    }
-    let durable = args.load.job.durable(config);
-    check_durable(server, durable).await?;
-    let limits = args.load.job.limits();
-    let environment = &session.environment;
-    let home = session.home().await?;
-    let spec = |source| JobSpec {
-        source: Source::Tables(source),
-        mode,
-        target: args.target.clone(),
-        columns: schema.columns.clone(),
-        select: schema.select.clone(),
-        outputs: schema.outputs.clone(),
-        filter: choice.filter.clone(),
-        settings: settings.clone(),
-        graph: graph.clone(),
-        environment: environment.clone(),
-        limits: limits.clone(),
-        publish: publishing,
-        servers: vec![home.clone()],
-        shard_by: None,
-        durable,
-        made: Made { again: args.load.job.again.clone(), ..Made::default() },
-        reopening: None,
-    };
-    origin.windowed = args.windowed(server, config, &origin.source, &mut notes).await?;
-    origin.feed.window = origin.windowed.as_ref().map(Windowed::window);
-    let plan = if let Some(job) = &args.delta {
-        let since = Since::of(&session, job, &args.from).await?;
-        plan_delta(&session, &origin, &options, &since, spec).await?
-    } else {
-        let origins = [origin];
-        let cuts = match cuts {
-            Some(cuts) => cuts,
-            None => cut_tables(&session, &origins, &options).await?,
-        };
-        plan_tables(&session, &origins, cuts, &options, spec).await?
-    };
-    notes.extend(plan.notes);
-    let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
+    let (from, unit) = (input.from.clone(), input.cut.unit);
+    let draft = build(&session, config, PlanInput::Copy(input)).await?;
+    let Written { job, created, bytes, notes } = write(&session, draft).await?;
+    let rows = job.spec.source.as_tables().and_then(|tables| tables.rows);
     let rows = rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row"));
-    let bytes = text::bytes(plan.bytes);
-    let words = format!("{rows} of {from} ({bytes} {})", options.unit.as_str());
-    output.show(&Document::of(&plan.job, plan.created, words, notes), Document::words)?;
+    let words = format!("{rows} of {from} ({} {})", text::bytes(bytes), unit.as_str());
+    output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)
-}
-
-impl CopyArgs {
-    /// Is a time window asked for, by a flag or a setting?
-    fn has_window(&self, config: &Config) -> Result<bool, Error> {
-        let (since, until) = (self.since.as_deref(), self.until.as_deref());
-        Ok(self.window.request(config, &[&self.from], &self.target, since, until)?.is_some())
-    }
-
-    /// The time window, if one is asked for.
-    async fn windowed(
-        &self,
-        server: &Server,
-        config: &Config,
-        source: &PlanSource,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<Windowed>, Error> {
-        let (since, until) = (self.since.as_deref(), self.until.as_deref());
-        let (read, into) = ([&self.from], &self.target);
-        let Some(request) = self.window.request(config, &read, into, since, until)? else {
-            return Ok(None);
-        };
-        let refused = |message: &str, help: &str| {
-            Err(Report::new(Kind::Usage, message).help(help.to_owned()).into())
-        };
-        if self.delta.is_some() {
-            return refused("--delta is of a whole table", "leave the time window out");
-        }
-        if self.is_in_place() {
-            let message = "a table that takes its own place is copied whole: rows outside of a time \
-                           window would be gone";
-            return refused(message, "leave the time window out");
-        }
-        if !source.is_seen() {
-            let message = "the rows of a time window are counted on the other server";
-            return refused(message, "give --remote-url");
-        }
-        notes.extend(outside_note(&self.load.job.publish));
-        let there = source.server().unwrap_or(server);
-        let (windowed, told) = request.of_table(there, config, &self.from).await?;
-        notes.extend(told);
-        Ok(Some(windowed))
-    }
 }
 
 fn refuse(args: &CopyArgs) -> Result<(), Error> {

@@ -1,29 +1,19 @@
 //! `longshore plan files`: files of an object store, cut into chunks.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::schema::columns;
-use longshore_shared::source::{Reading, SourceKeys};
-use longshore_shared::task::{
-    FilesSource, JobSpec, Made, Source, SourceFile, SourceFunction, TableName,
-};
+use longshore_shared::source::SourceKeys;
+use longshore_shared::task::{SourceFunction, TableName};
 
 use super::common::{Document, LoadArgs};
-use crate::grants::durable::check_durable;
-use crate::plan::files::objects::{ListingRequest, list};
-use crate::plan::files::pack::{PackLimits, pack};
-use crate::plan::files::{Files, Findings, is_marker, validate};
-use crate::plan::servers::deal::{deal, divide};
+use crate::plan::build::{build, validate_files};
+use crate::plan::files::Findings;
+use crate::plan::input::{FilesInput, PlanInput};
 use crate::plan::servers::endpoints::EndpointArgs;
-use crate::plan::servers::shard::{Loaded, shard_by};
-use crate::plan::target::columns::check_syntax;
-use crate::plan::target::filled::target;
-use crate::plan::target::shadow::Marks;
-use crate::plan::write::publish;
+use crate::plan::write::{Written, write};
 use crate::session::Session;
 use crate::ui::error::{Error, Exit, Kind, Report};
 use crate::ui::output::Output;
@@ -85,145 +75,48 @@ pub(crate) struct FilesArgs {
 }
 
 pub(crate) async fn run(args: FilesArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = args.load.job.settings()?;
-    let addresses = addresses(&args)?;
-    let keys = SourceKeys::load(args.source_keys_file.as_deref(), |name| std::env::var(name).ok())
-        .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
+    let rows = args.validate;
+    let input = args.input(config)?;
     let session = Session::open(config).await?;
-    let server = &session.server;
-    check_syntax(server, args.load.select.as_deref(), &args.load.filter).await?;
-    let mode = args.load.mode.into();
-    let publishing = args.load.job.publish.chosen(false)?;
-    let ignored = &args.load.job.ignore_view;
-    let fleet = args.endpoints.open(config, &session, mode, publishing).await?;
-    let home = fleet.first();
-    let (graph, mut notes) = target(home, &args.target, mode, publishing, ignored).await?;
-    let servers = fleet.bind(&graph, &args.target, ignored).await?;
-    let marks = Marks::of(server, &graph, publishing).await?;
-
-    let request = ListingRequest {
-        addresses: &addresses,
-        literal: args.files.is_some(),
-        function: args.source_function,
-        collection: args.named_collection.as_deref(),
-        container: args.container.as_deref(),
-        settings: &settings,
-    };
-    let mut listing = list(server, &request, &keys).await?;
-    notes.append(&mut listing.notes);
-    notes.extend(leave_out_markers(&mut listing.files));
-    let first = &listing.files[..1];
-    let format = match args.format {
-        Some(format) => format,
-        None => guess_format(&first[0].path)?,
-    };
-    let source = FilesSource {
-        function: listing.location.function,
-        base: listing.location.base.clone(),
-        strip: listing.strip.clone(),
-        suffix: listing.location.suffix.clone(),
-        named_collection: args.named_collection,
-        container: args.container,
-        format,
-        structure: String::new(),
-        outputs: Vec::new(),
-        left_out: Vec::new(),
-        own: Vec::new(),
-        settings: BTreeMap::new(),
-        unseen: None,
-    };
-    fleet.can_read(&source, first, &settings, &keys).await?;
-    let choice = args.load.choice(args.structure);
-    let target_columns = columns(home, &args.target).await?;
-    let files = Files {
-        server,
-        target: &args.target,
-        columns: &target_columns,
-        source,
-        list: &listing.files,
-        keys: &keys,
-        settings: &settings,
-        choice: &choice,
-        schemas_max: args.schemas_max as usize,
-    };
-    if let Some(rows) = args.validate {
-        let findings = validate(files, rows).await?;
+    if let Some(rows) = rows {
+        let findings = validate_files(&session, config, &input, rows).await?;
         output.show(&findings, Findings::words)?;
         return Ok(if findings.has_problems() { Exit::Problem } else { Exit::Done });
     }
-    let (source, schema) = files.decide().await?;
-
-    let chunk_bytes = args.load.chunk_bytes(CHUNK_BYTES);
-    let durable = args.load.job.durable(config);
-    for server in fleet.servers() {
-        check_durable(server, durable).await?;
-    }
-    let by = match &args.endpoints.shard_by {
-        None => None,
-        Some(expression) => {
-            let reading = Reading::files(&source, first, &choice.filter, &settings, &keys);
-            let (select, columns) = (schema.select.as_str(), schema.columns.as_slice());
-            let loaded = Loaded { reading: &reading, select, columns, target: &target_columns };
-            Some(shard_by(&fleet, expression, &loaded).await?)
-        }
-    };
-    let spec = JobSpec {
-        source: Source::Files(source),
-        mode,
-        target: args.target,
-        columns: schema.columns,
-        select: schema.select,
-        outputs: schema.outputs,
-        filter: choice.filter,
-        settings,
-        graph,
-        environment: session.environment.clone(),
-        limits: args.load.job.limits(),
-        publish: publishing,
-        servers,
-        shard_by: by,
-        durable,
-        made: Made {
-            again: args.load.job.again.clone(),
-            chunk_bytes: Some(chunk_bytes),
-            chunk_files: Some(args.chunk_files_max),
-            ..Made::default()
-        },
-        reopening: None,
-    };
-    notes.extend(schema.notes);
-    let limits = PackLimits { bytes_max: chunk_bytes, files_max: args.chunk_files_max as usize };
-    let seed = listing
-        .files
-        .iter()
-        .fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
-    let chunks = pack(&listing.files, limits, seed);
-    let chunks = if spec.shard_by.is_some() {
-        divide(&chunks, spec.copies())
-    } else {
-        deal(&chunks, spec.servers.len())
-    };
-    let (job, created) = publish(&session, spec, &chunks, marks).await?;
+    let draft = build(&session, config, PlanInput::Files(input)).await?;
+    let Written { job, created, notes, .. } = write(&session, draft).await?;
     let words = format!("{} ({})", text::plural(job.files, "file"), text::bytes(job.bytes));
     output.show(&Document::of(&job, created, words, notes), Document::words)?;
     Ok(Exit::Done)
 }
 
-/// Takes away what holds no rows of a table: markers of other tools, and empty files where others
-/// are not. Says so.
-fn leave_out_markers(files: &mut Vec<SourceFile>) -> Option<String> {
-    let has_rows = |file: &SourceFile| !is_marker(&file.path) && file.size > 0;
-    if !files.iter().any(has_rows) {
-        return None;
+impl FilesArgs {
+    fn input(self, config: &Config) -> Result<FilesInput, Error> {
+        let mut job = self.load.job.input(config, self.load.mode.into(), false)?;
+        let addresses = addresses(&self)?;
+        let from_environment = |name: &str| std::env::var(name).ok();
+        let keys = SourceKeys::load(self.source_keys_file.as_deref(), from_environment)
+            .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
+        let chunk_bytes = self.load.chunk_bytes(CHUNK_BYTES);
+        job.made.chunk_bytes = Some(chunk_bytes);
+        job.made.chunk_files = Some(self.chunk_files_max);
+        Ok(FilesInput {
+            job,
+            target: self.target,
+            addresses,
+            is_literal: self.files.is_some(),
+            function: self.source_function,
+            named_collection: self.named_collection,
+            container: self.container,
+            keys,
+            format: self.format,
+            choice: self.load.choice(self.structure),
+            schemas_max: self.schemas_max as usize,
+            endpoints: self.endpoints,
+            chunk_bytes,
+            chunk_files_max: self.chunk_files_max,
+        })
     }
-    let out: Vec<String> =
-        files.iter().filter(|file| !has_rows(file)).map(|file| file.path.clone()).collect();
-    files.retain(has_rows);
-    let first = out.first()?;
-    let files = text::plural(out.len() as u64, "file");
-    Some(format!(
-        "left out, because they are empty or markers of other tools: {files}, the first is {first}"
-    ))
 }
 
 fn addresses(args: &FilesArgs) -> Result<Vec<String>, Error> {
@@ -247,37 +140,4 @@ fn parse_function(text: &str) -> Result<SourceFunction, String> {
         .into_iter()
         .find(|function| function.as_str() == text)
         .ok_or_else(|| format!("one of: {}", names()))
-}
-
-fn guess_format(path: &str) -> Result<String, Error> {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let packed = [".gz", ".zst", ".xz", ".bz2", ".lz4", ".br", ".snappy"];
-    let name = packed.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-    let format = match name.rsplit('.').next().unwrap_or_default() {
-        "parquet" | "pq" => "Parquet",
-        "orc" => "ORC",
-        "avro" => "Avro",
-        "arrow" => "Arrow",
-        "native" => "Native",
-        "csv" => "CSVWithNames",
-        "tsv" => "TabSeparatedWithNames",
-        "json" | "jsonl" | "ndjson" => "JSONEachRow",
-        _ => {
-            let message = format!("cannot tell the format of `{path}` from its ending");
-            return Err(Report::new(Kind::Usage, message).help("give --format").into());
-        }
-    };
-    Ok(format.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ending_tells_the_format() {
-        assert_eq!(guess_format("b/a.csv.gz").unwrap(), "CSVWithNames");
-        assert_eq!(guess_format("b/a.PARQUET").unwrap(), "Parquet");
-        assert!(guess_format("b/a").is_err());
-    }
 }

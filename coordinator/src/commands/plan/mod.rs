@@ -10,7 +10,6 @@ mod import;
 mod list;
 mod replay;
 mod show;
-mod window;
 
 use clap::Subcommand;
 use longshore_shared::config::Config;

@@ -2,24 +2,16 @@
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::schema::choose_views;
-use longshore_shared::sql::quote_list;
-use longshore_shared::task::{JobSpec, Made, Mode, Source, TableName};
+use longshore_shared::task::{Job, Mode, TableName};
 
 use super::common::{Document, JobArgs};
 use super::copy::CutArgs;
-use super::window::{WINDOW_HEADING, WindowArgs, outside_note};
-use crate::grants::durable::check_durable;
-use crate::plan::replay::notes::{notes, rows_of};
-use crate::plan::replay::view::Replay;
-use crate::plan::tables::engines::refuse_source;
-use crate::plan::tables::feed::FeedOptions;
-use crate::plan::tables::source_tables::{cut_tables, plan_tables};
-use crate::plan::target::rehearse::rehearse;
-use crate::plan::target::shadow::{Marks, rehearse as rehearse_shadows};
-use crate::plan::unfinished::refuse_unfinished;
+use crate::plan::build::build;
+use crate::plan::input::{PlanInput, ReplayInput};
+use crate::plan::window::args::{WINDOW_HEADING, WindowArgs, WindowFlags};
+use crate::plan::write::{Written, write};
 use crate::session::Session;
-use crate::ui::error::{Error, Exit, Kind, Report};
+use crate::ui::error::{Error, Exit};
 use crate::ui::output::Output;
 use crate::ui::text::{self, parse_bytes};
 
@@ -61,96 +53,39 @@ pub(crate) struct ReplayArgs {
 }
 
 pub(crate) async fn run(args: ReplayArgs, config: &Config, output: Output) -> Result<Exit, Error> {
-    let settings = args.job.settings()?;
+    let input = args.input(config)?;
     let session = Session::open(config).await?;
-    let server = &session.server;
-    let ignored = &args.job.ignore_view;
-    let mut chosen =
-        choose_views(server, &args.view, args.target.as_ref(), args.cascade, ignored).await?;
-    let mut rows = 0;
-    for view in &chosen.feeds {
-        refuse_source(server, view).await?;
-        refuse_unfinished(server, &view.source).await?;
-        rows += rows_of(server, &view.source).await?;
-    }
-    if rows == 0 {
-        let message =
-            format!("{} holds no rows: there is nothing to replay", chosen.feeds[0].source);
-        return Err(Report::new(Kind::Usage, message).into());
-    }
-    let publishing = args.job.publish.chosen(false)?;
-    if let (false, Some((view, table))) = (publishing.is_append(), chosen.other_writers.first()) {
-        let message = format!(
-            "--publish {}: {view} writes to {table} too and is not replayed, so its rows would be gone",
-            publishing.mode.as_str()
-        );
-        let help = format!("replay all that write to it: --target {table} without --view");
-        return Err(Report::new(Kind::Usage, message).help(help).into());
-    }
-    rehearse_shadows(server, &chosen.graph, publishing).await?;
-    // Before the sources are read: what arrives from here on is not in this plan.
-    let marks = Marks::of(server, &chosen.graph, publishing).await?;
-    let mut told = notes(server, &chosen, publishing).await?;
-    let mut options = args.cut.options(args.chunk_bytes, &args.job.again);
-    options.marks = marks;
-    let sources: Vec<&TableName> = chosen.feeds.iter().map(|view| &view.source).collect();
-    let (since, until) = (args.since.as_deref(), args.until.as_deref());
-    let into = &chosen.graph.base().name;
-    let window = args.window.request(config, &sources, into, since, until)?;
-    told.extend(window.as_ref().and_then(|_| outside_note(&args.job.publish)));
-    let replay = Replay {
-        server,
-        graph: &chosen.graph,
-        options: &options,
-        config,
-        window: window.as_ref(),
-        as_blocks: args.as_blocks,
-    };
-    let mut origins = Vec::with_capacity(chosen.feeds.len());
-    for view in &chosen.feeds {
-        origins.push(replay.origin(view, &mut told).await?);
-    }
-    told.extend(rehearse(server, &mut chosen.graph).await?);
-    rehearse_shadows(server, &chosen.graph, publishing).await?;
-    let marks = Marks::of(server, &chosen.graph, publishing).await?;
-    let durable = args.job.durable(config);
-    check_durable(server, durable).await?;
-    let columns: Vec<String> =
-        chosen.feeds[0].columns.iter().map(|column| column.name.clone()).collect();
-    let environment = &session.environment;
-    let home = session.home().await?;
-    let spec = |source| JobSpec {
-        source: Source::Tables(source),
-        mode: Mode::Staged,
-        target: chosen.graph.base().name.clone(),
-        select: quote_list(&columns),
-        outputs: Vec::new(),
-        columns: columns.clone(),
-        filter: String::new(),
-        settings: settings.clone(),
-        graph: chosen.graph.clone(),
-        environment: environment.clone(),
-        limits: args.job.limits(),
-        publish: publishing,
-        servers: vec![home.clone()],
-        shard_by: None,
-        durable,
-        made: Made { again: args.job.again.clone(), ..Made::default() },
-        reopening: None,
-    };
-    let options = FeedOptions { marks, ..options.clone() };
-    let cuts = cut_tables(&session, &origins, &options).await?;
-    let plan = plan_tables(&session, &origins, cuts, &options, spec).await?;
-    told.extend(plan.notes);
-    let views: Vec<String> = chosen.feeds.iter().map(|view| view.name.to_string()).collect();
-    let rows = plan.job.spec.source.as_tables().and_then(|tables| tables.rows);
-    let words = format!(
-        "{} through {} ({} {})",
-        rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row")),
-        views.join(" and "),
-        text::bytes(plan.bytes),
-        options.unit.as_str()
-    );
-    output.show(&Document::of(&plan.job, plan.created, words, told), Document::words)?;
+    let draft = build(&session, config, PlanInput::Replay(input)).await?;
+    let Written { job, created, bytes, notes } = write(&session, draft).await?;
+    output.show(&Document::of(&job, created, words(&job, bytes), notes), Document::words)?;
     Ok(Exit::Done)
+}
+
+/// What is read, in words.
+fn words(job: &Job, bytes: u64) -> String {
+    let Some(tables) = job.spec.source.as_tables() else { return text::bytes(bytes) };
+    let rows = tables.rows.map_or_else(|| "rows".to_owned(), |rows| text::plural(rows, "row"));
+    let views: Vec<String> = tables
+        .feeds
+        .iter()
+        .filter_map(|feed| feed.view.as_ref())
+        .map(|view| view.name.to_string())
+        .collect();
+    let unit = tables.budget.as_str();
+    format!("{rows} through {} ({} {unit})", views.join(" and "), text::bytes(bytes))
+}
+
+impl ReplayArgs {
+    fn input(self, config: &Config) -> Result<ReplayInput, Error> {
+        let cut = self.cut.options(self.chunk_bytes, &self.job.again);
+        Ok(ReplayInput {
+            job: self.job.input(config, Mode::Staged, false)?,
+            views: self.view,
+            target: self.target,
+            cascade: self.cascade,
+            as_blocks: self.as_blocks,
+            cut,
+            window: WindowFlags { args: self.window, since: self.since, until: self.until },
+        })
+    }
 }

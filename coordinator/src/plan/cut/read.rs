@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::schema::key_expressions;
 use longshore_shared::sql::{self, quote_identifier, quote_literal};
 use longshore_shared::task::TableName;
@@ -128,12 +128,12 @@ struct MarkKey {
 /// Engine and key.
 pub(crate) async fn facts(server: &Server, table: &TableName) -> Result<TableFacts, CutError> {
     let call = || named(server.call(sql::TABLE_KEY), table).fetch_optional();
-    read(call).await?.ok_or_else(|| CutError::NoTable(table.clone()))
+    retry_idempotent(call).await?.ok_or_else(|| CutError::NoTable(table.clone()))
 }
 
 /// Active parts with rows, in order of partition and name.
 pub(crate) async fn parts(server: &Server, table: &TableName) -> Result<Vec<ListedPart>, Failure> {
-    read(|| named(server.call(sql::LIST_SOURCE_PARTS), table).fetch_all()).await
+    retry_idempotent(|| named(server.call(sql::LIST_SOURCE_PARTS), table).fetch_all()).await
 }
 
 fn named<'a>(
@@ -164,7 +164,7 @@ pub(crate) async fn index(
         let call = server.call_text("describe_index", text.clone());
         call.setting("describe_compact_output", 1).fetch_all::<DescribedColumn>()
     };
-    let columns = read(call).await?;
+    let columns = retry_idempotent(call).await?;
     let own = columns.get(INDEX_COLUMNS..).unwrap_or_default();
     let of_key = own.iter().zip(expressions).map_while(|(column, (expression, descending))| {
         IndexColumn::new(&column.name, expression, &column.r#type, descending)
@@ -182,7 +182,7 @@ pub(crate) async fn streams(
     parts: &[ListedPart],
 ) -> Result<(Vec<Stream>, Vec<Extent>), Failure> {
     let call = || named(server.call(sql::LIST_STREAMS), table).fetch_all::<ListedColumn>();
-    let listed = read(call).await?;
+    let listed = retry_idempotent(call).await?;
     let places = places(parts);
     let extent = |part: &ListedPart| Extent { bytes: part.uncompressed, is_wide: false };
     let mut extents: Vec<Extent> = parts.iter().map(extent).collect();
@@ -233,7 +233,7 @@ pub(crate) async fn marks(
         let call = server.call_text("read_index", text.clone()).deadline(None);
         call.fetch_bytes("RowBinary")
     };
-    let bytes = read(call).await?;
+    let bytes = retry_idempotent(call).await?;
     Ok(decode(&bytes, key.len(), streams.len(), &places(parts)))
 }
 
@@ -320,7 +320,7 @@ pub(crate) async fn keys(
             let call = server.call_text("read_keys", text.clone());
             call.setting("max_query_size", QUERY_BYTES_MAX).fetch_all::<MarkKey>()
         };
-        let rows = read(call).await?;
+        let rows = retry_idempotent(call).await?;
         found.extend(rows.into_iter().filter_map(|row| {
             Some(((*places.get(&row.part)?, u32::try_from(row.mark).ok()?), row.values))
         }));

@@ -59,7 +59,7 @@ impl Contents {
     /// Of a task.
     pub(crate) fn of(job: &Job, task: &Task) -> Result<Self, StoreError> {
         let chunk = Chunk::decode(&task.chunk)?;
-        let publishes = last_task::is_last(job, task).then(|| last_task::words(job));
+        let publishes = job.is_last(&task.id).then(|| last_task::words(job));
         Ok(Self { publishes, ..Self::of_chunk(&job.spec, &chunk) })
     }
 

@@ -2,11 +2,6 @@
 
 use longshore_shared::task::{Job, JobSpec, JobState, PublishMode, Task, TaskState, kept_name};
 
-/// Is this the task that publishes?
-pub(crate) fn is_last(job: &Job, task: &Task) -> bool {
-    job.spec.publish.mode.has_last_task() && task.id.ordinal + 1 == job.tasks
-}
-
 /// What it does, in words. `id` names the kept table when the job is known.
 pub(crate) fn words(job: &Job) -> String {
     how(&job.spec, &|target| kept_name(target, &job.id).to_string())
@@ -31,7 +26,7 @@ fn how(spec: &JobSpec, kept: &dyn Fn(&longshore_shared::task::TableName) -> Stri
 
 /// What happens to it next, or what a person has to do; none when it is like any other task.
 pub(crate) fn next(job: &Job, task: &Task) -> Option<String> {
-    if !is_last(job, task) {
+    if !job.is_last(&task.id) {
         return None;
     }
     let target = &job.spec.target;

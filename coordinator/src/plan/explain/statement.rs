@@ -11,7 +11,6 @@ use longshore_shared::sql::quote_literal;
 use longshore_shared::task::{Chunk, Epoch, Job, Mode, Task, TaskState};
 use serde::Serialize;
 
-use super::last_task;
 use crate::ui::error::{Error, Kind, Report};
 
 /// Where a statement is from.
@@ -50,7 +49,7 @@ pub(crate) async fn of_task(
     task: &Task,
     keys: &SourceKeys,
 ) -> Result<Option<Statement>, Error> {
-    if last_task::is_last(job, task) {
+    if job.is_last(&task.id) {
         return Ok(None);
     }
     let facts = match server.facts().await {

@@ -7,7 +7,7 @@ use longshore_shared::task::{Job, Mode, Source, TableName};
 use super::PlanFile;
 use crate::plan::target::rehearse::rehearse;
 use crate::plan::target::shadow::{Marks, rehearse as rehearse_shadows};
-use crate::plan::write::publish_as;
+use crate::plan::write::rows::write_plan;
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
@@ -104,7 +104,7 @@ pub(crate) async fn publish(
     } else {
         Marks::from(marks)
     };
-    publish_as(session, id, spec, &chunks, marks).await
+    write_plan(session, id, spec, &chunks, marks).await
 }
 
 /// What a plan reads, in words.

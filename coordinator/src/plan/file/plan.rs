@@ -60,7 +60,7 @@ impl PlanFile {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let essence = |file: &Self| {
             let mut spec = file.spec.clone();
-            spec.made = longshore_shared::task::Made::default();
+            spec.made = longshore_shared::task::PlanOptions::default();
             spec.environment.clear();
             if !spec.is_sharded() {
                 spec.servers.clear();

@@ -252,7 +252,7 @@ fn a_secret_never_gets_into_a_file() {
 fn the_same_plan_is_known_by_what_it_loads() {
     let mut other = plan();
     other.spec.environment = "elsewhere".into();
-    other.spec.made = longshore_shared::task::Made::default();
+    other.spec.made = longshore_shared::task::PlanOptions::default();
     other.spec.graph.tables[0].uuid = "another".into();
     assert!(plan().is_same(&other));
     other.spec.filter = String::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_shared::clickhouse::{Failure, read};
+use longshore_shared::clickhouse::{Failure, retry_idempotent};
 use longshore_shared::source::{Found, FoundColumn, Reading};
 use longshore_shared::sql::quote_list;
 use longshore_shared::task::SourceFile;
@@ -316,7 +316,7 @@ async fn parse(
                     let call = call.setting("max_block_size", rows).setting("max_threads", 1);
                     call.setting("input_format_parallel_parsing", 0).deadline(None).execute()
                 };
-                (file.path, read(call).await.map(drop))
+                (file.path, retry_idempotent(call).await.map(drop))
             });
         }
         let Some(done) = running.join_next().await else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! The schemas of the files of a plan, and the names under which their columns are read.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, read};
+use longshore_shared::clickhouse::{Failure, retry_idempotent};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::source::{Found, Schema, raw_clause};
 use longshore_shared::task::SourceFile;
@@ -101,7 +101,9 @@ impl Files<'_> {
             _ => "format(CSVWithNames, 'a UInt8', 'A\n1\n')",
         };
         let text = format!("SELECT a FROM {text}");
-        let found = read(|| self.server.call_text("any_case", text.clone()).fetch_all::<Probe>());
+        let found = retry_idempotent(|| {
+            self.server.call_text("any_case", text.clone()).fetch_all::<Probe>()
+        });
         // A server that refuses the key does not match it.
         Ok(found.await.is_ok_and(|rows| rows.first().is_some_and(|row| row.a == 1)))
     }
@@ -133,7 +135,7 @@ impl Files<'_> {
             let text = format!("SELECT count() AS rows FROM (SELECT * FROM {from} LIMIT 1)");
             let settings = self.reading().settings;
             let known = self.server.known_settings().await;
-            let rows = read(|| {
+            let rows = retry_idempotent(|| {
                 let call =
                     self.server.call_text("has_rows", text.clone()).settings(&settings, known);
                 call.deadline(None).fetch_one::<Rows>()

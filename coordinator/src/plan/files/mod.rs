@@ -21,7 +21,7 @@ mod surplus;
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use longshore_shared::schema::{Column, names_in};
 use longshore_shared::source::{
     Reading, SchemaReader, SourceKeys, VIRTUAL, is_pinned_by_path, raw_clause,
@@ -219,7 +219,9 @@ impl Files<'_> {
             value: String,
         }
         let text = format!("SELECT toString(getSetting('{RULE}')) AS value");
-        let found = read(|| self.server.call_text("date_rule", text.clone()).fetch_one::<Value>());
+        let found = retry_idempotent(|| {
+            self.server.call_text("date_rule", text.clone()).fetch_one::<Value>()
+        });
         Ok(Some(found.await?.value))
     }
 
@@ -258,7 +260,7 @@ impl Files<'_> {
             let call = call.param("database", &self.target.database);
             call.param("table", &self.target.table).fetch_all::<Defaulted>()
         };
-        let found = read(call).await?;
+        let found = retry_idempotent(call).await?;
         let target = |column: Defaulted| Target {
             kind: Type::parse(&column.r#type),
             default: if ["DEFAULT", "EPHEMERAL"].contains(&column.default_kind.as_str()) {

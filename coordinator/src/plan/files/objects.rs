@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, read, refuses_keys, says_odd_address};
+use longshore_shared::clickhouse::{
+    Code, Failure, Server, refuses_keys, retry_idempotent, says_odd_address,
+};
 use longshore_shared::source::{
     Location, LocationError, S3Endpoint, SourceKeys, explicit_listing_query, listing_query,
     read_settings,
@@ -212,7 +214,7 @@ async fn ask(
 ) -> Result<Vec<Listed>, Failure> {
     let settings = read_settings(&BTreeMap::new(), request.settings);
     let known = server.known_settings().await;
-    read(|| {
+    retry_idempotent(|| {
         server
             .call_text("list_files", text.clone())
             .settings(&settings, known)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::schema::{Detour, GraphView, find_detour, firing_select};
 use longshore_shared::sql::quote_literal;
 
@@ -105,5 +105,5 @@ async fn lookup(server: &Server, names: &[String]) -> Result<Vec<Found>, Error> 
          WHERE concat(database, '.', name) IN ({})",
         list.join(", ")
     );
-    Ok(read(|| server.call_text("detours", text.clone()).fetch_all()).await?)
+    Ok(retry_idempotent(|| server.call_text("detours", text.clone()).fetch_all()).await?)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::schema::{
     Chosen, GraphView, changing_functions, columns, firing_select, needs, plain_views,
 };
@@ -109,7 +109,7 @@ async fn defaults(server: &Server, table: &TableName) -> Result<Vec<DefaultColum
             .param("database", &table.database)
             .param("table", &table.table)
     };
-    Ok(read(|| call().fetch_all()).await?)
+    Ok(retry_idempotent(|| call().fetch_all()).await?)
 }
 
 #[derive(serde::Deserialize, clickhouse::Row)]
@@ -126,6 +126,6 @@ pub(crate) async fn rows_of(server: &Server, table: &TableName) -> Result<u64, E
             .param("database", &table.database)
             .param("table", &table.table)
     };
-    let found: Rows = read(|| call().fetch_one()).await?;
+    let found: Rows = retry_idempotent(|| call().fetch_one()).await?;
     Ok(found.rows)
 }

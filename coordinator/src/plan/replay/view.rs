@@ -1,6 +1,6 @@
 //! A view of a replay as a feed of the job: its query, its columns, and where its source may be cut.
 
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::config::Config;
 use longshore_shared::schema::{
     ChoiceError, Column, Graph, GraphView, columns, firing_select, identities,
@@ -290,7 +290,7 @@ async fn source_keys(server: &Server, table: &TableName) -> Result<Keys, Error> 
             .param("database", &table.database)
             .param("table", &table.table)
     };
-    let found: KeyTexts = read(|| call().fetch_one()).await?;
+    let found: KeyTexts = retry_idempotent(|| call().fetch_one()).await?;
     let split = |key: &str| {
         let expressions = longshore_shared::schema::key_expressions(key, "");
         expressions.into_iter().map(|(expression, _)| expression).collect()

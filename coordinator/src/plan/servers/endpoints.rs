@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Connection, Failure, Server, ServerFacts, read};
+use longshore_shared::clickhouse::{
+    Code, Connection, Failure, Server, ServerFacts, retry_idempotent,
+};
 use longshore_shared::config::{Config, check_address};
 use longshore_shared::schema::{Graph, discover};
 use longshore_shared::source::{SourceKeys, pin_query, read_settings};
@@ -195,7 +197,7 @@ impl Fleet {
             let known = server.known_settings().await;
             let call = || server.call_text("pin", text.clone()).settings(&settings, known);
             let found: Result<Vec<Listed>, Failure> =
-                read(|| call().deadline(None).fetch_all()).await;
+                retry_idempotent(|| call().deadline(None).fetch_all()).await;
             let url = &server.connection().url;
             let is_same = |found: &Listed| {
                 files.iter().any(|file| file.path == found.path && file.size == found.size)

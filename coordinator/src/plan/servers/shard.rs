@@ -2,7 +2,7 @@
 //! server is asked, or it would be lost or doubled.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use longshore_shared::schema::Column;
 use longshore_shared::source::Reading;
 use longshore_shared::sql::{quote_identifier, quote_list, quote_literal};
@@ -103,7 +103,8 @@ async fn refuse_moods(server: &Server, expression: &str, text: &str) -> Result<(
     let query = "SELECT lower(name) AS name FROM system.functions \
                 WHERE deterministic = 0 OR origin != 'System'";
     let found: Result<Vec<Named>, Failure> =
-        read(|| server.call_text("moody_functions", query.to_owned()).fetch_all()).await;
+        retry_idempotent(|| server.call_text("moody_functions", query.to_owned()).fetch_all())
+            .await;
     let moody = match found {
         Ok(found) => called.iter().find(|word| found.iter().any(|named| named.name == **word)),
         // An older server does not say which functions are deterministic.
@@ -159,7 +160,7 @@ async fn unsigned_of(
     let text =
         format!("SELECT toTypeName(({expression})) AS name FROM (SELECT {})", values.join(", "));
     let call = || server.call_text("shard_type", text.clone()).fetch_one::<Named>();
-    let kind = read(call).await.map_err(|failure| unusable(expression, failure))?.name;
+    let kind = retry_idempotent(call).await.map_err(|failure| unusable(expression, failure))?.name;
     let plain = inside(inside(&kind, "LowCardinality"), "Nullable");
     match plain.strip_prefix('U').unwrap_or(plain) {
         "Int8" | "Int16" | "Int32" | "Int64" => {

@@ -6,64 +6,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::schema::identities;
 use longshore_shared::sql::{self, quote_literal};
-use longshore_shared::task::{Chunk, Feed, JobId, JobSpec, Known, TableName, TablesSource};
+use longshore_shared::task::{Chunk, Feed, TableName, TablesSource};
 use serde::Deserialize;
 
 use super::clones::clone_of;
 use super::feed::{FeedOptions, Origin, cut_options};
 use super::part_blocks::{Arrived, Mixed, arrived, known};
+use super::since::Since;
 use super::source_tables::TablesPlan;
 use super::{recut, snapshot};
 use crate::plan::cut::{ListedPart, cut, digest, list_parts};
-use crate::plan::write::{identity, publish_as, whole};
+use crate::plan::draft::SpecBase;
+use crate::plan::target::shadow::Marks;
+use crate::plan::write::rows::{identity, whole, write_plan};
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
-
-/// Since when.
-pub(crate) struct Since {
-    /// The earlier job.
-    pub(crate) job: JobId,
-    /// What the table consisted of then.
-    pub(crate) known: Known,
-}
-
-impl Since {
-    /// The snapshot that an earlier plan of the same table was made from.
-    pub(crate) async fn of(session: &Session, job: &str, from: &TableName) -> Result<Self, Error> {
-        let job = session.job(job).await?;
-        let refuse = |message: String, help: &str| -> Error {
-            Report::new(Kind::Usage, format!("{message} (--delta)")).help(help).into()
-        };
-        let feeds = job.spec.source.as_tables().map_or(&[][..], |tables| &tables.feeds[..]);
-        let now = identities(&session.server, std::slice::from_ref(from)).await?;
-        let uuid = now.first().map(|(_, uuid)| *uuid);
-        // By its identity: an exchange gives a table another name.
-        let known = feeds
-            .iter()
-            .filter_map(|feed| feed.known.clone())
-            .find(|known| Some(known.uuid) == uuid);
-        let Some(known) = known else {
-            let Some(feed) = feeds.iter().find(|feed| feed.origin == *from) else {
-                let message = format!("job {} does not copy {from}", job.id);
-                return Err(refuse(message, "name the job that copied this table last"));
-            };
-            if feed.known.is_some() {
-                let message = format!("{from} is another table than job {} copied", job.id);
-                return Err(refuse(message, "copy it whole, or name the old table with --from"));
-            }
-            let message = format!("what {from} held when job {} was planned is not known", job.id);
-            return Err(refuse(
-                message,
-                "only a plan with --snapshot can be followed by a --delta",
-            ));
-        };
-        Ok(Self { job: job.id, known })
-    }
-}
 
 /// Plans what arrived.
 pub(crate) async fn plan_delta(
@@ -71,7 +32,8 @@ pub(crate) async fn plan_delta(
     origin: &Origin,
     options: &FeedOptions,
     since: &Since,
-    spec: impl Fn(TablesSource) -> JobSpec,
+    base: &SpecBase,
+    marks: &Marks,
 ) -> Result<TablesPlan, Error> {
     let server = &session.server;
     let table = &origin.feed.origin;
@@ -112,7 +74,7 @@ pub(crate) async fn plan_delta(
         digest: digest.clone(),
     };
     let mode = format!("delta\0{}\0{}", since.job, options.again);
-    let id = identity(&spec(source(origin.feed.clone(), None)), &[], &mode);
+    let id = identity(&base.of_tables(source(origin.feed.clone(), None)), &[], &mode);
     let notes = vec![format!(
         "{} since job {}, by the parts of {table}; the next --delta follows this plan",
         text::plural(rows, "row"),
@@ -140,7 +102,7 @@ pub(crate) async fn plan_delta(
     let source = source(feed, chopped.rows);
     let chunks: Vec<Chunk> = chopped.slices.into_iter().map(Chunk::Slice).collect();
     let (job, created) =
-        Box::pin(publish_as(session, id, spec(source), &chunks, options.marks.clone())).await?;
+        Box::pin(write_plan(session, id, base.of_tables(source), &chunks, marks.clone())).await?;
     Ok(TablesPlan { job, created, bytes: chopped.bytes, notes })
 }
 
@@ -170,7 +132,7 @@ async fn table_facts(server: &Server, table: &TableName) -> Result<TableFacts, E
         let call = server.call(sql::TABLE_KEY).param("database", &table.database);
         call.param("table", &table.table).fetch_one()
     };
-    Ok(read(call).await?)
+    Ok(retry_idempotent(call).await?)
 }
 
 fn unclear(table: &TableName) -> Report {

@@ -5,7 +5,6 @@ use longshore_shared::task::{BudgetUnit, Chunk, Feed, Slice, TableName};
 
 use super::remote::Source;
 use crate::plan::cut::{Cut, CutOptions, Unit};
-use crate::plan::target::shadow::Marks;
 use crate::plan::window::cut::Windowed;
 use crate::ui::error::Error;
 
@@ -34,8 +33,6 @@ pub(crate) struct FeedOptions {
     pub(crate) snapshot: Snapshot,
     /// Makes another plan of the same rows.
     pub(crate) again: String,
-    /// Where the targets stood before.
-    pub(crate) marks: Marks,
 }
 
 /// A table to read, and the server that knows its index.

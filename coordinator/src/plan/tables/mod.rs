@@ -8,5 +8,6 @@ pub(crate) mod feed;
 mod part_blocks;
 mod recut;
 pub(crate) mod remote;
+pub(crate) mod since;
 mod snapshot;
 pub(crate) mod source_tables;

@@ -4,8 +4,8 @@ use longshore_shared::task::{Chunk, Job};
 
 use super::feed::{FeedOptions, Origin, chunks, cut_options, cut_window};
 use crate::plan::cut::{CutOptions, cut};
-use crate::plan::missing::{rests, write};
-use crate::plan::task_rows::tasks;
+use crate::plan::write::missing::{rests, write};
+use crate::plan::write::task_rows::tasks;
 use crate::session::Session;
 use crate::ui::error::Error;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Connection, Server, read};
+use longshore_shared::clickhouse::{Connection, Server, retry_idempotent};
 use longshore_shared::config::Config;
 use longshore_shared::redact;
 use longshore_shared::schema::identities;
@@ -155,7 +155,7 @@ async fn same_table(server: &Server, there: &Server, feed: &Feed, url: &str) -> 
         quote_literal(&table.table)
     );
     let call = || server.call_text("remote_table", text.clone()).fetch_optional::<Identity>();
-    let found = read(call).await?.map(|row| row.uuid);
+    let found = retry_idempotent(call).await?.map(|row| row.uuid);
     if found.as_deref() == Some(uuid.to_string().as_str()) {
         return Ok(());
     }
@@ -194,7 +194,7 @@ async fn refuse_engine(server: &Server, feed: &Feed) -> Result<(), Error> {
         quote_literal(&table.table)
     );
     let call = || server.call_text("remote_engine", text.clone()).fetch_optional::<Engine>();
-    match read(call).await? {
+    match retry_idempotent(call).await? {
         None => Err(no_table(table).into()),
         Some(found) if found.engine.ends_with("MergeTree") => Ok(()),
         Some(Engine { engine }) => Err(CutError::Engine { table: table.clone(), engine }.into()),
@@ -225,7 +225,7 @@ pub(crate) async fn by_partition(
         quote_literal(&table.table)
     );
     let call = || server.call_text("remote_parts", text.clone()).fetch_all();
-    let partitions: Vec<Partition> = read(call).await?;
+    let partitions: Vec<Partition> = retry_idempotent(call).await?;
     let mut slices: Vec<Slice> = Vec::new();
     let (mut over_budget, mut hash) = (0, Sha256::new());
     for partition in &partitions {

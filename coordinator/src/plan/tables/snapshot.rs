@@ -3,7 +3,7 @@
 //! Files are linked, not copied. The source may merge, change and be dropped; what was linked stays
 //! until the snapshot is dropped, and until then takes the space that the source has freed.
 
-use longshore_shared::clickhouse::{Code, Failure, Kind, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Kind, Server, retry_idempotent};
 use longshore_shared::schema::{engine_of_today, table_now};
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
@@ -99,7 +99,7 @@ pub(crate) async fn drop(server: &Server, name: &str) -> Result<(), Failure> {
 async fn drop_table(server: &Server, name: &str) -> Result<(), Failure> {
     let call =
         || server.call(sql::DROP_TABLE).name("database", server.staging()).name("table", name);
-    read(|| call().execute()).await.map(|_| ())
+    retry_idempotent(|| call().execute()).await.map(|_| ())
 }
 
 async fn exists(server: &Server, table: &TableName) -> Result<bool, Failure> {
@@ -107,5 +107,5 @@ async fn exists(server: &Server, table: &TableName) -> Result<bool, Failure> {
         let call = server.call(sql::TABLE_KEY).param("database", &table.database);
         call.param("table", &table.table).fetch_bytes("TSV")
     };
-    Ok(!read(call).await?.is_empty())
+    Ok(!retry_idempotent(call).await?.is_empty())
 }

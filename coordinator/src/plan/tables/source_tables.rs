@@ -1,7 +1,7 @@
 //! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
 
 use longshore_shared::schema::{identities, rewrite_source};
-use longshore_shared::task::{Feed, Job, JobId, JobSpec, Known, TableName, TablesSource};
+use longshore_shared::task::{Feed, Job, JobId, Known, TableName, TablesSource};
 use sha2::{Digest, Sha256};
 
 use super::clones::{self, clone_of};
@@ -10,8 +10,10 @@ use super::part_blocks::known;
 use super::remote::Source;
 use super::{recut, snapshot};
 use crate::plan::cut::{Cut, cut, digest};
-use crate::plan::missing::needs_rows;
-use crate::plan::write::{identity, publish_as, whole};
+use crate::plan::draft::SpecBase;
+use crate::plan::target::shadow::Marks;
+use crate::plan::write::missing::needs_rows;
+use crate::plan::write::rows::{identity, whole, write_plan};
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
@@ -37,13 +39,14 @@ pub(crate) async fn cut_tables(
     Plan { session, origins, options }.cut_all().await
 }
 
-/// Writes the plan of tables that were cut. `spec` makes the whole spec from its source.
+/// Writes the plan of tables that were cut.
 pub(crate) async fn plan_tables(
     session: &Session,
     origins: &[Origin],
     mut cuts: Vec<Cut>,
     options: &FeedOptions,
-    spec: impl Fn(TablesSource) -> JobSpec,
+    base: &SpecBase,
+    marks: &Marks,
 ) -> Result<TablesPlan, Error> {
     let plan = Plan { session, origins, options };
     let windowed = origins.iter().find_map(|origin| origin.windowed.as_ref());
@@ -52,7 +55,7 @@ pub(crate) async fn plan_tables(
         let message = "there are no rows in this time window";
         return Err(Report::new(Kind::Usage, message).help(help).into());
     }
-    let mut id = plan.identity(&spec, &cuts);
+    let mut id = plan.identity(base, &cuts);
     // What a paused job lost is written again below.
     let there = whole(&session.store, &id).await?;
     if let Some(job) = there.filter(|job| !needs_rows(job)) {
@@ -68,7 +71,7 @@ pub(crate) async fn plan_tables(
     if is_snapshot {
         let clones = plan.clone_all(&mut cuts).await?;
         // The source may have changed since it was looked at: the plan is of its clone.
-        id = plan.identity(&spec, &cuts);
+        id = plan.identity(base, &cuts);
         if let Some(job) = whole(&session.store, &id).await? {
             for clone in clones {
                 snapshot::drop(&session.server, &clone.table.table).await?;
@@ -89,7 +92,7 @@ pub(crate) async fn plan_tables(
     let chunks = chunks(&cuts);
     let notes = plan.notes(&cuts, is_snapshot);
     let (job, created) =
-        Box::pin(publish_as(session, id, spec(source), &chunks, options.marks.clone())).await?;
+        Box::pin(write_plan(session, id, base.of_tables(source), &chunks, marks.clone())).await?;
     Ok(TablesPlan { job, created, bytes: bytes(&cuts), notes })
 }
 
@@ -162,10 +165,10 @@ impl Plan<'_> {
     }
 
     /// Identity of the plan: the same tables in the same state, cut the same way, into the same target.
-    fn identity(&self, spec: &impl Fn(TablesSource) -> JobSpec, cuts: &[Cut]) -> JobId {
+    fn identity(&self, base: &SpecBase, cuts: &[Cut]) -> JobId {
         let feeds = self.origins.iter().map(|origin| origin.feed.clone()).collect();
         let mode = format!("{:?}\0{}", self.options.snapshot, self.options.again);
-        identity(&spec(self.source(feeds, cuts)), &[], &mode)
+        identity(&base.of_tables(self.source(feeds, cuts)), &[], &mode)
     }
 
     fn source(&self, feeds: Vec<Feed>, cuts: &[Cut]) -> TablesSource {

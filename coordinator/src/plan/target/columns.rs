@@ -1,7 +1,7 @@
 //! Which columns of a query go into which columns of the target, by name.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use longshore_shared::schema::Column;
 use longshore_shared::source::{DESCRIBE_SETTINGS, Described};
 use longshore_shared::sql::{self, quote_list};
@@ -75,7 +75,7 @@ pub(crate) async fn check_syntax(
     // As a part of a longer statement, so that nothing in it can be the statement's end.
     let text = format!("SELECT * FROM (SELECT {select} FROM t WHERE {condition})");
     let call = || server.call(sql::CHECK_SYNTAX).param("text", &text).fetch_one::<Formatted>();
-    match read(call).await {
+    match retry_idempotent(call).await {
         Ok(_) => Ok(()),
         Err(failure) if failure.code() == Some(Code::SYNTAX_ERROR) => {
             let message =
@@ -254,7 +254,7 @@ async fn describe(
     settings: &[(String, String)],
 ) -> Result<Vec<Described>, Failure> {
     let known = server.known_settings().await;
-    read(|| {
+    retry_idempotent(|| {
         let call = server.call_text("describe_source", format!("DESCRIBE TABLE {what}"));
         let own = DESCRIBE_SETTINGS.iter().filter(|(name, _)| known.has(name));
         own.fold(call, |call, (name, value)| call.setting(name, value))

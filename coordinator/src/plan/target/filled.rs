@@ -1,7 +1,7 @@
 //! What a job fills: the whole graph of a staged load, or the target alone of a direct one.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::schema::{Graph, GraphTable, discover, discover_alone, find_detour};
 use longshore_shared::sql;
 use longshore_shared::task::{Mode, Publish, TableName};
@@ -146,7 +146,7 @@ pub(crate) async fn guarantee(server: &Server, table: &GraphTable) -> Result<Gua
         blocks
     } else {
         let call = || server.call(sql::MERGE_TREE_DEFAULT).param("name", WINDOW);
-        let found: Option<Default> = read(|| call().fetch_optional()).await?;
+        let found: Option<Default> = retry_idempotent(|| call().fetch_optional()).await?;
         found.and_then(|found| found.value.parse().ok()).unwrap_or(0)
     };
     Ok(if blocks == 0 {

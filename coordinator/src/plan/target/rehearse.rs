@@ -1,6 +1,6 @@
 //! Makes and drops one staging set without rows: what cannot be staged is refused at plan time.
 
-use longshore_shared::clickhouse::{Code, Failure, Server, read};
+use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use longshore_shared::schema::{
     Creation, Graph, GraphView, StagingNames, columns, create_statements, dependents, firing_select,
 };
@@ -130,7 +130,7 @@ async fn drop_all(server: &Server, graph: &Graph, names: &StagingNames) -> Resul
     let views = (0..graph.views.len()).map(|at| (sql::DROP_VIEW, names.view(graph, at)));
     let tables = (0..graph.tables.len()).map(|at| (sql::DROP_TABLE, names.table(graph, at)));
     for (statement, name) in views.chain(tables) {
-        read(|| {
+        retry_idempotent(|| {
             server
                 .call(statement)
                 .name("database", &name.database)

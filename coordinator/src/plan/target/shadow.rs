@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Server, read};
+use longshore_shared::clickhouse::{Code, Server, retry_idempotent};
 use longshore_shared::schema::{Graph, placed, table_now};
 use longshore_shared::sql;
 use longshore_shared::store::StoreError;
@@ -197,7 +197,7 @@ pub(crate) async fn rehearse(
 
 async fn database_engine(server: &Server, database: &str) -> Result<String, Error> {
     let call = || server.call(sql::DATABASE_ENGINE).param("database", database);
-    let found: Option<Engine> = read(|| call().fetch_optional()).await?;
+    let found: Option<Engine> = retry_idempotent(|| call().fetch_optional()).await?;
     Ok(found.map(|found| found.engine).unwrap_or_default())
 }
 
@@ -228,7 +228,7 @@ async fn rehearse_exchange(server: &Server, target: &TableName) -> Result<(), Er
     let tried = tried.await;
     for name in &names {
         let call = || server.call(sql::DROP_TABLE).name("database", &name.database);
-        read(|| call().name("table", &name.table).execute()).await?;
+        retry_idempotent(|| call().name("table", &name.table).execute()).await?;
     }
     // The names of the tables that were tried are no help to whoever grants.
     tried.map_err(|error| match error {
@@ -261,7 +261,10 @@ async fn move_table(server: &Server, from: &TableName, to: &TableName) -> Result
 
 async fn create_like(server: &Server, name: &TableName, target: &TableName) -> Result<(), Error> {
     let text = format!("CREATE TABLE IF NOT EXISTS {} AS {}", name.quoted(), target.quoted());
-    read(|| server.call_text("create_shadow", text.clone()).types_of_others().execute()).await?;
+    retry_idempotent(|| {
+        server.call_text("create_shadow", text.clone()).types_of_others().execute()
+    })
+    .await?;
     Ok(())
 }
 

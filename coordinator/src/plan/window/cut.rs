@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::schema::table_now;
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::{KeyColumn, Piece, RowBounds, Slice, TableName, Window};
@@ -170,7 +170,7 @@ impl Windowed {
             condition = longshore_shared::source::window_where(&window),
         );
         let call = || server.call_text("count_windows", text.clone()).deadline(None);
-        Ok(read(|| call().fetch_all()).await?)
+        Ok(retry_idempotent(|| call().fetch_all()).await?)
     }
 
     /// The cells that a chunk may begin with, when not all may.
@@ -188,7 +188,7 @@ impl Windowed {
             conditions.join(" AND ")
         );
         let call = || server.call_text("window_borders", text.clone());
-        let found: Vec<Allowed> = read(|| call().fetch_all()).await?;
+        let found: Vec<Allowed> = retry_idempotent(|| call().fetch_all()).await?;
         Ok(Some(found.into_iter().map(|border| border.at).collect()))
     }
 }
@@ -259,7 +259,7 @@ async fn parts(
             .param("table", &table.table)
             .list("partitions", partitions)
     };
-    Ok(read(|| call().fetch_all()).await?)
+    Ok(retry_idempotent(|| call().fetch_all()).await?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::config::Config;
 use longshore_shared::task::TableName;
 use serde::Deserialize;
@@ -60,7 +60,7 @@ impl WindowRequest {
                 let call = server.call_text("time_range", query.clone()).deadline(None);
                 call.setting("prefer_column_name_to_alias", 1)
             };
-            Some(read(|| call().fetch_one::<Range>()).await?)
+            Some(retry_idempotent(|| call().fetch_one::<Range>()).await?)
         } else {
             None
         };
@@ -132,7 +132,7 @@ async fn moment(server: &Server, time: &TimeColumn, text: &str, flag: &str) -> R
             .help("write it as 2024-01-31, 2024-01-31 06:00:00 or 2024-01-31T06:00:00Z")
             .into()
     };
-    let found: Moment = match read(|| call().fetch_one()).await {
+    let found: Moment = match retry_idempotent(|| call().fetch_one()).await {
         Ok(found) => found,
         Err(failure) if failure.is_refusal() => return Err(wrong("is no time".to_owned())),
         Err(failure) => return Err(failure.into()),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, read};
+use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::config::Config;
 use longshore_shared::schema::{Column, columns, key_expressions};
 use longshore_shared::sql::{quote_identifier, quote_literal};
@@ -223,7 +223,7 @@ pub(crate) async fn time_column(
             .param("database", &table.database)
             .param("table", &table.table)
     };
-    let facts: Facts = read(|| call().fetch_one()).await?;
+    let facts: Facts = retry_idempotent(|| call().fetch_one()).await?;
     let found = columns(server, table).await?;
     let times: Vec<TimeColumn> =
         found.iter().filter_map(|column| TimeColumn::new(column, &facts.zone)).collect();

@@ -52,13 +52,7 @@ pub(super) async fn jobs_are_made_once_and_swapped(store: &impl TaskStore) {
 }
 
 fn next_job(was: &Job, state: JobState, reason: &str) -> Job {
-    Job {
-        state,
-        epoch: was.epoch.next(),
-        stamp: Stamp::fresh(),
-        reason: reason.into(),
-        ..was.clone()
-    }
+    Job { state, reason: reason.into(), ..was.changed() }
 }
 
 pub(super) async fn tasks_are_made_once(store: &impl TaskStore) {

@@ -54,7 +54,7 @@ pub fn job(tasks: u32) -> Job {
         servers: Vec::new(),
         shard_by: None,
         durable: false,
-        made: crate::task::Made::default(),
+        made: crate::task::PlanOptions::default(),
         reopening: None,
     };
     Job {

@@ -16,8 +16,7 @@ use longshore_shared::sql::{quote_identifier, quote_list};
 use longshore_shared::task::{Chunk, Mode, Source, SourceFile, StateName, TableName};
 
 use crate::claim::Claim;
-use crate::error::Trouble;
-use crate::handover::last_task;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Files that are loaded one by one to find those at fault.
@@ -26,10 +25,14 @@ const FILES_MAX: usize = 200;
 const NAMED_MAX: usize = 5;
 
 /// The trouble of an attempt, with the file or view it belongs to, if the data is at fault.
-pub(crate) async fn attributed(worker: &Worker, claim: &Claim, trouble: Trouble) -> Trouble {
-    let Trouble::Failure(failure) = &trouble else { return trouble };
+pub(crate) async fn attributed(
+    worker: &Worker,
+    claim: &Claim,
+    trouble: AttemptError,
+) -> AttemptError {
+    let AttemptError::Failure(failure) = &trouble else { return trouble };
     let is_loading = claim.task.progress.state.name() == StateName::Claimed;
-    if !is_loading || last_task::is_last(claim) || !is_ours(worker, claim) {
+    if !is_loading || claim.is_last() || !is_ours(worker, claim) {
         return trouble;
     }
     let is_overfull = fills_staging(failure, claim);
@@ -38,10 +41,10 @@ pub(crate) async fn attributed(worker: &Worker, claim: &Claim, trouble: Trouble)
         _ if is_overfull => {}
         Policy::StopJob | Policy::Outage => return failure.into(),
         Policy::InDoubt if !is_of_data(worker, claim, &failure).await => return failure.into(),
-        Policy::Retry | Policy::Lighter if !claim.is_used_up() => return failure.into(),
+        Policy::Retry | Policy::RetrySmaller if !claim.is_used_up() => return failure.into(),
         _ => {}
     }
-    Trouble::Data(named(worker, claim, &failure).await)
+    AttemptError::Data(named(worker, claim, &failure).await)
 }
 
 /// The lease is trusted and nobody wants the load given back.
@@ -66,7 +69,7 @@ async fn is_of_data(worker: &Worker, claim: &Claim, failure: &Failure) -> bool {
     };
     let answer = load.send(claim, &statement, "without-rows").await;
     // What is wrong for every task shows before the first row is read.
-    !matches!(answer, Err(failure) if failure.is_unknown() || policy(&failure).is_lasting())
+    !matches!(answer, Err(failure) if failure.is_unknown() || policy(&failure).needs_operator())
 }
 
 /// Does the server say that it met this in a file?

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use longshore_shared::task::{
-    Chunk, Feed, FilesSource, JobSpec, KeyColumn, Made, Piece, Slice, Source, TablesSource,
+    Chunk, Feed, FilesSource, JobSpec, KeyColumn, Piece, PlanOptions, Slice, Source, TablesSource,
 };
 
 use crate::plan::files::pack::FILL_MIN as CHUNK_FILL_MIN;
@@ -36,7 +36,7 @@ pub(crate) fn of(spec: &JobSpec, chunks: &Neighbours) -> Vec<String> {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn of_files(source: &FilesSource, made: &Made, chunks: &Neighbours) -> Vec<String> {
+fn of_files(source: &FilesSource, made: &PlanOptions, chunks: &Neighbours) -> Vec<String> {
     let own = &chunks.own;
     let files = own.files();
     let mut reasons = vec![format!(

@@ -17,7 +17,8 @@ fn files(sizes: &[u64]) -> Chunk {
 #[test]
 fn files_end_a_chunk_by_their_bytes_or_their_number() {
     let mut spec = fixture::job(JobState::Planned).spec;
-    spec.made = Made { chunk_bytes: Some(1 << 20), chunk_files: Some(10), ..Made::default() };
+    spec.made =
+        PlanOptions { chunk_bytes: Some(1 << 20), chunk_files: Some(10), ..PlanOptions::default() };
     let story = |own: &[u64], after: Option<&[u64]>| {
         let chunks =
             Neighbours { before: Some(files(&[1])), own: files(own), after: after.map(files) };
@@ -32,7 +33,7 @@ fn files_end_a_chunk_by_their_bytes_or_their_number() {
     ");
     insta::assert_snapshot!(story(&[1], None), @"it ends with the last file of the plan");
     let mut old = fixture::job(JobState::Planned).spec;
-    old.made = Made::default();
+    old.made = PlanOptions::default();
     let chunks = Neighbours { before: None, own: files(&[1]), after: Some(files(&[1])) };
     insta::assert_snapshot!(of(&old, &chunks).join("\n"), @"
     files are taken in the order in which the server lists them (s3); a file is never divided

@@ -6,7 +6,7 @@ mod shape;
 mod together;
 mod tree;
 
-use longshore_shared::clickhouse::{Failure, Server, read};
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::schema::GraphTable;
 use longshore_shared::task::TableName;
 use serde::Deserialize;
@@ -56,7 +56,7 @@ pub(crate) async fn query_shape(
             .setting("allow_experimental_analyzer", 1)
             .fetch_all()
     };
-    let lines: Vec<Explained> = read(call).await?;
+    let lines: Vec<Explained> = retry_idempotent(call).await?;
     let lines: Vec<String> = lines.into_iter().map(|line| line.explain).collect();
     Ok(shape::read(&lines, source))
 }
@@ -113,7 +113,7 @@ async fn described(
     };
     let engine = "SELECT engine_full AS engine FROM system.tables WHERE database = {database:String} AND name = {table:String}";
     let columns = "SELECT name, type, is_in_sorting_key, is_in_partition_key FROM system.columns WHERE database = {database:String} AND table = {table:String} ORDER BY position";
-    let found: Engine = read(|| of_table("engine_of", engine).fetch_one()).await?;
-    let columns = read(|| of_table("target_columns", columns).fetch_all()).await?;
+    let found: Engine = retry_idempotent(|| of_table("engine_of", engine).fetch_one()).await?;
+    let columns = retry_idempotent(|| of_table("target_columns", columns).fetch_all()).await?;
     Ok((found.engine, columns))
 }

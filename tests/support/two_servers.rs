@@ -10,7 +10,7 @@ use crate::sql::Admin;
 const EVERYWHERE: &str = "everywhere";
 
 /// A scene whose targets are on both servers of a bed.
-pub struct Two {
+pub struct TwoServers {
     // Dropped before the scene: its control tables are not the last of their Keeper paths.
     peer: Peer,
     /// The scene; its programs are at home on the first server.
@@ -21,7 +21,7 @@ pub struct Two {
     pub urls: [String; 2],
 }
 
-impl Two {
+impl TwoServers {
     /// Both servers of the bed with [`EVENTS`], and files of so many rows.
     ///
     /// # Panics

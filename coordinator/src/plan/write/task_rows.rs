@@ -3,7 +3,7 @@
 use longshore_shared::task::{Chunk, JobId, JobSpec, Progress, Stamp, Task, TaskId};
 
 /// The tasks of these chunks as they are planned.
-pub(super) fn tasks(id: &JobId, spec: &JobSpec, chunks: &[Chunk]) -> Vec<Task> {
+pub(crate) fn tasks(id: &JobId, spec: &JobSpec, chunks: &[Chunk]) -> Vec<Task> {
     let mode = spec.publish.mode;
     // A chunk that every server reads its share of is there once for each.
     let copies = spec.copies() as u64;

@@ -34,12 +34,12 @@ struct Sky {
 }
 
 /// The proxy of a lane, and what waits there.
-pub(crate) struct Weather {
+pub(crate) struct RequestFaults {
     proxy: Proxy,
     sky: Arc<Sky>,
 }
 
-impl Weather {
+impl RequestFaults {
     /// A proxy in front of a server, whose address can lead to another one.
     pub(crate) fn start(server: &str, other: &str, lane: u64, record: Arc<Record>) -> Self {
         let sky: Arc<Sky> = Arc::default();

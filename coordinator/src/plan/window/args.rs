@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::task::TableName;
+use longshore_shared::task::{Publish, TableName};
 
-use crate::plan::target::shadow::PublishArgs;
-use crate::plan::window::request::WindowRequest;
+use super::request::WindowRequest;
 use crate::ui::error::{Error, Kind, Report};
 
 /// Where `--help` shows them.
@@ -34,7 +33,18 @@ pub(crate) struct WindowArgs {
     force_large_window: bool,
 }
 
-impl WindowArgs {
+/// All that a command was told of a time window.
+#[derive(Debug)]
+pub(crate) struct WindowFlags {
+    /// How it is found and cut.
+    pub(crate) args: WindowArgs,
+    /// Its first moment.
+    pub(crate) since: Option<String>,
+    /// The first moment after it.
+    pub(crate) until: Option<String>,
+}
+
+impl WindowFlags {
     /// What the user asks for; nothing without a window. The first table that is read says how
     /// long chunks are, and each table may ask for a window.
     pub(crate) fn request(
@@ -42,12 +52,11 @@ impl WindowArgs {
         config: &Config,
         read: &[&TableName],
         into: &TableName,
-        since: Option<&str>,
-        until: Option<&str>,
     ) -> Result<Option<WindowRequest>, Error> {
+        let Self { args, since, until } = self;
         let limits = config.rules(read.first().copied().unwrap_or(into));
         let has_end = since.is_some() || until.is_some();
-        let has_cut = self.chunk_hours.is_some() || self.time_column.is_some();
+        let has_cut = args.chunk_hours.is_some() || args.time_column.is_some();
         let mut tables = read.iter().copied().chain([into]);
         if let Some(table) = tables.find(|table| !has_end && config.rules(table).require_window) {
             let message = format!("policy.require_window asks for a time window of {table}");
@@ -56,8 +65,8 @@ impl WindowArgs {
         if !has_end && !has_cut {
             return Ok(None);
         }
-        let min_chunk = self.min_chunk.unwrap_or(limits.min_chunk);
-        let chunk = self.chunk_hours.or(limits.chunk);
+        let min_chunk = args.min_chunk.unwrap_or(limits.min_chunk);
+        let chunk = args.chunk_hours.or(limits.chunk);
         if let Some(chunk) = chunk.filter(|chunk| *chunk < min_chunk) {
             let length = humantime::format_duration;
             let message = format!(
@@ -70,18 +79,18 @@ impl WindowArgs {
                 .into());
         }
         Ok(Some(WindowRequest {
-            since: since.map(str::to_owned),
-            until: until.map(str::to_owned),
-            column: self.time_column.clone(),
+            since: since.clone(),
+            until: until.clone(),
+            column: args.time_column.clone(),
             chunk,
-            max: (!self.force_large_window).then(|| self.max_window.unwrap_or(limits.max)),
+            max: (!args.force_large_window).then(|| args.max_window.unwrap_or(limits.max)),
             min_chunk,
         }))
     }
 }
 
 /// What becomes of rows of the target that are outside of the window.
-pub(crate) fn outside_note(publish: &PublishArgs) -> Option<String> {
+pub(crate) fn outside_note(publish: Publish) -> Option<String> {
     (!publish.is_append()).then(|| {
         "only the rows of the time window are loaded, and all others of what is replaced go: of the \
          whole table with --publish exchange, of its partitions with replace"

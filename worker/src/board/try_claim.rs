@@ -10,21 +10,21 @@ use longshore_shared::task::{Job, Stamp, Task, TaskEvent, TaskId};
 use tokio::time::Instant;
 
 use crate::claim::Claim;
-use crate::error::Trouble;
+use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Takes one task by compare-and-set; `None` when somebody else has it.
-pub(crate) async fn take(
+pub(crate) async fn try_claim(
     worker: &Worker,
     job: &Arc<Job>,
     id: &TaskId,
-) -> Result<Option<Claim>, Trouble> {
+) -> Result<Option<Claim>, AttemptError> {
     if worker.drain.is_cancelled() {
         return Ok(None);
     }
     let Some(acting) = worker.begin(id) else { return Ok(None) };
     let began = Instant::now();
-    let task = worker.store.task(id).await?.ok_or_else(|| Trouble::TaskMissing(id.clone()))?;
+    let task = worker.store.task(id).await?.ok_or_else(|| AttemptError::TaskMissing(id.clone()))?;
     // While its server is away nobody can do anything for it.
     let Some(endpoint) = worker.endpoint(job, &task) else { return Ok(None) };
     let by = worker.owner(&endpoint.url);
@@ -68,7 +68,7 @@ fn on_its_server(job: Arc<Job>, task: &TaskId) -> Arc<Job> {
 
 /// Did the owner of a lapsed lease die? Not when Keeper, the server or the machine was slow for
 /// everybody at that time.
-async fn has_died(worker: &Worker, owner: Option<&WorkerRecord>) -> Result<bool, Trouble> {
+async fn has_died(worker: &Worker, owner: Option<&WorkerRecord>) -> Result<bool, AttemptError> {
     let Some(owner) = owner else { return Ok(true) };
     if planted(Bug::CountOutages) {
         return Ok(true);

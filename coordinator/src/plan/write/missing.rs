@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 
 /// Does the job rest, so that rows of its tasks may be written again? Nobody claims them then.
-pub(super) fn rests(job: &Job) -> bool {
+pub(crate) fn rests(job: &Job) -> bool {
     match job.state {
         JobState::Paused | JobState::Halted | JobState::Failed | JobState::Reopening => true,
         // Its snapshot is gone.
@@ -20,19 +20,19 @@ pub(super) fn rests(job: &Job) -> bool {
 }
 
 /// Is the job looked at again although its plan is there? A snapshot is looked at as it was.
-pub(super) fn needs_rows(job: &Job) -> bool {
+pub(crate) fn needs_rows(job: &Job) -> bool {
     rests(job) && !reads_snapshot(job)
 }
 
 /// Does it read a table that does not change?
-pub(super) fn reads_snapshot(job: &Job) -> bool {
+pub(crate) fn reads_snapshot(job: &Job) -> bool {
     let tables = job.spec.source.as_tables();
     tables.is_some_and(|tables| tables.feeds.iter().any(|feed| feed.is_snapshot))
 }
 
 /// Writes rows that somebody deleted. A task that was published before has receipts,
 /// so no worker loads it again.
-pub(super) async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Result<(), Error> {
+pub(crate) async fn write(session: &Session, job: &Job, tasks: &[Task]) -> Result<(), Error> {
     let store = &session.store;
     let expected: HashMap<&TaskId, u64> =
         tasks.iter().map(|task| (&task.id, chunk_digest(&task.chunk))).collect();

@@ -3,7 +3,7 @@
 //!
 //! The identity of a plan does not hold its borders: the same table may be cut elsewhere after a
 //! merge, or by another version. So whoever writes looks at what another planner left, or writes at
-//! the same time, and no plan is ever a mixture ([decision 27](../../../docs/decisions/0027-a-plan-is-read-back.md)).
+//! the same time, and no plan is ever a mixture ([decision 27](../../../../docs/decisions/0027-a-plan-is-read-back.md)).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use longshore_shared::store::{
     KeeperMapStore, SEGMENT_TASKS, Swap, TaskStore, chunk_digest, plan_digest,
 };
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, FORMAT, Job, JobEvent, JobId, JobSpec, JobState, Made, PublishMode,
-    Stamp, Task, TaskId,
+    Chunk, Cursor, Epoch, FORMAT, Job, JobEvent, JobId, JobSpec, JobState, PlanOptions,
+    PublishMode, Stamp, Task, TaskId,
 };
 use sha2::{Digest, Sha256};
 
@@ -37,7 +37,7 @@ const OTHER_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     let mut hash = Sha256::new();
     let mut spec = spec.clone();
-    spec.made = Made::default();
+    spec.made = PlanOptions::default();
     // An exchange gives the target another UUID, and is the same plan before and after.
     if spec.publish.mode == PublishMode::Exchange {
         spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
@@ -76,7 +76,7 @@ pub(crate) async fn publish(
     marks: Marks,
 ) -> Result<(Job, bool), Error> {
     let id = identity(&spec, chunks, &spec.made.again);
-    publish_as(session, id, spec, chunks, marks).await
+    write_plan(session, id, spec, chunks, marks).await
 }
 
 /// An exchange of the same tables may have been planned on another server of this environment.
@@ -101,7 +101,7 @@ pub(crate) async fn whole(store: &KeeperMapStore, id: &JobId) -> Result<Option<J
 
 /// Writes the plan unless it exists. If the planner stops before the end, no worker can claim a task,
 /// and the same command continues.
-pub(crate) async fn publish_as(
+pub(crate) async fn write_plan(
     session: &Session,
     id: JobId,
     mut spec: JobSpec,
@@ -145,10 +145,8 @@ pub(crate) async fn publish_as(
     faults::pass(faults::PLAN_CURSOR).await?;
     let job = Job {
         state: ours.state.next(JobEvent::Planned).unwrap_or(JobState::Planned),
-        epoch: ours.epoch.next(),
-        stamp: Stamp::fresh(),
         spec: spec.clone(),
-        ..ours.clone()
+        ..ours.changed()
     };
     // Whoever cuts the table elsewhere has put another stamp on the row before it touches a task.
     let swapped = store.swap_job(&ours, &job).await?;

@@ -1,0 +1,47 @@
+//! The third stage of a plan: writes what was built, unless it is there. Nothing before it leaves anything behind.
+
+pub(crate) mod missing;
+pub(crate) mod rows;
+pub(crate) mod task_rows;
+
+use longshore_shared::task::{Job, Source};
+
+use super::draft::{Content, Draft};
+use super::tables::delta::plan_delta;
+use super::tables::source_tables::{TablesPlan, plan_tables};
+use crate::session::Session;
+use crate::ui::error::Error;
+
+/// A plan that is there.
+pub(crate) struct Written {
+    /// The plan.
+    pub(crate) job: Job,
+    /// It is new.
+    pub(crate) created: bool,
+    /// Bytes of what is read, in the unit of the budget.
+    pub(crate) bytes: u64,
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Writes the draft, or finds the plan that was written of the same before.
+pub(crate) async fn write(session: &Session, draft: Draft) -> Result<Written, Error> {
+    let Draft { base, content, marks, mut notes } = draft;
+    let plan = match content {
+        Content::Files { source, chunks } => {
+            let spec = base.spec(Source::Files(*source));
+            let (job, created) = Box::pin(rows::publish(session, spec, &chunks, marks)).await?;
+            let bytes = job.bytes;
+            return Ok(Written { job, created, bytes, notes });
+        }
+        Content::Tables { origins, cuts, options } => {
+            Box::pin(plan_tables(session, &origins, cuts, &options, &base, &marks)).await?
+        }
+        Content::Delta { origin, options, since } => {
+            Box::pin(plan_delta(session, &origin, &options, &since, &base, &marks)).await?
+        }
+    };
+    let TablesPlan { job, created, bytes, notes: more } = plan;
+    notes.extend(more);
+    Ok(Written { job, created, bytes, notes })
+}
