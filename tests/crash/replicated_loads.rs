@@ -1,6 +1,6 @@
 //! Loads into replicated tables on two real replicas: exact on each, whatever the Keeper path.
 
-use longshore_tests::{Admin, Format, OwnBed, Scene};
+use longshore_tests::{Admin, Format, OwnBed, Scene, wait_for};
 
 const COLUMNS: &str =
     "(file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64)";
@@ -63,11 +63,10 @@ impl Pair {
             let digest = if table == "events" { digest.replace(" FINAL", "") } else { digest };
             assert_eq!(self.scene.admin.run(&digest), self.second.run(&digest), "{table}");
         }
-        let path = format!("/longshore/staging/{}", self.scene.staging);
-        let left = self
-            .scene
-            .admin
-            .try_run(&format!("SELECT count() FROM system.zookeeper WHERE path = '{path}'"));
+        let left = self.scene.admin.try_run(&format!(
+            "SELECT count() FROM system.zookeeper WHERE path = '/longshore/staging/{}/' || toString(serverUUID())",
+            self.scene.staging
+        ));
         assert_eq!(left.as_deref(), Ok("0"), "twins are left in Keeper");
     }
 }
@@ -96,6 +95,34 @@ fn a_replicated_table_with_its_uuid_in_the_path_is_loaded_exactly_on_both_replic
     pair.assert_exact();
     let refused = pair.scene.plan_program("events", "*", &["--publish", "exchange"]).run();
     refused.exits_with(2).says(&["is replicated", "--publish append"]);
+}
+
+/// A server that is killed while it makes or drops a staging table leaves its path in Keeper.
+#[test]
+fn what_a_killed_server_left_in_keeper_is_told_and_removed() {
+    let pair = Pair::with("ENGINE = Atomic", "ReplicatedMergeTree");
+    let scene = &pair.scene;
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    scene.worker(&job).run().ok();
+    // As a kill leaves it: the path is there, the table is not.
+    let path = format!(
+        "'/longshore/staging/{}/{{server_uuid}}/{}', 'only'",
+        scene.staging, "0123456789abcdef0123456789abcdef"
+    );
+    let staging = &scene.staging;
+    scene.admin.run(&format!(
+        "CREATE TABLE {staging}.gone (n UInt8) ENGINE = ReplicatedMergeTree({path}) ORDER BY n"
+    ));
+    scene.admin.run(&format!("DETACH TABLE {staging}.gone PERMANENTLY"));
+    scene.longshore(["gc", "--yes"]).run().ok().says(&["There is nothing to remove."]);
+    wait_for("it is older than a minute", || {
+        let doctor = scene.longshore(["doctor"]).run();
+        doctor.stdout.contains("1 path in Keeper without a table").then_some(())
+    });
+    scene.longshore(["gc"]).run().ok().says(&["PATH IN KEEPER", "1 path in Keeper"]);
+    scene.longshore(["gc", "--yes"]).run().ok().says(&["Removed", "1 path in Keeper"]);
+    scene.longshore(["gc"]).run().ok().says(&["There is nothing to remove."]);
+    pair.assert_exact();
 }
 
 #[test]

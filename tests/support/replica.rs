@@ -6,8 +6,9 @@ use crate::scene::Scene;
 use crate::sql::{Admin, literal, name};
 use crate::wait::within;
 
-/// A drop that a kill interrupted has been finished after this (`DROP_DELAY_SECS` of the bed is 10).
-const DROPPED_AFTER: Duration = Duration::from_secs(60);
+/// A drop that a kill interrupted has been finished after this (`DROP_DELAY_SECS` of the bed is 10), and
+/// `gc` takes what a kill left in Keeper after a minute.
+const DROPPED_AFTER: Duration = Duration::from_secs(120);
 /// A server that lost its Keeper has a new session after this, or hangs.
 const SESSION_MAX: Duration = Duration::from_secs(60);
 
@@ -115,14 +116,16 @@ impl Replica {
 
     /// What is left in Keeper of staging tables that are gone.
     pub fn left_in_keeper(&self, scene: &Scene) -> Vec<String> {
-        let path = format!("/longshore/staging/{}", scene.staging);
         let orphans = format!(
-            "SELECT name FROM system.zookeeper WHERE path = '{path}' \
-             AND concat('{path}/', name) NOT IN (SELECT zookeeper_path FROM system.replicas)"
+            "SELECT concat(path, '/', name) FROM system.zookeeper \
+             WHERE path IN (SELECT '/longshore/staging/{}/' || toString(serverUUID())) \
+             AND concat(path, '/', name) NOT IN (SELECT zookeeper_path FROM system.replicas)",
+            scene.staging
         );
         let mut left = Vec::new();
         // A server goes on dropping what was dropped before it was killed.
         let is_clean = within(DROPPED_AFTER, || {
+            scene.longshore(["gc", "--yes", "--older-than", "0s"]).run();
             left = match scene.admin.try_rows(&orphans) {
                 Ok(rows) => rows.into_iter().flatten().collect(),
                 // Nobody ever staged there.

@@ -14,7 +14,7 @@ use longshore_shared::task::{Epoch, StateName};
 use serde::Serialize;
 
 use crate::doctor::owners::{Leftover, Owner, Why};
-use crate::doctor::{leftovers, shadows};
+use crate::doctor::{keeper_paths, leftovers, shadows};
 use crate::session::Session;
 use crate::ui::error::{Error, Exit};
 use crate::ui::output::{Output, Side, table};
@@ -55,6 +55,8 @@ struct Document {
     unknown_jobs: Vec<String>,
     /// Tables under the names of shadows of unknown jobs that hold rows: a person decides.
     holding_rows: Vec<HoldingLine>,
+    /// Paths in Keeper of staging tables that a killed server did not finish to make or to drop.
+    keeper_paths: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +96,7 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
         workers: Vec::new(),
         unknown_jobs: Vec::new(),
         holding_rows: Vec::new(),
+        keeper_paths: Vec::new(),
     };
     // Staging tables are on the server of their task; workers and jobs are everywhere the same.
     for session in std::iter::once(&session).chain(&others) {
@@ -107,6 +110,11 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
         for left in left {
             if !args.yes || remove(session, &left).await? {
                 document.staging.push(line(left));
+            }
+        }
+        for path in keeper_paths::left(&session.server).await? {
+            if !args.yes || keeper_paths::remove(&session.server, &path).await? {
+                document.keeper_paths.push(path);
             }
         }
     }
@@ -197,7 +205,7 @@ fn worker_line(worker: WorkerRecord) -> WorkerLine {
 }
 
 fn words(document: &Document) -> String {
-    let Document { removed, staging, workers, unknown_jobs, holding_rows } = document;
+    let Document { removed, staging, workers, unknown_jobs, holding_rows, keeper_paths } = document;
     let mut parts = Vec::new();
     if !staging.is_empty() {
         let columns = [("STAGING TABLE", Side::Left), ("AGE", Side::Right), ("WHY", Side::Left)];
@@ -216,12 +224,17 @@ fn words(document: &Document) -> String {
         });
         parts.push(table(&columns, rows.collect()));
     }
-    let sum = format!(
-        "{} and {}",
-        text::plural(staging.len() as u64, "staging table"),
-        text::plural(workers.len() as u64, "worker row")
-    );
-    parts.push(match (staging.is_empty() && workers.is_empty(), *removed) {
+    if !keeper_paths.is_empty() {
+        parts.push(format!("PATH IN KEEPER\n{}", keeper_paths.join("\n")));
+    }
+    let tables = text::plural(staging.len() as u64, "staging table");
+    let rows = text::plural(workers.len() as u64, "worker row");
+    let sum = match keeper_paths.len() as u64 {
+        0 => format!("{tables} and {rows}"),
+        paths => format!("{tables}, {rows} and {} in Keeper", text::plural(paths, "path")),
+    };
+    let is_clean = staging.is_empty() && workers.is_empty() && keeper_paths.is_empty();
+    parts.push(match (is_clean, *removed) {
         (true, _) => "There is nothing to remove.".to_owned(),
         (false, true) => format!("Removed {sum}."),
         (false, false) => format!("Would remove {sum}. To remove them: longshore gc --yes"),
@@ -294,6 +307,7 @@ mod tests {
                 table: "d.t_shadow_fedcba9876543210_0_e2".into(),
                 rows: Some(450),
             }],
+            keeper_paths: Vec::new(),
         };
         insta::assert_snapshot!(words(&document), @"
         STAGING TABLE                         AGE  WHY
@@ -318,6 +332,7 @@ mod tests {
             workers: Vec::new(),
             unknown_jobs: Vec::new(),
             holding_rows: Vec::new(),
+            keeper_paths: Vec::new(),
         };
         assert_eq!(words(&document), "There is nothing to remove.");
     }

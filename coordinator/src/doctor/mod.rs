@@ -8,6 +8,7 @@ pub(crate) mod capacity;
 pub(crate) mod evidence;
 pub(crate) mod installation;
 pub(crate) mod job;
+pub(crate) mod keeper_paths;
 pub(crate) mod leftovers;
 pub(crate) mod losses;
 pub(crate) mod orphans;

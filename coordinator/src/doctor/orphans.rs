@@ -6,7 +6,7 @@ use longshore_shared::config::Config;
 use longshore_shared::store::StoreError;
 
 use super::owners::{self, Leftover, Why};
-use super::{Finding, Level, leftovers, unseen};
+use super::{Finding, Level, keeper_paths, leftovers, unseen};
 use crate::grants::list::{Grant, name};
 use crate::grants::may::may;
 use crate::session::Session;
@@ -74,6 +74,14 @@ async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError
         );
         let remedy = "give the staging tables a database of their own (--staging-database)";
         return Ok(Finding::warning(STAGING, message, remedy));
+    }
+    let paths = keeper_paths::left(server).await?;
+    if let (true, Some(first)) = (found.leftovers.is_empty(), paths.first()) {
+        let message = format!(
+            "{} in Keeper without a table, as {first}: the server was killed while it made or dropped it",
+            text::plural(paths.len() as u64, "path")
+        );
+        return Ok(Finding::warning(STAGING, message, "longshore gc"));
     }
     if found.leftovers.is_empty() {
         return Ok(Finding::ok(STAGING, format!("nothing is left over in `{database}`")));

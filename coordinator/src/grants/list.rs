@@ -14,6 +14,8 @@ use serde::Serialize;
 const COMPARED: &str = "definitions are compared before each load";
 /// What `--durable` asks for.
 pub(crate) const SYNC: &str = "SYSTEM SYNC FILE CACHE";
+const LEFT_IN_KEEPER: &str =
+    "gc: staging tables that a killed server did not finish to make or to drop";
 const UNFINISHED: &str = "a change that is still in the queue must not be undone";
 
 /// What a ClickHouse user does for Longshore.
@@ -212,6 +214,11 @@ fn planner(list: &mut List, scope: &Scope) {
     }
     if scope.durable {
         list.add(SYNC, "*.*", "--durable: it is tried when the plan is made");
+    }
+    if engines(scope).iter().any(|engine| engine.starts_with("Replicated")) {
+        list.system("zookeeper", LEFT_IN_KEEPER);
+        list.system("replicas", LEFT_IN_KEEPER);
+        list.add("SYSTEM DROP REPLICA", "*.*", LEFT_IN_KEEPER);
     }
     list.system("view_refreshes", "views that run by the clock cannot be staged");
     list.system("server_settings", "which server a plan is made on, and what it is like");

@@ -68,6 +68,8 @@ REPLICATED_GRANTS = [
     "CLUSTER ON *.*",
     # Wait until a replica has what the others have.
     "SYSTEM SYNC REPLICA ON *.*",
+    # gc: what a server that was killed has left in Keeper.
+    "SYSTEM DROP REPLICA ON *.*",
 ]
 
 

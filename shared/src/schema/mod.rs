@@ -43,4 +43,5 @@ pub use old_syntax::engine_of_today;
 pub use rewrite::{RewriteError, firing_select, rewrite_source};
 pub use sorting::key_expressions;
 pub use ttl::{RowTtl, ttls};
+pub use twin::twins_in_keeper;
 pub use unfinished::{Changes, Unfinished, changes};

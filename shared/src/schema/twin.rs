@@ -11,7 +11,8 @@ use super::definition::{closing, engine_at, listed, settings_at, text, without_c
 use super::tokens::{Kind, tokens};
 use crate::sql::quote_literal;
 
-/// Where staging twins of replicated tables are in Keeper.
+/// Where staging twins of replicated tables are in Keeper. Each server has a folder of its own there: what
+/// it left when it was killed is known by that.
 const KEEPER_FOLDER: &str = "/longshore/staging";
 /// The only replica of such a twin: nobody else fetches what an attempt stages.
 const ONLY_REPLICA: &str = "'only'";
@@ -41,7 +42,9 @@ pub(super) fn twin_engine(definition: &str, staging: &str, own: &[(&str, &str)])
         let is_text = |at: usize| arguments.get(at).is_some_and(|text| text.starts_with('\''));
         let given = if is_text(0) && is_text(1) { 2 } else { 0 };
         let keeper = arguments.first().filter(|_| given == 2).map_or("", |path| auxiliary(path));
-        let path = format!("{keeper}{KEEPER_FOLDER}/{staging}/{}", Uuid::new_v4().simple());
+        // The server fills in who it is.
+        let folder = twins_in_keeper(staging, "{server_uuid}");
+        let path = format!("{keeper}{folder}/{}", Uuid::new_v4().simple());
         arguments.splice(..given, [quote_literal(&path), ONLY_REPLICA.to_owned()]);
     }
     let arguments = match arguments.as_slice() {
@@ -65,6 +68,11 @@ pub(super) fn twin_engine(definition: &str, staging: &str, own: &[(&str, &str)])
         all => format!(" SETTINGS {}", all.join(", ")),
     };
     Some(format!("ENGINE = {}{arguments}{clauses}{settings}", storage.engine))
+}
+
+/// The folder in Keeper of all replicated staging twins of one server.
+pub fn twins_in_keeper(staging: &str, server_uuid: &str) -> String {
+    format!("{KEEPER_FOLDER}/{staging}/{server_uuid}")
 }
 
 /// `name:` of a path in an auxiliary Keeper: both tables of a MOVE are in one.
@@ -110,8 +118,8 @@ mod tests {
     fn of(engine: &str) -> String {
         let text = format!("CREATE TABLE a.b (`id` UInt64, `settings` UInt8) ENGINE = {engine}");
         let made = twin_engine(&text, "stage", OWN).unwrap();
-        match made.split_once("/stage/") {
-            Some((head, tail)) => format!("{head}/stage/UUID{}", &tail[32..]),
+        match made.split_once("/{server_uuid}/") {
+            Some((head, tail)) => format!("{head}/{{server_uuid}}/UUID{}", &tail[32..]),
             None => made,
         }
     }
@@ -149,26 +157,28 @@ mod tests {
         let tail = "ORDER BY id SETTINGS assign_part_uuids = 1, index_granularity = 5";
         assert_eq!(
             of("ReplicatedMergeTree('/clickhouse/tables/{shard}/b', '{replica}') ORDER BY id"),
-            format!("ENGINE = ReplicatedMergeTree('/longshore/staging/stage/UUID', 'only') {tail}")
+            format!(
+                "ENGINE = ReplicatedMergeTree('/longshore/staging/stage/{{server_uuid}}/UUID', 'only') {tail}"
+            )
         );
         assert_eq!(
             of(
                 "ReplicatedReplacingMergeTree('/t/{uuid}/{shard}', '{replica}', v, gone) ORDER BY id"
             ),
             format!(
-                "ENGINE = ReplicatedReplacingMergeTree('/longshore/staging/stage/UUID', 'only', v, gone) {tail}"
+                "ENGINE = ReplicatedReplacingMergeTree('/longshore/staging/stage/{{server_uuid}}/UUID', 'only', v, gone) {tail}"
             )
         );
         assert_eq!(
             of("ReplicatedSummingMergeTree ORDER BY id"),
             format!(
-                "ENGINE = ReplicatedSummingMergeTree('/longshore/staging/stage/UUID', 'only') {tail}"
+                "ENGINE = ReplicatedSummingMergeTree('/longshore/staging/stage/{{server_uuid}}/UUID', 'only') {tail}"
             )
         );
         assert_eq!(
             of("ReplicatedMergeTree('second:/t/b', 'r1') ORDER BY id"),
             format!(
-                "ENGINE = ReplicatedMergeTree('second:/longshore/staging/stage/UUID', 'only') {tail}"
+                "ENGINE = ReplicatedMergeTree('second:/longshore/staging/stage/{{server_uuid}}/UUID', 'only') {tail}"
             )
         );
     }

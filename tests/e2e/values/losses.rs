@@ -227,6 +227,35 @@ fn a_moment_stays_the_same_where_another_file_has_text() {
     );
 }
 
+/// Fields between delimiters of one's own are text like that of TSV, unless they are quoted.
+#[test]
+fn a_moment_between_own_delimiters_is_looked_at_or_told() {
+    for format in
+        ["CustomSeparated", "CustomSeparatedWithNames", "CustomSeparatedWithNamesAndTypes"]
+    {
+        let world = World::with(
+            "CREATE TABLE {db}.t (k UInt8, v DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY k;\n",
+        );
+        let row = "SELECT 2::UInt8 AS k, toDateTime64('2024-01-01 00:00:00.123456', 6, 'UTC') AS v";
+        world.put("bad", format, row);
+        let error = world.fails("bad", &["--format", format]);
+        assert!(error.contains("column v") && error.contains("123456"), "{format}: {error}");
+        world.put("good", format, &row.replace("456", ""));
+        world.load("good", &["--format", format]);
+        assert_eq!(world.all("t"), "2\t2024-01-01 00:00:00.123\n", "{format}");
+    }
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, v DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    world.text("quoted", "2\t'2024-01-01 00:00:00.123'\n");
+    let quoted = "format_custom_escaping_rule=Quoted";
+    let more = ["--format", "CustomSeparated", "--settings", quoted];
+    let notes = world.notes("quoted", &more);
+    assert!(notes.contains("not checked: v"), "{notes}");
+    world.load("quoted", &more);
+    assert_eq!(world.all("t"), "2\t2024-01-01 00:00:00.123\n");
+}
+
 #[test]
 fn decimals_go_into_the_largest_integers() {
     let world = World::with("");

@@ -44,6 +44,18 @@ fn a_column_that_can_lose_nothing_is_asked_for_as_the_target_has_it() {
 }
 
 #[test]
+fn the_zero_of_a_reader_is_no_value_of_every_enum() {
+    let of = |kind, default| read("Parquet", &target(kind, default), &found(&[kind], true));
+    assert_eq!(
+        of("Enum8('x' = 5)", ""),
+        r"`c` Enum8('x' = 5) DEFAULT defaultValueOfTypeName('Enum8(\'x\' = 5)')"
+    );
+    assert_eq!(of("Enum8('x' = 5)", "'x'"), "`c` Enum8('x' = 5) DEFAULT 'x'");
+    assert_eq!(of("Enum8('n' = 0, 'x' = 5)", ""), "`c` Enum8('n' = 0, 'x' = 5)");
+    assert_eq!(of("Nullable(Enum8('x' = 5))", ""), "`c` Nullable(Enum8('x' = 5))");
+}
+
+#[test]
 fn a_column_that_can_lose_something_is_read_as_the_files_have_it() {
     let of = |kind, default, kinds, missing| {
         read("Parquet", &target(kind, default), &found(kinds, missing))
