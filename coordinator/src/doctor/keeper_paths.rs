@@ -32,9 +32,12 @@ pub(crate) async fn left(server: &Server) -> Result<Vec<String>, Failure> {
     let call = || server.call(sql::LIST_KEEPER_PATHS).param("staging", server.staging());
     let found: Vec<Path> = match retry_idempotent(|| call().fetch_all()).await {
         Ok(found) => found,
-        // Nothing was ever staged there, or this user may not look.
+        // Nothing was ever staged there, or this user may not look: such a table is unknown to it.
         Err(failure)
-            if matches!(failure.code(), Some(Code::KEEPER_EXCEPTION | Code::ACCESS_DENIED)) =>
+            if matches!(
+                failure.code(),
+                Some(Code::KEEPER_EXCEPTION | Code::ACCESS_DENIED | Code::UNKNOWN_TABLE)
+            ) =>
         {
             return Ok(Vec::new());
         }
