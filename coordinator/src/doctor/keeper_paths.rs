@@ -32,7 +32,8 @@ pub(crate) async fn left(server: &Server) -> Result<Vec<String>, Failure> {
     let call = || server.call(sql::LIST_KEEPER_PATHS).param("staging", server.staging());
     let found: Vec<Path> = match retry_idempotent(|| call().fetch_all()).await {
         Ok(found) => found,
-        // Nothing was ever staged there, or this user may not look: such a table is unknown to it.
+        // Nothing was ever staged there, this user may not look, or the server does not know replicated
+        // tables (a library has no `system.zookeeper`).
         Err(failure)
             if matches!(
                 failure.code(),
