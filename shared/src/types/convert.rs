@@ -68,6 +68,8 @@ enum How {
     ByText,
     /// The value is not what it was when it is converted back.
     Back,
+    /// A number became infinite.
+    Finite,
     /// The text says something else in a wider type.
     Text(Type),
 }
@@ -82,7 +84,8 @@ impl How {
         }
         match fit(from, to, Reader::Insert) {
             Fit::Exact | Fit::Nulls | Fit::Rounded | Fit::Unknown => Self::Cast,
-            Fit::Range if from.is_composite() => Self::Back,
+            Fit::Overflow | Fit::Range if from.is_composite() => Self::Back,
+            Fit::Overflow => Self::Finite,
             Fit::Range => Self::Accurate,
             Fit::Text => to
                 .bare()
@@ -99,7 +102,7 @@ impl How {
             Self::Cast => return cast,
             Self::Accurate => return format!("accurateCast({value}, {})", to.literal()),
             Self::ByText => return format!("CAST(toString({value}), {})", to.literal()),
-            Self::Back | Self::Text(_) => self.differs(value, from, to),
+            Self::Back | Self::Finite | Self::Text(_) => self.differs(value, from, to),
         };
         let default = format!("defaultValueOfTypeName({})", to.literal());
         format!("if(throwIf({differs}, {message}) = 0, {cast}, {default})")
@@ -113,6 +116,7 @@ impl How {
                 let wider = wider.literal();
                 format!("CAST({there}, {wider}) != CAST({value}, {wider})")
             }
+            Self::Finite => infinite(value, &there, from),
             // Neither NULL inside nor NaN is equal to itself, so text is compared; and what can lose
             // nothing may still look different (a FixedString is filled up), so it is cast alike.
             _ if from.is_composite() => {
@@ -120,10 +124,9 @@ impl How {
                 let differs = format!(
                     "toString(CAST({there}, {common})) != toString(CAST({value}, {common}))"
                 );
-                match makes_null(value, &there, from, to) {
-                    Some(makes) => format!("{makes} OR {differs}"),
-                    None => differs,
-                }
+                let makes =
+                    [makes_null(value, &there, from, to), makes_infinite(value, &there, from, to)];
+                makes.into_iter().flatten().chain([differs]).collect::<Vec<_>>().join(" OR ")
             }
             _ => {
                 let back =
@@ -154,7 +157,7 @@ impl How {
                 format!("isNull(accurateCastOrNull({value}, {bare}))")
             }
             Self::ByText => format!("isNull(accurateCastOrNull(toString({value}), {bare}))"),
-            Self::Back => self.differs(value, from, to),
+            Self::Back | Self::Finite => self.differs(value, from, to),
             Self::Text(wider) => {
                 let wider = wider.literal();
                 format!(
@@ -185,6 +188,24 @@ fn makes_null(value: &str, there: &str, from: &Type, to: &Type) -> Option<String
         let may = to.is_nullable() && needs_parsing(from.bare(), to);
         may.then(|| format!("(isNotNull({}) AND isNull({}))", values[0], values[1]))
     })
+}
+
+/// Did a cast make a number infinite inside? Nothing where it cannot.
+fn makes_infinite(value: &str, there: &str, from: &Type, to: &Type) -> Option<String> {
+    let values = [value.to_owned(), there.to_owned()];
+    any_inside(&values, (from, to), 0, &|values, from, to| {
+        let may = fit(from.bare(), to.bare(), Reader::Insert) == Fit::Overflow;
+        may.then(|| format!("ifNull({}, 0)", infinite(&values[0], &values[1], from)))
+    })
+}
+
+/// SQL that holds where a number that was finite is not any more.
+fn infinite(value: &str, there: &str, from: &Type) -> String {
+    match from.plain_name() {
+        // Always finite, and the function does not take one.
+        Some("Decimal") => format!("isInfinite({there})"),
+        _ => format!("(isInfinite({there}) AND NOT isInfinite({value}))"),
+    }
 }
 
 /// SQL that holds where a condition does for something inside of values of the same shape.
@@ -258,7 +279,7 @@ fn common(from: &Type, to: &Type) -> Type {
             Type::Tuple(from.iter().enumerate().map(item).collect())
         }
         (bare, to) => nullable(match fit(bare, to, Reader::Insert) {
-            Fit::Exact | Fit::Rounded => to.clone(),
+            Fit::Exact | Fit::Rounded | Fit::Overflow => to.clone(),
             _ if is_one_way(bare, to) || wraps(bare, to) => Type::named("String"),
             // As of text that stands alone.
             Fit::Text => to
@@ -293,6 +314,8 @@ mod tests {
 
     #[test]
     fn each_way_of_seeing_a_loss() {
+        insta::assert_snapshot!(of("Float64", "Float32", Nulls::Fail), @"if(throwIf((isInfinite(CAST(`c`, 'Float32')) AND NOT isInfinite(`c`)), 'a value of column c does not fit Float32') = 0, CAST(`c`, 'Float32'), defaultValueOfTypeName('Float32'))");
+        insta::assert_snapshot!(of("Array(Float64)", "Array(Float32)", Nulls::Fail), @"if(throwIf(arrayExists((x0_0, x0_1) -> ifNull((isInfinite(x0_1) AND NOT isInfinite(x0_0)), 0), `c`, CAST(`c`, 'Array(Float32)')) OR toString(CAST(CAST(`c`, 'Array(Float32)'), 'Array(Float32)')) != toString(CAST(`c`, 'Array(Float32)')), 'a value of column c does not fit Array(Float32)') = 0, CAST(`c`, 'Array(Float32)'), defaultValueOfTypeName('Array(Float32)'))");
         insta::assert_snapshot!(of("Int64", "UInt8", Nulls::Fail), @"accurateCast(`c`, 'UInt8')");
         insta::assert_snapshot!(of("Nullable(String)", "UInt8", Nulls::Stay), @"if(isNull(`c`), NULL, accurateCast(assumeNotNull(`c`), 'UInt8'))");
         insta::assert_snapshot!(of("Nullable(Int64)", "Int64", Nulls::Fail), @"if(throwIf(isNull(`c`), 'a value of column c does not fit Int64') = 0, CAST(assumeNotNull(`c`), 'Int64'), defaultValueOfTypeName('Int64'))");

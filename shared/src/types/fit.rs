@@ -13,13 +13,18 @@ pub enum Reader {
     Insert,
 }
 
-/// What becomes of values on their way from one type to another.
+/// What becomes of values on their way from one type to another. Of what holds several the last of these
+/// counts: what is done for it sees to those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fit {
     /// Each has its like, or the conversion fails by itself.
     Exact,
     /// Each has its like, but for NULL.
     Nulls,
+    /// Digits are rounded, as floating point numbers are.
+    Rounded,
+    /// Digits are rounded, and a number that is too large becomes infinite.
+    Overflow,
     /// Numbers that are too large wrap; `accurateCast` fails instead.
     Range,
     /// A value may be cut off or saturate; it shows when it is converted back.
@@ -27,8 +32,6 @@ pub enum Fit {
     /// Text that names a value beyond the type's range or digits becomes another one; it shows when
     /// the text is read in a wider type too.
     Text,
-    /// Digits are rounded, as floating point numbers are.
-    Rounded,
     /// Not known here.
     Unknown,
 }
@@ -163,7 +166,14 @@ fn plain(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
         // A reader takes a number that is no member, and then nobody can read the column.
         (from, "Enum8" | "Enum16") if integer(from).is_some() => Fit::Range,
         ("Float32" | "BFloat16", "Float64") | ("BFloat16", "Float32") => Fit::Exact,
-        ("Float64", "Float32") | ("Decimal", "Float32" | "Float64") => Fit::Rounded,
+        ("Float64", "Float32") => Fit::Overflow,
+        // The largest Float32 is 3.4e38.
+        ("Decimal", "Float32")
+            if decimal(from.1).is_none_or(|(digits, scale)| digits - scale > 38) =>
+        {
+            Fit::Overflow
+        }
+        ("Decimal", "Float32" | "Float64") => Fit::Rounded,
         ("Float32" | "Float64", to) if integer(to).is_some() => Fit::Range,
         (from, "Float32" | "Float64") if integer(from).is_some() => {
             let (signed, bits) = integer(from).unwrap_or((true, 256));
@@ -275,7 +285,10 @@ mod tests {
             ("Decimal(18, 4)", "Decimal(18, 2)", Fit::Back),
             ("String", "Date", Fit::Text),
             ("String", "Decimal(9, 2)", Fit::Text),
-            ("Float64", "Float32", Fit::Rounded),
+            ("Float64", "Float32", Fit::Overflow),
+            ("Decimal(76, 20)", "Float32", Fit::Overflow),
+            ("Decimal(38, 0)", "Float32", Fit::Rounded),
+            ("Tuple(a Float64, b Int64)", "Tuple(a Float32, b Int8)", Fit::Range),
             ("Tuple(a Int8, z Int8)", "Tuple(a Int8)", Fit::Unknown),
             ("Map(String, Int64)", "Map(String, Int8)", Fit::Range),
             ("FixedString(8)", "LowCardinality(Nullable(FixedString(4)))", Fit::Range),

@@ -86,6 +86,13 @@ pub fn has_units(from: &Type, to: &Type) -> bool {
     })
 }
 
+/// Is there text inside where the other type has a date or a moment?
+pub fn has_text_of_moments(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        is_text(from) && to.plain().is_some_and(|(name, _)| name.starts_with("Date"))
+    })
+}
+
 /// Is there a moment inside where the other type has text? The text is of the moment's own zone, and
 /// who reads it again takes it for one of the column's.
 pub(super) fn loses_zone(from: &Type, to: &Type) -> bool {

@@ -257,6 +257,36 @@ fn a_moment_between_own_delimiters_is_looked_at_or_told() {
 }
 
 #[test]
+fn a_number_that_is_too_large_is_not_made_infinite() {
+    for format in ["Parquet", "Native", "Avro"] {
+        for (kind, value) in [("Float32", "1e303"), ("Array(Float32)", "[1.5, 1e303]")] {
+            let world = World::with(&format!(
+                "CREATE TABLE {{db}}.t (k UInt8, v {kind}) ENGINE = MergeTree ORDER BY k;\n"
+            ));
+            world.put("bad", format, &format!("SELECT 1::UInt8 AS k, {value} AS v"));
+            let error = world.fails("bad", &["--format", format]);
+            assert!(error.contains("column v") && error.contains("1e303"), "{format}: {error}");
+            // What is infinite stays so, and digits are rounded as ever.
+            let good = value.replace("1e303", "inf").replace("1.5", "0.1");
+            world.put("good", format, &format!("SELECT 1::UInt8 AS k, {good} AS v"));
+            world.load("good", &["--format", format]);
+            assert_eq!(world.all("t"), format!("1\t{}\n", good.replace(' ', "")), "{format}");
+        }
+    }
+}
+
+#[test]
+fn a_text_column_that_a_file_lacks_is_zero_there() {
+    let world = World::with(
+        "CREATE TABLE {db}.t (k UInt8, v Decimal(9, 2)) ENGINE = MergeTree ORDER BY k;\n",
+    );
+    world.put("1.parquet", "Parquet", "SELECT 1::UInt8 AS k, '2.50' AS v");
+    world.put("2.parquet", "Parquet", "SELECT 2::UInt8 AS k");
+    world.load("*", &[]);
+    assert_eq!(world.all("t"), "1\t2.5\n2\t0\n");
+}
+
+#[test]
 fn decimals_go_into_the_largest_integers() {
     let world = World::with("");
     world.again("k UInt8, a Int256, b Array(UInt128)");

@@ -67,7 +67,7 @@ fn problem(
             _ if is_raw && needs_cast(&column.kind, kind) => false,
             Fit::Exact | Fit::Rounded | Fit::Unknown => true,
             Fit::Nulls => !column.may_be_null,
-            Fit::Range | Fit::Back | Fit::Text => false,
+            Fit::Overflow | Fit::Range | Fit::Back | Fit::Text => false,
         };
         if !is_exact {
             return Some(format!(

@@ -269,6 +269,7 @@ impl Look<'_> {
             Fit::Nulls => column.may_be_null.then_some("it may hold NULL inside"),
             Fit::Range | Fit::Back | Fit::Text => Some("a value may not fit"),
             Fit::Rounded => Some("digits are rounded"),
+            Fit::Overflow => Some("digits are rounded, and a number may be too large"),
             Fit::Unknown => Some("the reader converts it, if it can"),
         };
         if let Some(why) = why {

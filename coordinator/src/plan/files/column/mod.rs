@@ -4,8 +4,8 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::Cast;
 use longshore_shared::types::{
-    Fit, Reader, Type, cuts_moments, fit, for_reader, has_days, has_units, join, needs_cast,
-    needs_reader, reads_as_stored, widened,
+    Fit, Reader, Type, cuts_moments, fit, for_reader, has_days, has_text_of_moments, has_units,
+    join, needs_cast, needs_reader, reads_as_stored, widened,
 };
 
 use super::formats::Format;
@@ -115,6 +115,14 @@ impl How<'_> {
         if is_text && is_there && is_no_text && cuts_moments(&target.kind) {
             read.remark.get_or_insert((Remark::Converted, "text".to_owned()));
         }
+        // The reader makes a number of text, and an infinite one of a number that is too large.
+        let is_told = self.format.name.ends_with("WithNamesAndTypes");
+        let types = found.filter(|_| is_text && is_told).map_or(&[][..], |found| &found.types);
+        let overflows =
+            |kind: &Type| fit(kind.bare(), &target.kind, Reader::Format) == Fit::Overflow;
+        if types.iter().any(|(kind, _)| overflows(kind)) {
+            read.remark.get_or_insert((Remark::Converted, kinds(found)));
+        }
         read
     }
 
@@ -203,7 +211,7 @@ impl How<'_> {
         let remark = match fits {
             Fit::Exact if !refuses => None,
             _ if self.as_insert => Some((Remark::Accepted, kinds(Some(found)))),
-            Fit::Rounded => Some((Remark::Rounded, kinds(Some(found)))),
+            Fit::Rounded | Fit::Overflow => Some((Remark::Rounded, kinds(Some(found)))),
             Fit::Unknown => Some((Remark::Converted, kinds(Some(found)))),
             _ => Some((Remark::Checked, kinds(Some(found)))),
         };
@@ -238,9 +246,11 @@ impl How<'_> {
         let is_raw = |to: &Type| casts && found.types.iter().any(|(kind, _)| needs_cast(kind, to));
         let by_insert = is_raw(to);
         let fits = match fits {
-            Fit::Nulls | Fit::Range | Fit::Back | Fit::Text if only_reader => Fit::Unknown,
+            Fit::Nulls | Fit::Overflow | Fit::Range | Fit::Back | Fit::Text if only_reader => {
+                Fit::Unknown
+            }
             // BSON has no type for them: what it holds are numbers whose unit the target tells.
-            Fit::Nulls | Fit::Range | Fit::Back | Fit::Text
+            Fit::Nulls | Fit::Overflow | Fit::Range | Fit::Back | Fit::Text
                 if self.format.name == "BSONEachRow"
                     && found.types.iter().any(|(kind, _)| has_units(kind, to)) =>
             {
@@ -251,7 +261,7 @@ impl How<'_> {
         };
         let remark = match fits {
             Fit::Exact if !refuses => None,
-            Fit::Rounded => Some((Remark::Rounded, in_files.clone())),
+            Fit::Rounded | Fit::Overflow => Some((Remark::Rounded, in_files.clone())),
             Fit::Unknown => Some((Remark::Converted, in_files.clone())),
             _ => Some((Remark::Checked, in_files.clone())),
         };
@@ -275,7 +285,10 @@ impl How<'_> {
         let mut kinds = found.types.iter().map(|(kind, _)| kind.clone());
         let first = kinds.next().unwrap_or_else(|| to.clone());
         let joined = kinds.try_fold(first, |one, other| join(&one, &other));
-        let Some(joined) = joined.filter(|joined| !is_raw(joined)) else {
+        // The number that stands for a moment in one file is no text of one in another.
+        let has_numbers = found.types.iter().any(|(kind, _)| has_units(kind, to));
+        let mixes = |joined: &Type| has_numbers && has_text_of_moments(joined, to);
+        let Some(joined) = joined.filter(|joined| !is_raw(joined) && !mixes(joined)) else {
             return ReadAs { remark: Some((Remark::Converted, in_files)), ..as_target };
         };
         let joined = joined.bare().clone();
@@ -295,7 +308,13 @@ impl How<'_> {
             let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
             return ReadAs { default, remark, ..self.cast(target, &joined, false) };
         };
-        let default = if refuses {
+        let is_text = matches!(joined.plain_name(), Some("String" | "FixedString"));
+        let default = if refuses && !is_text {
+            Some(format!("defaultValueOfTypeName({})", joined.literal()))
+        } else if is_text && is_missing && !to.is_nullable() && !is_kept {
+            // Where a file lacks the column: no text is empty and a number.
+            Some(format!("CAST(defaultValueOfTypeName({}), {})", to.literal(), joined.literal()))
+        } else if refuses {
             Some(format!("defaultValueOfTypeName({})", joined.literal()))
         } else if to.is_nullable() && target.has_default() {
             Some(format!("CAST(({}), {})", target.default, kind.literal()))

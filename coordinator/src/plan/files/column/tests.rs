@@ -40,7 +40,7 @@ fn a_column_that_can_lose_nothing_is_asked_for_as_the_target_has_it() {
     assert_eq!(of("Int64", "5", &["Nullable(Int64)"]), "`c` Int64 DEFAULT 5");
     assert_eq!(of("Nullable(Int64)", "", &["Nullable(Int64)"]), "`c` Nullable(Int64)");
     assert_eq!(of("UUID", "", &["FixedString(16)"]), "`c` UUID");
-    assert_eq!(of("Float32", "", &["Float64"]), "`c` Float32");
+    assert_eq!(of("Float32", "", &["Decimal(9, 2)"]), "`c` Float32");
 }
 
 #[test]
@@ -68,6 +68,15 @@ fn a_column_that_can_lose_something_is_read_as_the_files_have_it() {
         "`c` Nullable(Int64) DEFAULT defaultValueOfTypeName('Int64') -> Int64 without NULL"
     );
     assert_eq!(of("Date", "", &["String"], false), "`c` String -> Date");
+    assert_eq!(of("Float32", "", &["Float64"], false), "`c` Float64 -> Float32");
+    assert_eq!(
+        of("Decimal(38, 10)", "", &["String"], true),
+        "`c` String DEFAULT CAST(defaultValueOfTypeName('Decimal(38, 10)'), 'String') -> Decimal(38, 10)"
+    );
+    assert_eq!(
+        of("Array(DateTime('UTC'))", "", &["Array(UInt32)", "Array(String)"], false),
+        "`c` Array(DateTime('UTC'))"
+    );
     assert_eq!(
         of("Nullable(FixedString(4))", "", &["Nullable(String)"], false),
         "`c` Nullable(String) -> Nullable(FixedString(4))"
@@ -90,7 +99,7 @@ fn text_is_read_wider() {
         of("Nullable(UInt8)", "9"),
         "`c` Nullable(Int128) DEFAULT CAST((9), 'Nullable(Int128)') -> Nullable(UInt8)"
     );
-    assert_eq!(of("Enum8('a' = 1)", ""), "`c` Enum8('a' = 1) -> Enum8('a' = 1)");
+    assert_eq!(of("Enum8('a' = 0)", ""), "`c` Enum8('a' = 0) -> Enum8('a' = 0)");
     assert_eq!(of("Date32", ""), "`c` Nullable(String) -> Date32");
     assert_eq!(of("Array(Date)", ""), "`c` Array(DateTime64(6, 'UTC')) -> Array(Date)");
     let days = |kind| read("JSONEachRow", &target("Date", ""), &found(&[kind], false));
