@@ -41,6 +41,7 @@ catalogue! {
     COUNT_RECEIVED = "count_received",
     COUNT_STAGED_PARTS = "count_staged_parts",
     COUNT_STAMPED = "count_stamped",
+    COUNT_KEEPER_PARTS = "count_keeper_parts",
     COUNT_TASK_ROWS = "count_task_rows",
     CREATE_ATTEMPTS = "create_attempts",
     CREATE_CURSORS = "create_cursors",

@@ -14,6 +14,8 @@ const WORKERS: usize = 4;
 /// A claim takes some round trips. On a machine so busy that one of our own takes long, they are
 /// what is measured: so many of them are allowed for.
 const ROUND_TRIPS: u32 = 20;
+/// A look at the tasks takes less on a machine that does nothing else.
+const QUIET_ROUND_TRIP: Duration = Duration::from_millis(40);
 /// The lease that a scene gives its workers, and what may be added to it.
 const LEASE: Duration = Duration::from_secs(2);
 const GOAL: Duration = Duration::from_secs(5);
@@ -63,9 +65,12 @@ fn tasks_of_killed_workers_are_claimed_again_within_the_lease_and_5_s() {
         "{}",
         serde_json::json!({ "what": "killed worker to next claim", "lease_ms": LEASE.as_millis(), "waits": summary, "a_round_trip": spread(&round_trips) })
     );
-    // The numbers are for docs/benchmarks.md. A busy machine may hold up a claim; it does not hold
-    // up every fourth one, and none three times as long.
-    assert!(late * 4 <= waits.len(), "{late} of {} waited too long: {summary}", waits.len());
+    // A machine on which one look takes that long holds up some claims by itself, but not every
+    // fourth one, and none three times as long.
+    round_trips.sort();
+    let is_busy = round_trips[round_trips.len() / 2] > QUIET_ROUND_TRIP;
+    let late_max = if is_busy { waits.len() / 4 } else { waits.len() / 100 };
+    assert!(late <= late_max, "{late} of {} waited too long: {summary}", waits.len());
     let longest = waits.iter().max().expect("tasks were claimed again");
     assert!(*longest < (LEASE + GOAL) * 3, "one waited much too long: {summary}");
 }

@@ -114,6 +114,13 @@ fn what_a_killed_server_left_in_keeper_is_told_and_removed() {
         "CREATE TABLE {staging}.gone (n UInt8) ENGINE = ReplicatedMergeTree({path}) ORDER BY n"
     ));
     scene.admin.run(&format!("DETACH TABLE {staging}.gone PERMANENTLY"));
+    // One that names parts may come back with them.
+    scene.admin.run(&format!(
+        "CREATE TABLE {staging}.kept (n UInt8) ENGINE = ReplicatedMergeTree({}) ORDER BY n",
+        path.replace("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210")
+    ));
+    scene.admin.run(&format!("INSERT INTO {staging}.kept VALUES (7)"));
+    scene.admin.run(&format!("DETACH TABLE {staging}.kept PERMANENTLY"));
     scene.longshore(["gc", "--yes"]).run().ok().says(&["There is nothing to remove."]);
     wait_for("it is older than a minute", || {
         let doctor = scene.longshore(["doctor"]).run();
@@ -122,6 +129,9 @@ fn what_a_killed_server_left_in_keeper_is_told_and_removed() {
     scene.longshore(["gc"]).run().ok().says(&["PATH IN KEEPER", "1 path in Keeper"]);
     scene.longshore(["gc", "--yes"]).run().ok().says(&["Removed", "1 path in Keeper"]);
     scene.longshore(["gc"]).run().ok().says(&["There is nothing to remove."]);
+    scene.admin.run(&format!("ATTACH TABLE {staging}.kept"));
+    assert_eq!(scene.admin.run(&format!("SELECT n FROM {staging}.kept")), "7");
+    scene.admin.run(&format!("DROP TABLE {staging}.kept SYNC"));
     pair.assert_exact();
 }
 

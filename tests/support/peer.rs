@@ -40,13 +40,6 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         // The tables of the second server's control database are not the last of their Keeper paths.
-        for database in &self.databases {
-            let dropped = self.admin.try_run(&format!("DROP DATABASE IF EXISTS {database} SYNC"));
-            if let Err(error) = dropped
-                && !std::thread::panicking()
-            {
-                panic!("{error}");
-            }
-        }
+        self.admin.drop_databases(&self.databases);
     }
 }

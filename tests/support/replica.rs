@@ -143,13 +143,6 @@ impl Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        for database in &self.databases {
-            let dropped = self.admin.try_run(&format!("DROP DATABASE IF EXISTS {database} SYNC"));
-            if let Err(error) = dropped
-                && !std::thread::panicking()
-            {
-                panic!("{error}");
-            }
-        }
+        self.admin.drop_databases(&self.databases);
     }
 }

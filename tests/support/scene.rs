@@ -12,7 +12,7 @@ use crate::bed::{Bed, bin_dir};
 use crate::files::{DataFile, Format, rows_sql};
 use crate::object::Bucket;
 use crate::program::{Finished, Program};
-use crate::sql::{Admin, name};
+use crate::sql::Admin;
 use crate::wait::{DEADLINE, wait_for, within};
 
 /// A lease that lapses quickly. On a slow machine it is longer.
@@ -345,15 +345,8 @@ impl Drop for Scene {
             eprintln!("kept: {} {} {}", self.control, self.db, self.folder.path().display());
             return;
         }
-        for database in [&self.db, &self.twin_db, &self.staging, &self.control] {
-            let dropped =
-                self.admin.try_run(&format!("DROP DATABASE IF EXISTS {} SYNC", name(database)));
-            if let Err(error) = dropped
-                && !thread::panicking()
-            {
-                panic!("{error}");
-            }
-        }
+        let databases = [&self.db, &self.twin_db, &self.staging, &self.control].map(Clone::clone);
+        self.admin.drop_databases(&databases);
         for key in self.keys.borrow().iter().filter(|_| !thread::panicking()) {
             self.bucket.delete(key);
         }

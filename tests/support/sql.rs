@@ -53,6 +53,21 @@ impl Admin {
         }
     }
 
+    /// Drops databases with everything in them.
+    ///
+    /// # Panics
+    /// When the server refuses it, unless a test is failing already.
+    pub(crate) fn drop_databases(&self, databases: &[String]) {
+        for database in databases {
+            let dropped = self.try_run(&format!("DROP DATABASE IF EXISTS {} SYNC", name(database)));
+            if let Err(error) = dropped
+                && !std::thread::panicking()
+            {
+                panic!("{error}");
+            }
+        }
+    }
+
     /// The answer as bytes, whatever its format.
     ///
     /// # Panics

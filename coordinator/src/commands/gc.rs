@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::doctor::owners::{Leftover, Owner, Why};
 use crate::doctor::{keeper_paths, leftovers, shadows};
+use crate::grants::list::name;
 use crate::session::Session;
 use crate::ui::error::{Error, Exit};
 use crate::ui::output::{Output, Side, table};
@@ -113,8 +114,15 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
             }
         }
         for path in keeper_paths::left(&session.server).await? {
-            if !args.yes || keeper_paths::remove(&session.server, &path).await? {
-                document.keeper_paths.push(path);
+            let refusal =
+                if args.yes { keeper_paths::remove(&session.server, &path).await? } else { None };
+            match refusal {
+                None => document.keeper_paths.push(path),
+                Some(words) => output.note(&format!(
+                    "{path} stays in Keeper: {words}\n\
+                     To let this user remove it: GRANT SYSTEM DROP REPLICA ON *.* TO {}",
+                    name(&session.server.connection().user)
+                )),
             }
         }
     }

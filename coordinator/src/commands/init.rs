@@ -88,7 +88,7 @@ fn text(made: &Created) -> String {
     format!(
         "Made on {server}:\n  \
          {database}  control tables, version {version}: jobs, tasks, cursors, workers, meta (KeeperMap); \
-         receipts, attempts (MergeTree)\n  \
+         receipts, manifests, attempts (MergeTree)\n  \
          {staging_database}  empty; workers make and drop their staging tables there\n\
          This environment is {environment}.\n\n\
          Next: longshore plan files --target DATABASE.TABLE --url URL"
@@ -112,7 +112,7 @@ mod tests {
         };
         insta::assert_snapshot!(text(&made), @"
         Made on http://ch:8123:
-          longshore  control tables, version 1: jobs, tasks, cursors, workers, meta (KeeperMap); receipts, attempts (MergeTree)
+          longshore  control tables, version 1: jobs, tasks, cursors, workers, meta (KeeperMap); receipts, manifests, attempts (MergeTree)
           longshore_staging  empty; workers make and drop their staging tables there
         This environment is e1.
 

@@ -2,10 +2,12 @@
 //!
 //! The match over [`Code`] is exhaustive, so a code cannot be listed without a meaning. A few codes mean
 //! several things and are told apart by the server's words. One that is not listed is retried
-//! (`docs/decisions/0033`). A task that is tried again starts in a fresh staging set, so a retry before `publishing` is always safe; the question is only whether
-//! it can help. And if it cannot: is one task at fault, or would every task fail alike? Many codes
-//! say neither, for the server uses them for odd data and for wrong statements. Those are
-//! [`Policy::InDoubt`], and the worker finds out.
+//! (`docs/decisions/0033`).
+//!
+//! A task that is tried again starts in a fresh staging set, so a retry before `publishing` is always
+//! safe; the question is only whether it can help. And if it cannot: is one task at fault, or would every
+//! task fail alike? Many codes say neither, for the server uses them for odd data and for wrong
+//! statements. Those are [`Policy::InDoubt`], and the worker finds out.
 
 use super::words::{refuses_keys, says_away, says_behind, says_gone, says_odd_address};
 use super::{Code, Failure, Kind};

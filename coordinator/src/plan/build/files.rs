@@ -23,7 +23,7 @@ use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
 
-/// What is filled, and what is there to read.
+/// The target with its views, and the files that were listed.
 struct Found {
     fleet: Fleet,
     graph: Graph,

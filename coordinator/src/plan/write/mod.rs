@@ -1,4 +1,5 @@
-//! The third stage of a plan: writes what was built, unless it is there. Nothing before it leaves anything behind.
+//! The third stage of a plan: writes the plan and its tasks, unless they are written already. The two stages
+//! before it write nothing.
 
 pub(crate) mod missing;
 pub(crate) mod rows;
