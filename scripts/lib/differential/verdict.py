@@ -15,6 +15,8 @@ EQUAL, REFUSED, FAILED, NOTED, LIKE_INSERT, BETTER, UNEXPLAINED = (
 DEAD = "the server died"
 LEFT_OUT_MAX = 12
 ORDER = [EQUAL, LIKE_INSERT, BETTER, NOTED, REFUSED, FAILED, DEAD, UNEXPLAINED]
+# The column of a value that does not fit.
+BLAMED = re.compile(r"^(?:file .*?: )?value .* of column `?(.+?)`? \(.*\) does not fit", re.DOTALL)
 
 
 @dataclass
@@ -156,6 +158,11 @@ def names(message, word):
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) is not None
 
 
+def _has_no_unsigned(scene, column):
+    """Is 4294967295 a -1 in the file? ORC and Avro have no unsigned numbers, inside other values too."""
+    return scene.format.name in ("ORC", "Avro") and any(one.name == column and "UInt" in one.type.name for one in scene.columns)
+
+
 def _not_loaded(state, target):
     scene, first, second, outcome, lost = state.scene, state.first, state.second, state.outcome, state.lost
     message = f"{outcome.message}\n{outcome.help}"
@@ -165,13 +172,15 @@ def _not_loaded(state, target):
     if first.rows is not None and inside - first.rows:
         return Verdict(UNEXPLAINED, f"{verdict}, but the target holds rows that the plain INSERT does not have", told)
     surplus = surplus_columns(scene)
-    found = re.search(r"^(?:file .*?: )?value .* of column `?(.+?)`? \(.*\) does not fit", outcome.message, re.DOTALL)
+    found = BLAMED.search(outcome.message)
     blamed = found and found[1]
     files = [file.key.rpartition("/")[2] for file in scene.files]
     columns = [one.name for one in scene.columns] + surplus
     if surplus:
         # Another column that would be lost may be named in its place: CSV writes a Tuple as columns of their own.
         reason, wanted = "a column that the target lacks", surplus + [one.column for one in lost]
+        # A column whose name differs by case is told of as the target has it.
+        wanted += [one.name for one in scene.columns if one.name.lower() in [title.lower() for title in wanted]]
         if first.rows is None and second.rows is None:
             wanted += files + columns  # nobody can load the files, with that column or without it
     elif lost:
@@ -185,12 +194,10 @@ def _not_loaded(state, target):
         reason, wanted = "the plain INSERT fails too", files + columns
     else:
         stored = oracle.stored_losses(scene, state.prefix, first.table)
-        # ORC has no unsigned numbers: 255 is -1 in the file, inside a Tuple beside bytes too.
-        signed = [one.name for one in scene.columns if "UInt" in one.type.name and one.type.children]
-        if not stored and scene.format.name == "ORC" and blamed in signed:
+        if blamed not in [one.column for one in stored] and _has_no_unsigned(scene, blamed):
             return Verdict(verdict, "what the file itself stores does not fit", told)
         # CSV has a Tuple as columns of their own, which a plain INSERT skips: values that are defaults look kept.
-        apart = [f"`{one.name}.{element}`" for one in scene.columns for element in one.type.names or ()]
+        apart = [f"`{one.name}.{element}`" for one in scene.columns for element in one.type.names or range(1, len(one.type.children) + 1)]
         if not stored and scene.format.name.startswith("CSV") and any(one in outcome.message for one in apart):
             return Verdict(verdict, "a Tuple in columns of their own", told)
         if not stored and blamed and _is_wrong_by_hand(scene, blamed):
@@ -204,7 +211,7 @@ def _not_loaded(state, target):
         return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {gist(outcome.message)}", told)
     if lost and blamed:
         stored = oracle.stored_losses(scene, state.prefix, first.table)
-        if blamed not in [one.column for one in [*lost, *stored]] and not _is_wrong_by_hand(scene, blamed):
+        if blamed not in [one.column for one in [*lost, *stored]] and not _is_wrong_by_hand(scene, blamed) and not _has_no_unsigned(scene, blamed):
             return Verdict(UNEXPLAINED, f"{verdict}, and blames a column of which nothing is lost: {gist(outcome.message)}", told)
     found = Verdict(verdict, reason, told)
     return _go_on(state, found, surplus, lost)
@@ -242,11 +249,18 @@ def _go_on(state, found, surplus, lost):
     # The server takes the folders for columns only where all keys have them, and a marker has none.
     if outcome.kind == product.LOADED and any("=" not in f.key for f in scene.files) and set(scene.hive).issuperset(_differing(scene, state.first, again)):
         return found
+    # A Tuple that CSV has as columns of their own is in no file then, and a reader's zero is not always the table's.
+    apart = {one.name for one in scene.columns if any(name.startswith(f"{one.name}.") for name in left_out)}
+    if outcome.kind == product.LOADED and apart and apart.issuperset(_differing(scene, state.first, again)):
+        return found
     if outcome.kind == product.LOADED and "--conversions" not in options and _is_better(state, again):
         return found
     if outcome.kind == product.LOADED:
         details = _sample(oracle.rows_of(scene, again), state.first.rows)
         return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} gives other rows than the plain INSERT", [*found.details, *details])
+    blamed = BLAMED.search(outcome.message)
+    if outcome.kind == product.FAILED and blamed and _has_no_unsigned(scene, blamed[1]):
+        return found
     if found.way_on:
         return Verdict(UNEXPLAINED, f"{' '.join(_options_only(options))} is {outcome.kind}: {gist(outcome.message)}", [*found.details, f"  then: {outcome.message[:600]}"])
     return found

@@ -36,6 +36,15 @@ pub fn for_reader(from: &Type, to: &Type) -> Type {
     if from.is_nullable() { inner.nullable().unwrap_or(inner) } else { inner }
 }
 
+/// Are there bytes that the reader of the format takes for a number? Parquet, ORC and Arrow have no
+/// integers of 128 and 256 bits; the bytes do not say whether the number has a sign.
+pub fn has_bytes_of_numbers(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        from.plain_name() == Some("FixedString")
+            && to.plain_name().and_then(integer).is_some_and(|(_, bits)| bits >= 128)
+    })
+}
+
 /// Text that may be the bytes of a UUID or an address: ORC has no other type for them (26.7). Its
 /// reader knows the bytes, and a cast takes them for text.
 fn may_be_bytes(from: &Type, to: &Type) -> bool {
@@ -49,8 +58,9 @@ pub fn reads_as_stored(format: &str) -> bool {
     format == "Avro"
 }
 
-/// Is there a value inside that a cast converts, and a reader that knows numbers alone does not?
-pub fn needs_cast(from: &Type, to: &Type) -> bool {
+/// Is there a value inside that a cast converts and the reader of this format does not? Avro's knows
+/// numbers alone, and ORC's takes the days of a date for seconds or parts of a second (26.7).
+pub fn needs_cast(format: &str, from: &Type, to: &Type) -> bool {
     let is_number = |kind: &Type| {
         let name = kind.plain().map_or("", |(name, _)| name);
         integer(name).is_some() || name.starts_with("Float") || name == "Bool"
@@ -59,10 +69,16 @@ pub fn needs_cast(from: &Type, to: &Type) -> bool {
         let name = kind.plain().map_or("", |(name, _)| name);
         name.ends_with("String") || name.starts_with("Enum")
     };
-    any_inside(from, to, &|from, to| {
-        let is_same =
-            from == to || is_number(from) && is_number(to) || is_word(from) && is_word(to);
-        !is_same && fit(from, to, Reader::Insert) != Fit::Unknown
+    let is_day = |kind: &Type| matches!(kind.plain_name(), Some("Date" | "Date32"));
+    let is_moment = |kind: &Type| kind.plain_name().is_some_and(|n| n.starts_with("DateTime"));
+    any_inside(from, to, &|from, to| match format {
+        _ if reads_as_stored(format) => {
+            let is_same =
+                from == to || is_number(from) && is_number(to) || is_word(from) && is_word(to);
+            !is_same && fit(from, to, Reader::Insert) != Fit::Unknown
+        }
+        "ORC" => is_day(from) && is_moment(to),
+        _ => false,
     })
 }
 
@@ -83,6 +99,15 @@ pub fn has_units(from: &Type, to: &Type) -> bool {
             let is_large = decimal(arguments).is_some_and(|(digits, _)| digits > 18);
             (name.starts_with("Date") && !is_word) || (name == "Decimal" && (!is_word || is_large))
         })
+    })
+}
+
+/// Is there a whole number inside where the other type has a date or a moment? Only the target says
+/// whether it counts days, seconds or parts of a second, and ORC has the days of a `Date` with a sign.
+pub fn has_numbers_of_moments(from: &Type, to: &Type) -> bool {
+    any_inside(from, to, &|from, to| {
+        from.plain_name().and_then(integer).is_some()
+            && to.plain_name().is_some_and(|name| name.starts_with("Date"))
     })
 }
 
@@ -152,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_a_reader_of_numbers_does_not_convert() {
-        let of = |from, to| needs_cast(&Type::parse(from), &Type::parse(to));
+        let of = |from, to| needs_cast("Avro", &Type::parse(from), &Type::parse(to));
         for (from, to) in [
             ("Date32", "DateTime64(3)"),
             ("Int32", "Decimal(9, 2)"),

@@ -18,8 +18,9 @@ mod widen;
 pub use convert::{Conversion, Nulls, conversion};
 pub use fit::{Fit, Reader, fit};
 pub use inside::{
-    for_reader, has_days, has_text_of_moments, has_units, needs_cast, needs_reader, reads_as_stored,
+    for_reader, has_bytes_of_numbers, has_days, has_numbers_of_moments, has_text_of_moments,
+    has_units, needs_cast, needs_reader, reads_as_stored,
 };
 pub use join::join;
 pub use kind::Type;
-pub use widen::{cuts_moments, widened};
+pub use widen::{cuts_moments, has_widest_integers, widened};

@@ -77,6 +77,17 @@ pub fn cuts_moments(to: &Type) -> bool {
     }
 }
 
+/// Are there integers of 256 bits inside? No wider type is read in their place, so text of a number
+/// beyond their range wraps, as in a plain INSERT.
+pub fn has_widest_integers(to: &Type) -> bool {
+    match to.bare() {
+        Type::Array(item) => has_widest_integers(item),
+        Type::Map(key, value) => has_widest_integers(key) || has_widest_integers(value),
+        Type::Tuple(items) => items.iter().any(|(_, item)| has_widest_integers(item)),
+        plain => plain.plain_name().and_then(integer).is_some_and(|(_, bits)| bits == 256),
+    }
+}
+
 /// As [`widened`], of what a value holds.
 fn inside(to: &Type) -> Option<Type> {
     let or_same = |kind: &Type| inside(kind).unwrap_or_else(|| kind.clone());

@@ -2,7 +2,7 @@
 
 use longshore_shared::source::{Found, Schema, SchemaReader};
 use longshore_shared::task::{Chunk, Source, Unseen};
-use longshore_shared::types::{Fit, Reader, Type, fit, needs_cast, reads_as_stored};
+use longshore_shared::types::{Fit, Reader, Type, fit, needs_cast};
 
 use crate::claim::Claim;
 use crate::error::AttemptError;
@@ -30,8 +30,7 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
         if rows == Some(0) {
             continue;
         }
-        let is_raw = reads_as_stored(&source.format);
-        if let Some(problem) = problem(unseen, &schema, &asked, is_raw) {
+        if let Some(problem) = problem(unseen, &schema, &asked, &source.format) {
             return Err(AttemptError::Source(format!(
                 "file {}: {problem}. The plan was made from a sample of the files; --validate looks at all of them",
                 file.path
@@ -45,7 +44,7 @@ fn problem(
     unseen: &Unseen,
     schema: &Schema,
     asked: &[(String, Type, bool)],
-    is_raw: bool,
+    format: &str,
 ) -> Option<String> {
     for column in &schema.columns {
         let name = &column.name;
@@ -64,7 +63,7 @@ fn problem(
         }
         let fits = fit(column.kind.bare(), kind, Reader::Format);
         let is_exact = match fits {
-            _ if is_raw && needs_cast(&column.kind, kind) => false,
+            _ if needs_cast(format, &column.kind, kind) => false,
             Fit::Exact | Fit::Rounded | Fit::Unknown => true,
             Fit::Nulls => !column.may_be_null,
             Fit::Overflow | Fit::Range | Fit::Back | Fit::Text => false,
@@ -105,7 +104,7 @@ mod tests {
             ("a".to_owned(), Type::parse("UInt8"), false),
             ("b".to_owned(), Type::parse("String"), true),
         ];
-        let of = |columns: &[(&str, &str)]| problem(&unseen, &schema(columns), &asked, true);
+        let of = |columns: &[(&str, &str)]| problem(&unseen, &schema(columns), &asked, "Avro");
         assert_eq!(of(&[("a", "UInt8"), ("b", "Nullable(String)")]), None);
         assert!(of(&[("z", "UInt8")]).unwrap().contains("column `z`"));
         assert!(of(&[("a", "Int64")]).unwrap().contains("may not fit UInt8"));

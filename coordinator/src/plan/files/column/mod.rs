@@ -4,8 +4,9 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql::quote_identifier;
 use longshore_shared::task::Cast;
 use longshore_shared::types::{
-    Fit, Reader, Type, cuts_moments, fit, for_reader, has_days, has_text_of_moments, has_units,
-    join, needs_cast, needs_reader, reads_as_stored, widened,
+    Fit, Reader, Type, cuts_moments, fit, for_reader, has_bytes_of_numbers, has_days,
+    has_numbers_of_moments, has_text_of_moments, has_units, has_widest_integers, join, needs_cast,
+    needs_reader, reads_as_stored, widened,
 };
 
 use super::formats::Format;
@@ -118,6 +119,16 @@ impl How<'_> {
         // The reader makes a number of text, and an infinite one of a number that is too large.
         let is_told = self.format.name.ends_with("WithNamesAndTypes");
         let types = found.filter(|_| is_text && is_told).map_or(&[][..], |found| &found.types);
+        if is_text && is_there && !self.as_insert && has_widest_integers(&target.kind) {
+            read.remark.get_or_insert((Remark::Converted, "text".to_owned()));
+        }
+        let in_files = found.map_or(&[][..], |found| &found.types);
+        let is_for_reader = |(kind, _): &(Type, String)| {
+            has_bytes_of_numbers(kind, &target.kind) || has_numbers_of_moments(kind, &target.kind)
+        };
+        if !is_text && !self.as_insert && in_files.iter().any(is_for_reader) {
+            read.remark.get_or_insert((Remark::Converted, kinds(found)));
+        }
         let overflows =
             |kind: &Type| fit(kind.bare(), &target.kind, Reader::Format) == Fit::Overflow;
         if types.iter().any(|(kind, _)| overflows(kind)) {
@@ -243,7 +254,8 @@ impl How<'_> {
         let refuses = nulls && !to.is_nullable() && !is_kept;
         // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
         let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
-        let is_raw = |to: &Type| casts && found.types.iter().any(|(kind, _)| needs_cast(kind, to));
+        let format = self.format.name;
+        let is_raw = |to: &Type| found.types.iter().any(|(kind, _)| needs_cast(format, kind, to));
         let by_insert = is_raw(to);
         let fits = match fits {
             Fit::Nulls | Fit::Overflow | Fit::Range | Fit::Back | Fit::Text if only_reader => {

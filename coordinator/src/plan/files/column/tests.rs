@@ -44,6 +44,47 @@ fn a_column_that_can_lose_nothing_is_asked_for_as_the_target_has_it() {
 }
 
 #[test]
+fn numbers_whose_meaning_the_files_do_not_tell_are_named() {
+    let remark = |format, kind, kinds: &[&str]| {
+        let how = How {
+            format: Format::of(format, &BTreeMap::new()),
+            as_insert: false,
+            is_under_select: false,
+        };
+        how.read(&target(kind, ""), Some(&found(kinds, false))).remark
+    };
+    let bytes = |kind: &str| Some((Remark::Converted, kind.to_owned()));
+    assert_eq!(remark("Parquet", "Int128", &["FixedString(16)"]), bytes("FixedString(16)"));
+    assert_eq!(remark("Arrow", "UInt256", &["FixedString(32)"]), bytes("FixedString(32)"));
+    assert_eq!(
+        remark("Parquet", "Array(Int256)", &["Array(FixedString(32))"]),
+        bytes("Array(FixedString(32))")
+    );
+    assert_eq!(remark("Parquet", "UUID", &["FixedString(16)"]), None);
+    assert_eq!(remark("Parquet", "Int128", &["Int64"]), None);
+    assert_eq!(remark("CSV", "Int256", &["String"]), bytes("text"));
+    assert_eq!(remark("JSONEachRow", "Map(String, UInt256)", &["String"]), bytes("text"));
+    assert_eq!(remark("CSV", "Int128", &["String"]), None);
+    assert_eq!(remark("ORC", "DateTime64(6)", &["Nullable(Int16)"]), bytes("Nullable(Int16)"));
+    assert_eq!(remark("Parquet", "DateTime", &["UInt32"]), bytes("UInt32"));
+    assert_eq!(remark("Parquet", "DateTime64(3)", &["DateTime64(3)"]), None);
+}
+
+#[test]
+fn days_of_a_date_are_no_seconds() {
+    let of = |format, kind, kinds| read(format, &target(kind, ""), &found(kinds, false));
+    assert_eq!(of("ORC", "DateTime64(3)", &["Date32"]), "`c` Date32 -> DateTime64(3)");
+    assert_eq!(of("ORC", "DateTime", &["Date32"]), "`c` Date32 -> DateTime");
+    assert_eq!(
+        of("ORC", "Array(DateTime64(6))", &["Array(Date32)"]),
+        "`c` Array(Date32) -> Array(DateTime64(6))"
+    );
+    assert_eq!(of("ORC", "Date32", &["Date32"]), "`c` Date32");
+    assert_eq!(of("Avro", "DateTime64(3)", &["Date32"]), "`c` Date32 -> DateTime64(3)");
+    assert_eq!(of("Parquet", "DateTime64(3)", &["Date32"]), "`c` DateTime64(3)");
+}
+
+#[test]
 fn the_zero_of_a_reader_is_no_value_of_every_enum() {
     let of = |kind, default| read("Parquet", &target(kind, default), &found(&[kind], true));
     assert_eq!(
