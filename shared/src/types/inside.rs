@@ -59,7 +59,8 @@ pub fn reads_as_stored(format: &str) -> bool {
 }
 
 /// Is there a value inside that a cast converts and the reader of this format does not? Avro's knows
-/// numbers alone, and ORC's takes the days of a date for seconds or parts of a second (26.7).
+/// numbers alone, and ORC's takes the days of a date for seconds,
+/// for parts of a second, or for text (26.7).
 pub fn needs_cast(format: &str, from: &Type, to: &Type) -> bool {
     let is_number = |kind: &Type| {
         let name = kind.plain().map_or("", |(name, _)| name);
@@ -77,7 +78,7 @@ pub fn needs_cast(format: &str, from: &Type, to: &Type) -> bool {
                 from == to || is_number(from) && is_number(to) || is_word(from) && is_word(to);
             !is_same && fit(from, to, Reader::Insert) != Fit::Unknown
         }
-        "ORC" => is_day(from) && is_moment(to),
+        "ORC" => is_day(from) && (is_moment(to) || is_word(to)),
         _ => false,
     })
 }
@@ -102,8 +103,8 @@ pub fn has_units(from: &Type, to: &Type) -> bool {
     })
 }
 
-/// Is there a whole number inside where the other type has a date or a moment? Only the target says
-/// whether it counts days, seconds or parts of a second, and ORC has the days of a `Date` with a sign.
+/// Is there a whole number inside where the other type has a date or a moment? Whether it counts days,
+/// seconds or parts of a second depends on the reader of the format, and no file says it.
 pub fn has_numbers_of_moments(from: &Type, to: &Type) -> bool {
     any_inside(from, to, &|from, to| {
         from.plain_name().and_then(integer).is_some()

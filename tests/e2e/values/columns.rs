@@ -148,6 +148,22 @@ fn numbers_in_lists_of_structs_are_read_as_the_target_has_them() {
     assert!(error.contains("2.jsonl") && error.contains("column n.x"), "{error}");
 }
 
+/// The server guesses no type for an integer of more than 64 bits, and none for its neighbours then.
+#[test]
+fn lists_of_structs_are_seen_beside_a_very_large_number() {
+    let world = World::with("");
+    world.again("k Int128, `n.x` Array(Float64), `n.y` Array(String)");
+    let large = "170141183460469231731687303715884105727";
+    world.text(
+        "1.jsonl",
+        &format!(
+            "{{\"k\": 1, \"n\": []}}\n{{\"k\": {large}, \"n\": [{{\"x\": 1.5, \"y\": \"a\"}}]}}\n"
+        ),
+    );
+    world.load("1.jsonl", &[]);
+    assert_eq!(world.all("t"), format!("1\t[]\t[]\n{large}\t[1.5]\t['a']\n"));
+}
+
 #[test]
 fn names_that_differ_in_case_are_loaded_where_the_server_takes_them_and_offered_elsewhere() {
     let world = World::with(

@@ -210,6 +210,49 @@ fn what_avro_holds_is_converted_and_not_taken_for_something_else() {
     assert_eq!(world.all("t"), "1\t1.25\t2024-01-01 00:00:00.500000\t5\t1950-01-01 00:00:00.000\n");
 }
 
+/// Its reader takes the days for seconds, parts of a second and text; the plain INSERT loses them too.
+#[test]
+fn days_that_orc_holds_are_a_date() {
+    let world = World::with("");
+    world.again(
+        "k UInt8, a DateTime('UTC'), b DateTime64(3, 'UTC'), c Array(DateTime64(6, 'UTC')), d String, e Date",
+    );
+    let day = "toDate32('2024-09-15')";
+    let select = format!(
+        "SELECT 1::UInt8 AS k, {day} AS a, {day} AS b, [{day}] AS c, {day} AS d, {day} AS e"
+    );
+    world.put("1.orc", "ORC", &select);
+    world.load("1.orc", &[]);
+    assert_eq!(
+        world.all("t"),
+        "1\t2024-09-15 00:00:00\t2024-09-15 00:00:00.000\t['2024-09-15 00:00:00.000000']\t2024-09-15\t2024-09-15\n"
+    );
+    world.put("2.orc", "ORC", &select.replace("2024-09-15", "1950-01-01"));
+    let error = world.fails("2.orc", &[]);
+    assert!(error.contains("2.orc") && error.contains("1950-01-01 of column a"), "{error}");
+}
+
+#[test]
+fn numbers_whose_meaning_no_file_tells_are_named_by_the_plan() {
+    let world = World::with("");
+    world.again("k UInt8, a DateTime64(3, 'UTC'), b Int128");
+    world.put("1.parquet", "Parquet", "SELECT 1::UInt8 AS k, 1500::Int64 AS a, -7::Int128 AS b");
+    let notes = world.notes("1.parquet", &[]);
+    for word in
+        ["not checked", "a (Int64 to DateTime64(3, 'UTC'))", "b (FixedString(16) to Int128)"]
+    {
+        assert!(notes.contains(word), "{word} is not in {notes}");
+    }
+    world.load("1.parquet", &[]);
+    assert_eq!(world.all("t"), "1\t1970-01-01 00:25:00.000\t-7\n");
+    world.text("2.csv", "k,b\n2,-8\n");
+    let notes = world.notes("2.csv", &[]);
+    assert!(!notes.contains("not checked"), "{notes}");
+    world.again("k UInt8, b Int256");
+    let notes = world.notes("2.csv", &[]);
+    assert!(notes.contains("b (text to Int256)"), "{notes}");
+}
+
 #[test]
 fn a_moment_stays_the_same_where_another_file_has_text() {
     let world = World::with("");

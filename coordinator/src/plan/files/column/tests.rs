@@ -80,6 +80,7 @@ fn days_of_a_date_are_no_seconds() {
         "`c` Array(Date32) -> Array(DateTime64(6))"
     );
     assert_eq!(of("ORC", "Date32", &["Date32"]), "`c` Date32");
+    assert_eq!(of("ORC", "String", &["Date32"]), "`c` Date32 -> String");
     assert_eq!(of("Avro", "DateTime64(3)", &["Date32"]), "`c` Date32 -> DateTime64(3)");
     assert_eq!(of("Parquet", "DateTime64(3)", &["Date32"]), "`c` DateTime64(3)");
 }
