@@ -268,7 +268,7 @@ fn help_of_run() {
 
     Options:
           --workers <N>        Worker processes [default: 2]
-          --slots <K>          Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
+          --slots <K>          Loads that each worker runs at the same time [env: LONGSHORE_SLOTS]
           --log-dir <DIR>      Folder for the workers' logs, instead of a temporary one
           --dry-run            Check everything and say what would happen, but change nothing
           --force-overlap      Let it run although another job loads into the same table

@@ -131,6 +131,7 @@ pub(crate) fn task(state: TaskState) -> Task {
         path: format!("lake/events/{name}.parquet"),
         size,
         etag: "e".into(),
+        rows: None,
     };
     let files = vec![file("a b", 1_000), file("c", 2_000_000)];
     Task {

@@ -84,6 +84,7 @@ impl<'a> Crew<'a> {
         };
         let mut program = program
             .args(["--slots", "2", "--name", &member.name])
+            .env("LONGSHORE_LOAD_AHEAD", "true")
             .env("CLICKHOUSE_URL", &self.orders.urls[at])
             .env("LONGSHORE_LEASE", &self.orders.lease)
             .faults(faults);

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, Running, S3, Scene, wait_for};
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, Program, Running, S3, Scene, wait_for};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -20,6 +20,11 @@ enum Actor {
     Resume,
 }
 
+/// As it is without a setting: a slot loads while the task before it is published.
+fn ahead(program: Program) -> Program {
+    program.env("LONGSHORE_LOAD_AHEAD", "true")
+}
+
 #[test]
 fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
     let seed = std::env::var("FAULT_SEED")
@@ -31,8 +36,9 @@ fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
         let scene = Scene::on(&bed.bed).and_events(8, 200);
         let more = ["--chunk-files-max", "1", "--attempts-max", "50", "--where", SLOW];
         let job = scene.plan(&more);
-        let mut crew: Vec<Running> = vec![scene.endless_worker().args(["--slots", "2"]).spawn()];
-        crew.push(scene.longshore(["run", &job, "--workers", "1"]).spawn());
+        let mut crew: Vec<Running> =
+            vec![ahead(scene.endless_worker().args(["--slots", "2"])).spawn()];
+        crew.push(ahead(scene.longshore(["run", &job, "--workers", "1"])).spawn());
         let wait = Duration::from_millis(rng.random_range(500..5_000));
         thread::sleep(wait);
         pull_the_plug(&bed, &mut crew);
@@ -56,7 +62,7 @@ fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
         for actor in order {
             match actor {
                 Actor::Server(name) => bed.restart(name),
-                Actor::Worker => back.push(scene.endless_worker().spawn()),
+                Actor::Worker => back.push(ahead(scene.endless_worker()).spawn()),
                 // It may come too early: then it says so, and is asked again below.
                 Actor::Resume => drop(scene.longshore(["resume", &job]).run()),
             }

@@ -45,7 +45,10 @@ impl Pair {
     /// Both replicas have so many rows, all different.
     fn both_have(&self, table: &str, rows: u64) {
         for (name, server) in [(CLICKHOUSE, &self.first), (SECOND, &self.second)] {
-            server.run(&format!("SYSTEM SYNC REPLICA {table}"));
+            // A new table is read-only until its replica has compared itself with Keeper.
+            wait_for("the replica is synced", || {
+                server.try_run(&format!("SYSTEM SYNC REPLICA {table}")).ok()
+            });
             let counts = server.run(&format!("SELECT count(), uniqExact(n) FROM {table}"));
             assert_eq!(counts, format!("{rows}\t{rows}"), "{table} on {name}");
         }

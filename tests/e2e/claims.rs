@@ -20,7 +20,8 @@ fn sixteen_workers_claim_each_task_once() {
     let job = scene.submit(&["--chunk-files-max", "1"]);
     let workers: Vec<Running> = (0..16)
         .map(|_| {
-            scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", LONG_LEASE).spawn()
+            let worker = scene.worker(&job).args(["--slots", "1", "--load-ahead", "true"]);
+            worker.env("LONGSHORE_LEASE", LONG_LEASE).spawn()
         })
         .collect();
     for worker in workers {
@@ -49,7 +50,7 @@ fn sixteen_workers_claim_each_task_once() {
 fn the_slots_of_one_worker_claim_each_task_once() {
     let scene = Scene::with_events(16, 50);
     let job = scene.submit(&["--chunk-files-max", "1"]);
-    let worker = scene.worker(&job).args(["--slots", "8"]);
+    let worker = scene.worker(&job).args(["--slots", "8", "--load-ahead", "true"]);
     worker.env("LONGSHORE_LEASE", LONG_LEASE).run().ok();
     assert!(scene.tasks().0.iter().all(|task| task.epoch == 1 && task.state == "done"));
     scene.assert_exact();

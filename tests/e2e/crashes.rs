@@ -33,7 +33,9 @@ fn a_worker_that_dies_at_the_second_pass_of_a_point_loses_and_doubles_nothing() 
         let scene = Scene::with_events(4, 300);
         let job = scene.submit(&["--chunk-files-max", "2"]);
         let faults = format!("{}=1*off->exit", point.0);
-        let dead = scene.worker(&job).args(["--slots", "1"]).faults(faults).run();
+        // Both of its tasks are in hand at the same time.
+        let dead = scene.worker(&job).args(["--slots", "1", "--load-ahead", "true"]);
+        let dead = dead.faults(faults).run();
         assert!(dead.was_killed(), "the worker never passed {} twice\n{dead}", point.0);
         settle(&scene, &job, point.0);
     });

@@ -26,7 +26,7 @@ const VOLATILE: [&str; 16] = [
     "threads",
 ];
 /// Texts that differ from run to run, or between machines and versions of the engine.
-const OPAQUE: [&str; 14] = [
+const OPAQUE: [&str; 15] = [
     "definition",
     "digest",
     "environment",
@@ -34,6 +34,7 @@ const OPAQUE: [&str; 14] = [
     "hash",
     "host",
     "max_insert_threads",
+    "max_threads",
     "min_insert_block_size_bytes",
     "summary",
     "uuid",

@@ -27,6 +27,7 @@ mod load;
 mod looking;
 mod looks;
 mod names;
+mod narrow;
 mod network;
 mod object_store;
 mod odd_files;

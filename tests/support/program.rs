@@ -58,6 +58,12 @@ impl Program {
         self
     }
 
+    /// Takes a variable of the scene's environment away.
+    pub fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Gives the program something to read.
     pub fn input(mut self, text: &str) -> Self {
         let path = self.stdout.with_extension("in");

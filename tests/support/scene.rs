@@ -217,6 +217,9 @@ impl Scene {
             ("LONGSHORE_DATABASE", self.control.clone()),
             ("LONGSHORE_STAGING_DATABASE", self.staging.clone()),
             ("LONGSHORE_LEASE", format!("{}ms", self.lease.as_millis())),
+            // Most tests are about one task after the other: those about more say so.
+            ("LONGSHORE_SLOTS", "1".to_owned()),
+            ("LONGSHORE_LOAD_AHEAD", "false".to_owned()),
             // What `scripts/planted-bugs` wants to see found.
             ("LONGSHORE_PLANT", std::env::var("LONGSHORE_PLANT").unwrap_or_default()),
         ]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{AttemptError, Remedy};
 use crate::servers::Endpoint;
 use crate::waits::hindrance::Hindrance;
-use crate::worker::{Acting, Worker};
+use crate::worker::{Acting, Unloaded, Worker};
 
 /// A task that is ours, in one epoch.
 pub(crate) struct Claim {
@@ -25,6 +25,10 @@ pub(crate) struct Claim {
     /// The load was sent.
     pub(crate) is_loading: AtomicBool,
     pub(crate) began: Instant,
+    /// Tasks of the job that may be loaded at the same time, itself included.
+    pub(crate) among: u64,
+    /// Until its load is over it fills a slot.
+    unloaded: std::sync::Mutex<Option<Unloaded>>,
     /// The manifest was taken in this very claim: no earlier epoch can have moved anything.
     pub(crate) loaded_here: bool,
     /// What keeps it from being published.
@@ -46,6 +50,7 @@ impl Claim {
         stop: CancellationToken,
         began: Instant,
         acting: Acting,
+        unloaded: Unloaded,
     ) -> Self {
         Self {
             stop,
@@ -56,11 +61,18 @@ impl Claim {
             endpoint,
             is_loading: AtomicBool::new(false),
             began,
+            among: 1,
+            unloaded: std::sync::Mutex::new(Some(unloaded)),
             loaded_here: false,
             hindrance: Hindrance::default(),
             remarks: std::sync::Mutex::default(),
             _acting: acting,
         }
+    }
+
+    /// The load is over: the server is free for the next one while this is counted and published.
+    pub(crate) fn is_loaded(&self) {
+        self.unloaded.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     }
 
     /// The epoch we act in.

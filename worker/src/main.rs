@@ -4,6 +4,7 @@ mod attempt;
 mod board;
 mod claim;
 mod close;
+mod crowd;
 mod drift;
 mod error;
 mod handover;
@@ -40,6 +41,9 @@ struct Arguments {
     /// End when no job is running any more, instead of waiting for the next one
     #[arg(long)]
     exit_when_idle: bool,
+    /// Workers that one command starts together: they share the server's cores
+    #[arg(long, hide = true, env = "LONGSHORE_TOGETHER", value_name = "N")]
+    together: Option<u32>,
     /// Name shown for this worker [default: the host name]
     #[arg(long, env = "LONGSHORE_WORKER_NAME", value_name = "NAME")]
     name: Option<String>,
@@ -68,6 +72,7 @@ fn start(arguments: Arguments) -> Result<(), crate::error::StartError> {
         exit_when_idle: arguments.exit_when_idle,
         name: arguments.name.unwrap_or_else(longshore_shared::machine::host_name),
         keys_file: arguments.source_keys_file,
+        together: arguments.together,
         lost: std::sync::Arc::default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -18,6 +18,7 @@ use crate::attempt::outcome::end_badly;
 use crate::attempt::{attempt, blame};
 use crate::board::{self, Board, Found};
 use crate::claim::Claim;
+use crate::crowd;
 use crate::error::{AttemptError, StartError};
 use crate::heartbeat;
 use crate::servers::Endpoints;
@@ -41,13 +42,15 @@ pub(crate) async fn worker(
     loop {
         // The control database may have been made again meanwhile.
         facts = server.facts().await.unwrap_or(facts);
+        let slots = match config.slots {
+            Some(slots) => slots,
+            None => crowd::share_of_cores(&server, &facts, options.together).await,
+        };
         let life = Arc::new(Worker::new(
             server.clone(),
             facts.clone(),
             keys.clone(),
-            config.lease,
-            config.slots,
-            config.poll_max,
+            (&config, slots),
             options.clone(),
             drain.clone(),
             Arc::clone(&endpoints),
@@ -79,12 +82,13 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, AttemptError> {
     let board = Arc::<Mutex<Board>>::default();
     let heart = tokio::spawn(heartbeat::keep(Arc::clone(&worker), Arc::clone(&board)));
     let watch = tokio::spawn(watch(Arc::clone(&worker)));
-    let mut slots = tokio::task::JoinSet::new();
-    for _ in 0..worker.slots {
-        slots.spawn(slot(Arc::clone(&worker), Arc::clone(&board)));
+    let mut lanes = tokio::task::JoinSet::new();
+    let lanes_a_slot = if worker.load_ahead { 2 } else { 1 };
+    for _ in 0..worker.slots * lanes_a_slot {
+        lanes.spawn(lane(Arc::clone(&worker), Arc::clone(&board)));
     }
     let mut lasting = None;
-    while let Some(ended) = slots.join_next().await {
+    while let Some(ended) = lanes.join_next().await {
         if let Ok(Some(failure)) = ended {
             lasting = Some(failure);
             continue;
@@ -93,7 +97,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, AttemptError> {
         // and a task that does so every time is given up after some deaths.
         if ended.is_err_and(|error| error.is_panic()) {
             tracing::error!("a slot panicked; its task is taken over");
-            slots.spawn(slot(Arc::clone(&worker), Arc::clone(&board)));
+            lanes.spawn(lane(Arc::clone(&worker), Arc::clone(&board)));
         }
     }
     heart.abort();
@@ -123,26 +127,45 @@ async fn watch(worker: Arc<Worker>) {
     }
 }
 
-/// One slot: one task after the other. Returns what kept it from looking for work, if that stays
-/// until a person mends it: the control tables are gone, or this user was shut out.
-async fn slot(worker: Arc<Worker>, board: Arc<Mutex<Board>>) -> Option<Failure> {
+/// One lane: one task after the other. Two lanes share a slot, so that one loads while the other
+/// counts and publishes, or has staged its next task. Returns what kept it from looking for work, if
+/// that stays until a person mends it: the control tables are gone, or this user was shut out.
+async fn lane(worker: Arc<Worker>, board: Arc<Mutex<Board>>) -> Option<Failure> {
+    loop {
+        // As many lanes look for work as there are slots.
+        let looks = tokio::select! {
+            looks = worker.looks.acquire() => looks.ok()?,
+            () = worker.drain.cancelled() => return None,
+            () = worker.lease.lost() => return None,
+        };
+        match look_for_work(&worker, &board).await {
+            ControlFlow::Continue(claim) => {
+                drop(looks);
+                work(&worker, claim).await;
+            }
+            ControlFlow::Break(lasting) => return lasting,
+        }
+    }
+}
+
+/// Looks until there is a task, or no reason to look any more.
+async fn look_for_work(
+    worker: &Worker,
+    board: &Mutex<Board>,
+) -> ControlFlow<Option<Failure>, Claim> {
     let mut pause = POLL_MIN;
     while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
         let found = tokio::select! {
-            found = board::next(&worker, &board) => found,
+            found = board::next(worker, board) => found,
             // Keeper may hang: a life without a lease has nothing to look for.
-            () = worker.lease.lost() => return None,
+            () = worker.lease.lost() => return ControlFlow::Break(None),
         };
         if let (true, Some(seconds)) = (found.is_ok(), worker.blind.passes()) {
             tracing::info!(seconds, "the server and its Keeper answer again");
         }
         match found {
-            Ok(Found::Task(claim)) => {
-                pause = POLL_MIN;
-                work(&worker, *claim).await;
-                continue;
-            }
-            Ok(Found::NoJob) if worker.options.exit_when_idle => return None,
+            Ok(Found::Task(claim)) => return ControlFlow::Continue(*claim),
+            Ok(Found::NoJob) if worker.options.exit_when_idle => return ControlFlow::Break(None),
             Ok(Found::Nothing | Found::NoJob) => {}
             Err(trouble) if outage::is_outage(&trouble) => {
                 let (since, is_due) = worker.blind.meets();
@@ -153,26 +176,30 @@ async fn slot(worker: Arc<Worker>, board: Arc<Mutex<Board>>) -> Option<Failure> 
             Err(trouble) => {
                 tracing::warn!(%trouble, "looking for work failed");
                 if let Some(failure) = trouble.needs_operator() {
-                    return Some(failure);
+                    return ControlFlow::Break(Some(failure));
                 }
             }
         }
         // Workers that woke together spread out.
         let wait = pause.mul_f64(rand::random_range(0.5..=1.0));
+        pause = (pause * 3 / 2).min(worker.poll_max);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = worker.drain.cancelled() => {}
             () = worker.lease.lost() => {}
+            // A slot is free, or a task has ended: it may have been the last one, and its job is to be closed.
+            () = worker.moved.notified() => pause = POLL_MIN,
         }
-        pause = (pause * 3 / 2).min(worker.poll_max);
     }
-    None
+    ControlFlow::Break(None)
 }
 
 /// One claimed task to its end, whatever that is.
 async fn work(worker: &Worker, mut claim: Claim) {
     let span = tracing::info_span!("task", task = %claim.task.id, epoch = %claim.epoch());
     finish_work(worker, &mut claim).instrument(span).await;
+    drop(claim);
+    worker.moved.notify_waiters();
 }
 
 /// Runs the attempt, ends it, and notes it in the history.

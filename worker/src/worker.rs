@@ -2,17 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Server, ServerFacts};
+use longshore_shared::config::Config;
 use longshore_shared::faults::{self, Point};
 use longshore_shared::machine::host_name;
 use longshore_shared::source::SourceKeys;
 use longshore_shared::store::{KeeperMapStore, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobId, JobServer, Owner, Place, Task, TaskId, WorkerId};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::crowd::Crowd;
 use crate::error::AttemptError;
 use crate::lease::Lease;
 use crate::servers::{Endpoint, Endpoints};
@@ -32,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) name: String,
     /// File with keys of the store.
     pub(crate) keys_file: Option<PathBuf>,
+    /// Workers that one command started together.
+    pub(crate) together: Option<u32>,
     /// When a life of this process has lost its lease.
     pub(crate) lost: Arc<Mutex<Option<tokio::time::Instant>>>,
 }
@@ -48,10 +54,21 @@ pub(crate) struct Worker {
     pub(crate) drain: CancellationToken,
     pub(crate) options: Options,
     pub(crate) slots: u32,
+    pub(crate) load_ahead: bool,
     pub(crate) poll_max: Duration,
     /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
     /// here was claimed by a write whose answer we gave up on: it is free to take over.
     active: Arc<Mutex<HashSet<TaskId>>>,
+    /// What loads beside its own.
+    pub(crate) crowd: Crowd,
+    /// Loads that run at the same time.
+    pub(crate) loads: Semaphore,
+    /// Lanes that look for work at the same time.
+    pub(crate) looks: Semaphore,
+    /// A load is over, or a task.
+    pub(crate) moved: Arc<Notify>,
+    /// Tasks in hand whose load is not over.
+    unloaded: Arc<AtomicU32>,
     /// What its loads wait for.
     pub(crate) outage: Outage,
     /// What its looks for work wait for.
@@ -72,15 +89,25 @@ impl Drop for Acting {
     }
 }
 
+/// A task whose load is not over. It fills a slot for as long as this lives.
+pub(crate) struct Unloaded {
+    tasks: Arc<AtomicU32>,
+    moved: Arc<Notify>,
+}
+
+impl Drop for Unloaded {
+    fn drop(&mut self) {
+        self.tasks.fetch_sub(1, Ordering::Relaxed);
+        self.moved.notify_waiters();
+    }
+}
+
 impl Worker {
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn new(
         server: Server,
         facts: ServerFacts,
         keys: SourceKeys,
-        lease: Duration,
-        slots: u32,
-        poll_max: Duration,
+        (config, slots): (&Config, u32),
         options: Options,
         drain: CancellationToken,
         endpoints: Arc<Endpoints>,
@@ -92,12 +119,18 @@ impl Worker {
             facts,
             endpoints,
             keys,
-            lease: Lease::new(lease),
+            lease: Lease::new(config.lease),
             drain,
             options,
             slots,
-            poll_max,
+            load_ahead: config.load_ahead,
+            poll_max: config.poll_max,
             active: Arc::default(),
+            crowd: Crowd::new(slots),
+            loads: Semaphore::new(slots as usize),
+            looks: Semaphore::new(slots as usize),
+            moved: Arc::default(),
+            unloaded: Arc::default(),
             outage: Outage::default(),
             blind: Outage::default(),
             stops: Mutex::default(),
@@ -134,6 +167,33 @@ impl Worker {
         let is_new =
             self.active.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone());
         is_new.then(|| Acting { active: Arc::clone(&self.active), task: task.clone() })
+    }
+
+    /// Waits until a load may begin; it may go on for as long as what comes back lives.
+    pub(crate) async fn slot(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<SemaphorePermit<'_>, AttemptError> {
+        tokio::select! {
+            slot = self.loads.acquire() => slot.map_err(|_| AttemptError::Draining),
+            () = stop.cancelled() => Err(AttemptError::Draining),
+        }
+    }
+
+    /// A task was taken that is to be loaded.
+    pub(crate) fn unloaded(&self) -> Unloaded {
+        self.unloaded.fetch_add(1, Ordering::Relaxed);
+        Unloaded { tasks: Arc::clone(&self.unloaded), moved: Arc::clone(&self.moved) }
+    }
+
+    /// Tasks in hand whose load is not over.
+    pub(crate) fn to_load(&self) -> u32 {
+        self.unloaded.load(Ordering::Relaxed)
+    }
+
+    /// Are all slots filled? A task that is taken then has to wait until a load is over.
+    pub(crate) fn is_full(&self) -> bool {
+        self.to_load() >= self.slots
     }
 
     /// Does a slot of this process act on it?

@@ -64,7 +64,7 @@ pub(crate) struct LocalWorkersArgs {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
     pub(crate) workers: u64,
 
-    /// Tasks that each worker works on at the same time [env: LONGSHORE_SLOTS]
+    /// Loads that each worker runs at the same time [env: LONGSHORE_SLOTS]
     #[arg(long, value_name = "K")]
     slots: Option<u32>,
 

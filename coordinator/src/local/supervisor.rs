@@ -32,6 +32,8 @@ const REST: Duration = Duration::from_secs(5);
 pub(crate) struct Supervisor {
     job: JobId,
     config: Config,
+    /// Workers that are started.
+    count: usize,
     program: PathBuf,
     logs: Logs,
     members: Vec<Member>,
@@ -74,6 +76,7 @@ impl Supervisor {
         let mut supervisor = Self {
             job: job.clone(),
             config: config.clone(),
+            count,
             program: program(),
             logs: Logs::open(logs)?,
             members: Vec::new(),
@@ -223,6 +226,8 @@ impl Supervisor {
         command
             .args(["--job", self.job.as_str(), "--exit-when-idle"])
             .envs(self.config.variables())
+            // They share the server's cores, whichever of them is there first.
+            .env("LONGSHORE_TOGETHER", self.count.to_string())
             .env_remove("CLICKHOUSE_PASSWORD")
             .env_remove("CLICKHOUSE_PASSWORD_FILE")
             .stdin(Stdio::null())

@@ -61,7 +61,8 @@ pub(crate) struct FilesInput {
     /// Files whose schemas are read.
     pub(crate) schemas_max: usize,
     pub(crate) endpoints: EndpointArgs,
-    pub(crate) chunk_bytes: u64,
+    /// Budget of a chunk; without it, by the bytes of all files.
+    pub(crate) chunk_bytes: Option<u64>,
     pub(crate) chunk_files_max: u32,
 }
 

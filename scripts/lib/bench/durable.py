@@ -9,7 +9,8 @@ import statistics
 import time
 
 from .common import Failed, bed, document, longshore, sql, write
-from .load import PARTITIONS, SEED, STRUCTURE, TARGET, contents, make_files, source, steps
+from .events import PARTITIONS, SEED, STRUCTURE, TARGET, contents, make_files, wanted
+from .load import steps
 
 CHUNK_FILL_MIN = 0.8
 PLAIN, DURABLE, FSYNC = "as the server does", "--durable", "fsync settings of the table"
@@ -53,7 +54,7 @@ def run(arguments):
     with bed():
         size = make_files(arguments.files, arguments.rows)
         print(f"{arguments.files} files, {arguments.rows:,} rows, {size / 2**20:.1f} MiB, {PARTITIONS} partitions", flush=True)
-        wanted = contents(source())
+        rows = wanted()
         found = {(tasks, variant): [] for tasks in arguments.tasks for variant in (PLAIN, DURABLE, FSYNC)}
         shuffle = random.Random(SEED)
         for number in range(arguments.rounds):
@@ -63,7 +64,7 @@ def run(arguments):
                 fresh_table(variant)
                 busy = os.getloadavg()[0]
                 result = load(variant, tasks, arguments.files, f"durable {number} {variant} {tasks}")
-                if contents(TARGET) != wanted:
+                if contents() != rows:
                     raise Failed(f"{variant}: the table is not what the files are")
                 found[tasks, variant].append({**result, "load_average_before": busy})
                 print(f"  round {number + 1}  {tasks:3} tasks  {variant:28} {result['seconds']:7.2f} s  {result['syncs']['statements']:3} syncs {result['syncs']['ms']:6} ms  load {busy:.1f}", flush=True)

@@ -1,90 +1,60 @@
-"""The same files by plain INSERT … SELECT and by Longshore.
+"""The same files by plain INSERT … SELECT, by the best statements of a person, by ClickLoad's algorithm, and by Longshore.
 
-Each round makes every variant once, on a fresh table; the order changes from round to round. What
-is in the table is compared with the files each time.
+Each round makes every variant once, on fresh tables; the order changes from round to round. What
+is in the tables is compared with the files each time, those of the views too.
 """
 
+import json
 import os
 import random
 import statistics
+import subprocess
 import time
 
-from .common import Failed, bed, document, longshore, sql, write
-
-DATABASE = "bench"
-TARGET = f"{DATABASE}.events"
-PARTITIONS = 4
-TASKS = 4
-SEED = 7
-CHUNK_FILL_MIN = 0.8
-STRUCTURE = "id UInt64, at DateTime('UTC'), word String"
+from . import by_hand
+from .common import ROOT, Failed, bed, document, longshore, sql, write
+from .events import PARTITIONS, SEED, TARGET, VIEWS, contents, fresh_tables, make_files, merges, parts, wanted
 
 PLAIN = "plain INSERT SELECT"
-TUNED = "hand-tuned INSERT SELECT"
-VARIANTS = {
-    PLAIN: None,
-    TUNED: None,
-    "Longshore, 1 task, 1 worker": (1, 1),
-    f"Longshore, {TASKS} tasks, 1 worker": (TASKS, 1),
-    f"Longshore, {TASKS} tasks, 2 workers": (TASKS, 2),
-}
+HALVES = "by hand: one lot of files a core, narrow"
+LOTS = "by hand: lots of 10 files, narrow"
+OWN = "Longshore, as it plans and runs itself"
+# What a merge needs to begin; without one for so long, there is none left.
+SETTLED_SECONDS = 1.0
+SETTLED_MAX = 600
 
 
-def source():
-    return f"s3({os.environ['S3_COLLECTION']}, filename='bench/*.parquet', format='Parquet', structure='{STRUCTURE.replace(chr(39), chr(92) + chr(39))}')"
+def variants(arguments):
+    """Name of a way, and what it does; a tuple is options of `plan` and `run`."""
+    files, cores = arguments.files, os.cpu_count()
+    ways = {
+        PLAIN: by_hand.plain,
+        "hand-tuned INSERT SELECT": by_hand.tuned,
+        HALVES: lambda: by_hand.narrow(files, -(-files // cores)),
+        LOTS: lambda: by_hand.narrow(files, 10),
+        "ClickLoad's algorithm, 4 chunks, 1 worker": lambda: by_hand.clickload(files, 4, 1, arguments.views),
+        "ClickLoad's algorithm, 4 chunks, 2 workers": lambda: by_hand.clickload(files, 4, 2, arguments.views),
+        OWN: ([], []),
+        "Longshore, 1 worker": ([], ["--workers", 1]),
+        "Longshore, 1 task": (["--chunk-bytes", "1T"], ["--workers", 1]),
+    }
+    return {name: way for name, way in ways.items() if arguments.only is None or any(part in name for part in arguments.only)}
 
 
-def make_files(files, rows):
-    """Rows of all partitions are in every file: each task has to publish each partition."""
-    each = rows // files
-    for number in range(files):
-        sql(
-            f"INSERT INTO FUNCTION s3({os.environ['S3_COLLECTION']}, filename='bench/{number:03}.parquet', format='Parquet') "
-            f"SELECT number AS id, toDateTime('2026-01-15 00:00:00', 'UTC') + toIntervalMonth(number % {PARTITIONS}) + toIntervalSecond(intDiv(number, {PARTITIONS}) % 864000) AS at, "
-            f"concat(hex(cityHash64(number)), '-', toString(number % 1000)) AS word FROM numbers({number * each}, {each}) "
-            f"SETTINGS s3_truncate_on_insert = 1"
-        )
-    return int(sql(f"SELECT sum(_size) FROM s3({os.environ['S3_COLLECTION']}, filename='bench/*.parquet', format='One')"))
-
-
-def fresh_table():
-    sql(f"DROP TABLE IF EXISTS {TARGET} SYNC")
-    sql(f"CREATE TABLE {TARGET} ({STRUCTURE}) ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY id")
-
-
-def insert(variant):
-    settings = {}
-    if variant == TUNED:
-        settings = {
-            "max_insert_threads": os.cpu_count(),
-            "min_insert_block_size_rows": 4_000_000,
-            "min_insert_block_size_bytes": 1_000_000_000,
-        }
-    began = time.monotonic()
-    sql(f"INSERT INTO {TARGET} SELECT * FROM {source()}", **settings)
-    return {"seconds": time.monotonic() - began}
-
-
-def load(variant, files, again):
-    tasks, workers = VARIANTS[variant]
-    # The planner fills a chunk to 80 % at least: this many files a chunk still makes `tasks` chunks.
-    files_max = 10_000 if tasks == 1 else int(files / tasks / CHUNK_FILL_MIN)
+def load(options, again):
+    plan_options, run_options = options
+    since = time.time_ns() // 1000
     began = time.monotonic()
     plan = longshore(
         "plan", "files", "--target", TARGET, "--url", "bench/*.parquet", "--named-collection", os.environ["S3_COLLECTION"],
-        "--chunk-bytes", "1T", "--chunk-files-max", files_max, "--again", again,
+        "--again", again, *plan_options,
     )
     planned = time.monotonic()
-    since = time.time_ns() // 1000
-    if plan["chunks"] != tasks:
-        raise Failed(f"{plan['chunks']} chunks were planned, not {tasks}")
-    ran = longshore("run", plan["plan_id"], "--workers", workers)
+    ran = longshore("run", plan["plan_id"], *run_options)
     ended = time.monotonic()
     return {
-        "seconds": ended - planned,
-        "plan_seconds": planned - began,
-        "job_seconds": ran["elapsed_ms"] / 1000,
-        "steps": steps(plan["plan_id"], since),
+        "seconds": ended - planned, "plan_seconds": planned - began, "job_seconds": ran["elapsed_ms"] / 1000,
+        "tasks": plan["chunks"], "steps_since": since, "plan_id": plan["plan_id"],
     }
 
 
@@ -104,64 +74,104 @@ def steps(job, since):
     return {step: {"statements": int(count), "seconds": float(seconds)} for step, count, seconds in found}
 
 
-def contents(table):
-    return sql(f"SELECT count(), sum(cityHash64(id, at, word)) FROM {table}")
+def processor_seconds(pid):
+    """What a process has used, its children left out."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(variant, files, again, wanted):
-    fresh_table()
+def server_pid(folder):
+    told = subprocess.run([ROOT / "scripts/testbed", "status", "--json", "--dir", folder], check=True, stdout=subprocess.PIPE, text=True)
+    return next(one["pid"] for one in json.loads(told.stdout)["processes"] if one["name"].startswith(("clickhouse", "chdb")))
+
+
+def settle(began):
+    """Seconds until no merge runs any more, from the beginning of the load."""
+    last = time.monotonic()
+    while time.monotonic() - last < SETTLED_SECONDS:
+        if merges():
+            last = time.monotonic()
+        if time.monotonic() - began > SETTLED_MAX:
+            raise Failed("merges do not end")
+        time.sleep(0.05)
+    return last - began
+
+
+def measure(way, again, rows, views, pid):
+    fresh_tables(views)
     busy = os.getloadavg()[0]
-    result = insert(variant) if VARIANTS[variant] is None else load(variant, files, again)
-    result["parts"] = int(sql(f"SELECT count() FROM system.parts WHERE active AND database = '{DATABASE}' AND table = 'events'"))
+    processor = processor_seconds(pid)
+    began = time.monotonic()
+    result = {}
+    if callable(way):
+        way()
+        result["seconds"] = time.monotonic() - began
+    else:
+        result = load(way, again)
+    result["parts"] = parts()
+    result["settled_seconds"] = settle(began) - result.get("plan_seconds", 0.0)
+    result["processor_seconds"] = processor_seconds(pid) - processor
+    result["settled_parts"] = parts()
     result["load_average_before"] = busy
-    if contents(TARGET) != wanted:
-        raise Failed(f"{variant}: the table is not what the files are: {contents(TARGET)} instead of {wanted}")
+    if contents(views) != rows:
+        raise Failed(f"the tables are not what the files are: {contents(views)} instead of {rows}")
+    if "plan_id" in result:
+        result["steps"] = steps(result.pop("plan_id"), result.pop("steps_since"))
     return result
 
 
-def summary(variants, rows, size):
-    base = statistics.median(one["seconds"] for one in variants[TUNED])
+def summary(found, rows, size):
+    base = statistics.median(one["seconds"] for one in found.get(PLAIN) or next(iter(found.values())))
     table = []
-    for variant, results in variants.items():
-        seconds = [one["seconds"] for one in results]
-        middle = statistics.median(seconds)
+    for variant, results in found.items():
+        middle = {key: statistics.median(one[key] for one in results) for key in ("seconds", "settled_seconds", "processor_seconds", "parts", "settled_parts")}
         table.append({
-            "variant": variant, "seconds": round(middle, 2), "seconds_min": round(min(seconds), 2), "seconds_max": round(max(seconds), 2),
-            "rows_per_second": round(rows / middle), "mib_per_second": round(size / middle / 2**20, 1),
-            "times_tuned": round(middle / base, 2), "parts": round(statistics.median(one["parts"] for one in results)),
+            "variant": variant, "seconds": round(middle["seconds"], 2),
+            "seconds_min": round(min(one["seconds"] for one in results), 2), "seconds_max": round(max(one["seconds"] for one in results), 2),
+            "times_plain": round(middle["seconds"] / base, 2), "settled_seconds": round(middle["settled_seconds"], 2),
+            "processor_seconds": round(middle["processor_seconds"], 1), "parts": round(middle["parts"]), "settled_parts": round(middle["settled_parts"]),
+            "rows_per_second": round(rows / middle["seconds"]), "mib_per_second": round(size / middle["seconds"] / 2**20, 1),
         })
     return table
 
 
 def run(arguments):
-    with bed():
+    with bed() as work:
+        pid = server_pid(work / "bed")
         size = make_files(arguments.files, arguments.rows)
-        print(f"{arguments.files} files, {arguments.rows:,} rows, {size / 2**20:.1f} MiB, {PARTITIONS} partitions", flush=True)
-        wanted = contents(source())
-        variants = {variant: [] for variant in VARIANTS}
+        rows = wanted(arguments.views)
+        print(f"{arguments.files} files, {arguments.rows:,} rows, {size / 2**20:.1f} MiB, {PARTITIONS} partitions, {arguments.views} views", flush=True)
+        ways = variants(arguments)
+        found = {variant: [] for variant in ways}
         shuffle = random.Random(SEED)
         for number in range(arguments.rounds):
-            order = list(VARIANTS)
+            order = list(ways)
             shuffle.shuffle(order)
             for variant in order:
-                result = measure(variant, arguments.files, f"round {number} {variant}", wanted)
-                variants[variant].append(result)
-                print(f"  round {number + 1}  {variant:32} {result['seconds']:7.2f} s  {result['parts']:4} parts  load {result['load_average_before']:.1f}", flush=True)
-        table = summary(variants, arguments.rows, size)
-        print(f"\n{'variant':34}{'median':>9}{'min':>8}{'max':>8}{'rows/s':>12}{'MiB/s':>8}{'of tuned':>10}{'parts':>7}")
+                result = measure(ways[variant], f"round {number} {variant}", rows, arguments.views, pid)
+                found[variant].append(result)
+                print(
+                    f"  round {number + 1}  {variant:42} {result['seconds']:7.2f} s  settled {result['settled_seconds']:7.2f} s  "
+                    f"{result['processor_seconds']:6.1f} CPU s  {result['parts']:4} parts  load {result['load_average_before']:.1f}", flush=True,
+                )
+        table = summary(found, arguments.rows, size)
+        print(f"\n{'way':44}{'median':>9}{'min':>8}{'max':>8}{'of plain':>10}{'settled':>10}{'CPU s':>8}{'parts':>7}{'settled':>9}")
         for line in table:
             print(
-                f"{line['variant']:34}{line['seconds']:>7.2f} s{line['seconds_min']:>8.2f}{line['seconds_max']:>8.2f}"
-                f"{line['rows_per_second']:>12,}{line['mib_per_second']:>8.1f}{line['times_tuned']:>10.2f}{line['parts']:>7}"
+                f"{line['variant']:44}{line['seconds']:>7.2f} s{line['seconds_min']:>8.2f}{line['seconds_max']:>8.2f}{line['times_plain']:>10.2f}"
+                f"{line['settled_seconds']:>8.2f} s{line['processor_seconds']:>8.1f}{line['parts']:>7}{line['settled_parts']:>9}"
             )
-        data = {"files": arguments.files, "rows": arguments.rows, "bytes": size, "partitions": PARTITIONS}
-        write(arguments.json, document("load", arguments.rounds, data=data, summary=table, runs=variants))
+        data = {"files": arguments.files, "rows": arguments.rows, "bytes": size, "partitions": PARTITIONS, "views": arguments.views}
+        write(arguments.json, document("load", arguments.rounds, data=data, summary=table, runs=found))
 
 
 def add(commands, folder):
-    command = commands.add_parser("load", help="the same files by plain INSERT SELECT and by Longshore")
+    command = commands.add_parser("load", help="the same files by plain INSERT SELECT, by hand, by ClickLoad's algorithm and by Longshore")
     command.add_argument("--rounds", type=int, default=5)
     command.add_argument("--files", type=int, default=40)
     command.add_argument("--rows", type=int, default=8_000_000)
+    command.add_argument("--views", type=int, default=2, choices=range(len(VIEWS) + 1), help="materialized views on the target (default 2)")
+    command.add_argument("--only", nargs="+", metavar="WORDS", help="only ways whose name has one of these in it")
     command.add_argument("--json", type=type(folder), default=folder / "load.json", metavar="FILE")
     command.set_defaults(run=run)

@@ -63,9 +63,14 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "DURATION")]
     pub lease: Option<String>,
 
-    /// Tasks that one worker process works on at the same time [env: LONGSHORE_SLOTS]
+    /// Loads that one worker process runs at the same time [default: a share of the server's cores]
+    /// [env: LONGSHORE_SLOTS]
     #[arg(long, value_name = "N")]
     pub slots: Option<u32>,
+
+    /// Load the next task while the last one is counted and published [env: LONGSHORE_LOAD_AHEAD]
+    #[arg(long, value_name = "BOOL")]
+    pub load_ahead: Option<bool>,
 
     /// Longest pause of an idle worker between two looks for work [env: LONGSHORE_POLL_MAX]
     #[arg(long, value_name = "DURATION")]

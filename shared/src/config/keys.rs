@@ -1,7 +1,7 @@
 //! The names of all settings.
 
 /// Every setting that a file can hold.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 21] = [
     "server.url",
     "server.user",
     "server.password_file",
@@ -11,6 +11,7 @@ pub(super) const KEYS: [&str; 20] = [
     "control.staging_database",
     "worker.lease",
     "worker.slots",
+    "worker.load_ahead",
     "worker.poll_max",
     "window.time_column",
     "window.chunk",

@@ -18,9 +18,14 @@ pub(super) struct Layer {
 impl Layer {
     /// One value of the environment or of a flag.
     pub(super) fn setting(key: &'static str, origin: &str, text: &str) -> Self {
-        // Only this one is a number in the file; a database may well be named `2024`.
-        let number = (key == "worker.slots").then(|| text.parse::<u32>().ok()).flatten();
-        let value = number.map_or_else(|| Value::from(text), Value::from);
+        // Only these are no text in the file; a database may well be named `2024` or `true`.
+        let value = match key {
+            "worker.slots" => text.parse::<u32>().map_or_else(|_| Value::from(text), Value::from),
+            "worker.load_ahead" => {
+                text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from)
+            }
+            _ => Value::from(text),
+        };
         let values = figment::util::nest(key, value).into_dict().unwrap_or_default();
         Self { origin: origin.to_owned(), values }
     }

@@ -57,7 +57,8 @@ struct RawControl {
 struct RawWorker {
     #[serde(with = "humantime_serde")]
     lease: Duration,
-    slots: u32,
+    slots: Option<u32>,
+    load_ahead: bool,
     #[serde(with = "humantime_serde")]
     poll_max: Duration,
 }
@@ -106,6 +107,7 @@ fn flags(common: &CommonArgs, worker: &WorkerArgs) -> Vec<Layer> {
         ("control.staging_database", "--staging-database", connection.staging_database.clone()),
         ("worker.lease", "--lease", worker.lease.clone()),
         ("worker.slots", "--slots", worker.slots.map(|slots| slots.to_string())),
+        ("worker.load_ahead", "--load-ahead", worker.load_ahead.map(|is_on| is_on.to_string())),
         ("worker.poll_max", "--poll-max", worker.poll_max.clone()),
         ("log.format", "--log-format", common.log.log_format.map(|form| form.as_str().to_owned())),
         ("log.level", "--log-level", common.log.log_level.clone()),
@@ -192,7 +194,8 @@ fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> Confi
         | "require_dry_run"
         | "require_window"
         | "fail_check_on_pending"
-        | "durable" => "true or false",
+        | "durable"
+        | "load_ahead" => "true or false",
         "format" => "`text` or `json`",
         _ => "text in quotes",
     };
@@ -242,7 +245,7 @@ fn check(
     if raw.worker.poll_max < POLL_MIN {
         return Err(wrong("worker.poll_max", "is shorter than 50ms".to_owned(), None));
     }
-    if !(1..=SLOTS_MAX).contains(&raw.worker.slots) {
+    if raw.worker.slots.is_some_and(|slots| !(1..=SLOTS_MAX).contains(&slots)) {
         return Err(wrong("worker.slots", format!("is not between 1 and {SLOTS_MAX}"), None));
     }
     let tables = rules::check(&raw.window, &raw.policy, raw.tables).map_err(|wrong| {
@@ -280,6 +283,7 @@ fn check(
         durable: raw.server.durable,
         lease: raw.worker.lease,
         slots: raw.worker.slots,
+        load_ahead: raw.worker.load_ahead,
         poll_max: raw.worker.poll_max,
         window: raw.window,
         policy: raw.policy,

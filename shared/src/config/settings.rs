@@ -19,8 +19,10 @@ pub struct Config {
     pub durable: bool,
     /// How long a worker's heartbeat holds.
     pub lease: Duration,
-    /// Tasks that one worker process works on at the same time.
-    pub slots: u32,
+    /// Loads that one worker process runs at the same time; without it, its share of the server's cores.
+    pub slots: Option<u32>,
+    /// A slot loads the next task while the last one is counted and published.
+    pub load_ahead: bool,
     /// Longest pause of an idle worker between two looks for work.
     pub poll_max: Duration,
     /// Time windows of plans.
@@ -86,10 +88,11 @@ impl Config {
             ("LONGSHORE_DATABASE", connection.control.clone()),
             ("LONGSHORE_STAGING_DATABASE", connection.staging.clone()),
             ("LONGSHORE_LEASE", humantime::format_duration(self.lease).to_string()),
-            ("LONGSHORE_SLOTS", self.slots.to_string()),
+            ("LONGSHORE_LOAD_AHEAD", self.load_ahead.to_string()),
             ("LONGSHORE_POLL_MAX", humantime::format_duration(self.poll_max).to_string()),
             ("LONGSHORE_LOG_FORMAT", self.log.format.as_str().to_owned()),
         ];
+        variables.extend(self.slots.map(|slots| ("LONGSHORE_SLOTS", slots.to_string())));
         let ca_file = connection.ca_file.as_ref();
         variables.extend(ca_file.map(|path| ("CLICKHOUSE_CA_FILE", path.display().to_string())));
         variables.extend(self.log.level.clone().map(|level| ("LONGSHORE_LOG", level)));

@@ -102,7 +102,8 @@ fn a_flag_wins_over_a_variable_which_wins_over_the_file() {
     assert_eq!(config.origin("server.url"), "--server");
     assert_eq!(config.origin("server.user"), "CLICKHOUSE_USER");
     assert_eq!(config.origin("control.database"), file.display().to_string());
-    assert_eq!(config.origin("worker.slots"), "default");
+    assert_eq!(config.origin("worker.load_ahead"), "default");
+    assert_eq!(config.slots, None);
 }
 
 #[test]
@@ -128,7 +129,9 @@ fn reads_the_spellings_that_other_tools_use() {
     let config =
         with([("LONGSHORE_SLOTS", "4"), ("LONGSHORE_LEASE", "2s"), ("LONGSHORE_DATABASE", "x")]);
     let config = config.unwrap();
-    assert_eq!((config.slots, config.lease.as_secs()), (4, 2));
+    assert_eq!((config.slots, config.lease.as_secs()), (Some(4), 2));
+    assert!(config.load_ahead);
+    assert!(!with([("LONGSHORE_LOAD_AHEAD", "false")]).unwrap().load_ahead);
     assert_eq!(config.connection.control, "x");
 }
 
@@ -216,7 +219,7 @@ fn says_which_setting_is_wrong_where_and_what_to_write() {
         there is no setting `server.urll` (in DIR/longshore.toml) | did you mean `server.url`?
         there is no setting `lease` (in DIR/longshore.toml) | did you mean `worker.lease`?
         there is no setting `server.password` (in DIR/longshore.toml) | a password does not belong into this file: set CLICKHOUSE_PASSWORD, or name a file with --password-file
-        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, server.durable, control.database, control.staging_database, worker.lease, worker.slots, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, policy.block_overlap, policy.require_dry_run, policy.require_window, policy.fail_check_on_pending, log.format, log.level
+        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, server.durable, control.database, control.staging_database, worker.lease, worker.slots, worker.load_ahead, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, policy.block_overlap, policy.require_dry_run, policy.require_window, policy.fail_check_on_pending, log.format, log.level
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not 15 | 
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not `soon` | 
         worker.lease (from DIR/longshore.toml): is shorter than 1s | 

@@ -14,8 +14,11 @@ const BLOCK_ROWS: u64 = 4_000_000;
 const TABLE_BLOCK_ROWS: u64 = 1_048_449;
 const BLOCK_BYTES_MAX: u64 = 1_000_000_000;
 const BLOCK_BYTES_MIN: u64 = 16_000_000;
-/// Loads that the server's memory is shared among, besides other users.
-const LOADS_ASSUMED: u64 = 4;
+/// Loads take this part of the server's memory together, one half: the rest is for reading, merges and
+/// other users.
+const MEMORY_PARTS: u64 = 2;
+/// Another load may begin at any time: one that is alone leaves room for it.
+const LOADS_MIN: u64 = 2;
 /// A block exists about three times while it is written.
 const BLOCK_COPIES: u64 = 3;
 /// A load's text holds every key of its chunk.
@@ -24,23 +27,26 @@ const QUERY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What a load asks of the server's threads and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit {
-    /// `max_insert_threads`
+    /// `max_threads` and `max_insert_threads`
     pub threads: u64,
     /// `min_insert_block_size_bytes`
     pub block_bytes: u64,
 }
 
 impl Fit {
-    /// Large blocks make few parts, but must fit the server's memory. Each further attempt is
+    /// For a server on which so many loads run at the same time. Each is narrow: threads inside one
+    /// INSERT wait for each other, and two INSERTs of one thread are a third faster than one of two
+    /// (ENGINE K). Large blocks make few parts, but must fit the server's memory. Each further attempt is
     /// lighter, in case the last one was too much for it.
-    pub fn of(facts: &ServerFacts, attempts: u32) -> Self {
+    pub fn of(facts: &ServerFacts, attempts: u32, loads: u64) -> Self {
         let again = u64::from(attempts.saturating_sub(1).min(8));
-        let threads = (facts.threads >> again).max(1);
+        let loads = loads.max(1);
+        let threads = ((facts.threads / loads).max(1) >> again).max(1);
         let memory = facts.memory_bytes;
         let share = if memory == 0 {
             BLOCK_BYTES_MAX / 4
         } else {
-            memory / (LOADS_ASSUMED * BLOCK_COPIES * threads)
+            memory / (MEMORY_PARTS * BLOCK_COPIES * loads.max(LOADS_MIN) * threads)
         };
         Self { threads, block_bytes: (share >> again).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) }
     }
@@ -89,6 +95,7 @@ impl LoadStatement {
         statement.set(LOAD_SETTINGS);
         if let Some(fit) = fit {
             statement.set([
+                ("max_threads", fit.threads),
                 ("max_insert_threads", fit.threads),
                 ("min_insert_block_size_bytes", fit.block_bytes),
             ]);

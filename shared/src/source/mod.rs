@@ -355,7 +355,12 @@ mod tests {
     }
 
     fn files(paths: &[&str]) -> Vec<SourceFile> {
-        let file = |path: &&str| SourceFile { path: (*path).into(), size: 1, etag: "e".into() };
+        let file = |path: &&str| SourceFile {
+            path: (*path).into(),
+            size: 1,
+            etag: "e".into(),
+            rows: None,
+        };
         paths.iter().map(file).collect()
     }
 

@@ -17,6 +17,9 @@ pub struct SourceFile {
     /// The store's etag; empty where the source has none.
     #[serde(rename = "e", default, skip_serializing_if = "String::is_empty")]
     pub etag: String,
+    /// Rows, where the footer said them at plan time and the etag pins it.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
 }
 
 /// What one task loads.
@@ -95,6 +98,7 @@ mod tests {
                     "{:032x}",
                     (n as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
                 ),
+                rows: Some(1_000_000 + (n as u64 * 7_919) % 10_000),
             })
             .collect();
         Chunk::of_files(files)

@@ -198,6 +198,9 @@ pub struct PlanOptions {
     /// Bytes of files that a chunk should not exceed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_bytes: Option<u64>,
+    /// Every chunk has all of that, instead of a share that varies.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_even: bool,
     /// Files that a chunk may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_files: Option<u32>,

@@ -24,6 +24,7 @@ const EPOCHS_SEEN: u64 = 3;
 /// Loads the chunk into the target. The manifest names no parts: there is nothing left to move.
 pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, AttemptError> {
     drift::schema(claim).await?;
+    let slot = super::load::slot(worker, claim).await?;
     source::unchanged(worker, claim).await?;
     let clock = server_clock::clock(&claim.server).await?;
     let earlier = earlier(worker, claim).await?;
@@ -40,6 +41,8 @@ pub(crate) async fn load(worker: &Worker, claim: &Claim) -> Result<Manifest, Att
     if !round.is_synced(worker, claim).await? {
         return Err(durable::lost(claim));
     }
+    drop(slot);
+    claim.is_loaded();
     worker.edge(faults::LOAD_AFTER).await?;
     let base = claim.job.spec.graph.base();
     let held = source::count(worker, claim).await?;

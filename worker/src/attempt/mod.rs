@@ -53,6 +53,7 @@ pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), At
         claim.advance(worker, &TaskEvent::Loaded { epoch, manifest }).await?;
         worker.edge(faults::MANIFEST_AFTER).await?;
     }
+    claim.is_loaded();
     let rows = publish::forward(worker, claim).await?;
     let epoch = claim.epoch();
     claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
@@ -75,11 +76,17 @@ async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Atte
         recall::refuse(claim)
     )?;
     let loaded = load::chunk(worker, claim, &set).await?;
-    source::unchanged(worker, claim).await?;
-    // A MOVE renames and links: what it links must be there. What a power loss took before, counts tell.
-    durable::sync(claim).await?;
-    let manifest = verify::manifest(worker, claim, &set, loaded).await?;
-    drift::schema(claim).await?;
+    let counted = async {
+        // A MOVE renames and links: what it links must be there. What a power loss took before, counts tell.
+        durable::sync(claim).await?;
+        verify::manifest(worker, claim, &set, loaded).await
+    };
+    let (unchanged, manifest, same_schema) =
+        tokio::join!(source::unchanged(worker, claim), counted, drift::schema(claim));
+    // A file that was changed says more than the numbers that differ for it.
+    unchanged?;
+    same_schema?;
+    let manifest = manifest?;
     claim.ensure_running()?;
     Ok(manifest)
 }

@@ -173,7 +173,13 @@ pub(crate) async fn count(worker: &Worker, claim: &Claim) -> Result<Held, Attemp
             let reading = Reading::files(source, files, "", &spec.settings, &worker.keys);
             let counted =
                 Reading::files(&countable(source), files, "", &spec.settings, &worker.keys);
-            let rows = rows_of(&claim.server, &counted).await?;
+            // Each file is the one whose footer was read at plan time: its etag was compared before the load
+            // and is compared after it.
+            let known: Option<u64> = files.iter().map(|file| file.rows).sum();
+            let rows = match known.filter(|_| !planted(Bug::SkipPins)) {
+                Some(rows) => rows,
+                None => rows_of(&claim.server, &counted).await?,
+            };
             let Some(by) = &spec.shard_by else { return Ok(Held::Exactly(rows)) };
             let shard = by.of_shard(&reading, &spec.select, &spec.columns).ok_or(ForeignChunk)?;
             Ok(Held::Share { rows: rows_of(&claim.server, &shard).await?, of: rows })
@@ -244,7 +250,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str) -> SourceFile {
-        SourceFile { path: path.into(), size: 3, etag: "e".into() }
+        SourceFile { path: path.into(), size: 3, etag: "e".into(), rows: None }
     }
 
     fn listed(path: &str, etag: &str) -> Listed {

@@ -1,5 +1,6 @@
 //! The counts that must agree before anything is published, and the manifest of what will be moved.
 
+use futures_util::future::try_join_all;
 use longshore_shared::clickhouse::{Server, Summary};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{GraphTable, StagingNames};
@@ -7,7 +8,7 @@ use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName
 use uuid::Uuid;
 
 use super::source::{self, Held};
-use super::staging::{self, StagingSet};
+use super::staging::{self, Staged, StagingSet};
 use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::server_clock;
@@ -21,26 +22,15 @@ pub(crate) async fn manifest(
     loaded: Summary,
 ) -> Result<Manifest, AttemptError> {
     let graph = &claim.job.spec.graph;
-    let clock = server_clock::clock(&claim.server).await?;
-    let twins = staging::list_own(claim, set.names.prefix()).await?;
-    let mut tables = Vec::with_capacity(graph.tables.len());
-    for (position, target) in graph.tables.iter().enumerate().filter(|(_, t)| t.keeps_rows()) {
-        let twin = set.names.table(graph, position);
-        let uuid = twins
-            .iter()
-            .find(|staged| staged.name == twin.table)
-            .map(|staged| staged.uuid)
-            .ok_or_else(|| {
-                AttemptError::Count(format!("the staging twin of {} is gone", target.name))
-            })?;
-        tables.push(StagedTable {
-            suffix: StagingNames::suffix(graph, position),
-            uuid,
-            target: target.destination().clone(),
-            target_uuid: target.destination_uuid(),
-            lines: lines(&claim.server, &twin).await?,
-        });
-    }
+    let listed = async {
+        let (clock, twins) = tokio::try_join!(
+            server_clock::clock(&claim.server),
+            staging::list_own(claim, set.names.prefix())
+        )?;
+        Ok::<_, AttemptError>((clock, staged_tables(claim, set, &twins).await?))
+    };
+    let (listed, held) = tokio::join!(listed, source::count(worker, claim));
+    let (clock, tables) = listed?;
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let loaded_into = claim.job.spec.load(&chunk).target;
@@ -62,7 +52,7 @@ pub(crate) async fn manifest(
             loaded.written_rows
         )));
     }
-    let held = source::count(worker, claim).await?;
+    let held = held?;
     if let (Held::Exactly(held) | Held::Share { rows: held, .. }, Some(rows), true) =
         (held, base_rows, counted)
         && rows != held
@@ -93,6 +83,34 @@ pub(crate) async fn manifest(
         doubted: false,
         partial: false,
     })
+}
+
+/// What each twin holds, in the order of the plan.
+async fn staged_tables(
+    claim: &Claim,
+    set: &StagingSet,
+    twins: &[Staged],
+) -> Result<Vec<StagedTable>, AttemptError> {
+    let graph = &claim.job.spec.graph;
+    let kept = graph.tables.iter().enumerate().filter(|(_, table)| table.keeps_rows());
+    try_join_all(kept.map(async |(position, target)| {
+        let twin = set.names.table(graph, position);
+        let uuid = twins
+            .iter()
+            .find(|staged| staged.name == twin.table)
+            .map(|staged| staged.uuid)
+            .ok_or_else(|| {
+                AttemptError::Count(format!("the staging twin of {} is gone", target.name))
+            })?;
+        Ok(StagedTable {
+            suffix: StagingNames::suffix(graph, position),
+            uuid,
+            target: target.destination().clone(),
+            target_uuid: target.destination_uuid(),
+            lines: lines(&claim.server, &twin).await?,
+        })
+    }))
+    .await
 }
 
 async fn lines(server: &Server, twin: &TableName) -> Result<Vec<Line>, AttemptError> {

@@ -30,6 +30,8 @@ const JOBS_FRESH: Duration = Duration::from_millis(500);
 
 /// Looks at the open segments for one claim; each can also open the next segment.
 const ROUNDS_MAX: usize = 20;
+/// A worker that finished the last segment has this long to close the job before others try.
+const CLOSE_PAUSE: Duration = Duration::from_secs(1);
 /// A suspect that is not alone after all waits so long.
 const ALONE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -40,6 +42,10 @@ pub(crate) struct Board {
     jobs_read: Option<Instant>,
     /// Tasks that could be taken when their page was read, the next one last.
     candidates: HashMap<JobId, Vec<TaskId>>,
+    /// Tasks besides the candidates, and those in hand here, that may be loaded at the same time.
+    besides: HashMap<JobId, u64>,
+    /// When the jobs were first seen whose segments are all finished.
+    finished: HashMap<JobId, Instant>,
     /// Jobs of other servers that were told of.
     elsewhere: HashSet<JobId>,
 }
@@ -86,6 +92,30 @@ impl Board {
         self.candidates.clear();
     }
 
+    /// Tasks of the job that may be loaded at the same time as the one that was just taken, itself
+    /// included. What is remembered may be stale: then a load is narrower than it could be.
+    fn among(&self, worker: &Worker, job: &JobId) -> u64 {
+        let candidates = self.candidates.get(job).map_or(0, Vec::len);
+        let candidates = u64::try_from(candidates).unwrap_or(u64::MAX);
+        let besides = self.besides.get(job).copied().unwrap_or_default();
+        u64::from(worker.to_load()).saturating_add(candidates).saturating_add(besides)
+    }
+
+    /// Whoever finishes the last segment closes the job; the others do when that takes too long.
+    fn is_ours_to_close(&mut self, job: &JobId, has_won: bool) -> bool {
+        let seen = *self.finished.entry(job.clone()).or_insert_with(Instant::now);
+        has_won || seen.elapsed() > CLOSE_PAUSE
+    }
+
+    /// Is there another task for each slot of all workers? Those of the others may have been taken since
+    /// the page was read, one a slot.
+    fn is_plenty(&self, worker: &Worker, job: &JobId) -> bool {
+        let candidates = self.candidates.get(job).map_or(0, Vec::len);
+        let candidates = u64::try_from(candidates).unwrap_or(u64::MAX);
+        let all = worker.crowd.last_seen();
+        candidates.saturating_add(worker.slots.into()) >= all.saturating_mul(2)
+    }
+
     async fn running_jobs(&mut self, worker: &Worker) -> Result<Vec<Arc<Job>>, AttemptError> {
         if self.jobs_read.is_none_or(|read| read.elapsed() > JOBS_FRESH) {
             let wanted = worker.options.job.as_ref();
@@ -100,6 +130,8 @@ impl Board {
                 .collect();
             running.sort_by_key(|job| (job.submitted_ms, job.id.clone()));
             self.candidates.retain(|id, _| running.iter().any(|job| job.id == *id));
+            self.besides.retain(|id, _| running.iter().any(|job| job.id == *id));
+            self.finished.retain(|id, _| running.iter().any(|job| job.id == *id));
             (self.jobs, self.jobs_read) = (running, Some(Instant::now()));
         }
         Ok(self.jobs.clone())
@@ -133,6 +165,10 @@ impl Board {
             self.jobs_read = self.jobs_read.filter(|_| found.is_some());
             return Ok(found);
         }
+        // Ahead of a free slot only where enough is left for everybody.
+        if worker.is_full() && !self.is_plenty(worker, &job.id) {
+            return Ok(None);
+        }
         // What is found and not taken is found again: after some rounds the slot rests first.
         for _ in 0..ROUNDS_MAX {
             // Nothing is taken then, so the same tasks would be found again for ever.
@@ -140,15 +176,18 @@ impl Board {
                 return Ok(None);
             }
             while let Some(id) = self.candidates.get_mut(&job.id).and_then(Vec::pop) {
-                if let Some(claim) = try_claim(worker, job, &id).await? {
+                if let Some(mut claim) = try_claim(worker, job, &id).await? {
+                    claim.among = self.among(worker, &job.id);
                     return Ok(Some(claim));
                 }
             }
             let Some(cursor) = worker.store.cursor(&job.id).await? else {
                 return Err(AttemptError::CursorMissing(job.id.clone()));
             };
-            let Looked { candidates, others, suspects, cursor } =
+            let Looked { candidates, others, elsewhere, suspects, cursor, has_won } =
                 scan_open_segments(worker, job, cursor).await?;
+            let is_open = cursor.frontier >= job.segments();
+            self.besides.insert(job.id.clone(), if is_open { elsewhere } else { u64::MAX });
             if !candidates.is_empty() {
                 self.candidates.insert(job.id.clone(), candidates);
             } else if cursor.frontier < job.segments() {
@@ -157,7 +196,9 @@ impl Board {
             } else if others == 0 && !suspects.is_empty() {
                 return take_alone(worker, job, &suspects).await;
             } else {
-                if cursor.finished_segments() == job.segments() {
+                if cursor.finished_segments() == job.segments()
+                    && self.is_ours_to_close(&job.id, has_won)
+                {
                     close::close_job(worker, job).await?;
                     self.jobs_read = None;
                 }
@@ -174,9 +215,13 @@ struct Looked {
     candidates: Vec<TaskId>,
     /// Tasks that are not over, and are no suspects that wait.
     others: usize,
+    /// Tasks that other workers hold.
+    elsewhere: u64,
     /// Tasks that may be what kills workers or the server: the last to be taken, and alone.
     suspects: Vec<TaskId>,
     cursor: Cursor,
+    /// A segment was finished by this very look.
+    has_won: bool,
 }
 
 /// Reads the open segments until one has something to take; marks those that have ended.
@@ -188,7 +233,7 @@ async fn scan_open_segments(
     let mut open = cursor.open_segments();
     // Every worker begins elsewhere, so that they do not all want the same task.
     open.shuffle(&mut rand::rng());
-    let (mut others, mut suspects) = (0, Vec::new());
+    let (mut others, mut elsewhere, mut suspects, mut has_won) = (0, 0, Vec::new(), false);
     for segment in open {
         let ids = segment_tasks(job, segment);
         let page = worker.store.briefs(&ids).await?;
@@ -201,12 +246,14 @@ async fn scan_open_segments(
             // The cursor was read before the page: a task reopened in between changes the cursor.
             let next = cursor.finishing(segment, tally);
             match worker.store.swap_cursor(&cursor, &next).await? {
-                Swap::Won => cursor = next,
+                Swap::Won => (cursor, has_won) = (next, true),
                 Swap::Lost(Some(now)) => cursor = now,
                 Swap::Lost(None) => {}
             }
             continue;
         }
+        let is_held = |brief: &&TaskBrief| brief.state.is_owned() && brief.worker != worker.id;
+        elsewhere += u64::try_from(page.iter().filter(is_held).count()).unwrap_or(u64::MAX);
         let mut candidates = orphans(worker, &page).await?;
         candidates.retain(|id| worker.reaches(job, id));
         // What publishes the others' work waits until all of them have ended.
@@ -227,13 +274,20 @@ async fn scan_open_segments(
         // Orphans go first: they stand last in the list.
         pending.append(&mut candidates);
         if !pending.is_empty() {
-            return Ok(Looked { candidates: pending, others, suspects, cursor });
+            return Ok(Looked {
+                candidates: pending,
+                others,
+                elsewhere,
+                suspects,
+                cursor,
+                has_won,
+            });
         }
         others += free.len() + page.iter().filter(|brief| brief.state.is_owned()).count();
         let due = suspected.iter().filter(|brief| brief.due && worker.reaches(job, &brief.id));
         suspects.extend(due.map(|brief| brief.id.clone()));
     }
-    Ok(Looked { candidates: Vec::new(), others, suspects, cursor })
+    Ok(Looked { candidates: Vec::new(), others, elsewhere, suspects, cursor, has_won })
 }
 
 /// Takes a task that is suspected of killing workers or the server. Nothing else of the job is in

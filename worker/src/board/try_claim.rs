@@ -52,7 +52,7 @@ pub(crate) async fn try_claim(
             // What was known of the job is older than the claim: it may be cancelled by now.
             let job = worker.store.job(&job.id).await?.map_or_else(|| Arc::clone(job), Arc::new);
             let (stop, job) = (worker.stop_of(&job.id), on_its_server(job, &next.id));
-            Ok(Some(Claim::new(job, next, endpoint, stop, began, acting)))
+            Ok(Some(Claim::new(job, next, endpoint, stop, began, acting, worker.unloaded())))
         }
     }
 }

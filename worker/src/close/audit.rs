@@ -18,6 +18,7 @@
 use std::collections::HashMap;
 
 use clickhouse::Row;
+use futures_util::future::try_join_all;
 use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
@@ -74,19 +75,23 @@ pub(crate) async fn differs(
         let spec = if job.spec.is_sharded() { job.spec.on(number) } else { job.spec.clone() };
         let id = job.id.to_string();
         let call = || server.call(sql::AUDIT_RECEIPTS).name("control", server.control());
-        let received: Vec<Received> =
-            retry_idempotent(|| call().param("job", &id).fetch_all()).await?;
         let own = tasks
             .iter()
             .filter(|task| !job.spec.is_sharded() || job.spec.shard(&task.id) == number);
+        let received = retry_idempotent(|| call().param("job", &id).fetch_all::<Received>());
+        let tables = tables(&spec).into_iter();
+        let (received, of_tables, lost, not_exchanged, of_staging) = tokio::try_join!(
+            async { Ok(received.await?) },
+            try_join_all(tables.map(|(table, target)| of_table(server, job, table, target))),
+            async { Ok(ledger::lost(server, &job.id, &spec).await?) },
+            async { Ok(ledger::not_exchanged(server, &spec).await?) },
+            of_staging(server, job)
+        )?;
         findings.extend(of_receipts(job, &spec, own, received));
-        for (table, target) in tables(&spec) {
-            findings.extend(of_table(server, job, table, target).await?);
-        }
-        let lost = ledger::lost(server, &job.id, &spec).await?;
+        findings.extend(of_tables.into_iter().flatten());
         findings.extend(lost.into_iter().filter(|loss| loss.is_certain).map(|loss| loss.words));
-        findings.extend(ledger::not_exchanged(server, &spec).await?);
-        findings.extend(of_staging(server, job).await?);
+        findings.extend(not_exchanged);
+        findings.extend(of_staging);
         worker.lease.check()?;
     }
     if findings.is_empty() {
@@ -230,15 +235,17 @@ async fn of_table(
         let call = server.call(statement).name("control", server.control()).param("job", &id);
         call.param("database", &table.database).param("table", &table.table)
     };
-    let strangers: Strangers = retry_idempotent(|| fill(sql::AUDIT_STRANGERS).fetch_one()).await?;
+    let strangers = retry_idempotent(|| fill(sql::AUDIT_STRANGERS).fetch_one::<Strangers>());
+    let differing = retry_idempotent(|| {
+        fill(sql::AUDIT_ROWS).param("target", &target).fetch_all::<Differing>()
+    });
+    let (strangers, differing) = tokio::try_join!(strangers, differing)?;
     if strangers.parts > 0 {
         findings.push(format!(
             "{table} holds parts of this job that no receipt names: {} parts, {} rows (first: {})",
             strangers.parts, strangers.rows, strangers.example
         ));
     }
-    let differing: Vec<Differing> =
-        retry_idempotent(|| fill(sql::AUDIT_ROWS).param("target", &target).fetch_all()).await?;
     if let Some(first) = differing.first() {
         findings.push(format!(
             "{table} holds {} rows of task {}, and its receipt says {}",

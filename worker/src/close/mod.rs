@@ -47,7 +47,7 @@ pub(crate) async fn close_job(worker: &Worker, seen: &Job) -> Result<(), Attempt
         return change(worker, &job, JobEvent::Finished { unfinished }, &reason).await;
     }
     let started = server_clock::starts(&servers).await?;
-    if let Some(reason) = audit::differs(worker, &job, &servers).await? {
+    if let Some(reason) = Box::pin(audit::differs(worker, &job, &servers)).await? {
         tracing::error!(job = %job.id, "{reason}");
         if !are_the_same(&job, &servers, &started).await? {
             return Ok(());

@@ -32,7 +32,7 @@ pub(crate) struct LoadArgs {
     /// What becomes of a value that does not fit into its column
     #[arg(long, value_enum, value_name = "HOW", default_value = "checked")]
     pub(crate) conversions: Conversions,
-    /// Bytes in one chunk, as 500M or 2G [default: 1G of files, 2G of a table, 128M in direct mode]
+    /// Bytes in one chunk, as 500M or 2G [default: 1G of files, or a quarter of few files; 2G of a table; 128M in direct mode]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) chunk_bytes: Option<u64>,
     /// How rows get into the target
@@ -92,9 +92,14 @@ impl JobArgs {
 impl LoadArgs {
     /// The budget of a chunk: what the user says, or what suits the mode.
     pub(crate) fn chunk_bytes(&self, staged: u64) -> u64 {
-        self.chunk_bytes.unwrap_or(match self.mode {
-            ModeFlag::Staged => staged,
-            ModeFlag::Direct => DIRECT_CHUNK_BYTES,
+        self.chunk_bytes_said().unwrap_or(staged)
+    }
+
+    /// The budget of a chunk, if the user or the mode says one.
+    pub(crate) fn chunk_bytes_said(&self) -> Option<u64> {
+        self.chunk_bytes.or(match self.mode {
+            ModeFlag::Staged => None,
+            ModeFlag::Direct => Some(DIRECT_CHUNK_BYTES),
         })
     }
 

@@ -19,9 +19,6 @@ use crate::ui::error::{Error, Exit, Kind, Report};
 use crate::ui::output::Output;
 use crate::ui::text;
 
-/// Bytes of files in one chunk, compressed as they are.
-const CHUNK_BYTES: u64 = 1 << 30;
-
 /// Plan a load of files from S3, GCS, Azure, HDFS, the web or the server's disk
 ///
 /// The server lists the files once; each is pinned by size and etag. Nothing is loaded and nothing
@@ -97,8 +94,7 @@ impl FilesArgs {
         let from_environment = |name: &str| std::env::var(name).ok();
         let keys = SourceKeys::load(self.source_keys_file.as_deref(), from_environment)
             .map_err(|error| Report::new(Kind::Usage, error.to_string()))?;
-        let chunk_bytes = self.load.chunk_bytes(CHUNK_BYTES);
-        job.made.chunk_bytes = Some(chunk_bytes);
+        let chunk_bytes = self.load.chunk_bytes_said();
         job.made.chunk_files = Some(self.chunk_files_max);
         Ok(FilesInput {
             job,

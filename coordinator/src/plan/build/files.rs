@@ -1,16 +1,16 @@
 //! Files of a store: list them once, decide the columns, pack them into chunks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use longshore_shared::config::Config;
 use longshore_shared::schema::{Column, Graph, columns};
 use longshore_shared::source::Reading;
-use longshore_shared::task::{Chunk, FilesSource, JobServer, ShardBy, SourceFile};
+use longshore_shared::task::{Chunk, FilesSource, JobServer, ShardBy, SourceFile, SourceFunction};
 
 use crate::grants::durable::check_durable;
 use crate::plan::draft::{Content, Draft, SpecBase};
 use crate::plan::files::objects::{Listing, ListingRequest, list};
-use crate::plan::files::pack::{PackLimits, pack};
+use crate::plan::files::pack::{PackLimits, even_budget, pack};
 use crate::plan::files::{Files, Findings, is_marker, validate};
 use crate::plan::input::FilesInput;
 use crate::plan::servers::deal::{deal, divide};
@@ -22,6 +22,9 @@ use crate::plan::target::shadow::Marks;
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
+
+/// Bytes of files in a chunk, if nothing is said and there are many.
+const CHUNK_BYTES: u64 = 1 << 30;
 
 /// The target with its views, and the files that were listed.
 struct Found {
@@ -38,14 +41,18 @@ struct Found {
 pub(super) async fn build(
     session: &Session,
     config: &Config,
-    input: FilesInput,
+    mut input: FilesInput,
 ) -> Result<Draft, Error> {
     let mut found = find(session, config, &input).await?;
     let (source, schema) = found.files(session, &input).decide().await?;
+    found.know(&schema.rows);
     for server in found.fleet.servers() {
         check_durable(server, input.job.durable).await?;
     }
     let shard_by = found.shard_by(&input, &source, &schema).await?;
+    // With a sharding key each chunk is cut for every server once more.
+    let servers = if shard_by.is_some() { 1 } else { found.servers.len().max(1) };
+    let chunks = packed(&found.listing.files, &mut input, servers);
     found.notes.extend(schema.notes.iter().cloned());
     let base = SpecBase {
         target: input.target,
@@ -57,7 +64,6 @@ pub(super) async fn build(
         shard_by,
         job: input.job,
     };
-    let chunks = packed(&found.listing.files, input.chunk_bytes, input.chunk_files_max);
     let chunks = if base.shard_by.is_some() {
         divide(&chunks, base.servers.len().max(1))
     } else {
@@ -143,6 +149,15 @@ impl Found {
         }
     }
 
+    /// Notes the rows of files that their etags pin: workers need not count them again.
+    fn know(&mut self, rows: &HashMap<String, u64>) {
+        let has_etags = matches!(self.source.function, SourceFunction::S3 | SourceFunction::Gcs);
+        let pinned = self.listing.files.iter_mut().filter(|file| !file.etag.is_empty());
+        for file in pinned.filter(|_| has_etags) {
+            file.rows = rows.get(&file.path).copied();
+        }
+    }
+
     async fn shard_by(
         &self,
         input: &FilesInput,
@@ -163,11 +178,18 @@ impl Found {
     }
 }
 
-fn packed(files: &[SourceFile], chunk_bytes: u64, files_max: u32) -> Vec<Chunk> {
-    let limits = PackLimits { bytes_max: chunk_bytes, files_max: files_max as usize };
+/// The chunks, and in the input what they were cut by.
+fn packed(files: &[SourceFile], input: &mut FilesInput, servers: usize) -> Vec<Chunk> {
+    let bytes_max = input.chunk_bytes.unwrap_or(CHUNK_BYTES);
+    let files_max = input.chunk_files_max as usize;
+    let limits = PackLimits { bytes_max, files_max, is_even: true };
+    let even = input.chunk_bytes.is_none().then(|| even_budget(files, limits, servers)).flatten();
+    let bytes_max = even.unwrap_or(bytes_max);
+    input.job.made.chunk_bytes = Some(bytes_max);
+    input.job.made.is_even = even.is_some();
     let seed =
-        files.iter().fold(chunk_bytes, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
-    pack(files, limits, seed)
+        files.iter().fold(bytes_max, |seed, file| seed.wrapping_mul(31).wrapping_add(file.size));
+    pack(files, PackLimits { bytes_max, is_even: even.is_some(), ..limits }, seed)
 }
 
 /// Takes away what holds no rows of a table: markers of other tools, and empty files where others

@@ -1,5 +1,7 @@
 //! Views again: choose them, see what their queries read and how far chunks may divide it, cut.
 
+use std::collections::HashMap;
+
 use longshore_shared::config::Config;
 use longshore_shared::schema::{Chosen, choose_views};
 use longshore_shared::sql::quote_list;
@@ -55,6 +57,7 @@ pub(super) async fn build(
     let columns: Vec<String> =
         chosen.feeds[0].columns.iter().map(|column| column.name.clone()).collect();
     let schema = SourceSchema {
+        rows: HashMap::new(),
         select: quote_list(&columns),
         columns,
         outputs: Vec::new(),

@@ -13,6 +13,9 @@ use serde::Serialize;
 
 use crate::ui::error::{Error, Kind, Report};
 
+/// Loads at a time that are assumed of a load that nobody has sent yet: those of `longshore run`.
+const LOADS_ASSUMED: u64 = 2;
+
 /// Where a statement is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,7 +84,8 @@ fn made(
             let position = spec.graph.position(spec.load(chunk).target).unwrap_or_default();
             let names = StagingNames::of_task(staging, &task.id, epoch);
             let twin = names.table(&spec.graph, position);
-            let fit = facts.map(|facts| Fit::of(facts, attempts));
+            let loads = LOADS_ASSUMED.min(job.tasks.into());
+            let fit = facts.map(|facts| Fit::of(facts, attempts, loads));
             LoadStatement::staged(spec, chunk, &reading, &twin, fit)
         }
     };
@@ -154,8 +158,9 @@ mod tests {
         insta::assert_snapshot!(statement.query_id, @"0123456789abcdef-0000007-4-load");
         insta::assert_snapshot!(statement.text, @"INSERT INTO `longshore_staging`.`0123456789abcdef_0000007_e4_0_events` (`id`, `day`) SELECT id, day FROM (SELECT *, _path, _file, _size, _time FROM s3(`lake`, url = 'http://store:9000/lake/events/c.parquet', format = 'Parquet', structure = 'id UInt64, day Date') UNION ALL SELECT *, _path, _file, _size, _time FROM s3(`lake`, url = 'http://store:9000/lake/events/a?b.parquet', format = 'Parquet', structure = 'id UInt64, day Date') WHERE _path = 'lake/events/a b.parquet') WHERE id > 0");
         let sent = |name: &str| statement.settings[name].as_str();
-        assert_eq!(sent("max_insert_threads"), "2");
-        assert_eq!(sent("min_insert_block_size_bytes"), "357913941");
+        // The third attempt of two loads at a time on eight cores.
+        assert_eq!(sent("max_insert_threads"), "1");
+        assert_eq!(sent("min_insert_block_size_bytes"), "715827882");
         // The last of a name holds: what the user gave.
         assert_eq!(sent("max_threads"), "4");
         assert_eq!(sent("insert_deduplicate"), "0");

@@ -10,6 +10,7 @@ fn plan() -> PlanFile {
         path: format!("lake/events/{name}.parquet"),
         size,
         etag: "e".into(),
+        rows: None,
     };
     let chunks = vec![
         Chunk::of_files(vec![file("a b", 1_000), file("c", 2_000_000)]),

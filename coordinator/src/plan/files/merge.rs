@@ -1,6 +1,6 @@
 //! The schemas of all files, as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use longshore_shared::clickhouse::Failure;
@@ -52,6 +52,8 @@ pub(crate) struct Schemas {
     pub(crate) empty: usize,
     /// Files with a schema.
     pub(crate) read: usize,
+    /// Rows of files whose footers say them, by path.
+    pub(crate) rows: HashMap<String, u64>,
 }
 
 impl Schemas {
@@ -67,6 +69,9 @@ impl Schemas {
         let mut kinds: Vec<(Arc<Schema>, Vec<&str>)> = Vec::new();
         let mut places: BTreeMap<*const Schema, usize> = BTreeMap::new();
         for (file, found) in files.iter().zip(found) {
+            if let Found::Schema(_, Some(rows)) = found {
+                merged.rows.insert(file.path.clone(), *rows);
+            }
             match found {
                 Found::Empty | Found::Schema(_, Some(0)) => merged.empty += 1,
                 Found::Broken(failure) => merged.broken.push((file.path.clone(), failure.clone())),

@@ -18,7 +18,7 @@ mod request;
 mod select;
 mod surplus;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
@@ -124,6 +124,7 @@ impl Files<'_> {
         notes.splice(0..0, layout.notes.sentences());
         notes.extend(std::mem::take(&mut schema.notes));
         schema.notes = notes;
+        schema.rows = schemas.rows;
         Ok((self.source, schema))
     }
 
@@ -155,7 +156,13 @@ impl Files<'_> {
             Query { from: &from, what: "files", is_table: false, settings: &reading.settings };
         query.types(self.server, &from).await.map_err(|failure| self.unreadable(failure))?;
         let select = quote_list(&columns);
-        Ok(SourceSchema { columns, select, outputs: Vec::new(), notes: Vec::new() })
+        Ok(SourceSchema {
+            columns,
+            select,
+            outputs: Vec::new(),
+            rows: HashMap::new(),
+            notes: Vec::new(),
+        })
     }
 
     /// The columns of a query over the files, converted on their way into the target.

@@ -159,7 +159,7 @@ fn named(listed: Listed) -> Result<SourceFile, Report> {
         let message = format!("the name of a file is not UTF-8: {shown:?}");
         Report::new(Kind::Usage, message).help("rename the file in the store")
     })?;
-    Ok(SourceFile { path, size, etag })
+    Ok(SourceFile { path, size, etag, rows: None })
 }
 
 /// Files of the web of which nothing is known that would change with them.
@@ -331,6 +331,7 @@ mod tests {
             path: path.into(),
             size,
             etag: etag.into(),
+            rows: None,
         };
         assert_eq!(unpinned(&[file("/a", 3, "1445412480")]), None);
         let note = unpinned(&[file("/a", 3, "1"), file("/b", 3, "0"), file("/c", 0, "0")]).unwrap();

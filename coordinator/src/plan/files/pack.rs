@@ -17,6 +17,48 @@ pub(crate) struct PackLimits {
     pub(crate) bytes_max: u64,
     /// Files.
     pub(crate) files_max: usize,
+    /// All chunks have the whole budget, instead of a share that varies.
+    pub(crate) is_even: bool,
+}
+
+/// Chunks of a small plan, so that as many workers have something to load at once.
+const EVEN_CHUNKS: u64 = 4;
+/// Below this a chunk costs more than it brings.
+const EVEN_BYTES_MIN: u64 = 32 << 20;
+
+/// The budget that cuts few bytes into `EVEN_CHUNKS` chunks of about the same size for each server: a
+/// power of two of them, so that two workers end together. None for many bytes, whose chunks are as
+/// large as `bytes_max` allows, and for so few that they are one chunk. It depends on the files alone: the same files give the same plan,
+/// whatever server runs it.
+pub(crate) fn even_budget(files: &[SourceFile], limits: PackLimits, servers: usize) -> Option<u64> {
+    let total: u64 = files.iter().map(|file| file.size).sum();
+    let most = EVEN_CHUNKS.saturating_mul(servers as u64);
+    if total.div_ceil(most) > limits.bytes_max {
+        return None;
+    }
+    let wanted = (total / EVEN_BYTES_MIN).min(most);
+    if wanted < 2 {
+        return None;
+    }
+    let chunks = if wanted == most { most } else { 1 << wanted.ilog2() };
+    let count = |budget: u64| {
+        let (mut chunks, mut bytes, mut in_chunk) = (0_u64, 0_u64, 0_usize);
+        for file in files {
+            let is_full = bytes + file.size > budget || in_chunk >= limits.files_max;
+            if chunks == 0 || is_full {
+                (chunks, bytes, in_chunk) = (chunks + 1, 0, 0);
+            }
+            (bytes, in_chunk) = (bytes + file.size, in_chunk + 1);
+        }
+        chunks
+    };
+    // The smallest budget that needs no more chunks: below that size, one more is needed.
+    let (mut low, mut high) = (total.div_ceil(chunks), total);
+    while low < high {
+        let middle = low.midpoint(high);
+        if count(middle) <= chunks { high = middle } else { low = middle + 1 }
+    }
+    Some(high.max(1))
 }
 
 /// Cuts the files, in their order, into chunks within the limits. `seed` makes the sizes vary the
@@ -43,7 +85,7 @@ pub(crate) fn pack(files: &[SourceFile], limits: PackLimits, seed: u64) -> Vec<C
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn vary(random: &mut rand::rngs::SmallRng, limits: PackLimits) -> (u64, usize) {
-    let share = random.random_range(FILL_MIN..=1.0);
+    let share = if limits.is_even { 1.0 } else { random.random_range(FILL_MIN..=1.0) };
     let bytes = (limits.bytes_max as f64 * share) as u64;
     let files = (limits.files_max as f64 * share).ceil() as usize;
     (bytes.max(1), files.max(1))
@@ -72,6 +114,7 @@ mod tests {
             path: format!("bucket/prefix/file-{n:08}.parquet"),
             size: *size,
             etag: format!("{n:032x}"),
+            rows: None,
         };
         sizes.iter().enumerate().map(file).collect()
     }
@@ -85,7 +128,8 @@ mod tests {
             seed: u64,
         ) {
             let files = files(&sizes);
-            let chunks = pack(&files, PackLimits { bytes_max, files_max }, seed);
+            let limits = PackLimits { bytes_max, files_max, is_even: false };
+            let chunks = pack(&files, limits, seed);
             let packed: Vec<SourceFile> = chunks.iter().flat_map(|c| c.files().to_vec()).collect();
             prop_assert_eq!(packed, files.clone());
             for chunk in &chunks {
@@ -93,8 +137,45 @@ mod tests {
                 prop_assert!(chunk.files().len() <= files_max);
                 prop_assert!(chunk.bytes() <= bytes_max || chunk.files().len() == 1);
             }
-            prop_assert_eq!(&chunks, &pack(&files, PackLimits { bytes_max, files_max }, seed));
+            prop_assert_eq!(&chunks, &pack(&files, limits, seed));
         }
+
+        #[test]
+        fn few_bytes_are_cut_evenly(
+            sizes in proptest::collection::vec(1u64..(64 << 20), 1..200),
+            servers in 1usize..4,
+        ) {
+            let files = files(&sizes);
+            let limits = PackLimits { bytes_max: 1 << 30, files_max: 1_000, is_even: true };
+            let total: u64 = sizes.iter().sum();
+            let most = EVEN_CHUNKS * servers as u64;
+            let Some(budget) = even_budget(&files, limits, servers) else {
+                prop_assert!(total.div_ceil(most) > 1 << 30 || total < 2 * EVEN_BYTES_MIN);
+                return Ok(());
+            };
+            let chunks = pack(&files, PackLimits { bytes_max: budget, ..limits }, 1);
+            prop_assert!(chunks.len() as u64 <= most);
+            let largest = sizes.iter().max().copied().unwrap_or_default();
+            // No chunk is larger than an even share and the file that goes over it.
+            prop_assert!(budget <= total.div_ceil(2) + largest);
+        }
+    }
+
+    #[test]
+    fn equal_files_make_equal_chunks() {
+        let chunks = |count: usize, size: u64| {
+            let files = files(&vec![size; count]);
+            let limits = PackLimits { bytes_max: 1 << 30, files_max: 1_000, is_even: true };
+            let bytes_max = even_budget(&files, limits, 1)?;
+            let chunks = pack(&files, PackLimits { bytes_max, ..limits }, 1);
+            Some(chunks.iter().map(|chunk| chunk.files().len()).collect::<Vec<_>>())
+        };
+        assert_eq!(chunks(40, 4 << 20), Some(vec![10; 4]));
+        assert_eq!(chunks(40, 18 << 20), Some(vec![10; 4]));
+        assert_eq!(chunks(24, 4 << 20), Some(vec![12; 2]));
+        assert_eq!(chunks(10, 1 << 20), None, "one chunk");
+        assert_eq!(chunks(2, 100 << 20), Some(vec![1; 2]));
+        assert_eq!(chunks(5_000, 1 << 20), None, "5 GiB have chunks of a gibibyte");
     }
 
     #[test]
@@ -106,9 +187,11 @@ mod tests {
                 path: format!("b/{:032x}{:032x}", random.random::<u128>(), random.random::<u128>()),
                 size: 1,
                 etag: format!("{:032x}", random.random::<u128>()),
+                rows: None,
             })
             .collect();
-        let chunks = pack(&files, PackLimits { bytes_max: u64::MAX, files_max: 10_000 }, 1);
+        let chunks =
+            pack(&files, PackLimits { bytes_max: u64::MAX, files_max: 10_000, is_even: false }, 1);
         assert!(chunks.len() > 1);
         assert!(chunks.iter().all(|c| c.encode().len() <= TASK_BYTES_MAX - ROW_BYTES_RESERVED));
     }

@@ -41,6 +41,7 @@ mod tests {
             path: format!("{at}"),
             size: *size,
             etag: String::new(),
+            rows: None,
         };
         sizes.iter().enumerate().map(|at| Chunk::of_files(vec![file(at)])).collect()
     }

@@ -1,5 +1,7 @@
 //! Which columns of a query go into which columns of the target, by name.
 
+use std::collections::HashMap;
+
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
 use longshore_shared::schema::Column;
@@ -51,6 +53,8 @@ pub(crate) struct SourceSchema {
     pub(crate) select: String,
     /// Those that are converted on their way; empty for none.
     pub(crate) outputs: Vec<Output>,
+    /// Rows of files whose footers say them, by path.
+    pub(crate) rows: HashMap<String, u64>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
@@ -191,7 +195,7 @@ impl Query<'_> {
         let mut notes = missing_notes(&insertable, &names, self.what);
         let (outputs, converted) = outputs(&read, target, null_is, choice.as_insert);
         notes.extend(converted);
-        Ok(SourceSchema { columns: names, select, outputs, notes })
+        Ok(SourceSchema { columns: names, select, outputs, rows: HashMap::new(), notes })
     }
 
     /// Names and types of what a query over this source gives.

@@ -156,7 +156,7 @@ impl<'a> Load<'a> {
     fn statement(&self, chunk: &Chunk, twin: &TableName) -> Option<LoadStatement> {
         let spec = &self.claim.job.spec;
         let reading = Reading::of(spec, chunk, &self.worker.keys).ok()?;
-        let fit = Fit::of(&self.claim.facts, self.claim.weight());
+        let fit = Fit::of(&self.claim.facts, self.claim.weight(), 1);
         Some(LoadStatement::staged(spec, chunk, &reading, twin, Some(fit)))
     }
 
@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn files_that_only_fail_together_are_told_together() {
-        let file = |path: &str| SourceFile { path: path.into(), size: 1, etag: "e".into() };
+        let file =
+            |path: &str| SourceFile { path: path.into(), size: 1, etag: "e".into(), rows: None };
         let files = [file("b/a.csv"), file("b/a.csv.gz")];
         assert_eq!(
             of_some(&files, "odd: (in file/uri b/a.csv.gz)"),

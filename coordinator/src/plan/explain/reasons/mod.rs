@@ -58,7 +58,16 @@ fn of_files(source: &FilesSource, made: &PlanOptions, chunks: &Neighbours) -> Ve
     // Drawn as the budget is, and rounded up.
     let least_files = (f64::from(files_max) * CHUNK_FILL_MIN).ceil() as u64;
     let with_next = own.bytes() + next.size;
-    if with_next > least(budget) {
+    if made.is_even && with_next > budget {
+        reasons.push(format!(
+            "it is no larger because the next file, {} ({}), would make it {}; few files are cut into \
+             chunks of {} or less, so that several workers have something to load at once",
+            next.path,
+            text::bytes(next.size),
+            text::bytes(with_next),
+            text::bytes(budget)
+        ));
+    } else if with_next > least(budget) && !made.is_even {
         reasons.push(format!(
             "it is no larger because the next file, {} ({}), would make it {}; the budget of each \
              chunk is drawn between {} and {}, so that workers that began together do not all publish \

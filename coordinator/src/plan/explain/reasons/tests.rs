@@ -10,6 +10,7 @@ fn files(sizes: &[u64]) -> Chunk {
         path: format!("lake/{at}.parquet"),
         size: *size,
         etag: String::new(),
+        rows: None,
     };
     Chunk::of_files(sizes.iter().enumerate().map(file).collect())
 }
