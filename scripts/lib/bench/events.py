@@ -62,7 +62,7 @@ def contents(views=0):
 def wanted(views=0):
     """The same of the files."""
     found = [sql(f"SELECT count(), sum(cityHash64(id, at, word)) FROM {source()}")]
-    for name, columns, key, query in VIEWS[:views]:
+    for _name, columns, _key, query in VIEWS[:views]:
         names = [column.split()[0] for column in columns.split(", ")]
         found.append(sql(f"SELECT count(), sum(cityHash64({', '.join(names)})) FROM ({query.format(base=source())})"))
     return found
