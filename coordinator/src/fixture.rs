@@ -127,12 +127,8 @@ pub(crate) fn brief() -> TaskBrief {
 
 /// Task 7 with two files.
 pub(crate) fn task(state: TaskState) -> Task {
-    let file = |name: &str, size| SourceFile {
-        path: format!("lake/events/{name}.parquet"),
-        size,
-        etag: "e".into(),
-        rows: None,
-    };
+    let file =
+        |name: &str, size| SourceFile::listed(format!("lake/events/{name}.parquet"), size, "e");
     let files = vec![file("a b", 1_000), file("c", 2_000_000)];
     Task {
         id: TaskId { job: job(JobState::Running).id, ordinal: 7 },

@@ -355,12 +355,7 @@ mod tests {
     }
 
     fn files(paths: &[&str]) -> Vec<SourceFile> {
-        let file = |path: &&str| SourceFile {
-            path: (*path).into(),
-            size: 1,
-            etag: "e".into(),
-            rows: None,
-        };
+        let file = |path: &&str| SourceFile::listed(*path, 1, "e");
         paths.iter().map(file).collect()
     }
 

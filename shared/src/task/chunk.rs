@@ -22,6 +22,13 @@ pub struct SourceFile {
     pub rows: Option<u64>,
 }
 
+impl SourceFile {
+    /// As it was listed; its rows are not known.
+    pub fn listed(path: impl Into<String>, size: u64, etag: impl Into<String>) -> Self {
+        Self { path: path.into(), size, etag: etag.into(), rows: None }
+    }
+}
+
 /// What one task loads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

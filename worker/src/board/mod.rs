@@ -110,6 +110,10 @@ impl Board {
     /// Is there another task for each slot of all workers? Those of the others may have been taken since
     /// the page was read, one a slot.
     fn is_plenty(&self, worker: &Worker, job: &JobId) -> bool {
+        // A segment that nobody has opened holds tasks for many.
+        if self.besides.get(job) == Some(&u64::MAX) {
+            return true;
+        }
         let candidates = self.candidates.get(job).map_or(0, Vec::len);
         let candidates = u64::try_from(candidates).unwrap_or(u64::MAX);
         let all = worker.crowd.last_seen();

@@ -32,7 +32,7 @@ pub(crate) struct LoadArgs {
     /// What becomes of a value that does not fit into its column
     #[arg(long, value_enum, value_name = "HOW", default_value = "checked")]
     pub(crate) conversions: Conversions,
-    /// Bytes in one chunk, as 500M or 2G [default: 1G of files, or a quarter of few files; 2G of a table; 128M in direct mode]
+    /// Bytes in one chunk, as 500M or 2G [default: of files 1G, or a quarter of all when that is less; 2G of a table; 128M in direct mode]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) chunk_bytes: Option<u64>,
     /// How rows get into the target

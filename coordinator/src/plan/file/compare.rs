@@ -94,9 +94,11 @@ fn files(a: &PlanFile, b: &PlanFile) -> Vec<FileChange> {
     };
     let (a, b) = (by_path(a), by_path(b));
     let paths: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    // Whether a plan knows the rows of a file says nothing of the file.
+    let pins = |file: Option<&SourceFile>| file.map(|file| (file.size, file.etag.clone()));
     paths
         .into_iter()
-        .filter(|path| a.get(*path) != b.get(*path))
+        .filter(|path| pins(a.get(*path)) != pins(b.get(*path)))
         .map(|path| FileChange {
             path: path.clone(),
             a: a.get(path).map(FileLine::from),

@@ -6,12 +6,8 @@ use super::*;
 use crate::fixture;
 
 fn plan() -> PlanFile {
-    let file = |name: &str, size| SourceFile {
-        path: format!("lake/events/{name}.parquet"),
-        size,
-        etag: "e".into(),
-        rows: None,
-    };
+    let file =
+        |name: &str, size| SourceFile::listed(format!("lake/events/{name}.parquet"), size, "e");
     let chunks = vec![
         Chunk::of_files(vec![file("a b", 1_000), file("c", 2_000_000)]),
         Chunk::of_files(vec![file("d", 5)]),

@@ -159,7 +159,7 @@ fn named(listed: Listed) -> Result<SourceFile, Report> {
         let message = format!("the name of a file is not UTF-8: {shown:?}");
         Report::new(Kind::Usage, message).help("rename the file in the store")
     })?;
-    Ok(SourceFile { path, size, etag, rows: None })
+    Ok(SourceFile::listed(path, size, etag))
 }
 
 /// Files of the web of which nothing is known that would change with them.
@@ -327,12 +327,7 @@ mod tests {
 
     #[test]
     fn files_of_the_web_without_a_time_are_told_apart_from_those_without_anything() {
-        let file = |path: &str, size, etag: &str| SourceFile {
-            path: path.into(),
-            size,
-            etag: etag.into(),
-            rows: None,
-        };
+        let file = |path: &str, size, etag: &str| SourceFile::listed(path, size, etag);
         assert_eq!(unpinned(&[file("/a", 3, "1445412480")]), None);
         let note = unpinned(&[file("/a", 3, "1"), file("/b", 3, "0"), file("/c", 0, "0")]).unwrap();
         assert!(note.contains("for 2 files, as /b and no size for 1 of them"), "{note}");

@@ -27,8 +27,8 @@ const EVEN_CHUNKS: u64 = 4;
 const EVEN_BYTES_MIN: u64 = 32 << 20;
 
 /// The budget that cuts few bytes into `EVEN_CHUNKS` chunks of about the same size for each server: a
-/// power of two of them, so that two workers end together. None for many bytes, whose chunks are as
-/// large as `bytes_max` allows, and for so few that they are one chunk. It depends on the files alone: the same files give the same plan,
+/// power of two of them, so that two workers end together. None for many bytes or files, whose chunks are
+/// as large as the limits allow, and for so few bytes that they are one chunk. It depends on the files alone: the same files give the same plan,
 /// whatever server runs it.
 pub(crate) fn even_budget(files: &[SourceFile], limits: PackLimits, servers: usize) -> Option<u64> {
     let total: u64 = files.iter().map(|file| file.size).sum();
@@ -52,6 +52,10 @@ pub(crate) fn even_budget(files: &[SourceFile], limits: PackLimits, servers: usi
         }
         chunks
     };
+    // So many files are cut by their number.
+    if count(total) > chunks {
+        return None;
+    }
     // The smallest budget that needs no more chunks: below that size, one more is needed.
     let (mut low, mut high) = (total.div_ceil(chunks), total);
     while low < high {
@@ -110,11 +114,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn files(sizes: &[u64]) -> Vec<SourceFile> {
-        let file = |(n, size): (usize, &u64)| SourceFile {
-            path: format!("bucket/prefix/file-{n:08}.parquet"),
-            size: *size,
-            etag: format!("{n:032x}"),
-            rows: None,
+        let file = |(n, size): (usize, &u64)| {
+            let path = format!("bucket/prefix/file-{n:08}.parquet");
+            SourceFile::listed(path, *size, format!("{n:032x}"))
         };
         sizes.iter().enumerate().map(file).collect()
     }
@@ -150,7 +152,8 @@ mod tests {
             let total: u64 = sizes.iter().sum();
             let most = EVEN_CHUNKS * servers as u64;
             let Some(budget) = even_budget(&files, limits, servers) else {
-                prop_assert!(total.div_ceil(most) > 1 << 30 || total < 2 * EVEN_BYTES_MIN);
+                let is_small = total < 2 * EVEN_BYTES_MIN;
+                prop_assert!(total.div_ceil(most) > 1 << 30 || is_small);
                 return Ok(());
             };
             let chunks = pack(&files, PackLimits { bytes_max: budget, ..limits }, 1);
@@ -176,6 +179,7 @@ mod tests {
         assert_eq!(chunks(10, 1 << 20), None, "one chunk");
         assert_eq!(chunks(2, 100 << 20), Some(vec![1; 2]));
         assert_eq!(chunks(5_000, 1 << 20), None, "5 GiB have chunks of a gibibyte");
+        assert_eq!(chunks(4_100, 32 << 10), None, "no four chunks of 1,000 files hold them");
     }
 
     #[test]
@@ -183,11 +187,9 @@ mod tests {
         // Names without a pattern hardly compress.
         let mut random = rand::rngs::SmallRng::seed_from_u64(1);
         let files: Vec<SourceFile> = (0..2_000)
-            .map(|_| SourceFile {
-                path: format!("b/{:032x}{:032x}", random.random::<u128>(), random.random::<u128>()),
-                size: 1,
-                etag: format!("{:032x}", random.random::<u128>()),
-                rows: None,
+            .map(|_| {
+                let mut word = || format!("{:032x}", random.random::<u128>());
+                SourceFile::listed(format!("b/{}{}", word(), word()), 1, word())
             })
             .collect();
         let chunks =

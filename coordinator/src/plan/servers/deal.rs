@@ -37,12 +37,7 @@ mod tests {
     use super::*;
 
     fn chunks(sizes: &[u64]) -> Vec<Chunk> {
-        let file = |(at, size): (usize, &u64)| SourceFile {
-            path: format!("{at}"),
-            size: *size,
-            etag: String::new(),
-            rows: None,
-        };
+        let file = |(at, size): (usize, &u64)| SourceFile::listed(at.to_string(), *size, "");
         sizes.iter().enumerate().map(|at| Chunk::of_files(vec![file(at)])).collect()
     }
 

@@ -82,7 +82,7 @@ pub(super) fn task_id(job: &Job, ordinal: u32) -> TaskId {
 #[must_use]
 pub fn task(job: &Job, ordinal: u32) -> Task {
     let path = format!("bucket/it's {{{ordinal}}} \u{e4}\\.parquet");
-    let chunk = Chunk::of_files(vec![SourceFile { path, size: 10, etag: "e".into(), rows: None }]);
+    let chunk = Chunk::of_files(vec![SourceFile::listed(path, 10, "e")]);
     Task {
         id: task_id(job, ordinal),
         progress: Progress::planned(),

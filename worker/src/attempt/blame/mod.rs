@@ -260,8 +260,7 @@ mod tests {
 
     #[test]
     fn files_that_only_fail_together_are_told_together() {
-        let file =
-            |path: &str| SourceFile { path: path.into(), size: 1, etag: "e".into(), rows: None };
+        let file = |path: &str| SourceFile::listed(path, 1, "e");
         let files = [file("b/a.csv"), file("b/a.csv.gz")];
         assert_eq!(
             of_some(&files, "odd: (in file/uri b/a.csv.gz)"),

@@ -60,8 +60,9 @@ fn of_files(source: &FilesSource, made: &PlanOptions, chunks: &Neighbours) -> Ve
     let with_next = own.bytes() + next.size;
     if made.is_even && with_next > budget {
         reasons.push(format!(
-            "it is no larger because the next file, {} ({}), would make it {}; few files are cut into \
-             chunks of {} or less, so that several workers have something to load at once",
+            "it is no larger because the next file, {} ({}), would make it {}; up to 4 GiB of files are \
+             cut into chunks of about the same size, here {} at most, so that several workers have something \
+             to load at once",
             next.path,
             text::bytes(next.size),
             text::bytes(with_next),

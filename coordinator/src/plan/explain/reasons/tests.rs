@@ -6,12 +6,8 @@ use super::*;
 use crate::fixture;
 
 fn files(sizes: &[u64]) -> Chunk {
-    let file = |(at, size): (usize, &u64)| SourceFile {
-        path: format!("lake/{at}.parquet"),
-        size: *size,
-        etag: String::new(),
-        rows: None,
-    };
+    let file =
+        |(at, size): (usize, &u64)| SourceFile::listed(format!("lake/{at}.parquet"), *size, "");
     Chunk::of_files(sizes.iter().enumerate().map(file).collect())
 }
 

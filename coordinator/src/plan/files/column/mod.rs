@@ -139,7 +139,8 @@ impl How<'_> {
 
     fn read_as(&self, target: &Target, found: Option<&Merged>, is_text: bool) -> ReadAs {
         if self.as_insert && !self.format.is_strict() {
-            let loses = !is_text && found.is_some_and(|found| may_lose(target, found));
+            let loses = found.is_some_and(|found| may_lose(self.format.name, target, found));
+            let loses = !is_text && loses;
             let remark = loses.then(|| (Remark::Accepted, kinds(found)));
             return ReadAs { remark, ..ReadAs::as_target(target) };
         }
@@ -355,12 +356,13 @@ fn cast(target: &Target, kind: &Type, refuse_null: bool, default: Option<String>
 }
 
 /// May a plain INSERT change a value?
-fn may_lose(target: &Target, found: &Merged) -> bool {
+fn may_lose(format: &str, target: &Target, found: &Merged) -> bool {
     let to = &target.kind;
     let nulls = found.may_be_null && !to.is_nullable() && !target.has_default();
     nulls
         || found.types.iter().any(|(kind, _)| {
-            !matches!(fit(kind.bare(), to, Reader::Format), Fit::Exact | Fit::Nulls)
+            needs_cast(format, kind, to)
+                || !matches!(fit(kind.bare(), to, Reader::Format), Fit::Exact | Fit::Nulls)
         })
 }
 

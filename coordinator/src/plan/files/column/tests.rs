@@ -86,6 +86,17 @@ fn days_of_a_date_are_no_seconds() {
 }
 
 #[test]
+fn what_is_accepted_is_told_where_only_the_reader_changes_the_value() {
+    let remark = |format, as_insert| {
+        let format = Format::of(format, &BTreeMap::new());
+        let how = How { format, as_insert, is_under_select: false };
+        how.read(&target("DateTime", ""), Some(&found(&["Date32"], false))).remark
+    };
+    assert_eq!(remark("ORC", true), Some((Remark::Accepted, "Date32".to_owned())));
+    assert_eq!(remark("Avro", true), Some((Remark::Accepted, "Date32".to_owned())));
+}
+
+#[test]
 fn the_zero_of_a_reader_is_no_value_of_every_enum() {
     let of = |kind, default| read("Parquet", &target(kind, default), &found(&[kind], true));
     assert_eq!(
