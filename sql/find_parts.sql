@@ -1,4 +1,4 @@
--- Which of these part identities are in a table, and whether they were published there.
+-- Which of these part identities are in their tables, whether they were published there, and under which name.
 -- Merged parts are listed inactive for a while and have the time when they went. So are the parts
 -- of a MOVE that failed and was rolled back, which were never visible: they have no such time.
 -- `part.uuid` is the column: a bare `uuid` could be the text of the result, which matches nothing.
@@ -8,12 +8,15 @@ WITH
 (
     SELECT throwIf(count() > 0, 'the table is read-only: its parts are not compared with Keeper yet', toInt32(242))
     FROM system.replicas
-    WHERE database = {database:String} AND table = {table:String} AND is_readonly
+    WHERE database IN {databases:Array(String)} AND table IN {tables:Array(String)}
+        AND (database, table) IN {names:Array(Tuple(String, String))} AND is_readonly
 ) AS is_settled
-SELECT toString(part.uuid) AS identity,
-       toUInt8(max(part.active OR toUnixTimestamp(part.remove_time) > 0)) AS is_published
+SELECT part.database AS in_database, part.table AS in_table, toString(part.uuid) AS identity,
+       toUInt8(max(part.active OR toUnixTimestamp(part.remove_time) > 0)) AS is_published,
+       anyIf(part.name, part.active OR toUnixTimestamp(part.remove_time) > 0) AS name
 FROM system.parts AS part
-WHERE part.database = {database:String} AND part.table = {table:String} AND part.uuid IN {uuids:Array(UUID)}
-    AND is_settled = 0
-GROUP BY part.uuid
+WHERE part.database IN {databases:Array(String)} AND part.table IN {tables:Array(String)}
+    AND (part.database, part.table) IN {names:Array(Tuple(String, String))}
+    AND part.uuid IN {uuids:Array(UUID)} AND is_settled = 0
+GROUP BY part.database, part.table, part.uuid
 SETTINGS allow_custom_error_code_in_throwif = 1

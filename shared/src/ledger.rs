@@ -9,12 +9,14 @@ use crate::task::{Epoch, JobId, Receipt, TaskId, WorkerId};
 
 mod lost;
 mod manifests;
+mod parts;
 
 pub use crate::clock::now_ms;
-pub use lost::{Loss, lost, not_exchanged, part_names};
+pub use lost::{Loss, lost, not_exchanged};
 pub use manifests::{
     Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks, void_manifests,
 };
+pub use parts::{Seen, find_parts};
 
 /// Writes the receipts of one task. Writing them again replaces them.
 ///

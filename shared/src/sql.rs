@@ -66,7 +66,6 @@ catalogue! {
     DROP_VIEW = "drop_view",
     EXCHANGE_TABLES = "exchange_tables",
     FIND_ENVIRONMENT = "find_environment",
-    FIND_NAMES = "find_names",
     FIND_PARTS = "find_parts",
     FIND_QUERY = "find_query",
     FIND_RECEIPT = "find_receipt",

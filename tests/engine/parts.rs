@@ -2,20 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
-use longshore_shared::sql;
+use longshore_shared::clickhouse::{Code, Failure, Server};
+use longshore_shared::ledger::{Seen, find_parts};
+use longshore_shared::task::TableName;
 use longshore_tests::{Admin, Bed, CLICKHOUSE, KEEPER, OwnBed, Tracer, wait_for};
-use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::server;
-
-#[derive(Deserialize, Row)]
-struct Found {
-    identity: String,
-    is_published: u8,
-}
 
 /// A target and a staging table with parts of known identity.
 struct Tables {
@@ -78,11 +71,16 @@ impl Tables {
     }
 
     fn try_find(&self, uuids: &[String]) -> Result<BTreeMap<String, bool>, Failure> {
-        let call = || self.server.call(sql::FIND_PARTS).param("database", &self.database);
-        let found =
-            retry_idempotent(|| call().param("table", "target").list("uuids", uuids).fetch_all());
-        let found: Vec<Found> = self.runtime.block_on(found)?;
-        Ok(found.into_iter().map(|row| (row.identity, row.is_published == 1)).collect())
+        let name = |table: &str| TableName { database: self.database.clone(), table: table.into() };
+        // The staging table is asked beside the target: what is in one is not told of the other.
+        let (target, staged) = (name("target"), name("staged"));
+        let asked = [(&staged, Vec::new()), (&target, uuids.to_vec())];
+        let found = self.runtime.block_on(find_parts(&self.server, &asked))?;
+        let Seen { published, rolled_back } = &found[1];
+        assert!(published.values().all(|name| !name.is_empty()), "{published:?}");
+        let published = published.keys().map(|uuid| (uuid.clone(), true));
+        let rolled_back = rolled_back.iter().map(|uuid| (uuid.clone(), false));
+        Ok(published.chain(rolled_back).collect())
     }
 
     fn drop(&self) {

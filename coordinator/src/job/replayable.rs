@@ -2,6 +2,7 @@
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, retry_idempotent};
+use longshore_shared::ledger::{Seen, find_parts};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{placed, table_now};
 use longshore_shared::sql;
@@ -20,12 +21,6 @@ use crate::ui::text;
 const PAGE: usize = 1_000;
 /// Partitions named in a message.
 const SHOWN_MAX: usize = 5;
-
-#[derive(Deserialize, Row)]
-struct Identity {
-    identity: String,
-    is_published: u8,
-}
 
 #[derive(Deserialize, Row)]
 struct StagedPart {
@@ -122,32 +117,24 @@ pub(crate) fn refuse_partial(task: &Task) -> Result<(), Error> {
 pub(crate) async fn check_absent(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
         let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
-        for page in uuids.chunks(PAGE) {
-            let found = find(server, &table.target, page).await?;
-            if let Some(part) = found.iter().find(|part| part.is_published == 1) {
-                let message = format!(
-                    "task {} cannot be loaded again: part {} of it is in {}",
-                    task.id, part.identity, table.target
-                );
-                let help = format!(
-                    "longshore retry {} --task {} proves and finishes its moves",
-                    task.id.job, task.id
-                );
-                return Err(Report::new(Kind::Conflict, message).help(help).into());
-            }
+        if let Some(part) = find(server, &table.target, uuids).await?.published.keys().min() {
+            let message = format!(
+                "task {} cannot be loaded again: part {part} of it is in {}",
+                task.id, table.target
+            );
+            let help = format!(
+                "longshore retry {} --task {} proves and finishes its moves",
+                task.id.job, task.id
+            );
+            return Err(Report::new(Kind::Conflict, message).help(help).into());
         }
     }
     Ok(())
 }
 
-async fn find(
-    server: &Server,
-    target: &TableName,
-    uuids: &[String],
-) -> Result<Vec<Identity>, Error> {
-    let call = || server.call(sql::FIND_PARTS).list("uuids", uuids);
-    let call = || call().param("database", &target.database).param("table", &target.table);
-    Ok(retry_idempotent(|| call().fetch_all()).await?)
+async fn find(server: &Server, target: &TableName, uuids: Vec<String>) -> Result<Seen, Error> {
+    let found = find_parts(server, &[(target, uuids)]).await?;
+    Ok(found.into_iter().next().unwrap_or_default())
 }
 
 /// Refuses to take a quarantined task for done while rows of it are staged that are not in their
@@ -163,10 +150,8 @@ pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Erro
             if staged.is_empty() {
                 continue;
             }
-            let found = find(server, &table.target, page).await?;
-            let is_there = |staged: &StagedPart| {
-                found.iter().any(|part| part.is_published == 1 && part.identity == staged.identity)
-            };
+            let found = find(server, &table.target, page.to_vec()).await?;
+            let is_there = |staged: &StagedPart| found.published.contains_key(&staged.identity);
             unmoved.extend(staged.into_iter().filter(|staged| !is_there(staged)));
         }
         if let Some(first) = unmoved.first() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Failure, Kind, Known};
 use crate::faults;
 use crate::sql::{Binding, Statement};
-use crate::task::QueryId;
+use crate::task::{QueryId, TableName};
 
 /// A control statement takes milliseconds; one that has no answer after this is an unknown outcome.
 const CONTROL_DEADLINE: Duration = Duration::from_secs(60);
@@ -87,6 +87,20 @@ impl<'a> Call<'a> {
         let text = format!("[{}]", items.join(","));
         self.client = self.client.with_setting(format!("param_{key}"), text);
         self
+    }
+
+    /// Fills `{databases:Array(String)}`, `{tables:Array(String)}` and `{names:Array(Tuple(String, String))}`:
+    /// the server looks only at rows of these databases and tables, and the pairs choose exactly.
+    pub fn tables(self, tables: &[&TableName]) -> Self {
+        let databases: Vec<&str> = tables.iter().map(|table| table.database.as_str()).collect();
+        let names: Vec<&str> = tables.iter().map(|table| table.table.as_str()).collect();
+        let quote = crate::sql::quote_literal;
+        let pair =
+            |table: &&TableName| format!("({},{})", quote(&table.database), quote(&table.table));
+        let pairs: Vec<String> = tables.iter().map(pair).collect();
+        self.list("databases", &databases)
+            .list("tables", &names)
+            .raw_param("names", &format!("[{}]", pairs.join(",")))
     }
 
     /// Fills a parameter of a composite type with text that is already in ClickHouse's syntax.

@@ -7,8 +7,6 @@
 //! Some tables empty their own parts: a TTL deletes rows, a collapsing merge pairs them off. The
 //! server then removes the empty part, which looks like a loss. Of such a table nothing is certain.
 
-use std::collections::HashMap;
-
 use clickhouse::Row;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -18,40 +16,11 @@ use crate::schema::{GraphTable, identities, ttls};
 use crate::sql;
 use crate::task::{JobId, JobSpec, PublishMode, TableName};
 
-/// Part identities asked for in one statement.
-const IDENTITIES_MAX: usize = 2_000;
-
-#[derive(Deserialize, Row)]
-struct Named {
-    identity: String,
-    name: String,
-}
-
 #[derive(Deserialize, Row)]
 struct LostRow {
     tasks: u64,
     parts: u64,
     example: String,
-}
-
-/// The names of parts in a table, in the order given; empty texts for those that it does not list.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn part_names(
-    server: &Server,
-    table: &TableName,
-    parts: &[Uuid],
-) -> Result<Vec<String>, Failure> {
-    let uuids: Vec<String> = parts.iter().map(Uuid::to_string).collect();
-    let mut known: HashMap<String, String> = HashMap::new();
-    for page in uuids.chunks(IDENTITIES_MAX) {
-        let call = || server.call(sql::FIND_NAMES).param("database", &table.database);
-        let call = || call().param("table", &table.table).list("uuids", page);
-        let rows: Vec<Named> = retry_idempotent(|| call().fetch_all()).await?;
-        known.extend(rows.into_iter().map(|row| (row.identity, row.name)));
-    }
-    Ok(uuids.iter().map(|uuid| known.remove(uuid).unwrap_or_default()).collect())
 }
 
 /// What receipts in force say and a table does not hold.

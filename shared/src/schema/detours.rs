@@ -219,19 +219,6 @@ pub(super) async fn lookup(server: &Server, names: &[&TableName]) -> Result<Vec<
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let pairs: Vec<String> = names
-        .iter()
-        .map(|name| format!("({},{})", quote_literal(&name.database), quote_literal(&name.table)))
-        .collect();
-    let databases: Vec<&str> = names.iter().map(|name| name.database.as_str()).collect();
-    let tables: Vec<&str> = names.iter().map(|name| name.table.as_str()).collect();
-    retry_idempotent(|| {
-        server
-            .call(sql::LIST_REACHED)
-            .list("databases", &databases)
-            .list("tables", &tables)
-            .raw_param("names", &format!("[{}]", pairs.join(",")))
-            .fetch_all()
-    })
-    .await
+    let names: Vec<&TableName> = names.into_iter().copied().collect();
+    retry_idempotent(|| server.call(sql::LIST_REACHED).tables(&names).fetch_all()).await
 }

@@ -84,25 +84,7 @@ pub(super) async fn get_many(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let list: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let quote = sql::quote_literal;
-            format!("({},{})", quote(&name.database), quote(&name.table))
-        })
-        .collect();
-    let list = format!("[{}]", list.join(","));
-    let databases: Vec<&str> = names.iter().map(|name| name.database.as_str()).collect();
-    let tables: Vec<&str> = names.iter().map(|name| name.table.as_str()).collect();
-    retry_idempotent(|| {
-        server
-            .call(sql::GET_TABLES)
-            .list("databases", &databases)
-            .list("tables", &tables)
-            .raw_param("names", &list)
-            .fetch_all()
-    })
-    .await
+    retry_idempotent(|| server.call(sql::GET_TABLES).tables(names).fetch_all()).await
 }
 
 #[allow(clippy::result_large_err)]

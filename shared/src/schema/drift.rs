@@ -1,7 +1,7 @@
 //! Compares the tables of a plan with what they are now.
 
 use super::graph::{Graph, GraphTable};
-use super::now::{current, current_shadows, current_views};
+use super::now::{Current, current};
 use crate::clickhouse::{Failure, Server};
 use crate::task::{Shadow, TableName};
 
@@ -50,11 +50,7 @@ pub enum Drift {
 /// # Errors
 /// When the server cannot be asked.
 pub async fn check(server: &Server, graph: &Graph) -> Result<Option<Drift>, Failure> {
-    let (tables, views, shadows) = tokio::try_join!(
-        current(server, graph),
-        current_views(server, graph),
-        current_shadows(server, graph)
-    )?;
+    let Current { tables, shadows, views } = current(server, graph).await?;
     for planned in &graph.tables {
         let Some(now) = tables.iter().find(|table| table.name == planned.name) else {
             return Ok(Some(Drift::Gone(planned.name.clone())));

@@ -135,6 +135,10 @@ impl TableRow {
         TableName { database: self.database.clone(), table: self.name.clone() }
     }
 
+    pub(super) fn is_called(&self, name: &TableName) -> bool {
+        self.database == name.database && self.name == name.table
+    }
+
     pub(super) fn dependents(&self) -> Vec<TableName> {
         let mut dependents: Vec<TableName> = self
             .dependencies_database

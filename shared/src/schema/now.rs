@@ -42,26 +42,33 @@ pub async fn placed(server: &Server, table: &TableName) -> Result<Vec<Placed>, F
     retry_idempotent(|| call().param("table", &table.table).fetch_all()).await
 }
 
-/// The present definitions of the tables of a graph, in its order; missing ones are left out.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub(super) async fn current(server: &Server, graph: &Graph) -> Result<Vec<GraphTable>, Failure> {
-    let names: Vec<&TableName> = graph.tables.iter().map(|table| &table.name).collect();
-    Ok(get_many(server, &names).await?.iter().map(TableRow::to_table).collect())
+/// The tables, shadows and views of a graph as they are now; missing ones are left out.
+pub(super) struct Current {
+    /// In the order of the graph.
+    pub(super) tables: Vec<GraphTable>,
+    pub(super) shadows: Vec<GraphTable>,
+    /// The views with their SELECTs.
+    pub(super) views: Vec<(TableName, String)>,
 }
 
-/// The present definitions of the shadows of a graph; missing ones are left out.
+/// What is there of a graph now, by one statement.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub(super) async fn current_shadows(
-    server: &Server,
-    graph: &Graph,
-) -> Result<Vec<GraphTable>, Failure> {
+pub(super) async fn current(server: &Server, graph: &Graph) -> Result<Current, Failure> {
+    let tables: Vec<&TableName> = graph.tables.iter().map(|table| &table.name).collect();
     let shadows = graph.tables.iter().filter_map(|table| table.shadow.as_ref());
-    let names: Vec<&TableName> = shadows.map(|shadow| &shadow.name).collect();
-    Ok(get_many(server, &names).await?.iter().map(TableRow::to_table).collect())
+    let shadows: Vec<&TableName> = shadows.map(|shadow| &shadow.name).collect();
+    let views: Vec<&TableName> = graph.views.iter().map(|view| &view.name).collect();
+    let all = [tables.as_slice(), &shadows, &views].concat();
+    let rows = get_many(server, &all).await?;
+    let row_of = |name: &&TableName| rows.iter().find(|row| row.is_called(name));
+    let of = |names: &[&TableName]| names.iter().filter_map(row_of).collect::<Vec<_>>();
+    Ok(Current {
+        tables: of(&tables).into_iter().map(TableRow::to_table).collect(),
+        shadows: of(&shadows).into_iter().map(TableRow::to_table).collect(),
+        views: of(&views).iter().map(|row| (row.table_name(), row.as_select.clone())).collect(),
+    })
 }
 
 /// The present definition of one table; none when it is not there.
@@ -70,19 +77,6 @@ pub(super) async fn current_shadows(
 /// When the server cannot be asked.
 pub async fn table_now(server: &Server, name: &TableName) -> Result<Option<GraphTable>, Failure> {
     Ok(get(server, name).await?.as_ref().map(TableRow::to_table))
-}
-
-/// The present SELECTs of the views of a graph.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub(super) async fn current_views(
-    server: &Server,
-    graph: &Graph,
-) -> Result<Vec<(TableName, String)>, Failure> {
-    let names: Vec<&TableName> = graph.views.iter().map(|view| &view.name).collect();
-    let rows = get_many(server, &names).await?;
-    Ok(rows.into_iter().map(|row| (row.table_name(), row.as_select)).collect())
 }
 
 /// The views that fire on each of these tables, sorted.

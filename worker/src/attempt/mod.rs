@@ -5,6 +5,7 @@ mod direct;
 mod durable;
 pub(crate) mod fence;
 mod load;
+mod moves;
 pub(crate) mod outcome;
 mod proof;
 mod publish;

@@ -4,11 +4,13 @@
 //! as the part is not merged, and as an inactive part for `old_parts_lifetime` after that. A MOVE
 //! that failed (a disk error) leaves inactive parts as well, which prove nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, retry_idempotent};
+use futures_util::future::try_join_all;
+use longshore_shared::clickhouse::Server;
+use longshore_shared::ledger::{Seen, find_parts};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
@@ -18,25 +20,8 @@ use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::server_clock::clock;
 
-/// Part identities asked for in one statement.
-const IDENTITIES_MAX: usize = 2_000;
 /// Kept from the time in which a merged part is still listed: the server cleans up in rounds.
 const EVIDENCE_MARGIN: Duration = Duration::from_secs(60);
-
-#[derive(Deserialize, Row)]
-struct Identity {
-    identity: String,
-    is_published: u8,
-}
-
-/// Identities of staged parts that a target lists.
-#[derive(Default)]
-pub(crate) struct Seen {
-    /// They are in the target, merged ones included.
-    pub(crate) published: HashSet<String>,
-    /// Left by a MOVE that failed: never visible, and removed by the server before long.
-    pub(crate) rolled_back: HashSet<String>,
-}
 
 /// Which of these identities the target lists.
 pub(crate) async fn find(
@@ -44,27 +29,20 @@ pub(crate) async fn find(
     target: &TableName,
     uuids: &[String],
 ) -> Result<Seen, AttemptError> {
+    let found = find_all(server, &[(target, uuids.to_vec())]).await?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}
+
+/// Which identities each target lists, in the order asked. Targets are asked together.
+pub(crate) async fn find_all(
+    server: &Server,
+    asked: &[(&TableName, Vec<String>)],
+) -> Result<Vec<Seen>, AttemptError> {
     if planted(Bug::HashesAsSet) {
-        return find_by_hash(server, target, uuids).await;
+        let each = asked.iter().map(|(target, hashes)| find_by_hash(server, target, hashes));
+        return try_join_all(each).await;
     }
-    let mut seen = Seen::default();
-    for page in uuids.chunks(IDENTITIES_MAX) {
-        let rows: Vec<Identity> = retry_idempotent(|| {
-            server
-                .call(sql::FIND_PARTS)
-                .param("database", &target.database)
-                .param("table", &target.table)
-                .list("uuids", page)
-                .fetch_all()
-        })
-        .await?;
-        for row in rows {
-            let is_published = row.is_published == 1 || planted(Bug::RemainsArePublished);
-            let kind = if is_published { &mut seen.published } else { &mut seen.rolled_back };
-            kind.insert(row.identity);
-        }
-    }
-    Ok(seen)
+    Ok(find_parts(server, asked).await?)
 }
 
 /// The hash of a part's content where its identity should be: [`Bug::HashesAsSet`].
@@ -78,41 +56,64 @@ async fn find_by_hash(
     target: &TableName,
     hashes: &[String],
 ) -> Result<Seen, AttemptError> {
-    let text = "SELECT toString(toUUID(hash_of_all_files)) AS identity, toUInt8(1) AS is_published FROM system.parts \
+    let text = "SELECT toString(toUUID(hash_of_all_files)) AS identity, name FROM system.parts \
                 WHERE database = {database:String} AND table = {table:String} AND rows > 0";
     let call = server.call_text("find_by_hash", text.to_owned());
     let call = call.param("database", &target.database).param("table", &target.table);
-    let rows: Vec<Identity> = call.fetch_all().await?;
-    let published = rows.into_iter().map(|row| row.identity).filter(|text| hashes.contains(text));
-    Ok(Seen { published: published.collect(), rolled_back: HashSet::new() })
+    let rows: Vec<(String, String)> = call.fetch_all().await?;
+    let published = rows.into_iter().filter(|(text, _)| hashes.contains(text)).collect();
+    Ok(Seen { published, rolled_back: HashSet::new() })
 }
 
-/// Every part of the manifest was seen in the target; nothing else is taken for a proof.
+/// Parts by their identity, with the names that they have in their targets.
+pub(crate) type PartNames = HashMap<String, String>;
+
+/// A table of the manifest whose every part has to be found in its target.
+pub(crate) struct Claimed<'a> {
+    pub(crate) table: &'a StagedTable,
+    /// What was seen in the target before: it may be merged and forgotten by now.
+    pub(crate) seen: HashSet<String>,
+    /// Its staging table was listed with parts.
+    pub(crate) was_seen: bool,
+    /// Why nothing else can prove it.
+    pub(crate) why: &'static str,
+}
+
+/// Looks for every part of these tables in their targets; nothing else is taken for a proof.
+/// Returns the names of the parts that are listed there.
 ///
 /// An empty staging table proves nothing, however old its manifest is: a person can empty it, and a
-/// power cut can take its parts. `seen` was found in the target before.
+/// power cut can take its parts.
+///
+/// # Errors
+/// When a part was never seen in its target: names every such table.
 pub(crate) async fn everything(
     server: &Server,
-    table: &StagedTable,
-    seen: &HashSet<String>,
-    why: &str,
-) -> Result<(), AttemptError> {
-    if planted(Bug::EmptyIsProof) {
-        return Ok(());
+    claimed: &[Claimed<'_>],
+) -> Result<PartNames, AttemptError> {
+    let all = |one: &Claimed<'_>| one.table.parts().map(|part| part.uuid.to_string()).collect();
+    let asked: Vec<(&TableName, Vec<String>)> =
+        claimed.iter().map(|one| (&one.table.target, all(one))).collect();
+    let mut names = PartNames::new();
+    let mut unproved = Vec::new();
+    for (one, found) in claimed.iter().zip(find_all(server, &asked).await?) {
+        names.extend(found.published);
+        let is_missing = |uuid: &String| !names.contains_key(uuid) && !one.seen.contains(uuid);
+        let missing = all(one).iter().filter(|uuid| is_missing(uuid)).count();
+        if missing > 0 && !planted(Bug::OldIsProof) && !planted(Bug::EmptyIsProof) {
+            unproved.push(format!(
+                "{}, and {missing} of {} parts are not found in {}{}",
+                one.why,
+                one.table.parts().count(),
+                one.table.target,
+                set_aside(server, one.table).await
+            ));
+        }
     }
-    let all = table.parts().map(|part| part.uuid.to_string());
-    let asked: Vec<String> = all.filter(|uuid| !seen.contains(uuid)).collect();
-    let found = find(server, &table.target, &asked).await?;
-    let missing = asked.iter().filter(|uuid| !found.published.contains(*uuid)).count();
-    if missing == 0 || planted(Bug::OldIsProof) {
-        return Ok(());
+    if unproved.is_empty() {
+        return Ok(names);
     }
-    Err(AttemptError::Unprovable(format!(
-        "{why}, and {missing} of {} parts are not found in {}{}",
-        table.parts().count(),
-        table.target,
-        set_aside(server, table).await
-    )))
+    Err(AttemptError::Unprovable(unproved.join("; ")))
 }
 
 #[derive(Deserialize, Row)]

@@ -73,7 +73,7 @@ async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
         let target = table.destination();
         let moved = proof::find(server, target, &uuids).await?.published;
         let of_target: Vec<&StagedIdentity> =
-            found.iter().filter(|part| moved.contains(&part.identity)).collect();
+            found.iter().filter(|part| moved.contains_key(&part.identity)).collect();
         if !of_target.is_empty() {
             tables.push(staged(task, target.clone(), table.destination_uuid(), &of_target));
         }

@@ -1,10 +1,12 @@
 //! What is written down of a task that is published: a receipt for each table.
 
 use longshore_shared::clickhouse::retry_idempotent;
-use longshore_shared::ledger::{self, part_names};
+use longshore_shared::ledger;
 use longshore_shared::sql;
 use longshore_shared::task::{Handover, Manifest, Mode, Receipt};
+use uuid::Uuid;
 
+use super::proof::PartNames;
 use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::server_clock::{START_MARGIN_MS, Started};
@@ -15,6 +17,7 @@ pub(crate) async fn of(
     worker: &Worker,
     claim: &Claim,
     manifest: &Manifest,
+    names: &PartNames,
 ) -> Result<Vec<Receipt>, AttemptError> {
     if claim.job.spec.mode == Mode::Direct {
         return Ok(vec![of_direct(worker, claim, manifest)]);
@@ -27,12 +30,13 @@ pub(crate) async fn of(
     let mut receipts: Vec<Receipt> = Vec::new();
     for table in &manifest.tables {
         let receipt = table.receipt(&base);
-        let names = part_names(&claim.server, &table.target, &receipt.part_uuids).await?;
-        let unnamed = names.iter().filter(|name| name.is_empty()).count();
+        let name = |uuid: &Uuid| names.get(&uuid.to_string()).cloned().unwrap_or_default();
+        let part_names: Vec<String> = receipt.part_uuids.iter().map(name).collect();
+        let unnamed = part_names.iter().filter(|name| name.is_empty()).count();
         if unnamed > 0 {
             refuse_lost(claim, manifest, &receipt.target, unnamed).await?;
         }
-        receipts.push(Receipt { part_names: names, ..receipt });
+        receipts.push(Receipt { part_names, ..receipt });
     }
     receipts.extend(manifest.handovers.iter().map(handed_over));
     Ok(receipts)

@@ -152,6 +152,7 @@ pub(crate) async fn list_own(claim: &Claim, prefix: &str) -> Result<Vec<Staged>,
 /// A part with rows in a staging table.
 #[derive(Debug, Deserialize, Row)]
 pub(crate) struct StagedPart {
+    pub(crate) table: String,
     pub(crate) partition_id: String,
     pub(crate) name: String,
     pub(crate) uuid: String,
@@ -159,19 +160,18 @@ pub(crate) struct StagedPart {
     pub(crate) rows: u64,
 }
 
-/// The parts of a staging table, by partition.
+/// The parts of some staging tables, by table and partition.
 pub(crate) async fn parts(
     server: &Server,
-    twin: &TableName,
+    twins: &[&TableName],
 ) -> Result<Vec<StagedPart>, AttemptError> {
-    let rows = retry_idempotent(|| {
-        server
-            .call(sql::LIST_PARTS)
-            .param("database", &twin.database)
-            .param("table", &twin.table)
-            .fetch_all()
-    });
-    let mut rows: Vec<StagedPart> = rows.await?;
+    if twins.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tables: Vec<&str> = twins.iter().map(|twin| twin.table.as_str()).collect();
+    let call = || server.call(sql::LIST_PARTS).param("staging", server.staging());
+    let mut rows: Vec<StagedPart> =
+        retry_idempotent(|| call().list("tables", &tables).fetch_all()).await?;
     if planted(Bug::HashesAsSet) {
         for row in &mut rows {
             row.uuid = proof::hash_as_identity(&row.hash);

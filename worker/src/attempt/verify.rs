@@ -1,14 +1,13 @@
 //! The counts that must agree before anything is published, and the manifest of what will be moved.
 
-use futures_util::future::try_join_all;
-use longshore_shared::clickhouse::{Server, Summary};
+use longshore_shared::clickhouse::Summary;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{GraphTable, StagingNames};
+use longshore_shared::schema::{Graph, GraphTable, StagingNames};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
 use uuid::Uuid;
 
 use super::source::{self, Held};
-use super::staging::{self, Staged, StagingSet};
+use super::staging::{self, Staged, StagedPart, StagingSet};
 use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::server_clock;
@@ -22,12 +21,17 @@ pub(crate) async fn manifest(
     loaded: Summary,
 ) -> Result<Manifest, AttemptError> {
     let graph = &claim.job.spec.graph;
+    let twins: Vec<TableName> =
+        kept(graph).map(|(position, _)| set.names.table(graph, position)).collect();
+    let twins: Vec<&TableName> = twins.iter().collect();
     let listed = async {
-        let (clock, twins) = tokio::try_join!(
+        let (clock, there) = tokio::try_join!(
             server_clock::clock(&claim.server),
             staging::list_own(claim, set.names.prefix())
         )?;
-        Ok::<_, AttemptError>((clock, staged_tables(claim, set, &twins).await?))
+        // After the clock: its time is never later than what was listed.
+        let parts = staging::parts(&claim.server, &twins).await?;
+        Ok::<_, AttemptError>((clock, staged_tables(claim, set, &there, &parts)?))
     };
     let (listed, held) = tokio::join!(listed, source::count(worker, claim));
     let (clock, tables) = listed?;
@@ -86,14 +90,15 @@ pub(crate) async fn manifest(
 }
 
 /// What each twin holds, in the order of the plan.
-async fn staged_tables(
+fn staged_tables(
     claim: &Claim,
     set: &StagingSet,
     twins: &[Staged],
+    parts: &[StagedPart],
 ) -> Result<Vec<StagedTable>, AttemptError> {
     let graph = &claim.job.spec.graph;
-    let kept = graph.tables.iter().enumerate().filter(|(_, table)| table.keeps_rows());
-    try_join_all(kept.map(async |(position, target)| {
+    let mut tables = Vec::new();
+    for (position, target) in kept(graph) {
         let twin = set.names.table(graph, position);
         let uuid = twins
             .iter()
@@ -102,28 +107,36 @@ async fn staged_tables(
             .ok_or_else(|| {
                 AttemptError::Count(format!("the staging twin of {} is gone", target.name))
             })?;
-        Ok(StagedTable {
+        tables.push(StagedTable {
             suffix: StagingNames::suffix(graph, position),
             uuid,
             target: target.destination().clone(),
             target_uuid: target.destination_uuid(),
-            lines: lines(&claim.server, &twin).await?,
-        })
-    }))
-    .await
+            lines: lines(&twin, parts.iter().filter(|part| part.table == twin.table))?,
+        });
+    }
+    Ok(tables)
 }
 
-async fn lines(server: &Server, twin: &TableName) -> Result<Vec<Line>, AttemptError> {
+/// The tables that keep rows, with their positions in the graph.
+fn kept(graph: &Graph) -> impl Iterator<Item = (usize, &GraphTable)> {
+    graph.tables.iter().enumerate().filter(|(_, table)| table.keeps_rows())
+}
+
+fn lines<'a>(
+    twin: &TableName,
+    parts: impl Iterator<Item = &'a StagedPart>,
+) -> Result<Vec<Line>, AttemptError> {
     let mut lines: Vec<Line> = Vec::new();
-    for row in staging::parts(server, twin).await? {
+    for row in parts {
         let uuid = Uuid::parse_str(&row.uuid).unwrap_or_default();
         if uuid.is_nil() {
             return Err(AttemptError::Count(format!("a part of {twin} has no identity")));
         }
-        let part = Part { uuid, hash: row.hash, rows: row.rows };
+        let part = Part { uuid, hash: row.hash.clone(), rows: row.rows };
         match lines.last_mut() {
             Some(line) if line.partition == row.partition_id => line.parts.push(part),
-            _ => lines.push(Line { partition: row.partition_id, parts: vec![part] }),
+            _ => lines.push(Line { partition: row.partition_id.clone(), parts: vec![part] }),
         }
     }
     Ok(lines)
