@@ -14,8 +14,6 @@ PEER_COLLECTION = "longshore_peer"
 FIRST_COLLECTION = "longshore_first"
 LOG_LEVEL = "information"
 LOG_FLUSH_MILLISECONDS = 250
-# part_log also records the parts of part_log itself: each flush makes the next one necessary.
-PART_LOG_FLUSH_MILLISECONDS = 500
 LOG_OLD_PARTS_LIFETIME_SECS = 5
 OLD_PARTS_LIFETIME_SECS = 480
 # A DROP … SYNC that a kill interrupted is finished so many seconds later, and by default after 480.
@@ -64,11 +62,11 @@ def keeper_nodes(bed):
     return [{"host": "127.0.0.1", "port": port} for port in ([proxy] if proxy else bed.keeper_ports())]
 
 
-def log_table(name, flush_milliseconds=LOG_FLUSH_MILLISECONDS):
+def log_table(name):
     return {
         "database": "system",
         "table": name,
-        "flush_interval_milliseconds": flush_milliseconds,
+        "flush_interval_milliseconds": LOG_FLUSH_MILLISECONDS,
         # Many small parts: without this their remains would pile up for minutes.
         "settings": f"old_parts_lifetime = {LOG_OLD_PARTS_LIFETIME_SECS}",
     }
@@ -105,7 +103,6 @@ def shared_part(bed, log_path):
         },
         "query_log": log_table("query_log"),
         "query_views_log": log_table("query_views_log"),
-        "part_log": log_table("part_log", PART_LOG_FLUSH_MILLISECONDS),
         "merge_tree": {"old_parts_lifetime": OLD_PARTS_LIFETIME_SECS},
         "database_atomic_delay_before_drop_table_sec": DROP_DELAY_SECS,
         "max_server_memory_usage": memory_bytes(bed.servers),

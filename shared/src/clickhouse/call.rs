@@ -32,6 +32,8 @@ pub struct Call<'a> {
     name: &'static str,
     source: Source,
     bindings: Vec<Binding<'a>>,
+    /// Columns that an UPDATE leaves as they are.
+    left: Vec<&'static str>,
     deadline: Option<Duration>,
 }
 
@@ -58,7 +60,14 @@ impl<'a> Call<'a> {
             // a decimal becomes 2^32 - 1, NULL becomes 0 (26.7; tests/engine/conversions.rs).
             .with_setting("compile_expressions", "0")
             .with_setting("send_progress_in_http_headers", "0");
-        Self { client, name, source, bindings: Vec::new(), deadline: Some(CONTROL_DEADLINE) }
+        Self {
+            client,
+            name,
+            source,
+            bindings: Vec::new(),
+            left: Vec::new(),
+            deadline: Some(CONTROL_DEADLINE),
+        }
     }
 
     /// Fills `{key:Identifier}`.
@@ -101,6 +110,14 @@ impl<'a> Call<'a> {
         self.list("databases", &databases)
             .list("tables", &names)
             .raw_param("names", &format!("[{}]", pairs.join(",")))
+    }
+
+    /// Leaves a column of an UPDATE as it is, when it would be set to what it has.
+    pub fn leave(mut self, column: &'static str, is_same: bool) -> Self {
+        if is_same {
+            self.left.push(column);
+        }
+        self
     }
 
     /// Fills a parameter of a composite type with text that is already in ClickHouse's syntax.
@@ -146,7 +163,7 @@ impl<'a> Call<'a> {
     /// The text that would be sent.
     pub fn text(&self) -> String {
         match &self.source {
-            Source::Catalogue(statement) => statement.render(&self.bindings),
+            Source::Catalogue(statement) => statement.render_without(&self.bindings, &self.left),
             Source::Text(text) => text.clone(),
         }
     }

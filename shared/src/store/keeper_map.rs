@@ -99,7 +99,8 @@ impl TaskStore for KeeperMapStore {
             _ => "",
         };
         // It may be large, and hardly ever changes.
-        let spec = if next.spec == was.spec { String::new() } else { spec_text(&next.spec) };
+        let is_same_spec = next.spec == was.spec;
+        let spec = if is_same_spec { String::new() } else { spec_text(&next.spec) };
         let send = || {
             self.write(sql::SWAP_JOB)
                 .param("format", next.format())
@@ -107,7 +108,16 @@ impl TaskStore for KeeperMapStore {
                 .param("epoch", next.epoch)
                 .param("stamp", &next.stamp.0)
                 .param("reason", &next.reason)
-                .param("mark", mark)
+                .param("is_over", mark == "ended")
+                .leave("state", next.state == was.state)
+                .leave("epoch", next.epoch == was.epoch)
+                .leave("reason", next.reason == was.reason)
+                .leave("tasks", next.tasks == was.tasks)
+                .leave("files", next.files == was.files)
+                .leave("bytes", next.bytes == was.bytes)
+                .leave("spec", is_same_spec)
+                .leave("submitted_at", mark != "submitted")
+                .leave("ended_at", !matches!(mark, "ended" | "reopened"))
                 .param("tasks", next.tasks)
                 .param("files", next.files)
                 .param("bytes", next.bytes)
@@ -169,6 +179,8 @@ impl TaskStore for KeeperMapStore {
 
     async fn swap_task(&self, was: &Task, next: &Task) -> Stored<Swap<Task>> {
         let fields = TaskFields::from(&next.progress.state);
+        // What every writer of the row made of the state that it had: the stamp tells that it is still that.
+        let had = TaskFields::from(&was.progress.state);
         check_size(&next.id, fields.manifest.len() + next.chunk.len() + fields.error.len() + 400)?;
         let manifest = to_hex(&fields.manifest);
         let id = was.id.to_string();
@@ -186,6 +198,12 @@ impl TaskStore for KeeperMapStore {
                 .param("manifest", &manifest)
                 .param("rows", fields.rows)
                 .param("error", &fields.error)
+                .leave("worker", fields.worker == had.worker)
+                .leave("endpoint", fields.endpoint == had.endpoint)
+                .leave("attempts", next.progress.attempts == was.progress.attempts)
+                .leave("deaths", next.progress.deaths == was.progress.deaths)
+                .leave("manifest", fields.manifest == had.manifest)
+                .leave("rows", fields.rows == had.rows)
                 .param("task", &id)
                 .param("was_epoch", was.progress.epoch)
                 .param("was_stamp", &was.stamp.0)
@@ -218,9 +236,17 @@ impl TaskStore for KeeperMapStore {
     }
 
     async fn swap_cursor(&self, was: &Cursor, next: &Cursor) -> Stored<Swap<Cursor>> {
-        let row = CursorRow::from(next);
+        let (row, had) = (CursorRow::from(next), CursorRow::from(was));
         let send = || {
             self.write(sql::SWAP_CURSOR)
+                .leave("epoch", row.epoch == had.epoch)
+                .leave("frontier", row.frontier == had.frontier)
+                .leave("finished", row.finished == had.finished)
+                .leave("done", row.done == had.done)
+                .leave("failed", row.failed == had.failed)
+                .leave("quarantined", row.quarantined == had.quarantined)
+                .leave("rows", row.rows == had.rows)
+                .leave("bytes", row.bytes == had.bytes)
                 .param("epoch", row.epoch)
                 .param("stamp", &row.stamp)
                 .param("frontier", row.frontier)
