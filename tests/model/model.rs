@@ -44,7 +44,7 @@ pub(crate) struct Protocol {
 /// What can happen next. Workers, tasks and statements are named by their place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Act {
-    /// `take::take`: reads the row and sends the claim.
+    /// `board::try_claim`: reads the row and sends the claim.
     Take(usize, usize),
     /// The worker's next step.
     Step(usize),
@@ -179,7 +179,7 @@ impl Model for Protocol {
         let mut next = last.clone();
         let state = &mut next;
         match act {
-            Act::Take(me, task) => Turn { model: self, state, me }.take(task),
+            Act::Take(me, task) => Turn { model: self, state, me }.try_claim(task),
             Act::Step(me) => Turn { model: self, state, me }.step(),
             Act::Arrive(me) => {
                 let Step::Sent(request) = state.workers[me].step.clone() else { return None };

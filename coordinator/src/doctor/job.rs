@@ -95,7 +95,7 @@ impl Look {
         let mut found = vec![self.job_itself()];
         let not_seen = |error| unseen("queries", Level::Warning, error, config);
         found.extend(self.unseen.iter().map(not_seen));
-        found.extend(self.crew());
+        found.extend(self.live_workers());
         found.extend(self.ended_badly.iter().map(|task| bad_end(&self.job, task)));
         let (shown, all) = (self.ended_badly.len() as u64, self.census.unfinished());
         if all > shown {
@@ -198,7 +198,7 @@ impl Look {
     }
 
     /// Is anybody there to work on it?
-    fn crew(&self) -> Option<Finding> {
+    fn live_workers(&self) -> Option<Finding> {
         if self.job.state != JobState::Running {
             return None;
         }
