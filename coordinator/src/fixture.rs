@@ -18,7 +18,7 @@ fn table_name(table: &str) -> TableName {
 fn graph_table(name: &str, engine: &str) -> GraphTable {
     GraphTable {
         name: table_name(name),
-        uuid: String::new(),
+        uuid: None,
         engine: engine.into(),
         definition: String::new(),
         dependents: Vec::new(),

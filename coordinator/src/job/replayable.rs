@@ -1,7 +1,7 @@
 //! May a task be loaded from its beginning again? Only when nothing of it is in any target.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, retry_idempotent};
+use longshore_shared::clickhouse::{Server, retry_idempotent, uuid_text};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{placed, table_now};
 use longshore_shared::sql;
@@ -10,6 +10,7 @@ use longshore_shared::task::{
     HandoverPartition, Job, JobState, Manifest, Mode, PublishMode, TableName, Task, TaskState,
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::choice::Choice;
 use crate::session::Session;
@@ -23,13 +24,15 @@ const SHOWN_MAX: usize = 5;
 
 #[derive(Deserialize, Row)]
 struct Identity {
-    identity: String,
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
     is_published: u8,
 }
 
 #[derive(Deserialize, Row)]
 struct StagedPart {
-    identity: String,
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
     staged_in: String,
     rows: u64,
 }
@@ -121,7 +124,7 @@ pub(crate) fn refuse_partial(task: &Task) -> Result<(), Error> {
 /// Parts that were merged long ago are not listed any more; of those a person has to know.
 pub(crate) async fn check_absent(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
-        let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+        let uuids: Vec<Uuid> = table.parts().map(|part| part.uuid).collect();
         for page in uuids.chunks(PAGE) {
             let found = find(server, &table.target, page).await?;
             if let Some(part) = found.iter().find(|part| part.is_published == 1) {
@@ -140,11 +143,7 @@ pub(crate) async fn check_absent(server: &Server, task: &Task) -> Result<(), Err
     Ok(())
 }
 
-async fn find(
-    server: &Server,
-    target: &TableName,
-    uuids: &[String],
-) -> Result<Vec<Identity>, Error> {
+async fn find(server: &Server, target: &TableName, uuids: &[Uuid]) -> Result<Vec<Identity>, Error> {
     let call = || server.call(sql::FIND_PARTS).list("uuids", uuids);
     let call = || call().param("database", &target.database).param("table", &target.table);
     Ok(retry_idempotent(|| call().fetch_all()).await?)
@@ -154,7 +153,7 @@ async fn find(
 /// target: they would be swept. Identities that are in neither are for a person to vouch for.
 pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
-        let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+        let uuids: Vec<Uuid> = table.parts().map(|part| part.uuid).collect();
         let mut unmoved: Vec<StagedPart> = Vec::new();
         for page in uuids.chunks(PAGE).filter(|_| !planted(Bug::AcceptUnmoved)) {
             let call = || server.call(sql::FIND_STAGED).list("uuids", page);

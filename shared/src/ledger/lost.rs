@@ -13,7 +13,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::clickhouse::{Failure, Server, retry_idempotent};
+use crate::clickhouse::{Failure, Server, retry_idempotent, uuid_text};
 use crate::schema::{GraphTable, identities, ttls};
 use crate::sql;
 use crate::task::{JobId, JobSpec, PublishMode, TableName};
@@ -23,7 +23,8 @@ const IDENTITIES_MAX: usize = 2_000;
 
 #[derive(Deserialize, Row)]
 struct Named {
-    identity: String,
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
     name: String,
 }
 
@@ -43,15 +44,14 @@ pub async fn part_names(
     table: &TableName,
     parts: &[Uuid],
 ) -> Result<Vec<String>, Failure> {
-    let uuids: Vec<String> = parts.iter().map(Uuid::to_string).collect();
-    let mut known: HashMap<String, String> = HashMap::new();
-    for page in uuids.chunks(IDENTITIES_MAX) {
+    let mut known: HashMap<Uuid, String> = HashMap::new();
+    for page in parts.chunks(IDENTITIES_MAX) {
         let call = || server.call(sql::FIND_NAMES).param("database", &table.database);
         let call = || call().param("table", &table.table).list("uuids", page);
         let rows: Vec<Named> = retry_idempotent(|| call().fetch_all()).await?;
         known.extend(rows.into_iter().map(|row| (row.identity, row.name)));
     }
-    Ok(uuids.iter().map(|uuid| known.remove(uuid).unwrap_or_default()).collect())
+    Ok(parts.iter().map(|uuid| known.remove(uuid).unwrap_or_default()).collect())
 }
 
 /// What receipts in force say and a table does not hold.

@@ -113,7 +113,7 @@ pub async fn is_received(
     task: &TaskId,
     manifest: &Manifest,
 ) -> Result<bool, Failure> {
-    let uuids: Vec<String> = manifest.part_uuids().iter().map(Uuid::to_string).collect();
+    let uuids = manifest.part_uuids();
     let id = task.to_string();
     let mut found = 0;
     for page in uuids.chunks(1_000) {

@@ -167,7 +167,7 @@ mod tests {
     fn table(name: &str) -> GraphTable {
         GraphTable {
             name: name.parse().unwrap(),
-            uuid: String::new(),
+            uuid: None,
             engine: "MergeTree".into(),
             definition: String::new(),
             dependents: Vec::new(),

@@ -3,7 +3,10 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
+use uuid::Uuid;
+
 use super::tokens::tokens;
+use crate::clickhouse::uuid_text;
 use crate::task::{Shadow, TableName};
 
 /// Views deeper than this are a cycle or a mistake.
@@ -32,8 +35,10 @@ impl Column {
 pub struct GraphTable {
     /// Its name.
     pub name: TableName,
-    /// Its UUID: a table that was dropped and made again is another.
-    pub uuid: String,
+    /// Its UUID: a table that was dropped and made again is another. None where plans are
+    /// compared: an exchange, or another server, makes it another and the plan the same.
+    #[serde(with = "uuid_or_empty")]
+    pub uuid: Option<Uuid>,
     /// Its engine.
     pub engine: String,
     /// The server's text of its definition.
@@ -62,9 +67,40 @@ impl GraphTable {
     }
 
     /// UUID of the destination as it was planned.
-    pub fn destination_uuid(&self) -> uuid::Uuid {
-        let own = || uuid::Uuid::parse_str(&self.uuid).unwrap_or_default();
-        self.shadow.as_ref().map_or_else(own, |shadow| shadow.uuid)
+    pub fn destination_uuid(&self) -> Uuid {
+        self.shadow.as_ref().map_or_else(|| self.own_uuid(), |shadow| shadow.uuid)
+    }
+
+    /// UUID of the table itself, whatever is filled in its place; nil where none is known.
+    pub fn own_uuid(&self) -> Uuid {
+        self.uuid.unwrap_or_default()
+    }
+}
+
+/// A plan's text of a UUID that may not be known: it is empty then.
+mod uuid_or_empty {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use uuid::Uuid;
+
+    #[allow(clippy::ref_option)] // As serde asks for it.
+    pub(super) fn serialize<S: Serializer>(
+        uuid: &Option<Uuid>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match uuid {
+            Some(uuid) => serializer.collect_str(uuid),
+            None => serializer.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Uuid>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Uuid::parse_str(&text).map(Some).map_err(D::Error::custom)
     }
 }
 
@@ -123,7 +159,8 @@ pub(super) struct TableRow {
     pub(super) database: String,
     pub(super) name: String,
     pub(super) engine: String,
-    pub(super) uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    pub(super) uuid: Uuid,
     pub(super) create_table_query: String,
     pub(super) as_select: String,
     pub(super) dependencies_database: Vec<String>,
@@ -149,7 +186,7 @@ impl TableRow {
     pub(super) fn to_table(&self) -> GraphTable {
         GraphTable {
             name: self.table_name(),
-            uuid: self.uuid.clone(),
+            uuid: Some(self.uuid),
             engine: self.engine.clone(),
             definition: self.create_table_query.clone(),
             dependents: self.dependents(),
@@ -175,8 +212,7 @@ impl TableRow {
                 return TableName { database: database.to_owned(), table: table.to_owned() };
             }
         }
-        let zero = uuid::Uuid::nil().to_string();
-        let inner = if self.uuid == zero {
+        let inner = if self.uuid.is_nil() {
             format!(".inner.{}", self.name)
         } else {
             format!(".inner_id.{}", self.uuid)

@@ -2,6 +2,7 @@
 
 use clickhouse::Row;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::discover::{get, get_many};
 use super::graph::{Graph, GraphTable, TableRow};
@@ -105,9 +106,8 @@ pub async fn dependents(
 pub async fn identities(
     server: &Server,
     tables: &[TableName],
-) -> Result<Vec<(TableName, uuid::Uuid)>, Failure> {
+) -> Result<Vec<(TableName, Uuid)>, Failure> {
     let names: Vec<&TableName> = tables.iter().collect();
     let rows = get_many(server, &names).await?;
-    let uuid = |row: &TableRow| uuid::Uuid::parse_str(&row.uuid).unwrap_or_default();
-    Ok(rows.iter().map(|row| (row.table_name(), uuid(row))).collect())
+    Ok(rows.iter().map(|row| (row.table_name(), row.uuid)).collect())
 }

@@ -2,11 +2,12 @@
 
 use clickhouse::Row;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::graph::{Graph, TableRow};
 use super::graph_error::GraphError;
 use super::rewrite::mentions;
-use crate::clickhouse::{Code, Server, retry_idempotent};
+use crate::clickhouse::{Code, Server, retry_idempotent, uuid_text};
 use crate::sql;
 use crate::task::TableName;
 
@@ -14,7 +15,8 @@ use crate::task::TableName;
 struct RefreshableRow {
     database: String,
     name: String,
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
     create_table_query: String,
     as_select: String,
 }

@@ -8,11 +8,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, retry_idempotent};
+use longshore_shared::clickhouse::{Server, retry_idempotent, uuid_text};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::error::AttemptError;
@@ -25,7 +26,8 @@ const EVIDENCE_MARGIN: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize, Row)]
 struct Identity {
-    identity: String,
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
     is_published: u8,
 }
 
@@ -33,16 +35,16 @@ struct Identity {
 #[derive(Default)]
 pub(crate) struct Seen {
     /// They are in the target, merged ones included.
-    pub(crate) published: HashSet<String>,
+    pub(crate) published: HashSet<Uuid>,
     /// Left by a MOVE that failed: never visible, and removed by the server before long.
-    pub(crate) rolled_back: HashSet<String>,
+    pub(crate) rolled_back: HashSet<Uuid>,
 }
 
 /// Which of these identities the target lists.
 pub(crate) async fn find(
     server: &Server,
     target: &TableName,
-    uuids: &[String],
+    uuids: &[Uuid],
 ) -> Result<Seen, AttemptError> {
     if planted(Bug::HashesAsSet) {
         return find_by_hash(server, target, uuids).await;
@@ -68,22 +70,22 @@ pub(crate) async fn find(
 }
 
 /// The hash of a part's content where its identity should be: [`Bug::HashesAsSet`].
-pub(crate) fn hash_as_identity(hash: &str) -> String {
-    uuid::Uuid::parse_str(hash).unwrap_or_default().to_string()
+pub(crate) fn hash_as_identity(hash: &str) -> Uuid {
+    Uuid::parse_str(hash).unwrap_or_default()
 }
 
 /// Takes equal content for the same part: [`Bug::HashesAsSet`].
 async fn find_by_hash(
     server: &Server,
     target: &TableName,
-    hashes: &[String],
+    hashes: &[Uuid],
 ) -> Result<Seen, AttemptError> {
     let text = "SELECT toString(toUUID(hash_of_all_files)) AS identity, toUInt8(1) AS is_published FROM system.parts \
                 WHERE database = {database:String} AND table = {table:String} AND rows > 0";
     let call = server.call_text("find_by_hash", text.to_owned());
     let call = call.param("database", &target.database).param("table", &target.table);
     let rows: Vec<Identity> = call.fetch_all().await?;
-    let published = rows.into_iter().map(|row| row.identity).filter(|text| hashes.contains(text));
+    let published = rows.into_iter().map(|row| row.identity).filter(|hash| hashes.contains(hash));
     Ok(Seen { published: published.collect(), rolled_back: HashSet::new() })
 }
 
@@ -94,14 +96,14 @@ async fn find_by_hash(
 pub(crate) async fn everything(
     server: &Server,
     table: &StagedTable,
-    seen: &HashSet<String>,
+    seen: &HashSet<Uuid>,
     why: &str,
 ) -> Result<(), AttemptError> {
     if planted(Bug::EmptyIsProof) {
         return Ok(());
     }
-    let all = table.parts().map(|part| part.uuid.to_string());
-    let asked: Vec<String> = all.filter(|uuid| !seen.contains(uuid)).collect();
+    let all = table.parts().map(|part| part.uuid);
+    let asked: Vec<Uuid> = all.filter(|uuid| !seen.contains(uuid)).collect();
     let found = find(server, &table.target, &asked).await?;
     let missing = asked.iter().filter(|uuid| !found.published.contains(*uuid)).count();
     if missing == 0 || planted(Bug::OldIsProof) {

@@ -189,7 +189,7 @@ struct Staged<'a> {
     /// A MOVE whose end nobody saw may have been sent.
     in_doubt: bool,
     /// Identities that were seen in the target: what has been seen there is moved, for good.
-    seen: HashSet<String>,
+    seen: HashSet<Uuid>,
     /// When the target was last asked for them.
     looked: Instant,
 }
@@ -200,8 +200,8 @@ impl Staged<'_> {
         if self.looked.elapsed() < LOOK_EVERY {
             return Ok(());
         }
-        let all = self.table.parts().map(|part| part.uuid.to_string());
-        let unseen: Vec<String> = all.filter(|uuid| !self.seen.contains(uuid)).collect();
+        let all = self.table.parts().map(|part| part.uuid);
+        let unseen: Vec<Uuid> = all.filter(|uuid| !self.seen.contains(uuid)).collect();
         self.looked = Instant::now();
         self.seen.extend(proof::find(&claim.server, &self.table.target, &unseen).await?.published);
         Ok(())
@@ -223,9 +223,9 @@ async fn move_table(
         }
         refuse_foreign(staged.table, &parts, &staged.twin)?;
         if staged.in_doubt && !planted(Bug::MoveBlindly) {
-            let uuids: Vec<String> = parts.iter().map(|part| part.uuid.clone()).collect();
+            let uuids: Vec<Uuid> = parts.iter().map(|part| part.uuid).collect();
             let seen = proof::find(&claim.server, &staged.table.target, &uuids).await?;
-            staged.seen.extend(seen.published.iter().cloned());
+            staged.seen.extend(&seen.published);
             if !seen.published.is_empty() {
                 drop_published(worker, &claim.server, &staged.twin, &parts, &seen.published)
                     .await?;
@@ -299,11 +299,11 @@ async fn wait_for_cleanup(
     worker: &Worker,
     claim: &Claim,
     staged: &Staged<'_>,
-    remains: &HashSet<String>,
+    remains: &HashSet<Uuid>,
 ) -> Result<(), AttemptError> {
     let (table, parts) = (&staged.table.target, remains.len());
     tracing::warn!(%table, parts, "a move was rolled back: waits until the server has cleared its parts");
-    let remains: Vec<String> = remains.iter().cloned().collect();
+    let remains: Vec<Uuid> = remains.iter().copied().collect();
     while !proof::find(&claim.server, table, &remains).await?.rolled_back.is_empty() {
         worker.lease.check()?;
         let cause = format!(
@@ -322,7 +322,7 @@ async fn drop_published(
     server: &Server,
     twin: &TableName,
     staged: &[StagedPart],
-    published: &HashSet<String>,
+    published: &HashSet<Uuid>,
 ) -> Result<(), AttemptError> {
     let all = planted(Bug::OnePartForAll);
     for part in staged.iter().filter(|part| all || published.contains(&part.uuid)) {
@@ -362,7 +362,7 @@ fn refuse_foreign(
     staged: &[StagedPart],
     twin: &TableName,
 ) -> Result<(), AttemptError> {
-    let known: HashSet<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+    let known: HashSet<Uuid> = table.parts().map(|part| part.uuid).collect();
     match staged.iter().find(|part| !known.contains(&part.uuid)) {
         None => Ok(()),
         Some(part) => Err(AttemptError::Unprovable(format!(

@@ -154,7 +154,8 @@ pub(crate) async fn list_own(claim: &Claim, prefix: &str) -> Result<Vec<Staged>,
 pub(crate) struct StagedPart {
     pub(crate) partition_id: String,
     pub(crate) name: String,
-    pub(crate) uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    pub(crate) uuid: Uuid,
     pub(crate) hash: String,
     pub(crate) rows: u64,
 }

@@ -5,7 +5,6 @@ use longshore_shared::clickhouse::{Server, Summary};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{GraphTable, StagingNames};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
-use uuid::Uuid;
 
 use super::source::{self, Held};
 use super::staging::{self, Staged, StagingSet};
@@ -116,11 +115,10 @@ async fn staged_tables(
 async fn lines(server: &Server, twin: &TableName) -> Result<Vec<Line>, AttemptError> {
     let mut lines: Vec<Line> = Vec::new();
     for row in staging::parts(server, twin).await? {
-        let uuid = Uuid::parse_str(&row.uuid).unwrap_or_default();
-        if uuid.is_nil() {
+        if row.uuid.is_nil() {
             return Err(AttemptError::Count(format!("a part of {twin} has no identity")));
         }
-        let part = Part { uuid, hash: row.hash, rows: row.rows };
+        let part = Part { uuid: row.uuid, hash: row.hash, rows: row.rows };
         match lines.last_mut() {
             Some(line) if line.partition == row.partition_id => line.parts.push(part),
             _ => lines.push(Line { partition: row.partition_id, parts: vec![part] }),

@@ -66,7 +66,7 @@ impl PlanFile {
                 spec.servers.clear();
             }
             // An exchange gives the target another UUID; another environment has others anyway.
-            spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
+            spec.graph.tables.iter_mut().for_each(|table| table.uuid = None);
             spec
         };
         self.id == other.id && self.chunks == other.chunks && essence(self) == essence(other)

@@ -241,7 +241,7 @@ mod tests {
     fn a_staging_name_is_told_as_the_table_it_stands_for() {
         let table = GraphTable {
             name: "db.`tä'ble`".parse().unwrap(),
-            uuid: String::new(),
+            uuid: None,
             engine: "MergeTree".into(),
             definition: String::new(),
             dependents: Vec::new(),
