@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use longshore_shared::config::ConfigError;
 use longshore_shared::schema::GraphError;
-use longshore_shared::store::StoreError;
+use longshore_shared::store::{StoreError, UnpackError};
 use longshore_shared::task::IdError;
 use miette::Diagnostic;
 use serde::Serialize;
@@ -72,7 +72,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error as a user sees it.
+/// An error as a user sees it. Its causes stand in the message: a source would be printed once more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Report {
@@ -126,6 +126,12 @@ impl From<ConfigError> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<UnpackError> for Error {
+    fn from(error: UnpackError) -> Self {
+        Self::Store(error.into())
     }
 }
 

@@ -15,9 +15,9 @@ use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
 use super::handle::ReadBack;
-use super::keys::{bad, check_format};
+use super::keys::check_format;
 use super::memory::swap;
-use super::{KeeperMapStore, MemoryStore, Stored, Swap};
+use super::{KeeperMapStore, MemoryStore, StoreError, Stored, Swap};
 use crate::clickhouse::{control_schedule, retry_idempotent};
 use crate::sql;
 use crate::task::{FORMAT_FIRST, JobId, Lock, Stamp, TableName};
@@ -81,9 +81,17 @@ fn encode(lock: &Lock) -> String {
     serde_json::to_string(&text).expect("texts are JSON")
 }
 
+/// A lock that is no lock.
+#[derive(Debug, thiserror::Error)]
+#[error("lock of {table}: {source}")]
+struct BadLock {
+    table: TableName,
+    source: serde_json::Error,
+}
+
 fn decode(table: TableName, value: &str) -> Stored<Lock> {
-    let what = |error| bad(format!("lock of {table}: {error}"));
-    let text: LockText = serde_json::from_str(value).map_err(what)?;
+    let text: LockText = serde_json::from_str(value)
+        .map_err(|source| StoreError::record(BadLock { table: table.clone(), source }))?;
     check_format(text.format)?;
     Ok(Lock { table, stamp: Stamp(text.stamp), jobs: text.jobs })
 }
@@ -123,7 +131,7 @@ impl LockStore for KeeperMapStore {
         let mut locks = Vec::new();
         for row in rows {
             if let Some(table) = row.key.strip_prefix(LOCKS) {
-                locks.push(decode(table.parse().map_err(bad)?, &row.value)?);
+                locks.push(decode(table.parse().map_err(StoreError::record)?, &row.value)?);
             }
         }
         locks.sort_by(|a, b| a.table.cmp(&b.table));

@@ -31,7 +31,7 @@ pub use handle::KeeperMapStore;
 pub(crate) use hex::{from_hex, to_hex};
 pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
-pub use pack::{pack, unpack};
+pub use pack::{UnpackError, pack, unpack};
 pub use schema::{InitReport, SCHEMA_VERSION, drop_lost, environment, init};
 pub use witness::{Witness, chunk_digest, plan_digest};
 

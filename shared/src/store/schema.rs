@@ -145,7 +145,7 @@ async fn has_old_receipts(server: &Server) -> Stored<bool> {
 fn check_version(text: &str) -> Stored<u32> {
     let found: u32 = text
         .parse()
-        .map_err(|_| StoreError::Record(format!("version `{text}` of the control tables")))?;
+        .map_err(|_| StoreError::record(format!("version `{text}` of the control tables")))?;
     if found > SCHEMA_VERSION {
         return Err(StoreError::NewerVersion { found, known: SCHEMA_VERSION });
     }
@@ -193,6 +193,6 @@ async fn ensure_meta(server: &Server, key: &str, value: &str) -> Stored<String> 
     match (get_meta(server, key).await?, refusal) {
         (Some(found), _) => Ok(found),
         (None, Some(failure)) => Err(failure.into()),
-        (None, None) => Err(StoreError::Record(format!("`{key}` was written and is not there"))),
+        (None, None) => Err(StoreError::record(format!("`{key}` was written and is not there"))),
     }
 }

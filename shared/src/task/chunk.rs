@@ -87,7 +87,7 @@ impl Chunk {
     ///
     /// # Errors
     /// When the bytes are no chunk.
-    pub fn decode(bytes: &[u8]) -> Result<Self, crate::store::StoreError> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, crate::store::UnpackError> {
         crate::store::unpack(bytes)
     }
 }

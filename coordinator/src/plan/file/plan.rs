@@ -1,6 +1,6 @@
 //! What makes a plan, apart from where it is written.
 
-use longshore_shared::store::{StoreError, TaskStore};
+use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Chunk, Job, JobId, JobSpec, Mark, TaskId};
 
 use crate::session::Session;
@@ -40,7 +40,7 @@ impl PlanFile {
                 return Err(Report::new(Kind::Conflict, message).into());
             }
             let decoded = page.iter().map(|(_, bytes)| Chunk::decode(bytes));
-            chunks.extend(decoded.collect::<Result<Vec<_>, StoreError>>()?);
+            chunks.extend(decoded.collect::<Result<Vec<_>, _>>()?);
             first = end;
         }
         Ok(Self::from_parts(job.id.clone(), job.spec.clone(), chunks))

@@ -44,7 +44,7 @@ pub(crate) async fn attributed(
         Policy::Retry | Policy::RetrySmaller if !claim.is_used_up() => return failure.into(),
         _ => {}
     }
-    AttemptError::Data(named(worker, claim, &failure).await)
+    AttemptError::Data { words: named(worker, claim, &failure).await, source: failure }
 }
 
 /// The lease is trusted and nobody wants the load given back.
