@@ -144,6 +144,10 @@ pub async fn note(server: &Server, attempt: Attempt) {
     }
 }
 
+/// Sends an insert, once.
+///
+/// Nothing settles it here, as `settle_insert` does in the store: rows of receipts and manifests replace
+/// those of the same key, so whoever must be sure sends them again, and a note of the history may be lost.
 async fn insert<R>(server: &Server, table: &'static str, rows: &[R]) -> Result<(), Failure>
 where
     R: Row + clickhouse::RowWrite,

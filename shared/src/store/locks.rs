@@ -10,15 +10,14 @@
 
 use std::future::Future;
 
-use backon::BackoffBuilder;
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::handle::ReadBack;
+use super::handle::{ReadBack, settle_insert};
 use super::keys::check_format;
 use super::memory::swap;
 use super::{KeeperMapStore, MemoryStore, StoreError, Stored, Swap};
-use crate::clickhouse::{control_schedule, retry_idempotent};
+use crate::clickhouse::retry_idempotent;
 use crate::sql;
 use crate::task::{FORMAT_FIRST, JobId, Lock, Stamp, TableName};
 
@@ -106,22 +105,7 @@ impl KeeperMapStore {
 
     /// Writes a fact unless one is there; returns the one in force.
     async fn create_fact(&self, key: &str, value: &str) -> Stored<String> {
-        let mut pauses = control_schedule().build();
-        loop {
-            let answer = self
-                .write(sql::INSERT_META)
-                .param("key", key)
-                .param("value", value)
-                .execute()
-                .await;
-            if let Some(found) = self.fact(key).await? {
-                return Ok(found);
-            }
-            match (answer, pauses.next()) {
-                (Err(failure), None) => return Err(failure.into()),
-                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
-            }
-        }
+        settle_insert(key, || self.insert_fact(key, value), || self.fact(key)).await
     }
 }
 
