@@ -13,7 +13,8 @@ mod manifests;
 pub use crate::clock::now_ms;
 pub use lost::{Loss, lost, not_exchanged, part_names};
 pub use manifests::{
-    Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks, void_manifests,
+    LedgerError, Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks,
+    void_manifests,
 };
 
 /// Writes the receipts of one task. Writing them again replaces them.

@@ -2,7 +2,7 @@
 
 use longshore_shared::task::StateName;
 
-use crate::model::Bug;
+use crate::protocol::Bug;
 use crate::server::Answer;
 use crate::state::{Request, Step, What, Why};
 use crate::worker::{AttemptError, Turn};

@@ -2,8 +2,7 @@
 
 use longshore_shared::task::TaskEvent;
 
-use crate::model::Bug;
-use crate::protocol::acting;
+use crate::protocol::{Bug, acting};
 use crate::state::{Claim, Request, Step, What, Why};
 use crate::worker::{AttemptError, Turn};
 

@@ -5,9 +5,9 @@
 
 use longshore_shared::task::{StateName, TaskEvent, TaskState};
 
-use crate::model::{Bug, Protocol};
 use crate::protocol::{
-    acting, after, epoch_of, manifest, manifest_parts, manifest_table, owner, owner_of,
+    Bug, Protocol, acting, after, epoch_of, manifest, manifest_parts, manifest_table, owner,
+    owner_of,
 };
 use crate::server::Answer;
 use crate::state::{ALL, Broken, Claim, Request, Row, State, Step, What, Why};

@@ -3,10 +3,12 @@
 use longshore_shared::clickhouse::{Failure, Policy, policy};
 use longshore_shared::config::ConfigError;
 use longshore_shared::faults::Injected;
+use longshore_shared::ledger::LedgerError;
+use longshore_shared::pack::UnpackError;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Drift, RewriteError};
 use longshore_shared::source::{ForeignChunk, KeysError, ProbeError};
-use longshore_shared::store::{StoreError, UnpackError};
+use longshore_shared::store::StoreError;
 use longshore_shared::task::{
     Epoch, IllegalTransition, JobId, JobState, Manifest, TableName, TaskId,
 };
@@ -129,6 +131,12 @@ pub(crate) enum AttemptError {
 
 impl From<UnpackError> for AttemptError {
     fn from(error: UnpackError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<LedgerError> for AttemptError {
+    fn from(error: LedgerError) -> Self {
         Self::Store(error.into())
     }
 }

@@ -6,8 +6,9 @@
 use std::process::ExitCode;
 
 use longshore_shared::config::ConfigError;
+use longshore_shared::pack::UnpackError;
 use longshore_shared::schema::GraphError;
-use longshore_shared::store::{StoreError, UnpackError};
+use longshore_shared::store::StoreError;
 use longshore_shared::task::IdError;
 use miette::Diagnostic;
 use serde::Serialize;

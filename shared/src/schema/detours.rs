@@ -11,8 +11,8 @@ use clickhouse::Row;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::graph::TableRow;
 use super::reads::{Read, What, dictionary_reads, engine_reads, reads};
+use super::table_row::TableRow;
 use crate::clickhouse::{Failure, Server, retry_idempotent, uuid_text};
 use crate::sql::{self, quote_literal};
 use crate::task::TableName;

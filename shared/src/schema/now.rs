@@ -5,10 +5,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::discover::{get, get_many};
-use super::graph::{Graph, GraphTable, TableRow};
+use super::table_row::TableRow;
 use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
-use crate::task::TableName;
+use crate::task::{Graph, GraphTable, TableName};
 
 /// A part with rows, and where it stands in its partition: blocks of inserts and versions of
 /// changes only grow.

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
-use super::pack::UnpackError;
 use crate::clickhouse::Failure;
+use crate::ledger::LedgerError;
+use crate::pack::UnpackError;
 
 /// What a store can answer instead of a result.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,15 @@ impl StoreError {
 impl From<UnpackError> for StoreError {
     fn from(error: UnpackError) -> Self {
         Self::record(error)
+    }
+}
+
+impl From<LedgerError> for StoreError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Failure(failure) => Self::Failure(failure),
+            LedgerError::Record(error) => error.into(),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use backon::BackoffBuilder;
 
 use super::handle::{KeeperMapStore, ReadBack, settle_insert};
-use super::hex::to_hex;
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
 use super::rows::{CursorRow, WorkerRow, readable};
 use super::{
@@ -11,6 +10,7 @@ use super::{
     TaskStore, WorkerRecord, tell, whole,
 };
 use crate::clickhouse::{control_schedule, retry_idempotent};
+use crate::hex::to_hex;
 use crate::sql;
 use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 

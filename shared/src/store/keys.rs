@@ -13,7 +13,8 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Stored, TaskBrief, pack, unpack};
+use super::{StoreError, Stored, TaskBrief};
+use crate::pack::{pack, unpack};
 use crate::task::{
     Epoch, FORMAT, FORMAT_FIRST, Job, JobSpec, JobState, Manifest, Owner, Progress, Stamp,
     StateName, Task, TaskId, TaskState, WorkerId,

@@ -7,12 +7,10 @@
 mod census;
 mod error;
 mod handle;
-mod hex;
 mod keeper_map;
 mod keys;
 mod locks;
 mod memory;
-mod pack;
 mod reset;
 mod rows;
 mod schema;
@@ -28,10 +26,8 @@ use std::future::Future;
 pub use census::{Census, census, find_tasks, find_tasks_where};
 pub use error::{StoreError, Stored};
 pub use handle::KeeperMapStore;
-pub(crate) use hex::{from_hex, to_hex};
 pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
-pub use pack::{UnpackError, pack, unpack};
 pub use schema::{InitReport, SCHEMA_VERSION, drop_lost, environment, init};
 pub use witness::{Witness, chunk_digest, plan_digest};
 

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::hex::{from_hex, to_hex};
 use super::keys::{JobRow, check_format};
 use super::{StoreError, Stored, WorkerRecord};
+use crate::hex::{from_hex, to_hex};
 use crate::planted::{Bug, planted};
 use crate::task::{Cursor, Epoch, FORMAT_FIRST, Job, Stamp, Tally, WorkerId};
 

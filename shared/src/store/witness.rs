@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{KeeperMapStore, StoreError, Stored};
 use crate::clickhouse::retry_idempotent;
+use crate::hex::to_hex;
 use crate::sql;
 use crate::task::{Job, StateName, TaskId};
 
@@ -84,7 +85,7 @@ pub fn plan_digest(chunk_digests: impl IntoIterator<Item = u64>) -> String {
         count += 1;
     }
     hash.update(count.to_le_bytes());
-    super::to_hex(&hash.finalize()[..16])
+    to_hex(&hash.finalize()[..16])
 }
 
 impl KeeperMapStore {
