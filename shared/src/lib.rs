@@ -15,7 +15,6 @@ pub mod pack;
 pub mod planted;
 pub mod redact;
 pub mod schema;
-pub mod shutdown;
 pub mod source;
 pub mod sql;
 pub mod store;

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use longshore_shared::config::Config;
-use longshore_shared::store::{Census, TaskBrief, TaskStore, WorkerRecord, census, find_tasks};
+use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Epoch, Job, JobState, StateName, TaskId, WorkerId};
 use serde::Serialize;
 
 use super::leftovers::{Running, running};
 use super::{Finding, Level, advice, unseen};
+use crate::census::{Census, census, find_tasks};
 use crate::reach::shards;
 use crate::session::{PROBE_MAX, Session};
 use crate::ui::error::Error;

@@ -4,7 +4,6 @@
 //! reading back: an answer alone proves nothing (an update that matches no row answers OK, and
 //! "Bad version" can hide a success, FAULTS F6).
 
-mod census;
 mod error;
 mod handle;
 mod keeper_map;
@@ -23,7 +22,6 @@ pub mod conformance;
 
 use std::future::Future;
 
-pub use census::{Census, census, find_tasks, find_tasks_where};
 pub use error::{StoreError, Stored};
 pub use handle::KeeperMapStore;
 pub use locks::LockStore;
