@@ -15,7 +15,6 @@ use crate::ui::text;
 
 /// Tasks named in a finding.
 const TASKS_MAX: usize = 5;
-/// Characters of a cause.
 const CAUSE_CHARS_MAX: usize = 200;
 
 /// Fail when a plan is not loaded, or a job waits for a person

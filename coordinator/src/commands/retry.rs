@@ -84,11 +84,8 @@ struct Which {
 /// Which tasks are opened again, and how.
 #[derive(Debug, Default)]
 pub(crate) struct RetryRequest {
-    /// Failed ones.
     pub(crate) failed: bool,
-    /// Quarantined ones.
     pub(crate) quarantined: bool,
-    /// Done ones.
     pub(crate) done: bool,
     /// Only these; all when empty.
     pub(crate) tasks: Vec<TaskId>,

@@ -310,7 +310,6 @@ pub(crate) async fn list(session: &Session, jobs: Vec<Job>) -> Result<JobList, E
     Ok(JobList { jobs: lines })
 }
 
-/// As text.
 pub(crate) fn list_text(list: &JobList) -> String {
     if list.jobs.is_empty() {
         return "There are no jobs yet.\n\n\

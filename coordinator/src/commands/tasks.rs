@@ -158,7 +158,6 @@ async fn print_files(session: &Session, job: &Job, tasks: &[TaskBrief]) -> Resul
     Ok(Exit::Done)
 }
 
-/// A table of tasks.
 fn tasks_text(tasks: &[TaskLine]) -> String {
     if tasks.is_empty() {
         return "No such tasks.".to_owned();

@@ -77,7 +77,6 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Report {
-    /// Its kind.
     pub(crate) kind: Kind,
     /// What happened.
     pub(crate) message: String,

@@ -23,7 +23,6 @@ Longshore keeps its tasks in Keeper (or ZooKeeper). Check the <zookeeper> sectio
 configuration, and that Keeper runs. One that was wiped or replaced refuses the server's old session:
 restart ClickHouse then.";
 
-/// The report of an error.
 pub(crate) fn of(error: &Error, config: Option<&Config>) -> Report {
     match error {
         Error::Config(error) => of_config(error),

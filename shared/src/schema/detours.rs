@@ -58,7 +58,7 @@ impl Object {
         TableName { database: self.database.clone(), table: self.name.clone() }
     }
 
-    /// What is read when this is read.
+    /// What a query reads through this object.
     fn reads(&self) -> Vec<Read> {
         let own = |database: &String, table: &String| Read {
             what: What::Name(TableName { database: database.clone(), table: table.clone() }),

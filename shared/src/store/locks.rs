@@ -51,7 +51,6 @@ struct FactRow {
     value: String,
 }
 
-/// The value of a fact.
 #[derive(Debug, Deserialize, Row)]
 struct ValueRow {
     value: String,

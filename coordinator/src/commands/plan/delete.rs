@@ -49,7 +49,6 @@ pub(crate) struct DeleteArgs {
 #[derive(Debug, Serialize)]
 struct Document {
     plan_id: String,
-    /// The state it was in.
     state: JobState,
     target: String,
     tasks: u32,

@@ -15,9 +15,7 @@ pub(crate) enum CutError {
     /// Only MergeTree has an index.
     #[error("{table} has engine {engine}: only tables of the MergeTree family can be cut")]
     Engine {
-        /// The table.
         table: TableName,
-        /// Its engine.
         engine: String,
     },
     /// Merges are faster than the reader.

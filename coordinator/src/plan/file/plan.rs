@@ -14,7 +14,6 @@ const PAGE: u32 = 5_000;
 /// What makes a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PlanFile {
-    /// Its id.
     pub(crate) id: JobId,
     /// Without shadows: they are made again.
     pub(crate) spec: JobSpec,

@@ -159,7 +159,6 @@ impl Fleet {
         self.servers.iter().map(|(server, _)| server)
     }
 
-    /// How many.
     pub(crate) fn len(&self) -> usize {
         self.servers.len()
     }
