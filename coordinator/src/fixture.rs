@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use longshore_shared::schema::{Graph, GraphTable, GraphView};
-use longshore_shared::store::{Census, TaskBrief};
+use longshore_shared::store::TaskBrief;
 use longshore_shared::task::{
     Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Mode, Progress, Source, SourceFile,
     SourceFunction, Stamp, StateName, TableName, Task, TaskId, TaskState, WorkerId,
 };
+
+use crate::census::Census;
 
 const NOON_MS: i64 = 1_787_313_600_000;
 
@@ -18,7 +20,7 @@ fn table_name(table: &str) -> TableName {
 fn graph_table(name: &str, engine: &str) -> GraphTable {
     GraphTable {
         name: table_name(name),
-        uuid: String::new(),
+        uuid: None,
         engine: engine.into(),
         definition: String::new(),
         dependents: Vec::new(),

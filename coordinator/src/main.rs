@@ -1,5 +1,6 @@
 //! `longshore`: plans loads, hands them to workers and shows how they go.
 
+mod census;
 mod cli;
 mod commands;
 mod doctor;

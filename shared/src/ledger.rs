@@ -14,7 +14,8 @@ mod parts;
 pub use crate::clock::now_ms;
 pub use lost::{Loss, lost, not_exchanged};
 pub use manifests::{
-    Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks, void_manifests,
+    LedgerError, Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks,
+    void_manifests,
 };
 pub use parts::{Seen, find_parts};
 
@@ -146,6 +147,10 @@ pub async fn note(server: &Server, attempt: Attempt) {
     }
 }
 
+/// Sends an insert, once.
+///
+/// Nothing settles it here, as `settle_insert` does in the store: rows of receipts and manifests replace
+/// those of the same key, so whoever must be sure sends them again, and a note of the history may be lost.
 async fn insert<R>(server: &Server, table: &'static str, rows: &[R]) -> Result<(), Failure>
 where
     R: Row + clickhouse::RowWrite,

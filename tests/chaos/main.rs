@@ -1,6 +1,5 @@
 //! `scripts/chaos`: jobs under random faults, checked row by row. See docs/testbed.md.
 
-mod crew;
 mod deeds;
 mod lane;
 mod people;
@@ -9,6 +8,7 @@ mod report;
 mod request_faults;
 mod schedule;
 mod servers;
+mod supervisor;
 mod tables;
 mod verdict;
 mod watch;

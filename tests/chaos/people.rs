@@ -72,7 +72,7 @@ impl<'a> People<'a> {
     }
 
     /// Kills those whose hour has come.
-    pub(crate) fn tend(&mut self) {
+    pub(crate) fn poll(&mut self) {
         let now = Instant::now();
         let mut still = Vec::new();
         for mut given in self.running.drain(..) {
@@ -111,7 +111,7 @@ impl<'a> People<'a> {
         for given in &mut self.running {
             given.hour = end;
         }
-        self.tend();
+        self.poll();
         let gone = within(CHILDREN_MAX, || {
             self.children.retain(|child| is_worker(*child));
             self.children.is_empty().then_some(())

@@ -36,12 +36,12 @@ fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
         let scene = Scene::on(&bed.bed).and_events(8, 200);
         let more = ["--chunk-files-max", "1", "--attempts-max", "50", "--where", SLOW];
         let job = scene.plan(&more);
-        let mut crew: Vec<Running> =
+        let mut programs: Vec<Running> =
             vec![ahead(scene.endless_worker().args(["--slots", "2"])).spawn()];
-        crew.push(ahead(scene.longshore(["run", &job, "--workers", "1"])).spawn());
+        programs.push(ahead(scene.longshore(["run", &job, "--workers", "1"])).spawn());
         let wait = Duration::from_millis(rng.random_range(500..5_000));
         thread::sleep(wait);
-        pull_the_plug(&bed, &mut crew);
+        pull_the_plug(&bed, &mut programs);
 
         let mut order = [
             Actor::Server(CLICKHOUSE),
@@ -76,12 +76,12 @@ fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
     }
 }
 
-fn pull_the_plug(bed: &OwnBed, crew: &mut [Running]) {
+fn pull_the_plug(bed: &OwnBed, programs: &mut [Running]) {
     thread::scope(|scope| {
         for server in [CLICKHOUSE, KEEPER, S3] {
             scope.spawn(move || bed.signal(server, "KILL"));
         }
-        for program in crew {
+        for program in programs {
             scope.spawn(move || program.kill());
         }
     });

@@ -10,17 +10,17 @@ const SLOW: &str = "sleepEachRow(0.01) = 0";
 const EXIT_CONFLICT: i32 = 6;
 
 /// Eight files of 100 rows, a chunk each, and workers that wait for jobs.
-fn slow_job(workers: usize) -> (Scene, String, Vec<Running>) {
+fn slow_job(count: usize) -> (Scene, String, Vec<Running>) {
     let scene = Scene::with_events(8, 100);
     let job = scene.submit(&["--chunk-files-max", "1", "--where", SLOW]);
-    let crew = crew(&scene, workers);
-    (scene, job, crew)
+    let workers = start_workers(&scene, count);
+    (scene, job, workers)
 }
 
 /// Workers whose lease outlives a busy machine: what a dead one has in hand waits while a job is paused.
-fn crew(scene: &Scene, workers: usize) -> Vec<Running> {
+fn start_workers(scene: &Scene, count: usize) -> Vec<Running> {
     let worker = || scene.endless_worker().env("LONGSHORE_LEASE", LONG_LEASE);
-    (0..workers).map(|_| worker().spawn()).collect()
+    (0..count).map(|_| worker().spawn()).collect()
 }
 
 /// Visits all points at once, each in a scene of its own.
@@ -33,8 +33,8 @@ pub(crate) fn at_once(points: impl IntoIterator<Item = Point>, visit: impl Fn(Po
     });
 }
 
-fn end(crew: Vec<Running>) {
-    for mut worker in crew {
+fn end(workers: Vec<Running>) {
+    for mut worker in workers {
         worker.kill();
     }
 }
@@ -56,7 +56,7 @@ fn running_queries(scene: &Scene, job: &str) -> u64 {
 
 #[test]
 fn a_paused_job_ends_what_is_in_flight_and_begins_nothing() {
-    let (scene, job, crew) = slow_job(2);
+    let (scene, job, workers) = slow_job(2);
     wait_for("some are loading", || (scene.tasks().count("claimed") > 0).then_some(()));
     let paused = scene.longshore(["pause", &job, "--json"]).run().ok();
     assert_eq!(
@@ -75,7 +75,7 @@ fn a_paused_job_ends_what_is_in_flight_and_begins_nothing() {
     scene.longshore(["pause", &job]).run().ok().says(&["is paused already"]);
     scene.longshore(["resume", &job]).run().ok().says(&["goes on"]);
     wait_for("all is done", || scene.tasks().all("done").then_some(()));
-    end(crew);
+    end(workers);
     scene.settle(&job, "paused and resumed");
 }
 
@@ -84,7 +84,7 @@ fn a_halted_job_gives_its_loads_back_within_seconds() {
     let scene = Scene::with_events(12, 250);
     let more = ["--chunk-files-max", "6", "--where", SLOW, "--settings", "max_threads=1"];
     let job = scene.submit(&more);
-    let crew = crew(&scene, 2);
+    let workers = start_workers(&scene, 2);
     wait_for("both are loading", || (running_queries(&scene, &job) > 1).then_some(()));
     // Each load would take a quarter of a minute.
     scene.longshore(["pause", &job, "--now", "--reason", "night"]).run().ok();
@@ -94,13 +94,13 @@ fn a_halted_job_gives_its_loads_back_within_seconds() {
     assert_eq!(running_queries(&scene, &job), 0);
     wait_for("nothing is staged", || scene.staged().is_empty().then_some(()));
     assert_eq!(scene.status(&job)["reason"], "night");
-    end(crew);
+    end(workers);
     only_done_rows(&scene);
 }
 
 #[test]
 fn a_cancelled_job_keeps_what_is_done_and_nothing_else() {
-    let (scene, job, crew) = slow_job(2);
+    let (scene, job, workers) = slow_job(2);
     wait_for("some are done, some are loading", || {
         let tasks = scene.tasks();
         (tasks.count("done") > 1 && tasks.count("claimed") > 0).then_some(())
@@ -118,7 +118,7 @@ fn a_cancelled_job_keeps_what_is_done_and_nothing_else() {
     // Somebody thinks better of it.
     scene.longshore(["resume", &job]).run().ok();
     wait_for("all is done", || scene.tasks().all("done").then_some(()));
-    end(crew);
+    end(workers);
     scene.settle(&job, "cancelled and resumed");
 }
 

@@ -74,12 +74,15 @@ impl Tables {
         let name = |table: &str| TableName { database: self.database.clone(), table: table.into() };
         // The staging table is asked beside the target: what is in one is not told of the other.
         let (target, staged) = (name("target"), name("staged"));
-        let asked = [(&staged, Vec::new()), (&target, uuids.to_vec())];
+        let asked = [
+            (&staged, Vec::new()),
+            (&target, uuids.iter().map(|uuid| uuid.parse().expect("a UUID")).collect()),
+        ];
         let found = self.runtime.block_on(find_parts(&self.server, &asked))?;
         let Seen { published, rolled_back } = &found[1];
         assert!(published.values().all(|name| !name.is_empty()), "{published:?}");
-        let published = published.keys().map(|uuid| (uuid.clone(), true));
-        let rolled_back = rolled_back.iter().map(|uuid| (uuid.clone(), false));
+        let published = published.keys().map(|uuid| (uuid.to_string(), true));
+        let rolled_back = rolled_back.iter().map(|uuid| (uuid.to_string(), false));
         Ok(published.chain(rolled_back).collect())
     }
 

@@ -2,10 +2,10 @@
 
 use longshore_shared::task::StateName;
 
-use crate::model::Bug;
+use crate::protocol::Bug;
 use crate::server::Answer;
 use crate::state::{Request, Step, What, Why};
-use crate::worker::{Trouble, Turn};
+use crate::worker::{AttemptError, Turn};
 
 impl Turn<'_> {
     pub(crate) fn read_back(&mut self, request: &Request) {
@@ -37,9 +37,9 @@ impl Turn<'_> {
         let What::Swap { next, .. } = &request.what else { return };
         let was_claimed = claim.row.progress.state.name() == StateName::Claimed;
         if was_claimed && next.progress.state.name() == StateName::Publishing {
-            self.trouble(Trouble::Passing);
+            self.end_badly(AttemptError::Passing);
         } else {
-            self.go(Step::Over(Why::LetGo));
+            self.go(Step::Over(Why::Abandoned));
         }
     }
 
@@ -55,8 +55,8 @@ impl Turn<'_> {
         let failed = match answer {
             Answer::Begun => return self.go(Step::Waits(request.clone())),
             Answer::Ok => None,
-            Answer::Gone => Some(Trouble::StopJob),
-            Answer::Error => Some(Trouble::Passing),
+            Answer::Gone => Some(AttemptError::StopJob),
+            Answer::Error => Some(AttemptError::Passing),
         };
         match (&request.what, failed) {
             (What::Swap { next, .. }, _) => {
@@ -66,12 +66,12 @@ impl Turn<'_> {
                 self.go(Step::ReadBack { request: request.clone(), heard: true });
             }
             (What::Move { .. } | What::DropPart { .. }, _) => self.published(request, failed),
-            (What::Rename { .. }, Some(Trouble::StopJob)) if !self.has(Bug::RenameOnce) => {
+            (What::Rename { .. }, Some(AttemptError::StopJob)) if !self.has(Bug::RenameOnce) => {
                 if self.trusted() {
                     self.go(Step::RenameSet);
                 }
             }
-            (_, Some(trouble)) => self.trouble(trouble),
+            (_, Some(error)) => self.end_badly(error),
             (What::Create, None) => {
                 if self.trusted() {
                     self.go(Step::Load);
@@ -115,8 +115,8 @@ impl Turn<'_> {
             }
             // `read` asks again.
             What::DropTable { .. } => self.dropped(),
-            What::DropPart { .. } => self.published(request, Some(Trouble::Passing)),
-            What::Create | What::Rename { .. } => self.trouble(Trouble::Passing),
+            What::DropPart { .. } => self.published(request, Some(AttemptError::Passing)),
+            What::Create | What::Rename { .. } => self.end_badly(AttemptError::Passing),
         }
     }
 }

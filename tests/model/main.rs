@@ -27,7 +27,7 @@ mod server;
 mod state;
 mod worker;
 
-use model::{Bug, Protocol};
+use protocol::{Bug, Protocol};
 use state::Budget;
 use stateright::{Checker, HasDiscoveries, Model};
 

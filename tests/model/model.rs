@@ -4,47 +4,14 @@ use longshore_shared::task::StateName;
 use stateright::{Model, Property};
 
 use crate::properties::{always, sometimes};
-use crate::protocol::{owner_of, planned};
+use crate::protocol::{Protocol, owner_of, planned};
 use crate::state::{Budget, Running, State, Step, Store, What, Worker};
 use crate::worker::Turn;
-
-/// A planted bug: each must be found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bug {
-    /// A take-over acts at once.
-    SkipFence,
-    /// The fence of a publishing task only waits; the tables keep their names.
-    NoRename,
-    /// What is staged is moved again, without a look at the target.
-    BlindMove,
-    /// OK to a claim is taken for a claim.
-    TrustOk,
-    /// No answer to the manifest write is taken for a write that was not applied.
-    TrustError,
-    /// After a MOVE without a trace the next one is sent in the same epoch.
-    KeepMoving,
-    /// The job is paused without a look at the lease.
-    PauseUnchecked,
-    /// A table that another take-over has just renamed is taken for one that is gone.
-    RenameOnce,
-}
-
-/// The protocol within bounds.
-#[derive(Debug, Clone)]
-pub(crate) struct Protocol {
-    pub(crate) tasks: usize,
-    pub(crate) workers: usize,
-    pub(crate) attempts_max: u32,
-    pub(crate) budget: Budget,
-    pub(crate) bug: Option<Bug>,
-    /// Are there enough faults that everything must be reached?
-    pub(crate) reaches: bool,
-}
 
 /// What can happen next. Workers, tasks and statements are named by their place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Act {
-    /// `take::take`: reads the row and sends the claim.
+    /// `board::try_claim`: reads the row and sends the claim.
     Take(usize, usize),
     /// The worker's next step.
     Step(usize),
@@ -179,7 +146,7 @@ impl Model for Protocol {
         let mut next = last.clone();
         let state = &mut next;
         match act {
-            Act::Take(me, task) => Turn { model: self, state, me }.take(task),
+            Act::Take(me, task) => Turn { model: self, state, me }.try_claim(task),
             Act::Step(me) => Turn { model: self, state, me }.step(),
             Act::Arrive(me) => {
                 let Step::Sent(request) = state.workers[me].step.clone() else { return None };

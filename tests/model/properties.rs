@@ -3,8 +3,7 @@
 use longshore_shared::task::{StateName, TaskState};
 use stateright::Property;
 
-use crate::model::Protocol;
-use crate::protocol::{manifest_parts, manifest_table};
+use crate::protocol::{Protocol, manifest_parts, manifest_table};
 use crate::state::{ALL, Broken, PARTITIONS, State, Step, Store, What, Why, Worker};
 
 fn copies(store: &Store, partition: u8) -> u8 {

@@ -1,4 +1,4 @@
-//! Between the model's small numbers and the project's own types.
+//! The bounds of the model, and its small numbers as the project's own types.
 
 use std::sync::Arc;
 
@@ -7,7 +7,40 @@ use longshore_shared::task::{
 };
 use uuid::Uuid;
 
-use crate::state::{Mark, PARTITIONS, Row};
+use crate::state::{Budget, Mark, PARTITIONS, Row};
+
+/// A planted bug: each must be found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// A take-over acts at once.
+    SkipFence,
+    /// The fence of a publishing task only waits; the tables keep their names.
+    NoRename,
+    /// What is staged is moved again, without a look at the target.
+    BlindMove,
+    /// OK to a claim is taken for a claim.
+    TrustOk,
+    /// No answer to the manifest write is taken for a write that was not applied.
+    TrustError,
+    /// After a MOVE without a trace the next one is sent in the same epoch.
+    KeepMoving,
+    /// The job is paused without a look at the lease.
+    PauseUnchecked,
+    /// A table that another take-over has just renamed is taken for one that is gone.
+    RenameOnce,
+}
+
+/// The protocol within bounds.
+#[derive(Debug, Clone)]
+pub(crate) struct Protocol {
+    pub(crate) tasks: usize,
+    pub(crate) workers: usize,
+    pub(crate) attempts_max: u32,
+    pub(crate) budget: Budget,
+    pub(crate) bug: Option<Bug>,
+    /// Are there enough faults that everything must be reached?
+    pub(crate) reaches: bool,
+}
 
 /// A task as the planner writes it.
 pub(crate) fn planned() -> Row {

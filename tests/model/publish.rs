@@ -2,10 +2,9 @@
 
 use longshore_shared::task::TaskEvent;
 
-use crate::model::Bug;
-use crate::protocol::acting;
+use crate::protocol::{Bug, acting};
 use crate::state::{Claim, Request, Step, What, Why};
-use crate::worker::{Trouble, Turn};
+use crate::worker::{AttemptError, Turn};
 
 impl Turn<'_> {
     /// The name that the claim expects its staging table to have.
@@ -27,7 +26,7 @@ impl Turn<'_> {
                 match self.twin(claim, epoch) {
                     Some(_) => self.go(Step::Parts),
                     None if proved => self.go(Step::Receipt),
-                    None => self.trouble(Trouble::Unprovable),
+                    None => self.end_badly(AttemptError::Unprovable),
                 }
             }
             Step::Parts => {
@@ -45,7 +44,7 @@ impl Turn<'_> {
                 if published != 0 {
                     self.go(Step::DropPublished { left: published });
                 } else if self.is_late(claim) {
-                    self.trouble(Trouble::Unprovable);
+                    self.end_badly(AttemptError::Unprovable);
                 } else {
                     self.go(Step::Move { left: staged });
                 }
@@ -61,9 +60,9 @@ impl Turn<'_> {
                 let name = self.twin_then(claim, epoch);
                 self.send_one(left, What::Move { name, partition });
             }
-            // It may act later, whatever trace there is: `Trouble::Unsettled`.
+            // It may act later, whatever trace there is: `AttemptError::Unsettled`.
             Step::SettleMove { .. } if self.model.bug != Some(Bug::KeepMoving) => {
-                self.go(Step::Over(Why::LetGo));
+                self.go(Step::Over(Why::Abandoned));
             }
             Step::SettleMove { .. } if self.trusted() => {
                 self.go(Step::Parts);
@@ -105,11 +104,11 @@ impl Turn<'_> {
     }
 
     /// A MOVE or a DROP PART was answered.
-    pub(crate) fn published(&mut self, request: &Request, failed: Option<Trouble>) {
+    pub(crate) fn published(&mut self, request: &Request, failed: Option<AttemptError>) {
         let left = std::mem::take(&mut self.state.workers[self.me].left);
         let moving = matches!(request.what, What::Move { .. });
-        if failed == Some(Trouble::StopJob) {
-            return self.trouble(Trouble::StopJob);
+        if failed == Some(AttemptError::StopJob) {
+            return self.end_badly(AttemptError::StopJob);
         }
         // DROP PART alone asks for the lease before the next one only.
         if (moving || failed.is_some()) && !self.trusted() {

@@ -138,7 +138,7 @@ pub(crate) enum Step {
     Publish,
     /// `publish::move_table`: lists the staged parts.
     Parts,
-    /// `publish::find`: which of these are in the target?
+    /// `proof::find`: which of these are in the target?
     Find { staged: u8 },
     /// `publish::drop_published`, these are left.
     DropPublished { left: u8 },
@@ -161,10 +161,10 @@ pub(crate) enum Step {
 pub(crate) enum Why {
     /// Done, given back or given up.
     Settled,
-    /// A compare-and-set was lost to somebody else: `Trouble::NotOurs`.
+    /// A compare-and-set was lost to somebody else: `AttemptError::NotOurs`.
     Refused,
-    /// Let go: the outcome was not known.
-    LetGo,
+    /// Left as it is: the outcome was not known.
+    Abandoned,
     /// Quarantined.
     Quarantined,
 }

@@ -5,16 +5,16 @@
 
 use longshore_shared::task::{StateName, TaskEvent, TaskState};
 
-use crate::model::{Bug, Protocol};
 use crate::protocol::{
-    acting, after, epoch_of, manifest, manifest_parts, manifest_table, owner, owner_of,
+    Bug, Protocol, acting, after, epoch_of, manifest, manifest_parts, manifest_table, owner,
+    owner_of,
 };
 use crate::server::Answer;
 use crate::state::{ALL, Broken, Claim, Request, Row, State, Step, What, Why};
 
-/// `trouble::Remedy` as far as the model meets it.
+/// `error::AttemptError` as far as the model meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum AttemptError {
     /// A failure that may pass.
     Passing,
     /// UNKNOWN_TABLE: every task would fail alike.
@@ -88,8 +88,8 @@ impl Turn<'_> {
         self.go(Step::Sent(request));
     }
 
-    /// `take::take`.
-    pub(crate) fn take(&mut self, task: usize) {
+    /// `board::try_claim`.
+    pub(crate) fn try_claim(&mut self, task: usize) {
         let row = self.state.rows[task].clone();
         let (id, life) = (self.id(), self.state.workers[self.me].life);
         let by = owner(id, life);
@@ -116,7 +116,7 @@ impl Turn<'_> {
         let nonce = self.state.budget.losses;
         match after(&claim.row, event, id, life, nonce) {
             Some(next) => self.send(What::Swap { was: claim.row, next }),
-            None => self.go(Step::Over(Why::LetGo)),
+            None => self.go(Step::Over(Why::Abandoned)),
         }
     }
 
@@ -278,7 +278,7 @@ impl Turn<'_> {
                 if own.is_some_and(|table| table.loaded) {
                     self.loaded();
                 } else {
-                    self.trouble(Trouble::Passing);
+                    self.end_badly(AttemptError::Passing);
                 }
             }
             Step::Manifest => {
@@ -288,7 +288,7 @@ impl Turn<'_> {
                     let manifest = manifest(claim.task, epoch, parts);
                     self.advance(&TaskEvent::Loaded { epoch: acting(&claim.row), manifest });
                 } else {
-                    self.trouble(Trouble::Passing);
+                    self.end_badly(AttemptError::Passing);
                 }
             }
             Step::KillOwn { hand_back } => self.kill_own(&claim, hand_back),
@@ -320,16 +320,16 @@ impl Turn<'_> {
         });
     }
 
-    /// `run::end_badly`.
-    pub(crate) fn trouble(&mut self, trouble: Trouble) {
+    /// `outcome::end_badly`.
+    pub(crate) fn end_badly(&mut self, error: AttemptError) {
         let claim = self.claim();
         let state = claim.row.progress.state.name();
-        match (state, trouble) {
-            (StateName::Publishing, Trouble::Unprovable) => {
+        match (state, error) {
+            (StateName::Publishing, AttemptError::Unprovable) => {
                 let (epoch, evidence) = (acting(&claim.row), String::new());
                 self.advance(&TaskEvent::Unprovable { epoch, evidence });
             }
-            (StateName::Publishing | StateName::Claimed, Trouble::StopJob) => {
+            (StateName::Publishing | StateName::Claimed, AttemptError::StopJob) => {
                 if !self.has(Bug::PauseUnchecked) && !self.trusted() {
                     return;
                 }
@@ -338,11 +338,11 @@ impl Turn<'_> {
                 self.go(if claimed {
                     Step::KillOwn { hand_back: true }
                 } else {
-                    Step::Over(Why::LetGo)
+                    Step::Over(Why::Abandoned)
                 });
             }
             (StateName::Claimed, _) => self.go(Step::KillOwn { hand_back: false }),
-            _ => self.go(Step::Over(Why::LetGo)),
+            _ => self.go(Step::Over(Why::Abandoned)),
         }
     }
 

@@ -3,9 +3,11 @@
 use longshore_shared::clickhouse::{Failure, Policy, policy};
 use longshore_shared::config::ConfigError;
 use longshore_shared::faults::Injected;
+use longshore_shared::ledger::LedgerError;
+use longshore_shared::pack::UnpackError;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Drift, RewriteError};
-use longshore_shared::source::{ForeignChunk, KeysError};
+use longshore_shared::source::{ForeignChunk, KeysError, ProbeError};
 use longshore_shared::store::StoreError;
 use longshore_shared::task::{
     Epoch, IllegalTransition, JobId, JobState, Manifest, TableName, TaskId,
@@ -47,17 +49,25 @@ pub(crate) enum AttemptError {
     #[error("{0}")]
     Source(String),
     /// The rows of some files, or of a piece of a table, cannot be loaded. Names them.
-    #[error("{0}")]
-    Data(String),
+    #[error("{words}")]
+    Data {
+        /// The cause, and the file or view that it belongs to.
+        words: String,
+        /// How the load failed.
+        source: Failure,
+    },
     /// A chunk of another kind than its job's source.
     #[error(transparent)]
     Chunk(#[from] ForeignChunk),
+    /// The query of a view does not keep to its chunk.
+    #[error(transparent)]
+    Probe(ProbeError),
     /// Counts that must agree do not.
     #[error("{0}")]
     Count(String),
     /// A view of the graph cannot be cloned.
     #[error("view {0}: {1}")]
-    View(TableName, RewriteError),
+    View(TableName, #[source] RewriteError),
     /// The outcome of a move cannot be proved.
     #[error("{0}")]
     Unprovable(String),
@@ -119,6 +129,27 @@ pub(crate) enum AttemptError {
     Unfinished(String),
 }
 
+impl From<UnpackError> for AttemptError {
+    fn from(error: UnpackError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<LedgerError> for AttemptError {
+    fn from(error: LedgerError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<ProbeError> for AttemptError {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Failure(failure) => Self::Failure(failure),
+            ignored @ ProbeError::Ignored { .. } => Self::Probe(ignored),
+        }
+    }
+}
+
 /// What becomes of a task that is not published yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remedy {
@@ -159,11 +190,11 @@ impl AttemptError {
             }
             Self::Store(StoreError::TooLarge { .. })
             | Self::Source(_)
-            | Self::Data(_)
+            | Self::Data { .. }
             | Self::Chunk(_)
             | Self::Lost(_)
             | Self::NotPublished(_) => Remedy::Fail,
-            Self::Count(_) | Self::Injected(_) => Remedy::Retry,
+            Self::Count(_) | Self::Probe(_) | Self::Injected(_) => Remedy::Retry,
             Self::Away { .. } => Remedy::Wait,
             Self::Draining | Self::JobStopped(_) => Remedy::HandBack,
             Self::LateRows(_)
@@ -202,7 +233,7 @@ pub(crate) enum StartError {
     Store(#[from] StoreError),
     /// Threads or signals of this process.
     #[error("cannot start: {0}")]
-    Runtime(std::io::Error),
+    Runtime(#[source] std::io::Error),
 }
 
 impl StartError {

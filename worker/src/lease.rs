@@ -93,7 +93,6 @@ impl Lease {
         self.lost.cancelled().await;
     }
 
-    /// Is it lost?
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
     }

@@ -14,6 +14,7 @@ mod lease;
 mod run;
 mod server_clock;
 mod servers;
+mod shutdown;
 mod waits;
 mod worker;
 
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use longshore_shared::config::{CommonArgs, WorkerArgs};
-use longshore_shared::{faults, shutdown, telemetry};
+use longshore_shared::{faults, telemetry};
 
 /// Claim tasks of submitted jobs and load them into ClickHouse, exactly once
 ///

@@ -34,7 +34,6 @@ pub(crate) async fn starts(servers: &[Server]) -> Result<Vec<i64>, AttemptError>
     Ok(starts)
 }
 
-/// Asks the server for its clock.
 pub(crate) async fn clock(server: &Server) -> Result<Clock, AttemptError> {
     Ok(retry_idempotent(|| server.call(sql::SERVER_CLOCK).fetch_one()).await?)
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::store::{Census, TaskStore};
+use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Job, JobEvent, JobState};
 use serde::Serialize;
 
+use crate::census::Census;
 use crate::doctor::evidence;
 use crate::job::alter::{Altered, alter};
 use crate::local::dead_workers;

@@ -2,10 +2,11 @@
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::store::{Census, TaskBrief, TaskStore, census, find_tasks};
+use longshore_shared::store::{TaskBrief, TaskStore};
 use longshore_shared::task::{Job, JobState, StateName, TableName};
 use serde::Serialize;
 
+use crate::census::{Census, census, find_tasks};
 use crate::job::{admission, overlap};
 use crate::session::Session;
 use crate::ui::error::{Error, Exit};
@@ -14,7 +15,6 @@ use crate::ui::text;
 
 /// Tasks named in a finding.
 const TASKS_MAX: usize = 5;
-/// Characters of a cause.
 const CAUSE_CHARS_MAX: usize = 200;
 
 /// Fail when a plan is not loaded, or a job waits for a person

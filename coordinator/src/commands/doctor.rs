@@ -159,7 +159,6 @@ async fn check_all(args: &DoctorArgs, config: &Config, out: &mut Document) -> Re
     Ok(())
 }
 
-/// One job.
 async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), Error> {
     let session = Session::open(config).await?;
     let job = session.job(job).await?;

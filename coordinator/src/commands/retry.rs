@@ -3,12 +3,13 @@
 use clap::{ArgGroup, Args};
 use longshore_shared::config::Config;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::store::{Swap, TaskBrief, TaskStore, census};
+use longshore_shared::store::{Swap, TaskBrief, TaskStore};
 use longshore_shared::task::{
     Job, JobEvent, JobSpec, JobState, Reopening, StateName, Task, TaskEvent, TaskId,
 };
 use serde::Serialize;
 
+use crate::census::census;
 use crate::job::admission::{self, ForceArgs, Started};
 use crate::job::choice::{Choice, Chosen};
 use crate::job::filter::Filter;
@@ -83,11 +84,8 @@ struct Which {
 /// Which tasks are opened again, and how.
 #[derive(Debug, Default)]
 pub(crate) struct RetryRequest {
-    /// Failed ones.
     pub(crate) failed: bool,
-    /// Quarantined ones.
     pub(crate) quarantined: bool,
-    /// Done ones.
     pub(crate) done: bool,
     /// Only these; all when empty.
     pub(crate) tasks: Vec<TaskId>,
@@ -329,7 +327,7 @@ async fn quarantined(session: &Session, id: &TaskId) -> Result<Task, Error> {
 
 /// Why there is nothing to open again.
 async fn nothing(session: &Session, job: &Job) -> Result<Error, Error> {
-    let census = longshore_shared::store::census(&session.store, job).await?;
+    let census = crate::census::census(&session.store, job).await?;
     let message = format!("job {} has no such tasks", job.id);
     let help = match (census.failed, census.quarantined) {
         (0, 0) => format!("longshore tasks {} shows all", job.id),

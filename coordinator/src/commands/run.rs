@@ -7,13 +7,14 @@ use clap::Args;
 use longshore_shared::clickhouse::{Policy, policy};
 use longshore_shared::config::{Config, WorkerArgs};
 use longshore_shared::faults;
-use longshore_shared::store::{StoreError, find_tasks};
+use longshore_shared::store::StoreError;
 use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
 
 use super::status::{self, JobStatus};
 use super::submit::{Submitted, submit};
 use super::tasks::TaskLine;
+use crate::census::find_tasks;
 use crate::job::admission::ForceArgs;
 use crate::job::dry_run;
 use crate::local::dead_workers;

@@ -1,9 +1,10 @@
 //! The summary of a run.
 
-use longshore_shared::store::{Census, MemoryStore};
+use longshore_shared::store::MemoryStore;
 use longshore_shared::task::Job;
 
 use super::*;
+use crate::census::Census;
 use crate::fixture;
 
 async fn summary_of(

@@ -2,11 +2,12 @@
 
 use clap::Args;
 use longshore_shared::config::Config;
-use longshore_shared::store::{Census, Stored, TaskStore, WorkerRecord, census};
+use longshore_shared::store::{Stored, TaskStore, WorkerRecord};
 use longshore_shared::task::{Job, JobState, TaskId};
 use serde::Serialize;
 
 use super::job_filter::JobFilter;
+use crate::census::{Census, census};
 use crate::local::progress::{Look, Progress, look};
 use crate::session::Session;
 use crate::ui::error::{Error, Exit};
@@ -309,7 +310,6 @@ pub(crate) async fn list(session: &Session, jobs: Vec<Job>) -> Result<JobList, E
     Ok(JobList { jobs: lines })
 }
 
-/// As text.
 pub(crate) fn list_text(list: &JobList) -> String {
     if list.jobs.is_empty() {
         return "There are no jobs yet.\n\n\

@@ -3,10 +3,11 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use longshore_shared::config::Config;
-use longshore_shared::store::{TaskBrief, TaskStore, find_tasks_where};
+use longshore_shared::store::{TaskBrief, TaskStore};
 use longshore_shared::task::{Chunk, Job, Source, StateName, TaskId};
 use serde::Serialize;
 
+use crate::census::find_tasks_where;
 use crate::job::filter::Filter;
 use crate::session::Session;
 use crate::ui::error::{Error, Exit, Kind, Report};
@@ -157,7 +158,6 @@ async fn print_files(session: &Session, job: &Job, tasks: &[TaskBrief]) -> Resul
     Ok(Exit::Done)
 }
 
-/// A table of tasks.
 fn tasks_text(tasks: &[TaskLine]) -> String {
     if tasks.is_empty() {
         return "No such tasks.".to_owned();

@@ -176,7 +176,6 @@ pub(super) fn in_a_line(cause: &str) -> String {
     text::line(cause, CAUSE_CHARS_MAX)
 }
 
-/// Characters of a cause.
 const CAUSE_CHARS_MAX: usize = 400;
 
 #[cfg(test)]

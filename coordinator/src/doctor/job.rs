@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use longshore_shared::config::Config;
-use longshore_shared::store::{Census, TaskBrief, TaskStore, WorkerRecord, census, find_tasks};
+use longshore_shared::store::{TaskBrief, TaskStore, WorkerRecord};
 use longshore_shared::task::{Epoch, Job, JobState, StateName, TaskId, WorkerId};
 use serde::Serialize;
 
 use super::leftovers::{Running, running};
 use super::{Finding, Level, advice, unseen};
+use crate::census::{Census, census, find_tasks};
 use crate::reach::shards;
 use crate::session::{PROBE_MAX, Session};
 use crate::ui::error::Error;
@@ -95,7 +96,7 @@ impl Look {
         let mut found = vec![self.job_itself()];
         let not_seen = |error| unseen("queries", Level::Warning, error, config);
         found.extend(self.unseen.iter().map(not_seen));
-        found.extend(self.crew());
+        found.extend(self.live_workers());
         found.extend(self.ended_badly.iter().map(|task| bad_end(&self.job, task)));
         let (shown, all) = (self.ended_badly.len() as u64, self.census.unfinished());
         if all > shown {
@@ -198,7 +199,7 @@ impl Look {
     }
 
     /// Is anybody there to work on it?
-    fn crew(&self) -> Option<Finding> {
+    fn live_workers(&self) -> Option<Finding> {
         if self.job.state != JobState::Running {
             return None;
         }

@@ -89,7 +89,6 @@ impl Why {
 /// A staging table or view clone that nobody needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Leftover {
-    /// The database that it is in.
     pub(crate) database: String,
     pub(crate) staged: Staged,
     pub(crate) owner: Owner,
@@ -140,7 +139,6 @@ impl Shadow {
     }
 }
 
-/// All jobs by id.
 pub(crate) async fn jobs(session: &Session) -> Stored<HashMap<JobId, Job>> {
     Ok(session.store.jobs().await?.into_iter().map(|job| (job.id.clone(), job)).collect())
 }

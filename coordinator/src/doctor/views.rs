@@ -161,7 +161,7 @@ mod tests {
     fn a_chain_and_a_fork_are_a_tree() {
         let table = |name: &str, engine: &str| GraphTable {
             name: name.parse().unwrap(),
-            uuid: String::new(),
+            uuid: None,
             engine: engine.into(),
             definition: String::new(),
             dependents: Vec::new(),

@@ -123,7 +123,6 @@ impl Scope {
     }
 }
 
-/// One grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Grant {
     /// `SELECT, INSERT`
@@ -135,7 +134,6 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// The statement.
     pub(crate) fn statement(&self, user: &str) -> String {
         format!("GRANT {} ON {} TO {};", self.privileges, self.on, name(user))
     }

@@ -39,9 +39,7 @@ pub(crate) struct ReceiptLine {
 pub(crate) struct AttemptLine {
     /// Fencing number.
     pub(crate) epoch: u64,
-    /// Number of the attempt.
     pub(crate) attempt: u32,
-    /// The worker.
     pub(crate) worker: String,
     /// What ended it.
     pub(crate) event: String,

@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use clickhouse::Row;
 use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::sql;
-use longshore_shared::store::{TaskStore, find_tasks};
+use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Job, StateName};
 use serde::{Deserialize, Serialize};
 
+use crate::census::find_tasks;
 use crate::local::dead_workers;
 use crate::reach::shards;
 use crate::session::{PROBE_MAX, Session};

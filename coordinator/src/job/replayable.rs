@@ -1,7 +1,7 @@
 //! May a task be loaded from its beginning again? Only when nothing of it is in any target.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, retry_idempotent};
+use longshore_shared::clickhouse::{Server, retry_idempotent, uuid_text};
 use longshore_shared::ledger::{Seen, find_parts};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{placed, table_now};
@@ -11,6 +11,7 @@ use longshore_shared::task::{
     HandoverPartition, Job, JobState, Manifest, Mode, PublishMode, TableName, Task, TaskState,
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::choice::Choice;
 use crate::session::Session;
@@ -24,7 +25,8 @@ const SHOWN_MAX: usize = 5;
 
 #[derive(Deserialize, Row)]
 struct StagedPart {
-    identity: String,
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
     staged_in: String,
     rows: u64,
 }
@@ -116,7 +118,7 @@ pub(crate) fn refuse_partial(task: &Task) -> Result<(), Error> {
 /// Parts that were merged long ago are not listed any more; of those a person has to know.
 pub(crate) async fn check_absent(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
-        let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+        let uuids: Vec<Uuid> = table.parts().map(|part| part.uuid).collect();
         if let Some(part) = find(server, &table.target, uuids).await?.published.keys().min() {
             let message = format!(
                 "task {} cannot be loaded again: part {part} of it is in {}",
@@ -132,7 +134,7 @@ pub(crate) async fn check_absent(server: &Server, task: &Task) -> Result<(), Err
     Ok(())
 }
 
-async fn find(server: &Server, target: &TableName, uuids: Vec<String>) -> Result<Seen, Error> {
+async fn find(server: &Server, target: &TableName, uuids: Vec<Uuid>) -> Result<Seen, Error> {
     let found = find_parts(server, &[(target, uuids)]).await?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
@@ -141,7 +143,7 @@ async fn find(server: &Server, target: &TableName, uuids: Vec<String>) -> Result
 /// target: they would be swept. Identities that are in neither are for a person to vouch for.
 pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
-        let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+        let uuids: Vec<Uuid> = table.parts().map(|part| part.uuid).collect();
         let mut unmoved: Vec<StagedPart> = Vec::new();
         for page in uuids.chunks(PAGE).filter(|_| !planted(Bug::AcceptUnmoved)) {
             let call = || server.call(sql::FIND_STAGED).list("uuids", page);

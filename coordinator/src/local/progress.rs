@@ -5,10 +5,11 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use longshore_shared::store::{Census, StoreError, TaskStore, census};
+use longshore_shared::store::{StoreError, TaskStore};
 use longshore_shared::task::{Job, JobId, TaskId};
 use serde::Serialize;
 
+use crate::census::{Census, census};
 use crate::ui::output::Output;
 use crate::ui::text;
 

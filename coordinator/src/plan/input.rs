@@ -17,7 +17,6 @@ use super::window::args::WindowFlags;
 
 /// What is to be planned.
 pub(crate) enum PlanInput {
-    /// A load of files.
     Files(FilesInput),
     /// A table into another.
     Copy(CopyInput),
@@ -43,7 +42,6 @@ pub(crate) struct JobInput {
     pub(crate) made: PlanOptions,
 }
 
-/// A load of files.
 pub(crate) struct FilesInput {
     pub(crate) job: JobInput,
     pub(crate) target: TableName,

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use longshore_shared::config::ConfigError;
+use longshore_shared::pack::UnpackError;
 use longshore_shared::schema::GraphError;
 use longshore_shared::store::StoreError;
 use longshore_shared::task::IdError;
@@ -72,11 +73,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error as a user sees it.
+/// An error as a user sees it. Its causes stand in the message: a source would be printed once more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Report {
-    /// Its kind.
     pub(crate) kind: Kind,
     /// What happened.
     pub(crate) message: String,
@@ -126,6 +126,12 @@ impl From<ConfigError> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<UnpackError> for Error {
+    fn from(error: UnpackError) -> Self {
+        Self::Store(error.into())
     }
 }
 

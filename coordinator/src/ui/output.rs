@@ -19,7 +19,6 @@ impl Output {
         Self { json }
     }
 
-    /// Are results JSON?
     pub(crate) fn is_json(self) -> bool {
         self.json
     }

@@ -23,7 +23,6 @@ Longshore keeps its tasks in Keeper (or ZooKeeper). Check the <zookeeper> sectio
 configuration, and that Keeper runs. One that was wiped or replaced refuses the server's old session:
 restart ClickHouse then.";
 
-/// The report of an error.
 pub(crate) fn of(error: &Error, config: Option<&Config>) -> Report {
     match error {
         Error::Config(error) => of_config(error),
@@ -108,92 +107,124 @@ fn of_graph(error: &GraphError) -> Report {
 }
 
 fn of_failure(failure: &Failure, config: Option<&Config>) -> Report {
-    let url = config.map_or("the server", |config| &config.connection.url);
     let user = config.map_or("default", |config| &config.connection.user);
-    let words = plain(&failure.message, user);
-    let reach = |report: Report| match config {
-        Some(config) => report.help(reach_help(config)),
-        None => report,
-    };
-    let with_number = |number: i32| format!("{words} (code {number}, in {})", failure.statement);
-    let code = match failure.kind {
-        FailureKind::Unreachable => {
-            let message = format!("cannot reach ClickHouse at {url}: {words}");
-            return reach(Report::new(Kind::Unreachable, message));
-        }
-        FailureKind::Tls => {
-            let message = format!("no trusted way to ClickHouse at {url}: {words}");
-            return Report::new(Kind::Unreachable, message);
-        }
-        FailureKind::Unknown => {
-            let message = format!("no usable answer from ClickHouse at {url}: {words}");
-            return reach(Report::new(Kind::Unreachable, message));
-        }
-        FailureKind::Reply if words.contains(NOT_UTF8) => {
-            let message = format!("{url} answers {words} (in {})", failure.statement);
-            if matches!(failure.statement, "describe_file" | "describe_source") {
-                let message = "the names of columns in the first file are not UTF-8".to_owned();
-                return Report::new(Kind::Usage, message)
-                    .help("it may be packed, or of another format: check --format");
+    let url = config.map_or("the server", |config| &config.connection.url);
+    FailedCall { failure, config, url, user, words: plain(&failure.message, user) }.report()
+}
+
+/// A statement that gave no result, and over which connection.
+struct FailedCall<'a> {
+    failure: &'a Failure,
+    config: Option<&'a Config>,
+    url: &'a str,
+    user: &'a str,
+    /// The server's words without what only it needs.
+    words: String,
+}
+
+impl FailedCall<'_> {
+    fn report(&self) -> Report {
+        let Self { url, words, .. } = self;
+        match self.failure.kind {
+            FailureKind::Unreachable => self
+                .of_reach(Kind::Unreachable, format!("cannot reach ClickHouse at {url}: {words}")),
+            FailureKind::Tls => Report::new(
+                Kind::Unreachable,
+                format!("no trusted way to ClickHouse at {url}: {words}"),
+            ),
+            FailureKind::Unknown => self.of_reach(
+                Kind::Unreachable,
+                format!("no usable answer from ClickHouse at {url}: {words}"),
+            ),
+            FailureKind::Reply if words.contains(NOT_UTF8) => self.of_bad_name(),
+            FailureKind::Reply => {
+                self.of_reach(Kind::Error, format!("cannot read the answer of {url}: {words}"))
             }
-            return Report::new(Kind::Error, message).help(
-                "a name of a table, column, partition or user is none that can be written down: rename it",
-            );
+            FailureKind::Unlisted(number) => Report::new(Kind::Error, self.with_number(number))
+                .help("Longshore does not know this error of ClickHouse; please report it"),
+            FailureKind::Server(code) => self.of_code(code),
         }
-        FailureKind::Reply => {
-            let message = format!("cannot read the answer of {url}: {words}");
-            return reach(Report::new(Kind::Error, message));
+    }
+
+    /// The address may be a wrong one.
+    fn of_reach(&self, kind: Kind, message: String) -> Report {
+        let report = Report::new(kind, message);
+        match self.config {
+            Some(config) => report.help(reach_help(config)),
+            None => report,
         }
-        FailureKind::Unlisted(number) => {
-            return Report::new(Kind::Error, with_number(number))
-                .help("Longshore does not know this error of ClickHouse; please report it");
+    }
+
+    /// A name that is no text.
+    fn of_bad_name(&self) -> Report {
+        let statement = self.failure.statement;
+        if matches!(statement, "describe_file" | "describe_source") {
+            let message = "the names of columns in the first file are not UTF-8";
+            return Report::new(Kind::Usage, message)
+                .help("it may be packed, or of another format: check --format");
         }
-        FailureKind::Server(code) => code,
-    };
-    // Below the first line stand advice for whoever runs the server, and nested exceptions.
-    let first_line = words.lines().next().unwrap_or_default();
-    match code {
-        Code::AUTHENTICATION_FAILED
-        | Code::UNKNOWN_USER
-        | Code::WRONG_PASSWORD
-        | Code::REQUIRED_PASSWORD => {
-            let message =
-                format!("ClickHouse at {url} does not let user `{user}` in: {first_line}");
-            Report::new(Kind::Usage, message).help(password_help(config))
-        }
-        Code::ACCESS_DENIED => {
-            let message = format!("user `{user}` may not do this: {words}");
-            let report = Report::new(Kind::Usage, message);
-            match missing_grant(&failure.message) {
-                Some(grant) => {
-                    let is_plain = user.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                    let user = if is_plain { user.to_owned() } else { sql::quote_identifier(user) };
-                    report.help(format!("run as an administrator:\n  GRANT {grant} TO {user};"))
-                }
-                None => report,
+        let message = format!("{} answers {} (in {statement})", self.url, self.words);
+        Report::new(Kind::Error, message)
+            .help("a name of a table, column, partition or user is none that can be written down: rename it")
+    }
+
+    /// The server has said no.
+    fn of_code(&self, code: Code) -> Report {
+        let Self { url, user, words, .. } = self;
+        match code {
+            Code::AUTHENTICATION_FAILED
+            | Code::UNKNOWN_USER
+            | Code::WRONG_PASSWORD
+            | Code::REQUIRED_PASSWORD => {
+                let first_line = self.first_line();
+                let message =
+                    format!("ClickHouse at {url} does not let user `{user}` in: {first_line}");
+                Report::new(Kind::Usage, message).help(password_help(self.config))
             }
+            Code::ACCESS_DENIED => self.of_missing_grant(),
+            Code::BAD_ARGUMENTS if self.failure.message.contains("keeper_map_path_prefix") => {
+                Report::new(Kind::Usage, format!("KeeperMap is not configured on {url}"))
+                    .help(KEEPER_MAP_HELP)
+            }
+            Code::INVALID_STATE => {
+                let message = format!(
+                    "Keeper does not know the control tables on {url} any more: it was wiped, or the server talks \
+                     to another one"
+                );
+                Report::new(Kind::Conflict, message).help(
+                    "If the data of Keeper can be put back, do that and restart ClickHouse. If it is lost:\n\
+                     longshore init --keeper-is-lost     (what then: docs/recovery.md)",
+                )
+            }
+            Code::NO_ZOOKEEPER | Code::KEEPER_EXCEPTION => {
+                let first_line = self.first_line();
+                let message = format!("ClickHouse at {url} has trouble with Keeper: {first_line}");
+                Report::new(Kind::Unreachable, message).help(KEEPER_HELP)
+            }
+            Code::UNKNOWN_TABLE | Code::UNKNOWN_DATABASE => {
+                Report::new(Kind::Usage, words.as_str())
+                    .help("check the names of database and table, and that the user may see them")
+            }
+            code => Report::new(Kind::Error, self.with_number(code.into())),
         }
-        Code::BAD_ARGUMENTS if failure.message.contains("keeper_map_path_prefix") => {
-            Report::new(Kind::Usage, format!("KeeperMap is not configured on {url}"))
-                .help(KEEPER_MAP_HELP)
-        }
-        Code::INVALID_STATE => {
-            let message = format!(
-                "Keeper does not know the control tables on {url} any more: it was wiped, or the server talks \
-                 to another one"
-            );
-            Report::new(Kind::Conflict, message).help(
-                "If the data of Keeper can be put back, do that and restart ClickHouse. If it is lost:\n\
-                 longshore init --keeper-is-lost     (what then: docs/recovery.md)",
-            )
-        }
-        Code::NO_ZOOKEEPER | Code::KEEPER_EXCEPTION => {
-            let message = format!("ClickHouse at {url} has trouble with Keeper: {first_line}");
-            Report::new(Kind::Unreachable, message).help(KEEPER_HELP)
-        }
-        Code::UNKNOWN_TABLE | Code::UNKNOWN_DATABASE => Report::new(Kind::Usage, words)
-            .help("check the names of database and table, and that the user may see them"),
-        code => Report::new(Kind::Error, with_number(code.into())),
+    }
+
+    fn of_missing_grant(&self) -> Report {
+        let Self { user, words, .. } = self;
+        let report = Report::new(Kind::Usage, format!("user `{user}` may not do this: {words}"));
+        let Some(grant) = missing_grant(&self.failure.message) else { return report };
+        let is_plain = user.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let user = if is_plain { (*user).to_owned() } else { sql::quote_identifier(user) };
+        report.help(format!("run as an administrator:\n  GRANT {grant} TO {user};"))
+    }
+
+    fn with_number(&self, number: i32) -> String {
+        format!("{} (code {number}, in {})", self.words, self.failure.statement)
+    }
+
+    /// Below it stand advice for whoever runs the server, and nested exceptions.
+    fn first_line(&self) -> &str {
+        self.words.lines().next().unwrap_or_default()
     }
 }
 

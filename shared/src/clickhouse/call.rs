@@ -90,9 +90,9 @@ impl<'a> Call<'a> {
     }
 
     /// Fills `{key:Array(String)}` or `{key:Array(UUID)}`.
-    pub fn list<S: AsRef<str>>(mut self, key: &str, values: &[S]) -> Self {
+    pub fn list<V: std::fmt::Display>(mut self, key: &str, values: &[V]) -> Self {
         let items: Vec<String> =
-            values.iter().map(|value| crate::sql::quote_literal(value.as_ref())).collect();
+            values.iter().map(|value| crate::sql::quote_literal(&value.to_string())).collect();
         let text = format!("[{}]", items.join(","));
         self.client = self.client.with_setting(format!("param_{key}"), text);
         self

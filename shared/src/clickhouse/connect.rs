@@ -64,7 +64,8 @@ pub struct ServerFacts {
     pub version: String,
     /// Its time zone name.
     pub timezone: String,
-    /// Identity of this server's data: `serverUUID()`, or that of the control database.
+    /// Identity of this server's data: `serverUUID()`, or that of the control database. A text, and
+    /// empty on an engine that has neither yet.
     pub server_uuid: String,
     /// The user that we are.
     pub user: String,

@@ -35,6 +35,9 @@ pub enum Kind {
 }
 
 /// A statement that gave no result.
+///
+/// The client's error is not kept as a source: its words may hold secrets, which are taken out of the
+/// message only.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message} (in {statement})")]
 pub struct Failure {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{insert, now_ms};
 use crate::clickhouse::{Failure, Server, retry_idempotent};
+use crate::pack::{UnpackError, pack, unpack};
 use crate::sql;
-use crate::store::{StoreError, pack, unpack};
 use crate::task::{Epoch, JobId, Manifest, TaskId, WorkerId, uuid_list};
 
 /// Why a manifest does not count any more.
@@ -21,6 +21,17 @@ pub enum Void {
     NeverMoved = 1,
     /// All of it was in its targets, and a person took it out.
     TakenOut = 2,
+}
+
+/// Why the manifest of a task is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The server said no, or could not be asked.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// A record written by another version, or damaged.
+    #[error("the ledger holds a record this version cannot read: {0}")]
+    Record(#[from] UnpackError),
 }
 
 /// A manifest that no receipt in force covers.
@@ -95,7 +106,7 @@ pub async fn announce(
 ///
 /// # Errors
 /// When the server cannot be asked, or a row is damaged.
-pub async fn unsettled(server: &Server, task: &TaskId) -> Result<Option<Unsettled>, StoreError> {
+pub async fn unsettled(server: &Server, task: &TaskId) -> Result<Option<Unsettled>, LedgerError> {
     let id = task.to_string();
     let call = || server.call(sql::FIND_UNSETTLED).name("control", server.control());
     let rows: Vec<FoundRow> =
@@ -113,7 +124,7 @@ pub async fn is_received(
     task: &TaskId,
     manifest: &Manifest,
 ) -> Result<bool, Failure> {
-    let uuids: Vec<String> = manifest.part_uuids().iter().map(Uuid::to_string).collect();
+    let uuids = manifest.part_uuids();
     let id = task.to_string();
     let mut found = 0;
     for page in uuids.chunks(1_000) {

@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use clickhouse::Row;
 use serde::Deserialize;
+use uuid::Uuid;
 
-use crate::clickhouse::{Failure, Server, retry_idempotent};
+use crate::clickhouse::{Failure, Server, retry_idempotent, uuid_text};
 use crate::planted::{Bug, planted};
 use crate::sql;
 use crate::task::TableName;
@@ -17,7 +18,8 @@ const IDENTITIES_MAX: usize = 2_000;
 struct FoundRow {
     in_database: String,
     in_table: String,
-    identity: String,
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
     is_published: u8,
     name: String,
 }
@@ -26,9 +28,9 @@ struct FoundRow {
 #[derive(Debug, Default)]
 pub struct Seen {
     /// They are in the target, merged ones included, under these names.
-    pub published: HashMap<String, String>,
+    pub published: HashMap<Uuid, String>,
     /// Left by a MOVE that failed: never visible, and removed by the server before long.
-    pub rolled_back: HashSet<String>,
+    pub rolled_back: HashSet<Uuid>,
 }
 
 /// Which of these identities each table lists, in the order asked. Tables are asked together.
@@ -38,10 +40,10 @@ pub struct Seen {
 /// parts that Keeper does not know.
 pub async fn find_parts(
     server: &Server,
-    asked: &[(&TableName, Vec<String>)],
+    asked: &[(&TableName, Vec<Uuid>)],
 ) -> Result<Vec<Seen>, Failure> {
     let mut seen: Vec<Seen> = asked.iter().map(|_| Seen::default()).collect();
-    let all: Vec<(usize, &String)> = asked
+    let all: Vec<(usize, &Uuid)> = asked
         .iter()
         .enumerate()
         .flat_map(|(at, (_, uuids))| uuids.iter().map(move |uuid| (at, uuid)))
@@ -49,7 +51,7 @@ pub async fn find_parts(
     for page in all.chunks(IDENTITIES_MAX) {
         let positions: BTreeSet<usize> = page.iter().map(|(at, _)| *at).collect();
         let tables: Vec<&TableName> = positions.iter().map(|at| asked[*at].0).collect();
-        let uuids: Vec<&String> = page.iter().map(|(_, uuid)| *uuid).collect();
+        let uuids: Vec<&Uuid> = page.iter().map(|(_, uuid)| *uuid).collect();
         let call = || server.call(sql::FIND_PARTS).tables(&tables).list("uuids", &uuids);
         let rows: Vec<FoundRow> = retry_idempotent(|| call().fetch_all()).await?;
         for row in rows {

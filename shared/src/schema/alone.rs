@@ -1,10 +1,9 @@
 //! A target by itself, for loads that insert into it directly: the server fires its views.
 
 use super::discover::get;
-use super::graph::Graph;
 use super::graph_error::GraphError;
 use crate::clickhouse::Server;
-use crate::task::TableName;
+use crate::task::{Graph, TableName};
 
 /// The target without what depends on it, whatever its engine.
 ///

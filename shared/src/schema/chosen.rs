@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 
 use super::detours::Detour;
 use super::discover::{columns, get, refuse_cross_reads, refuse_detours, stageable};
-use super::graph::{Graph, GraphTable, GraphView, TableRow};
 use super::graph_error::GraphError;
 use super::refreshable::refuse_refreshable;
 use super::rewrite::reads_directly;
+use super::table_row::TableRow;
 use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
-use crate::task::TableName;
+use crate::task::{Graph, GraphTable, GraphView, TableName};
 
 /// What a replay reads and fills.
 #[derive(Debug, Clone)]

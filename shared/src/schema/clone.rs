@@ -1,12 +1,11 @@
 //! The CREATE statements of a staging set: twins of the tables, clones of the views.
 
-use super::graph::Graph;
 use super::rewrite::{RewriteError, rewrite_source};
 use super::twin::twin_engine;
 use crate::clickhouse::{Call, Server};
 use crate::planted::{Bug, planted};
 use crate::sql::{quote_identifier, quote_table};
-use crate::task::{Epoch, TableName, TaskId};
+use crate::task::{Epoch, Graph, TableName, TaskId};
 
 /// Characters of a target's name that a staging name shows to people.
 const LABEL_CHARS: usize = 40;
@@ -167,7 +166,7 @@ mod tests {
     fn table(name: &str) -> GraphTable {
         GraphTable {
             name: name.parse().unwrap(),
-            uuid: String::new(),
+            uuid: None,
             engine: "MergeTree".into(),
             definition: String::new(),
             dependents: Vec::new(),

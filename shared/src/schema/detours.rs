@@ -9,10 +9,11 @@ use std::fmt;
 
 use clickhouse::Row;
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::graph::TableRow;
 use super::reads::{Read, What, dictionary_reads, engine_reads, reads};
-use crate::clickhouse::{Failure, Server, retry_idempotent};
+use super::table_row::TableRow;
+use crate::clickhouse::{Failure, Server, retry_idempotent, uuid_text};
 use crate::sql::{self, quote_literal};
 use crate::task::TableName;
 
@@ -44,7 +45,8 @@ pub(super) struct Object {
     name: String,
     pub(super) engine: String,
     pub(super) engine_full: String,
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
     pub(super) create_table_query: String,
     pub(super) as_select: String,
     loading_dependencies_database: Vec<String>,
@@ -56,7 +58,7 @@ impl Object {
         TableName { database: self.database.clone(), table: self.name.clone() }
     }
 
-    /// What is read when this is read.
+    /// What a query reads through this object.
     fn reads(&self) -> Vec<Read> {
         let own = |database: &String, table: &String| Read {
             what: What::Name(TableName { database: database.clone(), table: table.clone() }),
@@ -89,7 +91,7 @@ impl Object {
             database: self.database.clone(),
             name: self.name.clone(),
             engine: self.engine.clone(),
-            uuid: self.uuid.clone(),
+            uuid: self.uuid,
             create_table_query: self.create_table_query.clone(),
             as_select: self.as_select.clone(),
             dependencies_database: Vec::new(),
@@ -106,7 +108,8 @@ struct Matching {
 
 #[derive(Deserialize, Row)]
 struct Identity {
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
 }
 
 /// Something that is reached, and how.
@@ -196,9 +199,7 @@ async fn is_here(server: &Server, way: &Way) -> Result<bool, Failure> {
         );
         let there = server.call_text("detour_server", text).fetch_optional::<Identity>().await;
         match there {
-            Ok(there) if there.as_ref().map(|there| &there.uuid) != own.as_ref() => {
-                return Ok(false);
-            }
+            Ok(there) if there.as_ref().map(|there| there.uuid) != own => return Ok(false),
             Ok(_) | Err(_) => {}
         }
     }

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use super::detours::find_detour;
-use super::graph::{Column, Graph, GraphTable, GraphView, TableRow, VIEWS_MAX};
-use super::graph_error::GraphError;
+use super::graph_error::{GraphError, VIEWS_MAX};
 use super::old_syntax::engine_of_today;
 use super::refreshable::refuse_refreshable;
 use super::rewrite::{firing_select, reads_directly};
+use super::table_row::TableRow;
 use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
-use crate::task::TableName;
+use crate::task::{Column, Graph, GraphTable, GraphView, TableName};
 
 /// Columns of a table in order.
 ///

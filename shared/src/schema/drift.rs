@@ -1,9 +1,8 @@
 //! Compares the tables of a plan with what they are now.
 
-use super::graph::{Graph, GraphTable};
 use super::now::{Current, current};
 use crate::clickhouse::{Failure, Server};
-use crate::task::{Shadow, TableName};
+use crate::task::{Graph, GraphTable, Shadow, TableName};
 
 /// A difference between the plan and the server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

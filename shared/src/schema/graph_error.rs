@@ -1,9 +1,11 @@
 //! Why the graph of a target cannot be staged.
 
 use super::detours::Detour;
-use super::graph::VIEWS_MAX;
 use crate::clickhouse::Failure;
 use crate::task::TableName;
+
+/// Views deeper than this are a cycle or a mistake.
+pub(super) const VIEWS_MAX: usize = 200;
 
 /// Why the graph of a target cannot be staged.
 #[derive(Debug, thiserror::Error)]

@@ -2,12 +2,13 @@
 
 use clickhouse::Row;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::discover::{get, get_many};
-use super::graph::{Graph, GraphTable, TableRow};
+use super::table_row::TableRow;
 use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::sql;
-use crate::task::TableName;
+use crate::task::{Graph, GraphTable, TableName};
 
 /// A part with rows, and where it stands in its partition: blocks of inserts and versions of
 /// changes only grow.
@@ -99,9 +100,8 @@ pub async fn dependents(
 pub async fn identities(
     server: &Server,
     tables: &[TableName],
-) -> Result<Vec<(TableName, uuid::Uuid)>, Failure> {
+) -> Result<Vec<(TableName, Uuid)>, Failure> {
     let names: Vec<&TableName> = tables.iter().collect();
     let rows = get_many(server, &names).await?;
-    let uuid = |row: &TableRow| uuid::Uuid::parse_str(&row.uuid).unwrap_or_default();
-    Ok(rows.iter().map(|row| (row.table_name(), uuid(row))).collect())
+    Ok(rows.iter().map(|row| (row.table_name(), row.uuid)).collect())
 }

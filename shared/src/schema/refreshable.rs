@@ -2,19 +2,21 @@
 
 use clickhouse::Row;
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::graph::{Graph, TableRow};
 use super::graph_error::GraphError;
 use super::rewrite::mentions;
-use crate::clickhouse::{Code, Server, retry_idempotent};
+use super::table_row::TableRow;
+use crate::clickhouse::{Code, Server, retry_idempotent, uuid_text};
 use crate::sql;
-use crate::task::TableName;
+use crate::task::{Graph, TableName};
 
 #[derive(Deserialize, Row)]
 struct RefreshableRow {
     database: String,
     name: String,
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
     create_table_query: String,
     as_select: String,
 }

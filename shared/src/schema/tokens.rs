@@ -2,7 +2,6 @@
 //!
 //! Text inside literals and comments is never touched, and quoted names compare equal to bare ones.
 
-/// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A bare or quoted name or keyword, decoded.
@@ -14,16 +13,13 @@ pub(super) enum Kind {
     },
     /// A string literal.
     Literal,
-    /// One symbol.
     Symbol(char),
     /// White space or a comment.
     Gap,
 }
 
-/// A token and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token<'a> {
-    /// What it is.
     pub(super) kind: Kind,
     /// As it stands in the statement.
     pub(super) text: &'a str,
@@ -43,7 +39,6 @@ impl Token<'_> {
         matches!(&self.kind, Kind::Word { name, quoted: false } if name.eq_ignore_ascii_case(keyword))
     }
 
-    /// Is it this symbol?
     pub(super) fn is_symbol(&self, symbol: char) -> bool {
         self.kind == Kind::Symbol(symbol)
     }

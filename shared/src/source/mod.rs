@@ -5,7 +5,6 @@
 //! reached by a pattern with `?` in those places and pinned by `WHERE _path = …`.
 
 mod described;
-mod endpoint;
 mod keys;
 mod load;
 mod location;
@@ -19,7 +18,6 @@ mod slice;
 use secrecy::ExposeSecret;
 
 pub use described::Described;
-pub use endpoint::S3Endpoint;
 pub use keys::{KeysError, SourceKeys};
 pub use load::{Fit, LoadStatement};
 pub use location::{Location, LocationError};

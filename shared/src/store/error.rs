@@ -1,6 +1,10 @@
 //! What a store can answer instead of a result.
 
+use std::error::Error;
+
 use crate::clickhouse::Failure;
+use crate::ledger::LedgerError;
+use crate::pack::UnpackError;
 
 /// What a store can answer instead of a result.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +14,7 @@ pub enum StoreError {
     Failure(#[from] Failure),
     /// A record written by another version, or damaged.
     #[error("the control tables hold a record this version cannot read: {0}")]
-    Record(String),
+    Record(#[source] Box<dyn Error + Send + Sync>),
     /// The control tables are not there.
     #[error("the control tables are missing in database `{0}`")]
     NotInitialised(String),
@@ -37,6 +41,28 @@ pub enum StoreError {
         /// The limit.
         limit: usize,
     },
+}
+
+impl StoreError {
+    /// A record that cannot be read, with what is wrong with it: an error, or words.
+    pub(super) fn record(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Record(what.into())
+    }
+}
+
+impl From<UnpackError> for StoreError {
+    fn from(error: UnpackError) -> Self {
+        Self::record(error)
+    }
+}
+
+impl From<LedgerError> for StoreError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Failure(failure) => Self::Failure(failure),
+            LedgerError::Record(error) => error.into(),
+        }
+    }
 }
 
 /// Result of a store call.

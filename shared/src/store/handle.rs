@@ -1,11 +1,12 @@
 //! The handle on the KeeperMap tables of a server: strict writes, and a compare-and-set that proves itself.
 
+use std::fmt::Display;
 use std::pin::Pin;
 
 use backon::BackoffBuilder;
 use clickhouse::{Row, RowWrite};
 
-use super::{Stored, Swap};
+use super::{StoreError, Stored, Swap};
 use crate::clickhouse::{Call, Code, Failure, Server, control_schedule};
 use crate::planted::{Bug, planted};
 use crate::sql;
@@ -62,6 +63,13 @@ impl KeeperMapStore {
         send.await.map_err(|error| Failure::from_client("insert", &error).into())
     }
 
+    /// Writes a fact of `meta`. An error can follow a write that was applied.
+    pub(super) async fn insert_fact(&self, key: &str, value: &str) -> Stored<()> {
+        let call = self.write(sql::INSERT_META).param("key", key).param("value", value);
+        call.execute().await?;
+        Ok(())
+    }
+
     /// Sends a compare-and-set until a read-back shows whether it is in force.
     ///
     /// `stamp_of` finds the stamp of the row now in force. Our own stamp there is proof of success,
@@ -106,6 +114,37 @@ impl KeeperMapStore {
                 }
                 other => return Ok(Swap::Lost(other)),
             }
+        }
+    }
+}
+
+/// Sends a strict insert of one row until a look shows which row is in force: ours, or that of whoever
+/// was first.
+///
+/// The key fences it: where a row is, an insert changes nothing. So its answer decides nothing, an insert
+/// that is still on its way does no harm, and while no row is there it may be sent again. Rows whose
+/// writer must be known change by [`KeeperMapStore::settle_swap`] instead.
+pub(super) async fn settle_insert<T, S, R>(
+    key: impl Display,
+    send: impl Fn() -> S,
+    read_back: impl Fn() -> R,
+) -> Stored<T>
+where
+    S: Future<Output = Stored<()>>,
+    R: Future<Output = Stored<Option<T>>>,
+{
+    let mut pauses = control_schedule().build();
+    loop {
+        let answer = send().await;
+        if let Some(found) = read_back().await? {
+            return Ok(found);
+        }
+        match (answer, pauses.next()) {
+            (Err(error), None) => return Err(error),
+            (Ok(()), None) => {
+                return Err(StoreError::record(format!("`{key}` was written and is not there")));
+            }
+            (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use backon::BackoffBuilder;
 
-use super::handle::{KeeperMapStore, ReadBack};
-use super::hex::to_hex;
+use super::handle::{KeeperMapStore, ReadBack, settle_insert};
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
 use super::rows::{CursorRow, WorkerRow, readable};
 use super::{
@@ -11,6 +10,7 @@ use super::{
     TaskStore, WorkerRecord, tell, whole,
 };
 use crate::clickhouse::{control_schedule, retry_idempotent};
+use crate::hex::to_hex;
 use crate::sql;
 use crate::task::{Cursor, Job, JobId, JobState, Task, TaskId, WorkerId};
 
@@ -37,6 +37,9 @@ impl KeeperMapStore {
     }
 
     /// Inserts rows that may be there already: whoever is there stays.
+    ///
+    /// Not by [`settle_insert`], which is for one row: of these some may be there and others not. A
+    /// strict insert is all or nothing, so OK says that none was there, and only an error makes us look.
     async fn insert_missing(&self, mut rows: Vec<&Task>) -> Stored<()> {
         let mut pauses = control_schedule().build();
         while !rows.is_empty() {
@@ -77,17 +80,8 @@ impl TaskStore for KeeperMapStore {
 
     async fn create_job(&self, job: &Job) -> Stored<Job> {
         let row = NewJobRow::from(job);
-        let mut pauses = control_schedule().build();
-        loop {
-            let answer = self.insert_strict("jobs", std::slice::from_ref(&row)).await;
-            if let Some(found) = self.read_job(&job.id).await? {
-                return Ok(found);
-            }
-            match (answer, pauses.next()) {
-                (Err(error), None) => return Err(error),
-                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
-            }
-        }
+        let send = || self.insert_strict("jobs", std::slice::from_ref(&row));
+        settle_insert(&job.id, send, || self.read_job(&job.id)).await
     }
 
     async fn swap_job(&self, was: &Job, next: &Job) -> Stored<Swap<Job>> {
@@ -222,17 +216,8 @@ impl TaskStore for KeeperMapStore {
 
     async fn create_cursor(&self, cursor: &Cursor) -> Stored<Cursor> {
         let row = CursorRow::from(cursor);
-        let mut pauses = control_schedule().build();
-        loop {
-            let answer = self.insert_strict("cursors", std::slice::from_ref(&row)).await;
-            if let Some(found) = self.read_cursor(&cursor.job).await? {
-                return Ok(found);
-            }
-            match (answer, pauses.next()) {
-                (Err(error), None) => return Err(error),
-                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
-            }
-        }
+        let send = || self.insert_strict("cursors", std::slice::from_ref(&row));
+        settle_insert(&cursor.job, send, || self.read_cursor(&cursor.job)).await
     }
 
     async fn swap_cursor(&self, was: &Cursor, next: &Cursor) -> Stored<Swap<Cursor>> {
@@ -265,26 +250,15 @@ impl TaskStore for KeeperMapStore {
     }
 
     async fn register(&self, worker: &WorkerRecord) -> Stored<()> {
-        let mut pauses = control_schedule().build();
-        loop {
-            let answer = self
-                .write(sql::INSERT_WORKER)
-                .param("worker", &worker.id)
-                .param("lease_ms", worker.lease_ms)
-                .param("slots", worker.slots)
-                .param("version", &worker.version)
-                .param("host", &worker.host)
-                .param("pid", worker.pid)
-                .execute()
-                .await;
-            if self.worker(&worker.id).await?.is_some() {
-                return Ok(());
-            }
-            match (answer, pauses.next()) {
-                (Err(failure), None) => return Err(failure.into()),
-                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
-            }
-        }
+        let send = || async {
+            let call = self.write(sql::INSERT_WORKER).param("worker", &worker.id);
+            let call = call.param("lease_ms", worker.lease_ms).param("slots", worker.slots);
+            let call = call.param("version", &worker.version).param("host", &worker.host);
+            call.param("pid", worker.pid).execute().await?;
+            Ok(())
+        };
+        settle_insert(&worker.id, send, || self.worker(&worker.id)).await?;
+        Ok(())
     }
 
     async fn beat(&self, id: &WorkerId, draining: bool) -> Stored<bool> {

@@ -13,19 +13,16 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Stored, TaskBrief, pack, unpack};
+use super::{StoreError, Stored, TaskBrief};
+use crate::pack::{pack, unpack};
 use crate::task::{
     Epoch, FORMAT, FORMAT_FIRST, Job, JobSpec, JobState, Manifest, Owner, Progress, Stamp,
     StateName, Task, TaskId, TaskState, WorkerId,
 };
 
-pub(super) fn bad(what: impl std::fmt::Display) -> StoreError {
-    StoreError::Record(what.to_string())
-}
-
 pub(super) fn check_format(format: u8) -> Stored<()> {
     let is_known = (FORMAT_FIRST..=FORMAT).contains(&format);
-    if is_known { Ok(()) } else { Err(bad(format!("layout version {format}"))) }
+    if is_known { Ok(()) } else { Err(StoreError::record(format!("layout version {format}"))) }
 }
 
 /// A job as selected.
@@ -61,11 +58,12 @@ impl TryFrom<JobRow> for Job {
         check_format(row.format)?;
         let _ = row.target;
         Ok(Self {
-            id: row.job_id.parse().map_err(bad)?,
-            state: JobState::parse(&row.state).ok_or_else(|| bad(&row.state))?,
+            id: row.job_id.parse().map_err(StoreError::record)?,
+            state: JobState::parse(&row.state)
+                .ok_or_else(|| StoreError::record(row.state.as_str()))?,
             epoch: Epoch(row.epoch),
             stamp: Stamp(row.stamp),
-            spec: serde_json::from_str(&row.spec).map_err(bad)?,
+            spec: serde_json::from_str(&row.spec).map_err(StoreError::record)?,
             tasks: row.tasks,
             segment_tasks: row.segment_tasks,
             files: row.files,
@@ -155,7 +153,9 @@ impl TryFrom<TaskRow> for Task {
         check_format(row.format)?;
         let owner = Owner { worker: WorkerId(row.worker), endpoint: row.endpoint };
         let manifest = |bytes: &[u8]| unpack::<Manifest>(bytes);
-        let state = match StateName::parse(&row.state).ok_or_else(|| bad(&row.state))? {
+        let state = match StateName::parse(&row.state)
+            .ok_or_else(|| StoreError::record(row.state.as_str()))?
+        {
             StateName::Pending => TaskState::Pending {
                 delay_ms: u64::try_from(row.not_before_ms - row.changed_ms).unwrap_or(0),
                 error: row.error,
@@ -171,7 +171,7 @@ impl TryFrom<TaskRow> for Task {
             }
         };
         Ok(Self {
-            id: row.task_id.parse().map_err(bad)?,
+            id: row.task_id.parse().map_err(StoreError::record)?,
             progress: Progress {
                 state,
                 epoch: Epoch(row.epoch),
@@ -290,7 +290,7 @@ pub(super) struct ChunkRow {
 impl ChunkRow {
     /// Key and encoded chunk.
     pub(super) fn into_parts(self) -> Stored<(TaskId, Vec<u8>)> {
-        Ok((self.task_id.parse().map_err(bad)?, self.chunk))
+        Ok((self.task_id.parse().map_err(StoreError::record)?, self.chunk))
     }
 }
 
@@ -315,8 +315,9 @@ impl TryFrom<BriefRow> for TaskBrief {
     type Error = StoreError;
     fn try_from(row: BriefRow) -> Stored<Self> {
         Ok(Self {
-            id: row.task_id.parse().map_err(bad)?,
-            state: StateName::parse(&row.state).ok_or_else(|| bad(&row.state))?,
+            id: row.task_id.parse().map_err(StoreError::record)?,
+            state: StateName::parse(&row.state)
+                .ok_or_else(|| StoreError::record(row.state.as_str()))?,
             epoch: row.epoch,
             worker: WorkerId(row.worker),
             attempts: row.attempts,

@@ -10,15 +10,14 @@
 
 use std::future::Future;
 
-use backon::BackoffBuilder;
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::handle::ReadBack;
-use super::keys::{bad, check_format};
+use super::handle::{ReadBack, settle_insert};
+use super::keys::check_format;
 use super::memory::swap;
-use super::{KeeperMapStore, MemoryStore, Stored, Swap};
-use crate::clickhouse::{control_schedule, retry_idempotent};
+use super::{KeeperMapStore, MemoryStore, StoreError, Stored, Swap};
+use crate::clickhouse::retry_idempotent;
 use crate::sql;
 use crate::task::{FORMAT_FIRST, JobId, Lock, Stamp, TableName};
 
@@ -52,7 +51,6 @@ struct FactRow {
     value: String,
 }
 
-/// The value of a fact.
 #[derive(Debug, Deserialize, Row)]
 struct ValueRow {
     value: String,
@@ -81,9 +79,17 @@ fn encode(lock: &Lock) -> String {
     serde_json::to_string(&text).expect("texts are JSON")
 }
 
+/// A lock that is no lock.
+#[derive(Debug, thiserror::Error)]
+#[error("lock of {table}: {source}")]
+struct BadLock {
+    table: TableName,
+    source: serde_json::Error,
+}
+
 fn decode(table: TableName, value: &str) -> Stored<Lock> {
-    let what = |error| bad(format!("lock of {table}: {error}"));
-    let text: LockText = serde_json::from_str(value).map_err(what)?;
+    let text: LockText = serde_json::from_str(value)
+        .map_err(|source| StoreError::record(BadLock { table: table.clone(), source }))?;
     check_format(text.format)?;
     Ok(Lock { table, stamp: Stamp(text.stamp), jobs: text.jobs })
 }
@@ -98,22 +104,7 @@ impl KeeperMapStore {
 
     /// Writes a fact unless one is there; returns the one in force.
     async fn create_fact(&self, key: &str, value: &str) -> Stored<String> {
-        let mut pauses = control_schedule().build();
-        loop {
-            let answer = self
-                .write(sql::INSERT_META)
-                .param("key", key)
-                .param("value", value)
-                .execute()
-                .await;
-            if let Some(found) = self.fact(key).await? {
-                return Ok(found);
-            }
-            match (answer, pauses.next()) {
-                (Err(failure), None) => return Err(failure.into()),
-                (_, pause) => tokio::time::sleep(pause.unwrap_or_default()).await,
-            }
-        }
+        settle_insert(key, || self.insert_fact(key, value), || self.fact(key)).await
     }
 }
 
@@ -123,7 +114,7 @@ impl LockStore for KeeperMapStore {
         let mut locks = Vec::new();
         for row in rows {
             if let Some(table) = row.key.strip_prefix(LOCKS) {
-                locks.push(decode(table.parse().map_err(bad)?, &row.value)?);
+                locks.push(decode(table.parse().map_err(StoreError::record)?, &row.value)?);
             }
         }
         locks.sort_by(|a, b| a.table.cmp(&b.table));

@@ -4,15 +4,12 @@
 //! reading back: an answer alone proves nothing (an update that matches no row answers OK, and
 //! "Bad version" can hide a success, FAULTS F6).
 
-mod census;
 mod error;
 mod handle;
-mod hex;
 mod keeper_map;
 mod keys;
 mod locks;
 mod memory;
-mod pack;
 mod reset;
 mod rows;
 mod schema;
@@ -25,13 +22,10 @@ pub mod conformance;
 
 use std::future::Future;
 
-pub use census::{Census, census, find_tasks, find_tasks_where};
 pub use error::{StoreError, Stored};
 pub use handle::KeeperMapStore;
-pub(crate) use hex::{from_hex, to_hex};
 pub use locks::LockStore;
 pub use memory::{MemoryStore, Mishap};
-pub use pack::{pack, unpack};
 pub use schema::{InitReport, SCHEMA_VERSION, drop_lost, environment, init};
 pub use witness::{Witness, chunk_digest, plan_digest};
 

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::hex::{from_hex, to_hex};
-use super::keys::{JobRow, bad, check_format};
+use super::keys::{JobRow, check_format};
 use super::{StoreError, Stored, WorkerRecord};
+use crate::hex::{from_hex, to_hex};
 use crate::planted::{Bug, planted};
 use crate::task::{Cursor, Epoch, FORMAT_FIRST, Job, Stamp, Tally, WorkerId};
 
@@ -58,11 +58,11 @@ impl TryFrom<CursorRow> for Cursor {
             bytes: row.bytes,
         };
         Ok(Self::from_parts(
-            row.job_id.parse().map_err(bad)?,
+            row.job_id.parse().map_err(StoreError::record)?,
             Epoch(row.epoch),
             Stamp(row.stamp),
             row.frontier,
-            from_hex(&row.finished).ok_or_else(|| bad("finished bits"))?,
+            from_hex(&row.finished).ok_or_else(|| StoreError::record("finished bits"))?,
             tally,
         ))
     }

@@ -4,7 +4,8 @@ use clickhouse::Row;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{StoreError, Stored};
+use super::handle::settle_insert;
+use super::{KeeperMapStore, StoreError, Stored};
 use crate::clickhouse::{Code, Failure, Server, retry_idempotent};
 use crate::ledger::{self, Attempt};
 use crate::sql::{self, Statement};
@@ -145,7 +146,7 @@ async fn has_old_receipts(server: &Server) -> Stored<bool> {
 fn check_version(text: &str) -> Stored<u32> {
     let found: u32 = text
         .parse()
-        .map_err(|_| StoreError::Record(format!("version `{text}` of the control tables")))?;
+        .map_err(|_| StoreError::record(format!("version `{text}` of the control tables")))?;
     if found > SCHEMA_VERSION {
         return Err(StoreError::NewerVersion { found, known: SCHEMA_VERSION });
     }
@@ -174,25 +175,10 @@ async fn get_meta(server: &Server, key: &str) -> Stored<Option<String>> {
 
 /// Writes a fact unless one is there; the first writer wins and everybody reads the same.
 async fn ensure_meta(server: &Server, key: &str, value: &str) -> Stored<String> {
-    let mut refusal = None;
-    for _ in 0..3 {
-        if let Some(found) = get_meta(server, key).await? {
-            return Ok(found);
-        }
-        refusal = server
-            .call(sql::INSERT_META)
-            .name("control", server.control())
-            .param("key", key)
-            .param("value", value)
-            .setting("keeper_map_strict_mode", 1)
-            .setting("insert_keeper_max_retries", 3)
-            .execute()
-            .await
-            .err();
+    // Who only looks after what others have made may not be allowed to write.
+    if let Some(found) = get_meta(server, key).await? {
+        return Ok(found);
     }
-    match (get_meta(server, key).await?, refusal) {
-        (Some(found), _) => Ok(found),
-        (None, Some(failure)) => Err(failure.into()),
-        (None, None) => Err(StoreError::Record(format!("`{key}` was written and is not there"))),
-    }
+    let store = KeeperMapStore::new(server.clone());
+    settle_insert(key, || store.insert_fact(key, value), || get_meta(server, key)).await
 }

@@ -124,7 +124,7 @@ impl Patience {
             (Some(pause), _) => tokio::time::sleep(pause).await,
             (None, Some(failure)) => return Err(failure.into()),
             (None, None) => {
-                return Err(StoreError::Record(format!(
+                return Err(StoreError::record(format!(
                     "{left} rows stay though they are deleted"
                 )));
             }

@@ -6,9 +6,9 @@ use clickhouse::Row;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::keys::bad;
-use super::{KeeperMapStore, Stored};
+use super::{KeeperMapStore, StoreError, Stored};
 use crate::clickhouse::retry_idempotent;
+use crate::hex::to_hex;
 use crate::sql;
 use crate::task::{Job, StateName, TaskId};
 
@@ -16,6 +16,11 @@ use crate::task::{Job, StateName, TaskId};
 const PAGE: u32 = 1_000;
 /// Requests in flight: the server spends most of each waiting for Keeper.
 const AT_ONCE: usize = 8;
+
+/// A page of rows that was not read to its end: the program ends.
+#[derive(Debug, thiserror::Error)]
+#[error("a read ended early: {0}")]
+struct EndedEarly(#[source] tokio::task::JoinError);
 
 /// What a task's row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +53,12 @@ struct WitnessRow {
 }
 
 impl TryFrom<WitnessRow> for Witness {
-    type Error = super::StoreError;
+    type Error = StoreError;
     fn try_from(row: WitnessRow) -> Stored<Self> {
         Ok(Self {
-            id: row.task_id.parse().map_err(bad)?,
-            state: StateName::parse(&row.state).ok_or_else(|| bad(&row.state))?,
+            id: row.task_id.parse().map_err(StoreError::record)?,
+            state: StateName::parse(&row.state)
+                .ok_or_else(|| StoreError::record(row.state.as_str()))?,
             epoch: row.epoch,
             rows: row.rows,
             files: row.files,
@@ -79,7 +85,7 @@ pub fn plan_digest(chunk_digests: impl IntoIterator<Item = u64>) -> String {
         count += 1;
     }
     hash.update(count.to_le_bytes());
-    super::to_hex(&hash.finalize()[..16])
+    to_hex(&hash.finalize()[..16])
 }
 
 impl KeeperMapStore {
@@ -107,7 +113,7 @@ impl KeeperMapStore {
                 first = end;
             }
             let Some(page) = running.pop_front() else { break };
-            let page = page.await.map_err(|error| bad(format!("a read ended early: {error}")))?;
+            let page = page.await.map_err(|error| StoreError::record(EndedEarly(error)))?;
             for row in page? {
                 found.push(Witness::try_from(row)?);
             }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::publish::PublishMode;
 use super::slice::Slice;
+use crate::pack::{UnpackError, pack, unpack};
 
 /// One file of the source as the server listed it at plan time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,15 +81,15 @@ impl Chunk {
 
     /// As stored in the task row. Paths share long prefixes and deflate to a few bytes each.
     pub fn encode(&self) -> Vec<u8> {
-        crate::store::pack(self)
+        pack(self)
     }
 
     /// From a task row.
     ///
     /// # Errors
     /// When the bytes are no chunk.
-    pub fn decode(bytes: &[u8]) -> Result<Self, crate::store::StoreError> {
-        crate::store::unpack(bytes)
+    pub fn decode(bytes: &[u8]) -> Result<Self, UnpackError> {
+        unpack(bytes)
     }
 }
 

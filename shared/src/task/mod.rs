@@ -2,6 +2,7 @@
 
 mod chunk;
 mod cursor;
+mod graph;
 mod ids;
 mod job;
 mod lock;
@@ -22,6 +23,7 @@ mod vouched;
 
 pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
+pub use graph::{Column, Graph, GraphTable, GraphView};
 pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId};
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use lock::Lock;

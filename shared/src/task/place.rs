@@ -125,7 +125,7 @@ mod tests {
     fn a_task_sees_the_tables_of_its_server() {
         let mut spec = spec(&[("http://a", "A"), ("http://b", "B")]);
         let mut there = spec.graph.clone();
-        there.tables[0].uuid = "other".into();
+        there.tables[0].uuid = Some(uuid::Uuid::from_u128(1));
         spec.servers[1].graph = Some(there.clone());
         assert_eq!(spec.on(0).graph, spec.graph);
         assert_eq!(spec.on(1).graph, there);

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{StateName, TaskEvent};
-use crate::store::{pack, unpack};
+use crate::hex::{from_hex, to_hex};
+use crate::pack::{pack, unpack};
 
 /// A set of tasks of one job by their numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,15 +37,14 @@ impl Ordinals {
 impl Serialize for Ordinals {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Runs of the same bits deflate to nearly nothing: 200,000 tasks never need more than 50 KB.
-        serializer.serialize_str(&crate::store::to_hex(&pack(&self.bits)))
+        serializer.serialize_str(&to_hex(&pack(&self.bits)))
     }
 }
 
 impl<'de> Deserialize<'de> for Ordinals {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = crate::store::from_hex(&text)
-            .ok_or_else(|| serde::de::Error::custom("no hex digits"))?;
+        let bytes = from_hex(&text).ok_or_else(|| serde::de::Error::custom("no hex digits"))?;
         Ok(Self { bits: unpack(&bytes).map_err(serde::de::Error::custom)? })
     }
 }

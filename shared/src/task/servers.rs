@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::Graph;
+use super::Graph;
 
 /// A server that holds targets of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tables::TablesSource;
-use super::{Chunk, JobServer, Output, Publish, ShardBy, SourceFile, TableName};
-use crate::schema::Graph;
+use super::{Chunk, Graph, JobServer, Output, Publish, ShardBy, SourceFile, TableName};
 use crate::sql::quote_list;
 
 /// The table function that reads the files.

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use longshore_tests::{OwnBed, Peer, Replica, Scene, Wire, within};
 
-use crate::crew::{Crew, Orders};
 use crate::deeds::Deeds;
 use crate::people::People;
 use crate::record::Record;
 use crate::request_faults::RequestFaults;
 use crate::schedule::{Kind, Schedule};
 use crate::servers::Servers;
+use crate::supervisor::{Supervisor, WorkerOptions};
 use crate::tables;
 use crate::verdict::{self, Damage};
 use crate::watch::Watch;
@@ -188,9 +188,9 @@ impl Lane<'_> {
                 move || servers.is_any_hurt()
             });
         let direct = scene.bed.clickhouse_url.clone();
-        let mut crew = Crew::start(
+        let mut workers = Supervisor::start(
             scene,
-            Orders {
+            WorkerOptions {
                 // One is at home on the other replica.
                 urls: [
                     direct.clone(),
@@ -209,8 +209,8 @@ impl Lane<'_> {
         let (mut faults, mut damage) = (0, Damage::default());
         while !is_over(&watch) && faults < FAULTS_MAX && !campaign.is_over() {
             thread::sleep(TICK);
-            crew.tend();
-            people.tend();
+            workers.poll();
+            people.poll();
             self.count(&mut people);
             self.resume(&deeds, &watch);
             if Instant::now() < due {
@@ -221,7 +221,7 @@ impl Lane<'_> {
                 Some(replica) if next.kind.is_of_replicas() => {
                     self.strike_replicas(&next, &deeds, replica, &watch)
                 }
-                _ => self.strike(&next, &deeds, &mut crew, &mut people, &watch),
+                _ => self.strike(&next, &deeds, &mut workers, &mut people, &watch),
             };
             damage.note(next.kind, happened);
             next = schedule.next();
@@ -232,11 +232,11 @@ impl Lane<'_> {
         if let Some(replica) = &replica {
             findings.extend(replica.mend(scene).err());
         }
-        crew.calm();
+        workers.calm();
         let mut was_retried = false;
         let ended = within(PEACE_MAX, || {
-            crew.tend();
-            people.tend();
+            workers.poll();
+            people.poll();
             self.count(&mut people);
             self.resume(&deeds, &watch);
             // What people destroyed is looked at once more; what then stays so is the end.
@@ -259,7 +259,7 @@ impl Lane<'_> {
         }
         // What was held comes when all is over.
         self.request_faults.release();
-        findings.extend(crew.leave());
+        findings.extend(workers.leave());
         self.count(&mut people);
         findings.extend(people.leave());
         drop(watch);

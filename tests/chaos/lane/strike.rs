@@ -7,10 +7,10 @@ use std::time::Duration;
 use longshore_tests::{CLICKHOUSE, PartFolders, Replica, S3, SECOND};
 
 use super::Lane;
-use crate::crew::Crew;
 use crate::deeds::Deeds;
 use crate::people::People;
 use crate::schedule::{Fault, Kind};
+use crate::supervisor::Supervisor;
 use crate::watch::Watch;
 
 impl Lane<'_> {
@@ -19,7 +19,7 @@ impl Lane<'_> {
         &self,
         fault: &Fault,
         deeds: &Deeds,
-        crew: &mut Crew,
+        workers: &mut Supervisor,
         people: &mut People,
         watch: &Watch,
     ) -> bool {
@@ -32,12 +32,12 @@ impl Lane<'_> {
         };
         let (happened, actor) = match kind {
             Kind::WorkerKill | Kind::WorkerPoint | Kind::PlanKill => {
-                let name = crew.kill(fault.pick, &fault.point);
+                let name = workers.kill(fault.pick, &fault.point);
                 told.died(name.clone());
                 (true, name)
             }
-            Kind::WorkerStop => (crew.stop(fault.pick, length), crew.name(fault.pick)),
-            Kind::WorkerTerm => (crew.term(fault.pick), crew.name(fault.pick)),
+            Kind::WorkerStop => (workers.stop(fault.pick, length), workers.name(fault.pick)),
+            Kind::WorkerTerm => (workers.term(fault.pick), workers.name(fault.pick)),
             Kind::SubmitKill => (people.die(&["submit", job], length), "longshore submit".into()),
             Kind::StatusKill => (people.die(&["status", job], length), "longshore status".into()),
             Kind::RunKill => {
@@ -78,7 +78,7 @@ impl Lane<'_> {
             Kind::Everything => {
                 let happened = self.servers.kill_all(fault.pick, length, healed);
                 if happened {
-                    crew.kill_all();
+                    workers.kill_all();
                     people.kill();
                 }
                 (happened, "everything".into())

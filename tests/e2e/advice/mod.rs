@@ -6,7 +6,6 @@ pub(crate) mod states;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 
 use longshore_tests::{Midway, Scene};
@@ -15,8 +14,6 @@ use states::*;
 
 /// States that are tried at the same time.
 const LANES: usize = 3;
-/// Lease of the workers that an advice starts.
-const LEASE: &str = "30s";
 
 /// What a person does whom an advice tells to mend something.
 type Mend = fn(&Midway);
@@ -198,24 +195,6 @@ fn commands(line: &str) -> Vec<String> {
     let parts = line.split(", then ").map(|part| part.rsplit(": ").next().unwrap_or(part));
     let own = |part: &&str| part.starts_with("longshore ") || part.starts_with("longshore-worker ");
     parts.filter(own).map(str::to_owned).collect()
-}
-
-pub(crate) fn shell(midway: &Midway, command: &str) -> (bool, String) {
-    let command = match command.strip_prefix("longshore-worker") {
-        Some(rest) => format!("longshore-worker{rest} --exit-when-idle"),
-        None => command.to_owned(),
-    };
-    let said = Command::new("sh")
-        .args(["-eu", "-c", &command])
-        .current_dir(midway.scene.folder())
-        .env_clear()
-        .envs(midway.scene.settings())
-        .env("LONGSHORE_LEASE", LEASE)
-        .output()
-        .expect("a shell");
-    let [out, err] =
-        [&said.stdout, &said.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
-    (said.status.success(), format!("$ {command}\n{out}{err}"))
 }
 
 fn follow(state: &State) {

@@ -1,10 +1,31 @@
 //! States of a job in which somebody asks what to do, and what a person mends in them.
 
 use std::fs;
+use std::process::Command;
 
 use longshore_tests::{Format, LONG_LEASE, Midway, Scene};
 
-use super::shell;
+/// Lease of the workers that an advice starts.
+const LEASE: &str = "30s";
+
+/// Carries out what an advice says, as a person at a shell does. Did it go well, and what was said?
+pub(crate) fn shell(midway: &Midway, command: &str) -> (bool, String) {
+    let command = match command.strip_prefix("longshore-worker") {
+        Some(rest) => format!("longshore-worker{rest} --exit-when-idle"),
+        None => command.to_owned(),
+    };
+    let said = Command::new("sh")
+        .args(["-eu", "-c", &command])
+        .current_dir(midway.scene.folder())
+        .env_clear()
+        .envs(midway.scene.settings())
+        .env("LONGSHORE_LEASE", LEASE)
+        .output()
+        .expect("a shell");
+    let [out, err] =
+        [&said.stdout, &said.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    (said.status.success(), format!("$ {command}\n{out}{err}"))
+}
 
 /// The command that made the plan, once more.
 pub(crate) fn plan_again(midway: &Midway) {

@@ -12,23 +12,29 @@ use reader::{Files, imports};
 /// Who imports whom.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Every crate, and the file that it begins with.
-const CRATES: [(&str, &str); 4] = [
-    ("shared/src", "lib.rs"),
-    ("coordinator/src", "main.rs"),
-    ("worker/src", "main.rs"),
-    ("tests/support", "lib.rs"),
+/// Every crate, the file that it begins with, and imports that must at least be understood in it. Not
+/// the suite of the engine: a file of it is the coordinator's.
+const CRATES: [(&str, &str, usize); 9] = [
+    ("shared/src", "lib.rs", 400),
+    ("coordinator/src", "main.rs", 500),
+    ("worker/src", "main.rs", 150),
+    ("tests/support", "lib.rs", 40),
+    ("tests/e2e", "main.rs", 20),
+    ("tests/model", "main.rs", 20),
+    ("tests/crash", "main.rs", 10),
+    ("tests/chaos", "main.rs", 25),
+    ("tests/store", "main.rs", 5),
 ];
 /// Crates whose folders must not form a circle either.
-const ROOMS: [(&str, &str); 2] = [("coordinator/src", "main.rs"), ("worker/src", "main.rs")];
+const ROOMS: [(&str, &str); 3] =
+    [("shared/src", "lib.rs"), ("coordinator/src", "main.rs"), ("worker/src", "main.rs")];
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    for (folder, main) in CRATES {
-        let files = read(folder);
-        let graph = imports(&files, main);
+    for (folder, main, least) in CRATES {
+        let graph = imports(&read(folder), main);
         let found: usize = graph.values().map(BTreeSet::len).sum();
-        assert!(found > files.len(), "{folder}: {found} imports are understood, that is too few");
+        assert!(found >= least, "{folder}: {found} imports are understood, that is too few");
         let circle = circle(&graph);
         assert!(circle.is_none(), "{folder}: {}", words(circle.as_deref()));
     }

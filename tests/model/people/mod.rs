@@ -3,7 +3,7 @@
 //!
 //! What a worker does with one task is the other model's; here a task is loaded in one step. Each
 //! command and each closing is cut into the steps between which others have their turn, and may stop
-//! for good at any of them. Steps stand for `finish::job`, `retry::open`, `reopen::carry_out`,
+//! for good at any of them. Steps stand for `close::close_job`, `retry::open`, `reopen::carry_out`,
 //! `plan delete` and `restore`.
 
 mod steps;
@@ -119,7 +119,7 @@ impl Model for People {
                 }
                 task.state = StateName::Failed;
             }
-            // `board::look`: a segment whose tasks have all ended is marked, by a compare-and-set.
+            // `board::scan_open_segments`: a segment whose tasks have all ended is marked, by a compare-and-set.
             Act::End if state.has_ended() && !state.cursor.1 => {
                 state.cursor = (state.cursor.0 + 1, true);
             }

@@ -12,6 +12,7 @@ use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::proof::{self, Claimed};
 use super::staging::{self, StagedPart};
@@ -36,7 +37,7 @@ pub(crate) struct Staged<'a> {
     /// A part of it was listed.
     was_seen: bool,
     /// Parts that were seen in the target: what has been seen there is moved, for good.
-    seen: HashSet<String>,
+    seen: HashSet<Uuid>,
 }
 
 impl<'a> Staged<'a> {
@@ -49,8 +50,8 @@ impl<'a> Staged<'a> {
         Self { table, twin, taken_ms, in_doubt, was_seen: false, seen: HashSet::new() }
     }
 
-    fn unseen(&self) -> Vec<String> {
-        let all = self.table.parts().map(|part| part.uuid.to_string());
+    fn unseen(&self) -> Vec<Uuid> {
+        let all = self.table.parts().map(|part| part.uuid);
         all.filter(|uuid| !self.seen.contains(uuid)).collect()
     }
 }
@@ -138,10 +139,10 @@ async fn round(
     staged.was_seen = true;
     refuse_foreign(staged.table, parts, &staged.twin)?;
     if staged.in_doubt && !planted(Bug::MoveBlindly) {
-        let uuids: Vec<String> = parts.iter().map(|part| part.uuid.clone()).collect();
+        let uuids: Vec<Uuid> = parts.iter().map(|part| part.uuid).collect();
         let found = proof::find(&claim.server, &staged.table.target, &uuids).await?;
-        let published: HashSet<String> = found.published.into_keys().collect();
-        staged.seen.extend(published.iter().cloned());
+        let published: HashSet<Uuid> = found.published.into_keys().collect();
+        staged.seen.extend(&published);
         if !published.is_empty() {
             return drop_published(worker, &claim.server, &staged.twin, parts, &published).await;
         }
@@ -211,11 +212,11 @@ async fn wait_for_cleanup(
     worker: &Worker,
     claim: &Claim,
     staged: &Staged<'_>,
-    remains: &HashSet<String>,
+    remains: &HashSet<Uuid>,
 ) -> Result<(), AttemptError> {
     let (table, parts) = (&staged.table.target, remains.len());
     tracing::warn!(%table, parts, "a move was rolled back: waits until the server has cleared its parts");
-    let remains: Vec<String> = remains.iter().cloned().collect();
+    let remains: Vec<Uuid> = remains.iter().copied().collect();
     while !proof::find(&claim.server, table, &remains).await?.rolled_back.is_empty() {
         worker.lease.check()?;
         let cause = format!(
@@ -234,7 +235,7 @@ async fn drop_published(
     server: &Server,
     twin: &TableName,
     staged: &[&StagedPart],
-    published: &HashSet<String>,
+    published: &HashSet<Uuid>,
 ) -> Result<(), AttemptError> {
     let all = planted(Bug::OnePartForAll);
     for part in staged.iter().filter(|part| all || published.contains(&part.uuid)) {
@@ -274,7 +275,7 @@ fn refuse_foreign(
     staged: &[&StagedPart],
     twin: &TableName,
 ) -> Result<(), AttemptError> {
-    let known: HashSet<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+    let known: HashSet<Uuid> = table.parts().map(|part| part.uuid).collect();
     match staged.iter().find(|part| !known.contains(&part.uuid)) {
         None => Ok(()),
         Some(part) => Err(AttemptError::Unprovable(format!(

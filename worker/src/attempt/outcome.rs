@@ -1,4 +1,4 @@
-//! The end of an attempt that did not go well: the task is given back, or up, or let go.
+//! The end of an attempt that did not go well: the task is given back, or up, or left as it is.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,90 +16,117 @@ use crate::worker::Worker;
 /// Between two looks at a server that is away.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
-/// Gives a task back, or up, or lets it go. Returns what happened, for the history.
+/// In the history: the task is left as it is, and whoever owns it acts.
+const ABANDONED: &str = "let go";
+
+/// Gives a task back, or up, or leaves it as it is. Returns what happened, for the history.
 pub(crate) async fn end_badly(
     worker: &Worker,
     claim: &mut Claim,
-    trouble: &AttemptError,
+    error: &AttemptError,
 ) -> &'static str {
+    if let Some(event) = quarantine(claim, error) {
+        return match claim.advance(worker, &event).await {
+            Ok(()) => "quarantined",
+            Err(_) => ABANDONED,
+        };
+    }
+    // A worker that was fenced off finds its tables gone: that is no fault of the job.
+    if worker.lease.check().is_err() {
+        return ABANDONED;
+    }
+    let is_away = matches!(error, AttemptError::Away { .. });
+    let remedy = remedy(claim, error);
+    if remedy == Remedy::Abandon && is_away {
+        claim.release(worker).await;
+    }
+    match carry_out(worker, claim, error, remedy).await {
+        Some((event, word)) if give_back(worker, claim, &event, is_away).await => word,
+        _ => ABANDONED,
+    }
+}
+
+/// What a person has to decide: nobody can prove what was moved, or when.
+fn quarantine(claim: &Claim, error: &AttemptError) -> Option<TaskEvent> {
     let epoch = claim.epoch();
-    let state = claim.task.progress.state.name();
-    let remedy = match (state, trouble) {
+    match (claim.task.progress.state.name(), error) {
         (StateName::Publishing, AttemptError::Unprovable(evidence)) => {
-            let evidence = evidence.clone();
-            let event = TaskEvent::Unprovable { epoch, evidence };
-            return match claim.advance(worker, &event).await {
-                Ok(()) => "quarantined",
-                Err(_) => "let go",
-            };
+            Some(TaskEvent::Unprovable { epoch, evidence: evidence.clone() })
         }
         (StateName::Claimed, AttemptError::Recalled { manifest, past, .. }) => {
             let (manifest, past) = (Manifest::clone(manifest), *past);
-            let event =
-                TaskEvent::Recalled { epoch, manifest, past, evidence: trouble.to_string() };
-            return match claim.advance(worker, &event).await {
-                Ok(()) => "quarantined",
-                Err(_) => "let go",
-            };
+            Some(TaskEvent::Recalled { epoch, manifest, past, evidence: error.to_string() })
         }
-        (StateName::Claimed, trouble) => trouble.remedy(),
-        // Published or publishing: nothing to give back. A fault of the whole job still pauses it.
-        (_, trouble) => match trouble.remedy() {
-            Remedy::PauseJob => Remedy::PauseJob,
-            _ => Remedy::Abandon,
-        },
-    };
-    // A worker that was fenced off finds its tables gone: that is no fault of the job.
-    if worker.lease.check().is_err() {
-        return "let go";
+        _ => None,
     }
-    let attempts = claim.task.progress.attempts;
-    let is_away = matches!(trouble, AttemptError::Away { .. });
-    let (event, word) = match remedy {
-        Remedy::Abandon => {
-            if is_away {
-                claim.release(worker).await;
-            }
-            return "let go";
-        }
-        Remedy::HandBack => (TaskEvent::HandedBack { epoch }, "handed back"),
+}
+
+fn remedy(claim: &Claim, error: &AttemptError) -> Remedy {
+    match error.remedy() {
+        remedy if is_loading(claim) => remedy,
+        // Published or publishing: nothing to give back. A fault of the whole job still pauses it.
+        Remedy::PauseJob => Remedy::PauseJob,
+        _ => Remedy::Abandon,
+    }
+}
+
+/// Nothing of the task is in any target yet.
+fn is_loading(claim: &Claim) -> bool {
+    claim.task.progress.state.name() == StateName::Claimed
+}
+
+/// Pauses the job or waits, where the remedy says so. Then the event that ends the attempt, with its
+/// word in the history; none when the task stays as it is.
+async fn carry_out(
+    worker: &Worker,
+    claim: &Claim,
+    error: &AttemptError,
+    remedy: Remedy,
+) -> Option<(TaskEvent, &'static str)> {
+    let epoch = claim.epoch();
+    match remedy {
+        Remedy::Abandon => None,
+        Remedy::HandBack => Some((TaskEvent::HandedBack { epoch }, "handed back")),
         Remedy::Wait => {
-            let Ok(event) = interrupted(worker, claim, trouble).await else { return "let go" };
-            (event, "interrupted")
+            let event = interrupted(worker, claim, error).await.ok()?;
+            Some((event, "interrupted"))
         }
         Remedy::PauseJob => {
-            if let Err(error) = job_change::pause(worker, &claim.job, trouble).await {
+            if let Err(error) = job_change::pause(worker, &claim.job, error).await {
                 tracing::warn!(%error, "could not pause the job");
             }
-            if state != StateName::Claimed {
-                return "let go";
-            }
-            (TaskEvent::HandedBack { epoch }, "handed back")
+            is_loading(claim).then_some((TaskEvent::HandedBack { epoch }, "handed back"))
         }
         Remedy::Retry if !claim.is_used_up() => {
-            let delay_ms = u64::try_from(task_delay(attempts).as_millis()).unwrap_or(0);
-            let error = trouble.to_string();
-            (TaskEvent::Retried { epoch, delay_ms, error }, "retried")
+            let delay = task_delay(claim.task.progress.attempts);
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(0);
+            Some((TaskEvent::Retried { epoch, delay_ms, error: error.to_string() }, "retried"))
         }
         Remedy::Retry | Remedy::Fail => {
-            (TaskEvent::GaveUp { epoch, error: trouble.to_string() }, "failed")
+            Some((TaskEvent::GaveUp { epoch, error: error.to_string() }, "failed"))
         }
-    };
-    // First nothing may write into the staging set, then the task changes, then the set goes:
-    // a crash in between leaves a set that the next owner drops.
-    // On a server that is away the next owner does both, before anything else.
+    }
+}
+
+/// Stops what runs of the attempt, changes the task, and drops the staging set. False when the task was
+/// not changed.
+///
+/// First nothing may write into the staging set, then the task changes, then the set goes: a crash in
+/// between leaves a set that the next owner drops. On a server that is away the next owner does both,
+/// before anything else.
+async fn give_back(worker: &Worker, claim: &mut Claim, event: &TaskEvent, is_away: bool) -> bool {
     if !is_away && let Err(error) = claim.while_there(fence::kill_own(worker, claim)).await {
         tracing::warn!(%error, "could not stop what runs of this attempt");
-        return "let go";
+        return false;
     }
-    if let Err(error) = claim.advance(worker, &event).await {
+    if let Err(error) = claim.advance(worker, event).await {
         tracing::warn!(%error, "could not give the task back; it is taken over when needed");
-        return "let go";
+        return false;
     }
     if !is_away && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
         tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
     }
-    word
+    true
 }
 
 /// The task is pending again, without an attempt less. What was away is waited for first, so that it is
@@ -107,17 +134,17 @@ pub(crate) async fn end_badly(
 async fn interrupted(
     worker: &Worker,
     claim: &Claim,
-    trouble: &AttemptError,
+    error: &AttemptError,
 ) -> Result<TaskEvent, AttemptError> {
     let (since, _) = worker.outage.meets();
     let is_loading = claim.is_loading.load(Ordering::Relaxed);
-    let died = match trouble {
+    let died = match error {
         // Its server is another one: the load that it had may be what took it down.
         AttemptError::Away { is_loading, .. } => *is_loading,
         _ => outlast(worker, claim).await? && is_loading,
     };
     let delay_ms = u64::try_from(outage::pause().as_millis()).unwrap_or(0);
-    let error = format!("waits since {since}: {trouble}");
+    let error = format!("waits since {since}: {error}");
     Ok(TaskEvent::Interrupted { epoch: claim.epoch(), delay_ms, error, died })
 }
 

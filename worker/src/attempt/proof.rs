@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use clickhouse::Row;
 use futures_util::future::try_join_all;
-use longshore_shared::clickhouse::Server;
+use longshore_shared::clickhouse::{Server, uuid_text};
 use longshore_shared::ledger::{Seen, find_parts};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::claim::Claim;
 use crate::error::AttemptError;
@@ -27,7 +28,7 @@ const EVIDENCE_MARGIN: Duration = Duration::from_secs(60);
 pub(crate) async fn find(
     server: &Server,
     target: &TableName,
-    uuids: &[String],
+    uuids: &[Uuid],
 ) -> Result<Seen, AttemptError> {
     let found = find_all(server, &[(target, uuids.to_vec())]).await?;
     Ok(found.into_iter().next().unwrap_or_default())
@@ -36,7 +37,7 @@ pub(crate) async fn find(
 /// Which identities each target lists, in the order asked. Targets are asked together.
 pub(crate) async fn find_all(
     server: &Server,
-    asked: &[(&TableName, Vec<String>)],
+    asked: &[(&TableName, Vec<Uuid>)],
 ) -> Result<Vec<Seen>, AttemptError> {
     if planted(Bug::HashesAsSet) {
         let each = asked.iter().map(|(target, hashes)| find_by_hash(server, target, hashes));
@@ -46,33 +47,41 @@ pub(crate) async fn find_all(
 }
 
 /// The hash of a part's content where its identity should be: [`Bug::HashesAsSet`].
-pub(crate) fn hash_as_identity(hash: &str) -> String {
-    uuid::Uuid::parse_str(hash).unwrap_or_default().to_string()
+pub(crate) fn hash_as_identity(hash: &str) -> Uuid {
+    Uuid::parse_str(hash).unwrap_or_default()
+}
+
+#[derive(Deserialize, Row)]
+struct Hashed {
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
+    name: String,
 }
 
 /// Takes equal content for the same part: [`Bug::HashesAsSet`].
 async fn find_by_hash(
     server: &Server,
     target: &TableName,
-    hashes: &[String],
+    hashes: &[Uuid],
 ) -> Result<Seen, AttemptError> {
     let text = "SELECT toString(toUUID(hash_of_all_files)) AS identity, name FROM system.parts \
                 WHERE database = {database:String} AND table = {table:String} AND rows > 0";
     let call = server.call_text("find_by_hash", text.to_owned());
     let call = call.param("database", &target.database).param("table", &target.table);
-    let rows: Vec<(String, String)> = call.fetch_all().await?;
-    let published = rows.into_iter().filter(|(text, _)| hashes.contains(text)).collect();
+    let rows: Vec<Hashed> = call.fetch_all().await?;
+    let published = rows.into_iter().map(|row| (row.identity, row.name));
+    let published = published.filter(|(hash, _)| hashes.contains(hash)).collect();
     Ok(Seen { published, rolled_back: HashSet::new() })
 }
 
 /// Parts by their identity, with the names that they have in their targets.
-pub(crate) type PartNames = HashMap<String, String>;
+pub(crate) type PartNames = HashMap<Uuid, String>;
 
 /// A table of the manifest whose every part has to be found in its target.
 pub(crate) struct Claimed<'a> {
     pub(crate) table: &'a StagedTable,
     /// What was seen in the target before: it may be merged and forgotten by now.
-    pub(crate) seen: HashSet<String>,
+    pub(crate) seen: HashSet<Uuid>,
     /// Its staging table was listed with parts.
     pub(crate) was_seen: bool,
     /// Why nothing else can prove it.
@@ -91,14 +100,14 @@ pub(crate) async fn everything(
     server: &Server,
     claimed: &[Claimed<'_>],
 ) -> Result<PartNames, AttemptError> {
-    let all = |one: &Claimed<'_>| one.table.parts().map(|part| part.uuid.to_string()).collect();
-    let asked: Vec<(&TableName, Vec<String>)> =
+    let all = |one: &Claimed<'_>| one.table.parts().map(|part| part.uuid).collect();
+    let asked: Vec<(&TableName, Vec<Uuid>)> =
         claimed.iter().map(|one| (&one.table.target, all(one))).collect();
     let mut names = PartNames::new();
     let mut unproved = Vec::new();
     for (one, found) in claimed.iter().zip(find_all(server, &asked).await?) {
         names.extend(found.published);
-        let is_missing = |uuid: &String| !names.contains_key(uuid) && !one.seen.contains(uuid);
+        let is_missing = |uuid: &Uuid| !names.contains_key(uuid) && !one.seen.contains(uuid);
         let missing = all(one).iter().filter(|uuid| is_missing(uuid)).count();
         if missing > 0 && !planted(Bug::OldIsProof) && !planted(Bug::EmptyIsProof) {
             unproved.push(format!(

@@ -6,7 +6,7 @@
 //! sets that are found in a target tell the same, where an older version wrote no manifest.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::retry_idempotent;
+use longshore_shared::clickhouse::{retry_idempotent, uuid_text};
 use longshore_shared::ledger::{self, Unsettled};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
@@ -43,7 +43,7 @@ pub(crate) async fn refuse_sets(claim: &Claim) -> Result<(), AttemptError> {
 async fn words(claim: &Claim, manifest: &Manifest) -> Result<String, AttemptError> {
     let (mut parts, mut there) = (0, 0);
     for table in &manifest.tables {
-        let uuids: Vec<String> = table.parts().map(|part| part.uuid.to_string()).collect();
+        let uuids: Vec<Uuid> = table.parts().map(|part| part.uuid).collect();
         parts += uuids.len();
         there += proof::find(&claim.server, &table.target, &uuids).await?.published.len();
     }
@@ -53,7 +53,8 @@ async fn words(claim: &Claim, manifest: &Manifest) -> Result<String, AttemptErro
 #[derive(Deserialize, Row)]
 struct StagedIdentity {
     staged: String,
-    identity: String,
+    #[serde(deserialize_with = "uuid_text")]
+    identity: Uuid,
     rows: u64,
 }
 
@@ -67,7 +68,7 @@ async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
     if found.is_empty() || planted(Bug::HashesAsSet) {
         return Ok(());
     }
-    let uuids: Vec<String> = found.iter().map(|part| part.identity.clone()).collect();
+    let uuids: Vec<Uuid> = found.iter().map(|part| part.identity).collect();
     let mut tables = Vec::new();
     for table in &claim.job.spec.graph.tables {
         let target = table.destination();
@@ -101,11 +102,8 @@ fn staged(
         .staging_epoch(name)
         .and_then(|epoch| name.strip_prefix(&task.staging_set(epoch)))
         .unwrap_or(name);
-    let part = |part: &&StagedIdentity| Part {
-        uuid: Uuid::parse_str(&part.identity).unwrap_or_default(),
-        hash: String::new(),
-        rows: part.rows,
-    };
+    let part =
+        |part: &&StagedIdentity| Part { uuid: part.identity, hash: String::new(), rows: part.rows };
     let parts = found.iter().map(part).collect();
     StagedTable {
         suffix: suffix.to_owned(),

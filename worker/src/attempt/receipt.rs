@@ -30,7 +30,7 @@ pub(crate) async fn of(
     let mut receipts: Vec<Receipt> = Vec::new();
     for table in &manifest.tables {
         let receipt = table.receipt(&base);
-        let name = |uuid: &Uuid| names.get(&uuid.to_string()).cloned().unwrap_or_default();
+        let name = |uuid: &Uuid| names.get(uuid).cloned().unwrap_or_default();
         let part_names: Vec<String> = receipt.part_uuids.iter().map(name).collect();
         let unnamed = part_names.iter().filter(|name| name.is_empty()).count();
         if unnamed > 0 {

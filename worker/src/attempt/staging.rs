@@ -155,7 +155,8 @@ pub(crate) struct StagedPart {
     pub(crate) table: String,
     pub(crate) partition_id: String,
     pub(crate) name: String,
-    pub(crate) uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    pub(crate) uuid: Uuid,
     pub(crate) hash: String,
     pub(crate) rows: u64,
 }

@@ -4,7 +4,6 @@ use longshore_shared::clickhouse::Summary;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::{Graph, GraphTable, StagingNames};
 use longshore_shared::task::{Chunk, Line, Manifest, Part, StagedTable, TableName};
-use uuid::Uuid;
 
 use super::source::{self, Held};
 use super::staging::{self, Staged, StagedPart, StagingSet};
@@ -129,11 +128,10 @@ fn lines<'a>(
 ) -> Result<Vec<Line>, AttemptError> {
     let mut lines: Vec<Line> = Vec::new();
     for row in parts {
-        let uuid = Uuid::parse_str(&row.uuid).unwrap_or_default();
-        if uuid.is_nil() {
+        if row.uuid.is_nil() {
             return Err(AttemptError::Count(format!("a part of {twin} has no identity")));
         }
-        let part = Part { uuid, hash: row.hash.clone(), rows: row.rows };
+        let part = Part { uuid: row.uuid, hash: row.hash.clone(), rows: row.rows };
         match lines.last_mut() {
             Some(line) if line.partition == row.partition_id => line.parts.push(part),
             _ => lines.push(Line { partition: row.partition_id.clone(), parts: vec![part] }),

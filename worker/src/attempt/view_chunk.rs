@@ -2,7 +2,7 @@
 //! more was read than the chunk has.
 
 use longshore_shared::clickhouse::{Server, Summary};
-use longshore_shared::source::{ProbeError, check_filter, rows_to_read};
+use longshore_shared::source::{check_filter, rows_to_read};
 use longshore_shared::task::{Feed, JobSpec, Slice};
 
 use crate::error::AttemptError;
@@ -13,11 +13,7 @@ pub(crate) async fn bound(
     spec: &JobSpec,
     (feed, slice): (&Feed, &Slice),
 ) -> Result<Option<u64>, AttemptError> {
-    match check_filter(server, feed).await {
-        Ok(()) => {}
-        Err(ProbeError::Failure(failure)) => return Err(failure.into()),
-        Err(ignored) => return Err(AttemptError::Count(ignored.to_string())),
-    }
+    check_filter(server, feed).await?;
     // Views that fire on what is loaded may read other tables.
     let passes = feed.view.as_ref().and_then(|view| view.passes);
     let Some(passes) = passes.filter(|_| spec.graph.views.is_empty()) else { return Ok(None) };

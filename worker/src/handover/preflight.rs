@@ -9,7 +9,6 @@ use longshore_shared::task::{
     Handover, HandoverPartition, LateRows, Manifest, OtherPartitions, PublishMode, TableName,
     Tally, kept_name,
 };
-use uuid::Uuid;
 
 use super::{late_rows, unfinished};
 use crate::claim::Claim;
@@ -60,7 +59,7 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
         handovers.push(Handover {
             mode,
             target: table.name.clone(),
-            target_uuid: Uuid::parse_str(&table.uuid).unwrap_or_default(),
+            target_uuid: table.own_uuid(),
             position,
             database: shadow.name.database.clone(),
             shadow_uuid: shadow.uuid,

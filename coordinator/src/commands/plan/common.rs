@@ -184,7 +184,6 @@ impl Document {
         }
     }
 
-    /// As text.
     pub(crate) fn words(&self) -> String {
         let Self { plan_id, target, source, .. } = self;
         let chunks = text::plural(self.chunks.into(), "chunk");

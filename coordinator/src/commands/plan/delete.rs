@@ -11,10 +11,11 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::faults;
 use longshore_shared::ledger;
-use longshore_shared::store::{Census, TaskStore, census};
+use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Job, JobEvent, JobState, TaskId};
 use serde::Serialize;
 
+use crate::census::{Census, census};
 use crate::doctor::{belongings, evidence};
 use crate::job::alter::{Altered, alter};
 use crate::reach::shards;
@@ -48,7 +49,6 @@ pub(crate) struct DeleteArgs {
 #[derive(Debug, Serialize)]
 struct Document {
     plan_id: String,
-    /// The state it was in.
     state: JobState,
     target: String,
     tasks: u32,

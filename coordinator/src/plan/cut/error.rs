@@ -14,12 +14,7 @@ pub(crate) enum CutError {
     NoTable(TableName),
     /// Only MergeTree has an index.
     #[error("{table} has engine {engine}: only tables of the MergeTree family can be cut")]
-    Engine {
-        /// The table.
-        table: TableName,
-        /// Its engine.
-        engine: String,
-    },
+    Engine { table: TableName, engine: String },
     /// Merges are faster than the reader.
     #[error("the parts of {0} change faster than they can be read")]
     Restless(TableName),

@@ -35,7 +35,6 @@ enum Sharing {
 /// Limits of a chunk.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limits {
-    /// Bytes.
     pub(crate) bytes: u64,
     /// Groups of marks, each a partition.
     pub(crate) groups: usize,

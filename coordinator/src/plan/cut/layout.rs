@@ -6,7 +6,6 @@ pub(crate) const KEY_COLUMNS_MAX: usize = 6;
 /// An active part.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Part {
-    /// Its name.
     pub(crate) name: String,
     /// `_partition_id`.
     pub(crate) partition: String,
@@ -65,7 +64,6 @@ pub(crate) struct Group {
 /// A table as its index shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layout {
-    /// The parts.
     pub(crate) parts: Vec<Part>,
     /// Leading key columns that the index in memory holds, a part.
     pub(crate) known: Vec<u8>,

@@ -40,7 +40,6 @@ const READS_MAX: usize = 20;
 /// On a snapshot rows are cut where keys leave chunks emptier than this.
 const FILL_WANTED: f64 = 0.9;
 
-/// How to cut.
 #[derive(Debug, Clone)]
 pub(crate) struct CutOptions {
     /// Most bytes of a chunk.

@@ -56,7 +56,6 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// Of a task.
     pub(crate) fn of(job: &Job, task: &Task) -> Result<Self, StoreError> {
         let chunk = Chunk::decode(&task.chunk)?;
         let publishes = job.is_last(&task.id).then(|| last_task::words(job));
@@ -82,7 +81,6 @@ impl Contents {
         }
     }
 
-    /// As text.
     pub(crate) fn text(&self) -> String {
         match (&self.publishes, &self.slice) {
             (Some(words), _) => format!("Loads nothing: when all others are done it {words}"),

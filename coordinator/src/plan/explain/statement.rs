@@ -33,7 +33,6 @@ pub(crate) struct Statement {
     pub(crate) query_id: String,
     /// Was it sent, or would it be?
     pub(crate) from: From,
-    /// The text.
     pub(crate) text: String,
     /// Settings that are sent along.
     pub(crate) settings: BTreeMap<String, String>,

@@ -27,7 +27,7 @@ pub(crate) async fn rebind(session: &Session, file: &mut PlanFile) -> Result<(),
     let found = identities(&session.server, &names).await?;
     for table in tables {
         if let Some((_, uuid)) = found.iter().find(|(name, _)| *name == table.name) {
-            table.uuid = uuid.to_string();
+            table.uuid = Some(*uuid);
         }
     }
     Ok(())

@@ -16,7 +16,6 @@ use crate::ui::text;
 pub(crate) struct Comparison {
     /// There is none.
     pub(crate) same: bool,
-    /// Fields of the spec.
     pub(crate) spec: Vec<FieldChange>,
     /// Files that only one of them loads, or that were changed in between.
     pub(crate) files: Vec<FileChange>,

@@ -29,7 +29,6 @@ impl PlanFile {
         })
     }
 
-    /// The text of the file.
     pub(crate) fn text(&self) -> Result<String, Report> {
         let text = write::text(self);
         match secrets::find(&self.spec, &text) {

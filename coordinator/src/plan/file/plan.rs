@@ -1,6 +1,6 @@
 //! What makes a plan, apart from where it is written.
 
-use longshore_shared::store::{StoreError, TaskStore};
+use longshore_shared::store::TaskStore;
 use longshore_shared::task::{Chunk, Job, JobId, JobSpec, Mark, TaskId};
 
 use crate::session::Session;
@@ -14,7 +14,6 @@ const PAGE: u32 = 5_000;
 /// What makes a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PlanFile {
-    /// Its id.
     pub(crate) id: JobId,
     /// Without shadows: they are made again.
     pub(crate) spec: JobSpec,
@@ -40,7 +39,7 @@ impl PlanFile {
                 return Err(Report::new(Kind::Conflict, message).into());
             }
             let decoded = page.iter().map(|(_, bytes)| Chunk::decode(bytes));
-            chunks.extend(decoded.collect::<Result<Vec<_>, StoreError>>()?);
+            chunks.extend(decoded.collect::<Result<Vec<_>, _>>()?);
             first = end;
         }
         Ok(Self::from_parts(job.id.clone(), job.spec.clone(), chunks))
@@ -66,7 +65,7 @@ impl PlanFile {
                 spec.servers.clear();
             }
             // An exchange gives the target another UUID; another environment has others anyway.
-            spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
+            spec.graph.tables.iter_mut().for_each(|table| table.uuid = None);
             spec
         };
         self.id == other.id && self.chunks == other.chunks && essence(self) == essence(other)

@@ -250,7 +250,7 @@ fn the_same_plan_is_known_by_what_it_loads() {
     let mut other = plan();
     other.spec.environment = "elsewhere".into();
     other.spec.made = longshore_shared::task::PlanOptions::default();
-    other.spec.graph.tables[0].uuid = "another".into();
+    other.spec.graph.tables[0].uuid = Some(uuid::Uuid::from_u128(1));
     assert!(plan().is_same(&other));
     other.spec.filter = String::new();
     assert!(!plan().is_same(&other));

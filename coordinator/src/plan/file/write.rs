@@ -26,7 +26,6 @@ impl Sums {
     }
 }
 
-/// The whole text.
 pub(crate) fn text(file: &PlanFile) -> String {
     let head = json!({
         "longshore_plan": VERSION,

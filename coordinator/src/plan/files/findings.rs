@@ -22,7 +22,6 @@ use crate::ui::text;
 
 /// Files shown of one finding.
 const FILES_SHOWN: usize = 5;
-/// Files that are parsed at a time.
 const PARSED_AT_A_TIME: usize = 4;
 /// A file of a format that is read from its beginning to its end by one thread takes long beyond this.
 const LARGE_BYTES: u64 = 4 << 30;

@@ -12,7 +12,6 @@ use super::formats::{Family, Format};
 use super::merge::{Merged, Schemas};
 use crate::ui::error::Error;
 
-/// Files of a sample.
 const SAMPLE_FILES: usize = 1_000;
 
 #[derive(Deserialize, Row)]

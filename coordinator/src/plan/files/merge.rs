@@ -14,7 +14,6 @@ pub(crate) struct Merged {
     pub(crate) name: String,
     /// Its types, each with the first file that has it so.
     pub(crate) types: Vec<(Type, String)>,
-    /// A value of it may be NULL.
     pub(crate) may_be_null: bool,
     /// It stands in the paths.
     pub(crate) is_hive: bool,
@@ -122,7 +121,6 @@ impl Schemas {
         }
     }
 
-    /// The column of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&Merged> {
         self.columns.iter().find(|column| column.name == name)
     }

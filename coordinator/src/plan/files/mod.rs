@@ -6,6 +6,7 @@
 
 mod column;
 mod defaults;
+mod endpoint;
 mod findings;
 mod formats;
 mod layout;

@@ -7,12 +7,12 @@ use longshore_shared::clickhouse::{
     Code, Failure, Server, refuses_keys, retry_idempotent, says_odd_address,
 };
 use longshore_shared::source::{
-    Location, LocationError, S3Endpoint, SourceKeys, explicit_listing_query, listing_query,
-    read_settings,
+    Location, LocationError, SourceKeys, explicit_listing_query, listing_query, read_settings,
 };
 use longshore_shared::task::{SourceFile, SourceFunction};
 use serde::Deserialize;
 
+use super::endpoint::S3Endpoint;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
 

@@ -15,7 +15,6 @@ pub(crate) const FILL_MIN: f64 = 0.8;
 pub(crate) struct PackLimits {
     /// Bytes; a larger single file is a chunk of its own.
     pub(crate) bytes_max: u64,
-    /// Files.
     pub(crate) files_max: usize,
     /// All chunks have the whole budget, instead of a share that varies.
     pub(crate) is_even: bool,

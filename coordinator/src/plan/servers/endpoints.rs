@@ -159,7 +159,6 @@ impl Fleet {
         self.servers.iter().map(|(server, _)| server)
     }
 
-    /// How many.
     pub(crate) fn len(&self) -> usize {
         self.servers.len()
     }
@@ -288,7 +287,7 @@ fn plain(graph: &Graph) -> Graph {
         }
     };
     for table in &mut plain.tables {
-        table.uuid.clear();
+        table.uuid = None;
         rename(&mut table.name.table);
         rename(&mut table.definition);
     }
@@ -304,14 +303,16 @@ fn plain(graph: &Graph) -> Graph {
 #[cfg(test)]
 mod tests {
     use longshore_shared::schema::{GraphTable, GraphView};
+    use uuid::Uuid;
 
     use super::*;
 
-    fn graph(uuid: &str) -> Graph {
+    fn graph(number: u128) -> Graph {
+        let uuid = Uuid::from_u128(number);
         let name = |table: &str| TableName { database: "d".into(), table: table.into() };
         let table = |table: &str, dependents: Vec<TableName>| GraphTable {
             name: name(table),
-            uuid: format!("{uuid}-{}", table.len()),
+            uuid: Some(uuid),
             engine: "MergeTree".into(),
             definition: format!("CREATE TABLE d.`{table}` (x Int8)"),
             dependents,
@@ -334,23 +335,23 @@ mod tests {
 
     #[test]
     fn each_server_has_uuids_of_its_own() {
-        assert_eq!(difference(&graph("one"), &graph("two")), None);
+        assert_eq!(difference(&graph(1), &graph(2)), None);
     }
 
     #[test]
     fn what_differs_is_named() {
-        let mut other = graph("two");
+        let mut other = graph(2);
         other.tables[0].definition.push('!');
-        assert_eq!(difference(&graph("one"), &other).unwrap(), "table d.t");
-        let mut other = graph("two");
+        assert_eq!(difference(&graph(1), &other).unwrap(), "table d.t");
+        let mut other = graph(2);
         other.views[0].select.push('!');
-        assert_eq!(difference(&graph("one"), &other).unwrap(), "view d.v");
-        let mut other = graph("two");
+        assert_eq!(difference(&graph(1), &other).unwrap(), "view d.v");
+        let mut other = graph(2);
         other.tables[1].definition.push('!');
-        assert!(difference(&graph("one"), &other).unwrap().contains(".inner of d.v"));
-        let mut other = graph("two");
+        assert!(difference(&graph(1), &other).unwrap().contains(".inner of d.v"));
+        let mut other = graph(2);
         other.views.clear();
         other.tables.truncate(1);
-        assert!(difference(&graph("one"), &other).is_some());
+        assert!(difference(&graph(1), &other).is_some());
     }
 }

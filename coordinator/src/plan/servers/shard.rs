@@ -34,7 +34,6 @@ pub(crate) struct Loaded<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) select: &'a str,
     pub(crate) columns: &'a [String],
-    /// Columns of the target.
     pub(crate) target: &'a [Column],
 }
 

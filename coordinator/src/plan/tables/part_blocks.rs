@@ -39,7 +39,6 @@ pub(crate) fn known(uuid: Uuid, parts: &[ListedPart]) -> Option<Known> {
 /// A part that was merged from old blocks and others.
 #[derive(Debug, Clone)]
 pub(crate) struct Mixed<'a> {
-    /// The part.
     pub(crate) part: &'a ListedPart,
     /// The old blocks in it.
     pub(crate) old: Vec<Span>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Connection, Server, retry_idempotent};
+use longshore_shared::clickhouse::{Connection, Server, retry_idempotent, uuid_text};
 use longshore_shared::config::Config;
 use longshore_shared::redact;
 use longshore_shared::schema::identities;
@@ -17,6 +17,7 @@ use longshore_shared::task::{
 use secrecy::SecretString;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::plan::cut::{Cut, CutError};
 use crate::ui::error::{Error, Kind, Report};
@@ -137,7 +138,8 @@ fn no_table(table: &TableName) -> Report {
 
 #[derive(Deserialize, Row)]
 struct Identity {
-    uuid: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
 }
 
 /// The collection and the address mean the same table: loads read through one, the plan is made
@@ -156,7 +158,7 @@ async fn same_table(server: &Server, there: &Server, feed: &Feed, url: &str) -> 
     );
     let call = || server.call_text("remote_table", text.clone()).fetch_optional::<Identity>();
     let found = retry_idempotent(call).await?.map(|row| row.uuid);
-    if found.as_deref() == Some(uuid.to_string().as_str()) {
+    if found == Some(*uuid) {
         return Ok(());
     }
     let message =

@@ -21,7 +21,6 @@ pub(crate) enum SnapshotError {
     /// The parts of the table cannot be linked.
     #[error("{table} cannot be linked into a snapshot: {reason}")]
     Refused {
-        /// The table.
         table: TableName,
         /// What the server says, remedy included.
         reason: String,

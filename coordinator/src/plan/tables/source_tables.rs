@@ -22,7 +22,6 @@ use crate::ui::text;
 pub(crate) struct TablesPlan {
     /// The plan.
     pub(crate) job: Job,
-    /// It is new.
     pub(crate) created: bool,
     /// Bytes of the tables, in the unit of the budget.
     pub(crate) bytes: u64,

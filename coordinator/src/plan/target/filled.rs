@@ -104,7 +104,6 @@ pub(crate) enum Guarantee {
     Replicated,
     /// Nothing. Refused where staging is possible.
     None {
-        /// The engine.
         engine: String,
         /// A MergeTree that could be staged, or could remember tokens.
         refused: bool,

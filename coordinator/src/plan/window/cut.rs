@@ -25,7 +25,6 @@ pub(crate) const NO_BORDER: &str = "0";
 /// A window of a table and how it is cut. Times are ticks of the column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Windowed {
-    /// The column.
     pub(crate) time: TimeColumn,
     /// First moment.
     pub(crate) since: i64,

@@ -44,7 +44,6 @@ enum Form {
     DateTime64(u32),
 }
 
-/// A time column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TimeColumn {
     pub(crate) name: String,

@@ -17,7 +17,6 @@ use crate::ui::error::Error;
 pub(crate) struct Written {
     /// The plan.
     pub(crate) job: Job,
-    /// It is new.
     pub(crate) created: bool,
     /// Bytes of what is read, in the unit of the budget.
     pub(crate) bytes: u64,

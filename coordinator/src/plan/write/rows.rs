@@ -40,7 +40,7 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     spec.made = PlanOptions::default();
     // An exchange gives the target another UUID, and is the same plan before and after.
     if spec.publish.mode == PublishMode::Exchange {
-        spec.graph.tables.iter_mut().for_each(|table| table.uuid.clear());
+        spec.graph.tables.iter_mut().for_each(|table| table.uuid = None);
     }
     // One server is known by the UUIDs of its tables; its address may be spelled in many ways.
     if spec.is_sharded() {

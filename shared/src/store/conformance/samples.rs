@@ -17,7 +17,7 @@ pub fn job(tasks: u32) -> Job {
     let target: TableName = "db.`tä'ble`".parse().expect("a table name");
     let table = GraphTable {
         name: target.clone(),
-        uuid: "a".into(),
+        uuid: Some(uuid::Uuid::from_u128(10)),
         engine: "MergeTree".into(),
         definition: "CREATE TABLE `it's` (`a` String DEFAULT '\\'\\\\\\n')".into(),
         dependents: vec![target.clone()],

@@ -44,7 +44,7 @@ pub(crate) async fn attributed(
         Policy::Retry | Policy::RetrySmaller if !claim.is_used_up() => return failure.into(),
         _ => {}
     }
-    AttemptError::Data(named(worker, claim, &failure).await)
+    AttemptError::Data { words: named(worker, claim, &failure).await, source: failure }
 }
 
 /// The lease is trusted and nobody wants the load given back.
@@ -241,7 +241,7 @@ mod tests {
     fn a_staging_name_is_told_as_the_table_it_stands_for() {
         let table = GraphTable {
             name: "db.`tä'ble`".parse().unwrap(),
-            uuid: String::new(),
+            uuid: None,
             engine: "MergeTree".into(),
             definition: String::new(),
             dependents: Vec::new(),

@@ -1,97 +1,19 @@
 //! How one column of the target is read out of files.
 
+mod read_as;
+mod typed;
+
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::sql::quote_identifier;
-use longshore_shared::task::Cast;
 use longshore_shared::types::{
-    Fit, Reader, Type, cuts_moments, fit, for_reader, has_bytes_of_numbers, has_days,
-    has_numbers_of_moments, has_text_of_moments, has_units, has_widest_integers, join, needs_cast,
-    needs_reader, reads_as_stored, widened,
+    Fit, Reader, Type, cuts_moments, fit, has_bytes_of_numbers, has_days, has_numbers_of_moments,
+    has_widest_integers, needs_cast, widened,
 };
 
 use super::formats::Format;
 use super::merge::Merged;
-
-/// A column of the target.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    pub(crate) name: String,
-    pub(crate) kind: Type,
-    /// The type as the server writes it.
-    pub(crate) text: String,
-    /// Empty, `DEFAULT`, `MATERIALIZED`, `ALIAS` or `EPHEMERAL`.
-    pub(crate) default_kind: String,
-    /// What stands there when a row has no value; empty for the type's own default.
-    pub(crate) default: String,
-}
-
-impl Target {
-    /// Can an INSERT name it?
-    pub(crate) fn is_insertable(&self) -> bool {
-        matches!(self.default_kind.as_str(), "" | "DEFAULT" | "EPHEMERAL")
-    }
-
-    fn has_default(&self) -> bool {
-        !self.default.is_empty()
-    }
-}
-
-/// What may become of values of the column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Remark {
-    /// A value may not fit; the load looks at each and fails.
-    Checked,
-    /// A value may not fit, and that is accepted.
-    Accepted,
-    /// Digits are rounded.
-    Rounded,
-    /// The reader converts, and what it makes of a value is not known here.
-    Converted,
-}
-
-/// A column as it is asked of the reader.
-#[derive(Debug, Clone)]
-pub(crate) struct ReadAs {
-    pub(crate) name: String,
-    /// Type, and DEFAULT where it has one.
-    pub(crate) kind: String,
-    pub(crate) default: Option<String>,
-    /// How it becomes the target's type.
-    pub(crate) cast: Option<Cast>,
-    /// What a person should know, with the type in the files.
-    pub(crate) remark: Option<(Remark, String)>,
-}
-
-impl ReadAs {
-    /// As it is.
-    pub(crate) fn plain(name: &str, kind: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            default: None,
-            cast: None,
-            remark: None,
-        }
-    }
-
-    /// As the target has it, default included. Where the zero of a reader is no value of the type, the
-    /// type's own default stands for what a file lacks, as in every other INSERT.
-    pub(crate) fn as_target(target: &Target) -> Self {
-        let own = || format!("defaultValueOfTypeName({})", target.kind.literal());
-        let default = target.has_default().then(|| target.default.clone());
-        Self {
-            default: default.or_else(|| target.kind.lacks_zero().then(own)),
-            ..Self::plain(&target.name, &target.text)
-        }
-    }
-
-    /// As part of a structure.
-    pub(crate) fn structure(&self) -> String {
-        let default =
-            self.default.as_ref().map_or_else(String::new, |sql| format!(" DEFAULT {sql}"));
-        format!("{} {}{default}", quote_identifier(&self.name), self.kind)
-    }
-}
+pub(crate) use read_as::{ReadAs, Remark, Target};
+use read_as::{cast, cast_unless, kinds};
+use typed::Typed;
 
 /// How a column is read.
 pub(crate) struct How<'a> {
@@ -152,7 +74,9 @@ impl How<'_> {
                 ReadAs::plain(&target.name, &found.types[0].0.to_string())
             }
             Some(found) if self.format.is_strict() => self.strict(target, found),
-            Some(found) => self.typed(target, found),
+            Some(found) => {
+                Typed::of(self.format.name, self.is_under_select, target, found).read_as()
+            }
             None => ReadAs::as_target(target),
         }
     }
@@ -232,126 +156,7 @@ impl How<'_> {
             // The reader takes no other type; the INSERT converts.
             return ReadAs { default, remark, ..ReadAs::plain(&target.name, &from.to_string()) };
         }
-        ReadAs { default, remark, ..self.cast(target, from, refuses) }
-    }
-
-    /// Of a format with types.
-    fn typed(&self, target: &Target, found: &Merged) -> ReadAs {
-        let to = &target.kind;
-        let as_target = ReadAs::as_target(target);
-        let casts = reads_as_stored(self.format.name);
-        let in_files = kinds(Some(found));
-        let with_reader = |(kind, file): &(Type, String)| (for_reader(kind, to), file.clone());
-        let types = found.types.iter();
-        let found = &if casts {
-            found.clone()
-        } else {
-            Merged { types: types.map(with_reader).collect(), ..found.clone() }
-        };
-        let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, Reader::Format));
-        let fits = fits.max().unwrap_or(Fit::Exact);
-        let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
-        let is_kept = target.has_default() || target.default_kind == "EPHEMERAL";
-        let refuses = nulls && !to.is_nullable() && !is_kept;
-        // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
-        let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
-        let format = self.format.name;
-        let is_raw = |to: &Type| found.types.iter().any(|(kind, _)| needs_cast(format, kind, to));
-        let by_insert = is_raw(to);
-        let fits = match fits {
-            Fit::Nulls | Fit::Overflow | Fit::Range | Fit::Back | Fit::Text if only_reader => {
-                Fit::Unknown
-            }
-            // BSON has no type for them: what it holds are numbers whose unit the target tells.
-            Fit::Nulls | Fit::Overflow | Fit::Range | Fit::Back | Fit::Text
-                if self.format.name == "BSONEachRow"
-                    && found.types.iter().any(|(kind, _)| has_units(kind, to)) =>
-            {
-                Fit::Unknown
-            }
-            Fit::Exact if by_insert && only_reader => Fit::Unknown,
-            fits => fits,
-        };
-        let remark = match fits {
-            Fit::Exact if !refuses => None,
-            Fit::Rounded | Fit::Overflow => Some((Remark::Rounded, in_files.clone())),
-            Fit::Unknown => Some((Remark::Converted, in_files.clone())),
-            _ => Some((Remark::Checked, in_files.clone())),
-        };
-        // NULL inside arrays is told by the types; the footer may say that there is none.
-        let is_exact = match fits {
-            Fit::Nulls => !found.may_be_null && !by_insert,
-            Fit::Exact | Fit::Rounded => !by_insert,
-            Fit::Unknown => true,
-            _ => false,
-        };
-        if is_exact {
-            if !refuses {
-                return ReadAs { remark: remark.filter(|_| fits != Fit::Nulls), ..as_target };
-            }
-            // A reader of Parquet puts the default for NULL in a LowCardinality (26.7).
-            let kind = to.bare().nullable();
-            let Some(kind) = kind else { return ReadAs { remark, ..as_target } };
-            let zero = format!("defaultValueOfTypeName({})", to.literal());
-            return ReadAs { remark, default: Some(zero), ..self.cast(target, &kind, true) };
-        }
-        let mut kinds = found.types.iter().map(|(kind, _)| kind.clone());
-        let first = kinds.next().unwrap_or_else(|| to.clone());
-        let joined = kinds.try_fold(first, |one, other| join(&one, &other));
-        // The number that stands for a moment in one file is no text of one in another.
-        let has_numbers = found.types.iter().any(|(kind, _)| has_units(kind, to));
-        let mixes = |joined: &Type| has_numbers && has_text_of_moments(joined, to);
-        let Some(joined) = joined.filter(|joined| !is_raw(joined) && !mixes(joined)) else {
-            return ReadAs { remark: Some((Remark::Converted, in_files)), ..as_target };
-        };
-        let joined = joined.bare().clone();
-        // An INSERT puts no default for NULL in a column that is in no table.
-        if target.default_kind == "EPHEMERAL" && !to.is_nullable() {
-            let default = as_target.default.as_ref();
-            let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
-            return ReadAs { default, remark, ..self.cast(target, &joined, false) };
-        }
-        let is_missing = found.missing.is_some();
-        let wants_null = nulls
-            || (target.has_default() && !to.is_nullable())
-            || (is_missing && to.is_nullable());
-        let Some(kind) = (if wants_null { joined.nullable() } else { Some(joined.clone()) }) else {
-            // A list or tuple is never NULL: where a file lacks it the reader puts the default.
-            let default = as_target.default.as_ref();
-            let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
-            return ReadAs { default, remark, ..self.cast(target, &joined, false) };
-        };
-        let is_text = matches!(joined.plain_name(), Some("String" | "FixedString"));
-        let default = if refuses && !is_text {
-            Some(format!("defaultValueOfTypeName({})", joined.literal()))
-        } else if is_text && is_missing && !to.is_nullable() && !is_kept {
-            // Where a file lacks the column: no text is empty and a number.
-            Some(format!("CAST(defaultValueOfTypeName({}), {})", to.literal(), joined.literal()))
-        } else if refuses {
-            Some(format!("defaultValueOfTypeName({})", joined.literal()))
-        } else if to.is_nullable() && target.has_default() {
-            Some(format!("CAST(({}), {})", target.default, kind.literal()))
-        } else {
-            None
-        };
-        ReadAs { default, remark, ..self.cast(target, &kind, refuses) }
-    }
-
-    /// Under expressions of the user the values stay as they are.
-    fn cast(&self, target: &Target, kind: &Type, refuse_null: bool) -> ReadAs {
-        if self.is_under_select {
-            return ReadAs::plain(&target.name, &kind.to_string());
-        }
-        cast(target, kind, refuse_null, None)
-    }
-}
-
-fn cast(target: &Target, kind: &Type, refuse_null: bool, default: Option<String>) -> ReadAs {
-    let to = target.text.clone();
-    ReadAs {
-        default,
-        cast: Some(Cast { from: kind.to_string(), to, refuse_null }),
-        ..ReadAs::plain(&target.name, &kind.to_string())
+        ReadAs { default, remark, ..cast_unless(self.is_under_select, target, from, refuses) }
     }
 }
 
@@ -364,12 +169,6 @@ fn may_lose(format: &str, target: &Target, found: &Merged) -> bool {
             needs_cast(format, kind, to)
                 || !matches!(fit(kind.bare(), to, Reader::Format), Fit::Exact | Fit::Nulls)
         })
-}
-
-/// The types in the files, for people.
-fn kinds(found: Option<&Merged>) -> String {
-    let kinds = found.map_or(&[][..], |found| &found.types);
-    kinds.iter().map(|(kind, _)| kind.to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::shape::Output;
 
-/// A column of the target.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, clickhouse::Row)]
 pub(crate) struct TargetColumn {
     pub(crate) name: String,

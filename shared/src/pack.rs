@@ -8,10 +8,19 @@ use flate2::write::DeflateEncoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::StoreError;
-
 /// An unpacked record may not be larger: a damaged row must not fill the memory.
 const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes that are no packed record, or hold one of another shape.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// They are damaged.
+    #[error(transparent)]
+    Bytes(#[from] std::io::Error),
+    /// What they hold has another shape.
+    #[error(transparent)]
+    Text(#[from] serde_json::Error),
+}
 
 /// Packs a record.
 ///
@@ -27,12 +36,9 @@ pub fn pack<T: Serialize>(record: &T) -> Vec<u8> {
 /// Unpacks a record.
 ///
 /// # Errors
-/// [`StoreError::Record`] when the bytes are damaged or of another shape.
-pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+/// When the bytes are damaged or of another shape.
+pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, UnpackError> {
     let mut text = Vec::new();
-    DeflateDecoder::new(bytes)
-        .take(UNPACKED_BYTES_MAX)
-        .read_to_end(&mut text)
-        .map_err(|error| StoreError::Record(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| StoreError::Record(error.to_string()))
+    DeflateDecoder::new(bytes).take(UNPACKED_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }

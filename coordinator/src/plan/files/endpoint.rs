@@ -2,14 +2,14 @@
 //!
 //! The address is written out when the plan is made, so workers and later runs need no variables.
 
-use super::LocationError;
+use longshore_shared::source::LocationError;
 
 const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// The store of `s3://` addresses; without variables it is what the server makes of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct S3Endpoint {
+pub(crate) struct S3Endpoint {
     /// Name and value of the variable that names an endpoint.
     endpoint: Option<(&'static str, String)>,
     /// Name and value of the variable that names a region.
@@ -18,7 +18,7 @@ pub struct S3Endpoint {
 
 impl S3Endpoint {
     /// From the environment; `lookup` gives the value of a variable.
-    pub fn load(lookup: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn load(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let find = |names: [&'static str; 2]| {
             let value = |name: &'static str| {
                 let value = lookup(name)?.trim().to_owned();
@@ -33,7 +33,10 @@ impl S3Endpoint {
     ///
     /// # Errors
     /// [`LocationError`] when the variable or the address cannot be used.
-    pub fn resolve(&self, address: &str) -> Result<Option<(String, &'static str)>, LocationError> {
+    pub(crate) fn resolve(
+        &self,
+        address: &str,
+    ) -> Result<Option<(String, &'static str)>, LocationError> {
         let Some(rest) = ["s3://", "s3a://"].iter().find_map(|head| address.strip_prefix(head))
         else {
             return Ok(None);

@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use longshore_shared::store::{REQUEST_ROWS_MAX, Stored, TaskBrief, TaskStore, segment_tasks};
+use longshore_shared::task::{Cursor, Job, StateName, Tally, TaskId, WorkerId};
 use serde::Serialize;
-
-use super::{REQUEST_ROWS_MAX, Stored, TaskBrief, TaskStore, segment_tasks};
-use crate::task::{Cursor, Job, StateName, Tally, TaskId, WorkerId};
 
 /// Tasks read at once, at least.
 const PAGE_MIN: usize = 100;
@@ -18,43 +17,43 @@ const HINDERED_MAX: usize = 5;
 
 /// How many tasks of a job stand where, and what the done ones brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Census {
+pub(crate) struct Census {
     /// All tasks of the job.
-    pub total: u64,
+    pub(crate) total: u64,
     /// Tasks that nobody works on.
-    pub pending: u64,
+    pub(crate) pending: u64,
     /// Tasks being loaded.
-    pub claimed: u64,
+    pub(crate) claimed: u64,
     /// Tasks being moved into the target.
-    pub publishing: u64,
+    pub(crate) publishing: u64,
     /// Tasks that are done.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Tasks that failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Tasks in quarantine.
-    pub quarantined: u64,
+    pub(crate) quarantined: u64,
     /// Rows of the done tasks.
     #[serde(skip)]
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Bytes of the done tasks' files.
     #[serde(skip)]
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Who works on how many tasks.
     #[serde(skip)]
-    pub owners: BTreeMap<WorkerId, u64>,
+    pub(crate) owners: BTreeMap<WorkerId, u64>,
     /// Tasks that are loaded and cannot be published at the moment, and why; the first of them.
     #[serde(skip)]
-    pub hindered: Vec<(TaskId, String)>,
+    pub(crate) hindered: Vec<(TaskId, String)>,
 }
 
 impl Census {
     /// Tasks that ended without being done.
-    pub fn unfinished(&self) -> u64 {
+    pub(crate) fn unfinished(&self) -> u64 {
         self.failed + self.quarantined
     }
 
     /// Tasks of one state.
-    pub fn of(&self, state: StateName) -> u64 {
+    pub(crate) fn of(&self, state: StateName) -> u64 {
         match state {
             StateName::Pending => self.pending,
             StateName::Claimed => self.claimed,
@@ -106,7 +105,7 @@ impl Census {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn census<S: TaskStore>(store: &S, job: &Job) -> Stored<Census> {
+pub(crate) async fn census<S: TaskStore>(store: &S, job: &Job) -> Stored<Census> {
     let cursor = store.cursor(&job.id).await?;
     let Some(cursor) = cursor else {
         let total = u64::from(job.tasks);
@@ -134,7 +133,7 @@ fn beyond(job: &Job, cursor: &Cursor) -> u32 {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn find_tasks<S: TaskStore>(
+pub(crate) async fn find_tasks<S: TaskStore>(
     store: &S,
     job: &Job,
     states: &[StateName],
@@ -150,7 +149,7 @@ pub async fn find_tasks<S: TaskStore>(
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn find_tasks_where<S: TaskStore>(
+pub(crate) async fn find_tasks_where<S: TaskStore>(
     store: &S,
     job: &Job,
     states: &[StateName],

@@ -3,11 +3,9 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use super::tokens::tokens;
-use crate::task::{Shadow, TableName};
+use uuid::Uuid;
 
-/// Views deeper than this are a cycle or a mistake.
-pub(super) const VIEWS_MAX: usize = 200;
+use super::{Shadow, TableName};
 
 /// A column as in `system.columns`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Row)]
@@ -32,8 +30,10 @@ impl Column {
 pub struct GraphTable {
     /// Its name.
     pub name: TableName,
-    /// Its UUID: a table that was dropped and made again is another.
-    pub uuid: String,
+    /// Its UUID: a table that was dropped and made again is another. None where plans are
+    /// compared: an exchange, or another server, makes it another and the plan the same.
+    #[serde(with = "uuid_or_empty")]
+    pub uuid: Option<Uuid>,
     /// Its engine.
     pub engine: String,
     /// The server's text of its definition.
@@ -62,9 +62,40 @@ impl GraphTable {
     }
 
     /// UUID of the destination as it was planned.
-    pub fn destination_uuid(&self) -> uuid::Uuid {
-        let own = || uuid::Uuid::parse_str(&self.uuid).unwrap_or_default();
-        self.shadow.as_ref().map_or_else(own, |shadow| shadow.uuid)
+    pub fn destination_uuid(&self) -> Uuid {
+        self.shadow.as_ref().map_or_else(|| self.own_uuid(), |shadow| shadow.uuid)
+    }
+
+    /// UUID of the table itself, whatever is filled in its place; nil where none is known.
+    pub fn own_uuid(&self) -> Uuid {
+        self.uuid.unwrap_or_default()
+    }
+}
+
+/// A plan's text of a UUID that may not be known: it is empty then.
+mod uuid_or_empty {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use uuid::Uuid;
+
+    #[allow(clippy::ref_option)] // As serde asks for it.
+    pub(super) fn serialize<S: Serializer>(
+        uuid: &Option<Uuid>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match uuid {
+            Some(uuid) => serializer.collect_str(uuid),
+            None => serializer.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Uuid>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Uuid::parse_str(&text).map(Some).map_err(D::Error::custom)
     }
 }
 
@@ -115,76 +146,5 @@ impl Graph {
     /// Position of a table.
     pub fn position(&self, name: &TableName) -> Option<usize> {
         self.tables.iter().position(|table| table.name == *name)
-    }
-}
-
-#[derive(Debug, Clone, Deserialize, Row)]
-pub(super) struct TableRow {
-    pub(super) database: String,
-    pub(super) name: String,
-    pub(super) engine: String,
-    pub(super) uuid: String,
-    pub(super) create_table_query: String,
-    pub(super) as_select: String,
-    pub(super) dependencies_database: Vec<String>,
-    pub(super) dependencies_table: Vec<String>,
-}
-
-impl TableRow {
-    pub(super) fn table_name(&self) -> TableName {
-        TableName { database: self.database.clone(), table: self.name.clone() }
-    }
-
-    pub(super) fn is_called(&self, name: &TableName) -> bool {
-        self.database == name.database && self.name == name.table
-    }
-
-    pub(super) fn dependents(&self) -> Vec<TableName> {
-        let mut dependents: Vec<TableName> = self
-            .dependencies_database
-            .iter()
-            .zip(&self.dependencies_table)
-            .map(|(database, table)| TableName { database: database.clone(), table: table.clone() })
-            .collect();
-        dependents.sort();
-        dependents
-    }
-
-    pub(super) fn to_table(&self) -> GraphTable {
-        GraphTable {
-            name: self.table_name(),
-            uuid: self.uuid.clone(),
-            engine: self.engine.clone(),
-            definition: self.create_table_query.clone(),
-            dependents: self.dependents(),
-            shadow: None,
-        }
-    }
-
-    /// The table after `TO`, or the inner table. Parsed from the definition, because
-    /// `system.tables` names the target in recent versions only.
-    pub(super) fn view_target(&self) -> TableName {
-        let all = tokens(&self.create_table_query);
-        let solid: Vec<_> =
-            all.iter().filter(|token| token.kind != super::tokens::Kind::Gap).collect();
-        // CREATE MATERIALIZED VIEW db.name [UUID '…'] TO db.table (…) …: `TO` stands before any bracket.
-        let head = solid.iter().take_while(|token| !token.is_symbol('('));
-        for (at, token) in head.enumerate().skip(6) {
-            if token.is_keyword("TO")
-                && let [Some(database), Some(dot), Some(table)] =
-                    [solid.get(at + 1), solid.get(at + 2), solid.get(at + 3)]
-                && dot.is_symbol('.')
-                && let (Some(database), Some(table)) = (database.name(), table.name())
-            {
-                return TableName { database: database.to_owned(), table: table.to_owned() };
-            }
-        }
-        let zero = uuid::Uuid::nil().to_string();
-        let inner = if self.uuid == zero {
-            format!(".inner.{}", self.name)
-        } else {
-            format!(".inner_id.{}", self.uuid)
-        };
-        TableName { database: self.database.clone(), table: inner }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::schema::Graph;
-use crate::store::MemoryStore;
-use crate::task::{
+use longshore_shared::schema::Graph;
+use longshore_shared::store::MemoryStore;
+use longshore_shared::task::{
     Epoch, FilesSource, JobSpec, JobState, Limits, Mode, Owner, Progress, Source, SourceFunction,
     Stamp, TableName, Task, TaskState,
 };
@@ -42,11 +42,11 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             graph: Graph { tables: Vec::new(), views: Vec::new() },
             environment: "e".into(),
             limits: Limits::default(),
-            publish: crate::task::Publish::default(),
+            publish: longshore_shared::task::Publish::default(),
             servers: Vec::new(),
             shard_by: None,
             durable: false,
-            made: crate::task::PlanOptions::default(),
+            made: longshore_shared::task::PlanOptions::default(),
             reopening: None,
         },
         tasks,

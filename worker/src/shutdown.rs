@@ -18,7 +18,7 @@ const EXIT_FORCED: i32 = 130;
 ///
 /// # Errors
 /// When the handlers cannot be installed.
-pub fn on_signal() -> std::io::Result<CancellationToken> {
+pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // The order matters: at the first signal the flag is still off here, and set below.

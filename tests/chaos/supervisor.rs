@@ -14,7 +14,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(60);
 const CALM_LEASE: &str = "300s";
 
 /// What all workers of a job are started with.
-pub(crate) struct Orders {
+pub(crate) struct WorkerOptions {
     /// The server's address for each member: directly or through a proxy.
     pub(crate) urls: [String; MEMBERS],
     pub(crate) lease: String,
@@ -38,15 +38,15 @@ struct Member {
 }
 
 /// The workers of a job.
-pub(crate) struct Crew<'a> {
+pub(crate) struct Supervisor<'a> {
     scene: &'a Scene,
-    orders: Orders,
+    options: WorkerOptions,
     members: Vec<Member>,
 }
 
-impl<'a> Crew<'a> {
+impl<'a> Supervisor<'a> {
     /// Starts all members.
-    pub(crate) fn start(scene: &'a Scene, orders: Orders) -> Self {
+    pub(crate) fn start(scene: &'a Scene, options: WorkerOptions) -> Self {
         let member = |at: usize| Member {
             running: None,
             name: format!("w{at}"),
@@ -54,13 +54,13 @@ impl<'a> Crew<'a> {
             next_faults: String::new(),
             lives: 0,
         };
-        let mut crew = Self { scene, orders, members: (0..MEMBERS).map(member).collect() };
-        crew.tend();
-        crew
+        let mut supervisor = Self { scene, options, members: (0..MEMBERS).map(member).collect() };
+        supervisor.poll();
+        supervisor
     }
 
     /// Wakes those whose time has come and starts those that have ended.
-    pub(crate) fn tend(&mut self) {
+    pub(crate) fn poll(&mut self) {
         for at in 0..MEMBERS {
             let member = &mut self.members[at];
             if member.sleeps_until.is_some_and(|until| Instant::now() >= until) {
@@ -77,18 +77,19 @@ impl<'a> Crew<'a> {
         let member = &mut self.members[at];
         member.lives += 1;
         member.name = format!("w{at}l{}", member.lives);
-        let faults = format!("{};{}", self.orders.stretch, std::mem::take(&mut member.next_faults));
-        let program = match &self.orders.other_version {
+        let faults =
+            format!("{};{}", self.options.stretch, std::mem::take(&mut member.next_faults));
+        let program = match &self.options.other_version {
             Some(folder) if at + 1 == MEMBERS => self.scene.program_of(folder, "longshore-worker"),
             _ => self.scene.endless_worker(),
         };
         let mut program = program
             .args(["--slots", "2", "--name", &member.name])
             .env("LONGSHORE_LOAD_AHEAD", "true")
-            .env("CLICKHOUSE_URL", &self.orders.urls[at])
-            .env("LONGSHORE_LEASE", &self.orders.lease)
+            .env("CLICKHOUSE_URL", &self.options.urls[at])
+            .env("LONGSHORE_LEASE", &self.options.lease)
             .faults(faults);
-        for (name, value) in &self.orders.env {
+        for (name, value) in &self.options.env {
             program = program.env(name, value);
         }
         member.running = Some(program.spawn());
@@ -139,8 +140,8 @@ impl<'a> Crew<'a> {
     /// From now on nothing is hurt: workers are replaced by some whose lease a busy machine cannot
     /// take from them, so that what is left is finished.
     pub(crate) fn calm(&mut self) {
-        self.orders.lease = CALM_LEASE.to_owned();
-        self.orders.stretch.clear();
+        self.options.lease = CALM_LEASE.to_owned();
+        self.options.stretch.clear();
         for at in 0..MEMBERS {
             self.members[at].wake();
             self.term(at);

@@ -1,0 +1,199 @@
+//! How a column is read out of a format with types: by its reader alone where that loses nothing, else
+//! in a type that every file fits, and converted by the INSERT.
+
+use longshore_shared::types::{
+    Fit, Reader, Type, fit, for_reader, has_text_of_moments, has_units, join, needs_cast,
+    needs_reader, reads_as_stored,
+};
+
+use super::read_as::{ReadAs, Remark, Target, cast_unless, kinds};
+use crate::plan::files::merge::Merged;
+
+/// A column of the target, and what the files hold of it.
+pub(super) struct Typed<'a> {
+    format: &'a str,
+    is_under_select: bool,
+    target: &'a Target,
+    /// In the types that the reader makes of those in the files.
+    found: Merged,
+    /// The types in the files, for people.
+    in_files: String,
+    /// A file may hold NULL.
+    nulls: bool,
+    /// Something stands in the place of NULL: a default, or what a query makes of it.
+    is_kept: bool,
+    /// NULL has no place in the target.
+    refuses: bool,
+    /// Only an INSERT converts it right, and not the reader.
+    by_insert: bool,
+    fits: Fit,
+}
+
+impl<'a> Typed<'a> {
+    pub(super) fn of(
+        format: &'a str,
+        is_under_select: bool,
+        target: &'a Target,
+        in_files: &Merged,
+    ) -> Self {
+        let to = &target.kind;
+        let found = of_reader(format, in_files, to);
+        let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
+        let is_kept = target.has_default() || target.default_kind == "EPHEMERAL";
+        let by_insert = is_raw(format, &found, to);
+        Self {
+            format,
+            is_under_select,
+            target,
+            in_files: kinds(Some(in_files)),
+            nulls,
+            is_kept,
+            refuses: nulls && !to.is_nullable() && !is_kept,
+            by_insert,
+            fits: worst_fit(format, &found, to, by_insert),
+            found,
+        }
+    }
+
+    pub(super) fn read_as(&self) -> ReadAs {
+        if self.is_exact() {
+            return self.by_reader();
+        }
+        match self.joined() {
+            Some(joined) => self.by_cast(&joined),
+            None => ReadAs {
+                remark: Some((Remark::Converted, self.in_files.clone())),
+                ..ReadAs::as_target(self.target)
+            },
+        }
+    }
+
+    /// Does the reader lose nothing? NULL inside arrays is told by the types; the footer may say that
+    /// there is none.
+    fn is_exact(&self) -> bool {
+        match self.fits {
+            Fit::Nulls => !self.found.may_be_null && !self.by_insert,
+            Fit::Exact | Fit::Rounded => !self.by_insert,
+            Fit::Unknown => true,
+            _ => false,
+        }
+    }
+
+    fn remark(&self) -> Option<(Remark, String)> {
+        let remark = match self.fits {
+            Fit::Exact if !self.refuses => return None,
+            Fit::Rounded | Fit::Overflow => Remark::Rounded,
+            Fit::Unknown => Remark::Converted,
+            _ => Remark::Checked,
+        };
+        Some((remark, self.in_files.clone()))
+    }
+
+    /// As the target has it. Only a NULL that has no place there is looked for.
+    fn by_reader(&self) -> ReadAs {
+        let as_target = ReadAs::as_target(self.target);
+        let (to, remark) = (&self.target.kind, self.remark());
+        if !self.refuses {
+            return ReadAs { remark: remark.filter(|_| self.fits != Fit::Nulls), ..as_target };
+        }
+        // A reader of Parquet puts the default for NULL in a LowCardinality (26.7).
+        let Some(kind) = to.bare().nullable() else { return ReadAs { remark, ..as_target } };
+        let zero = format!("defaultValueOfTypeName({})", to.literal());
+        ReadAs { remark, default: Some(zero), ..self.cast(&kind, true) }
+    }
+
+    /// The type that the values of all files fit; none where only the reader can make one of them.
+    fn joined(&self) -> Option<Type> {
+        let (found, to) = (&self.found, &self.target.kind);
+        let mut kinds = found.types.iter().map(|(kind, _)| kind.clone());
+        let first = kinds.next().unwrap_or_else(|| to.clone());
+        let joined = kinds.try_fold(first, |one, other| join(&one, &other))?;
+        // The number that stands for a moment in one file is no text of one in another.
+        let has_numbers = found.types.iter().any(|(kind, _)| has_units(kind, to));
+        let mixes = has_numbers && has_text_of_moments(&joined, to);
+        (!is_raw(self.format, found, &joined) && !mixes).then(|| joined.bare().clone())
+    }
+
+    /// In the type that all files fit, so that the INSERT converts, and NULL is seen where it counts.
+    fn by_cast(&self, joined: &Type) -> ReadAs {
+        let to = &self.target.kind;
+        // An INSERT puts no default for NULL in a column that is in no table.
+        if self.target.default_kind == "EPHEMERAL" && !to.is_nullable() {
+            return self.by_cast_of_default(joined);
+        }
+        let wants_null = self.nulls
+            || (self.target.has_default() && !to.is_nullable())
+            || (self.found.missing.is_some() && to.is_nullable());
+        let kind = if wants_null { joined.nullable() } else { Some(joined.clone()) };
+        // A list or tuple is never NULL: where a file lacks it the reader puts the default.
+        let Some(kind) = kind else { return self.by_cast_of_default(joined) };
+        ReadAs {
+            default: self.default_of_missing(joined, &kind),
+            remark: self.remark(),
+            ..self.cast(&kind, self.refuses)
+        }
+    }
+
+    /// The target's own default stands where a file lacks the column.
+    fn by_cast_of_default(&self, joined: &Type) -> ReadAs {
+        let default = ReadAs::as_target(self.target).default;
+        let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
+        ReadAs { default, remark: self.remark(), ..self.cast(joined, false) }
+    }
+
+    /// What the reader puts where a file lacks the column.
+    fn default_of_missing(&self, joined: &Type, kind: &Type) -> Option<String> {
+        let to = &self.target.kind;
+        let is_text = matches!(joined.plain_name(), Some("String" | "FixedString"));
+        let is_missing = self.found.missing.is_some();
+        if is_text && is_missing && !to.is_nullable() && !self.is_kept {
+            // No text is empty and a number.
+            let (to, joined) = (to.literal(), joined.literal());
+            Some(format!("CAST(defaultValueOfTypeName({to}), {joined})"))
+        } else if self.refuses {
+            Some(format!("defaultValueOfTypeName({})", joined.literal()))
+        } else if to.is_nullable() && self.target.has_default() {
+            Some(format!("CAST(({}), {})", self.target.default, kind.literal()))
+        } else {
+            None
+        }
+    }
+
+    fn cast(&self, kind: &Type, refuse_null: bool) -> ReadAs {
+        cast_unless(self.is_under_select, self.target, kind, refuse_null)
+    }
+}
+
+/// The types as the reader of the format hands them over.
+fn of_reader(format: &str, in_files: &Merged, to: &Type) -> Merged {
+    if reads_as_stored(format) {
+        return in_files.clone();
+    }
+    let types = in_files.types.iter();
+    let types = types.map(|(kind, file)| (for_reader(kind, to), file.clone())).collect();
+    Merged { types, ..in_files.clone() }
+}
+
+fn is_raw(format: &str, found: &Merged, to: &Type) -> bool {
+    found.types.iter().any(|(kind, _)| needs_cast(format, kind, to))
+}
+
+/// How the values of the file that fits least fit.
+fn worst_fit(format: &str, found: &Merged, to: &Type, by_insert: bool) -> Fit {
+    let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, Reader::Format));
+    let fits = fits.max().unwrap_or(Fit::Exact);
+    // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
+    let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
+    // BSON has no type for them: what it holds are numbers whose unit the target tells.
+    let has_units =
+        || format == "BSONEachRow" && found.types.iter().any(|(kind, _)| has_units(kind, to));
+    match fits {
+        Fit::Nulls | Fit::Overflow | Fit::Range | Fit::Back | Fit::Text
+            if only_reader || has_units() =>
+        {
+            Fit::Unknown
+        }
+        Fit::Exact if by_insert && only_reader => Fit::Unknown,
+        fits => fits,
+    }
+}
