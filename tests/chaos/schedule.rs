@@ -160,7 +160,7 @@ const WORDS: &[&str] = &[
     "",
     "MOVE PARTITION",
     "MOVE PARTITION",
-    "UPDATE epoch",
+    ".cursors\nUPDATE",
     ".tasks",
     ".cursors",
     ".jobs",

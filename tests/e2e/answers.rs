@@ -66,7 +66,7 @@ fn a_change_of_a_task_that_was_applied_answers_bad_version() {
     // What Keeper's own retry can make of a success (FAULTS F6): here the request is lost instead,
     // so the answer is the truth, and the worker must not take it for one.
     let text = "Code: 999. DB::Exception: Transaction failed (Bad version). (KEEPER_EXCEPTION)";
-    with_lost("UPDATE epoch", 3, Verdict::Answer(500, text.to_owned()));
+    with_lost(".cursors\nUPDATE", 3, Verdict::Answer(500, text.to_owned()));
     with_lost(".tasks\nUPDATE", 1, Verdict::LoseAnswer);
 }
 

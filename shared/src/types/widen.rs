@@ -18,13 +18,10 @@ pub(super) fn beyond(name: &str, arguments: &[String]) -> Option<Type> {
             let digits = ["6".to_owned()];
             Some(Type::with("DateTime64", digits.into_iter().chain(arguments.iter().cloned())))
         }
-        // With nine digits the years after 2262 are out of reach.
+        // With nine digits the years after 2262 are out of reach. Nothing has more, but only a cast looks
+        // at the calendar and at the range: a reader takes the thirteenth month for 1900 (26.7).
         "DateTime64" => {
-            let wider = match precision(arguments) {
-                0..8 => 8,
-                8 => 9,
-                _ => return None,
-            };
+            let wider = if precision(arguments) < 8 { 8 } else { 9 };
             let zone = arguments.iter().skip(1).cloned();
             Some(Type::with("DateTime64", std::iter::once(format!("{wider}")).chain(zone)))
         }

@@ -180,6 +180,9 @@ fn a_date_that_is_in_no_calendar_fails_its_task() {
         ("Nullable(Date32)", "1850-01-01"),
         ("Array(Date32)", "2023-13-45"),
         ("Date32 DEFAULT k + 1", "2023-02-30"),
+        ("DateTime64(9, 'UTC')", "2023-13-45"),
+        ("Nullable(DateTime64(9, 'UTC'))", "2023-02-30"),
+        ("DateTime64(9, 'UTC')", "2300-01-01"),
     ] {
         world.again(&format!("k UInt8, v {kind}"));
         let is_list = kind.starts_with("Array");
@@ -187,7 +190,9 @@ fn a_date_that_is_in_no_calendar_fails_its_task() {
             if is_list { (("['", "']"), ("[\"", "\"]")) } else { (("", ""), ("\"", "\"")) };
         world.text("d.csv", &format!("k,v\n1,\"{}{date}{}\"\n", csv.0, csv.1));
         world.text("d.jsonl", &format!("{{\"k\": 1, \"v\": {}{date}{}}}\n", json.0, json.1));
-        for file in ["d.csv", "d.jsonl"] {
+        let value = if is_list { format!("['{date}']") } else { format!("'{date}'") };
+        world.put("d.parquet", "Parquet", &format!("SELECT 1::UInt8 AS k, {value} AS v"));
+        for file in ["d.csv", "d.jsonl", "d.parquet"] {
             let error = world.fails(file, &[]);
             assert!(error.contains(file) && error.contains(date), "{kind} {date}: {error}");
             assert_eq!(world.all("t"), "", "{kind} {date}");
