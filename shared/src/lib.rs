@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod machine;
 pub mod planted;
 pub mod redact;
+pub mod replicas;
 pub mod schema;
 pub mod shutdown;
 pub mod source;

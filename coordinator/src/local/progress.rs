@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use longshore_shared::store::{Census, StoreError, TaskStore, census};
-use longshore_shared::task::{Job, JobId, TaskId};
+use longshore_shared::task::{Job, JobId, JobState, TaskId};
 use serde::Serialize;
 
 use crate::ui::output::Output;
@@ -103,6 +103,8 @@ pub(crate) struct Progress {
     tenth: u64,
     /// Tasks that were said to be hindered, and by what.
     told: Vec<(TaskId, String)>,
+    /// What the job itself was said to wait for.
+    reason: String,
 }
 
 enum Shape {
@@ -147,6 +149,7 @@ impl Progress {
             line_at: None,
             tenth: 0,
             told: Vec::new(),
+            reason: String::new(),
         }
     }
 
@@ -158,6 +161,7 @@ impl Progress {
     /// Shows the job as it stands.
     pub(crate) fn show(&mut self, look: &Look) {
         self.note_hindered(look);
+        self.note_waiting(look);
         let (amount, total) = look.amount();
         self.pace.note(self.started.elapsed(), amount, look.census.rows);
         let left = self.pace.left(total.saturating_sub(amount));
@@ -214,6 +218,16 @@ impl Progress {
             self.note(&format!("task {task} goes on"));
         }
         self.told.clone_from(hindered);
+    }
+
+    /// Says what a job waits for whose tasks are all done.
+    fn note_waiting(&mut self, look: &Look) {
+        let is_running = look.job.state == JobState::Running;
+        let reason = if is_running { look.job.reason.as_str() } else { "" };
+        if reason != self.reason && !reason.is_empty() {
+            self.note(&format!("the job {reason}"));
+        }
+        reason.clone_into(&mut self.reason);
     }
 
     /// Takes the bar away.

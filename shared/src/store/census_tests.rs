@@ -46,6 +46,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             servers: Vec::new(),
             shard_by: None,
             durable: false,
+            replicas_wait: crate::task::ReplicasWait::One,
             made: crate::task::PlanOptions::default(),
             reopening: None,
         },
