@@ -47,6 +47,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             shard_by: None,
             durable: false,
             made: longshore_shared::task::PlanOptions::default(),
+            replicas_wait: longshore_shared::task::ReplicasWait::One,
             reopening: None,
         },
         tasks,

@@ -74,6 +74,7 @@ pub(crate) fn job(state: JobState) -> Job {
             servers: Vec::new(),
             shard_by: None,
             durable: false,
+            replicas_wait: longshore_shared::task::ReplicasWait::One,
             made: longshore_shared::task::PlanOptions::default(),
             reopening: None,
         },

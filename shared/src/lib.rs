@@ -14,6 +14,7 @@ pub mod machine;
 pub mod pack;
 pub mod planted;
 pub mod redact;
+pub mod replicas;
 pub mod schema;
 pub mod source;
 pub mod sql;

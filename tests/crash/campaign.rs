@@ -10,7 +10,7 @@ use longshore_tests::{
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::place::{Folders, classify};
+use crate::place::{Folders, classify, settle_replicas};
 use crate::tally::Tally;
 
 /// Kills inside publishing of a run; `LONGSHORE_CRASH_KILLS` asks for more.
@@ -20,7 +20,10 @@ pub(crate) const RENAME: Duration = Duration::from_millis(20);
 /// The lease of workers that die with the server: it outlives a busy machine and lapses soon.
 const LEASE: &str = "4s";
 /// A job gets so many kills, then it is let alone: it must end.
-const KILLS_PER_JOB: usize = 40;
+pub(crate) const KILLS_PER_JOB: usize = 40;
+/// Files of a job, and rows of a file.
+pub(crate) const FILES: usize = 6;
+pub(crate) const ROWS: u64 = 400;
 
 /// The seed of this run: `FAULT_SEED` repeats one.
 pub(crate) fn seed() -> u64 {
@@ -28,10 +31,15 @@ pub(crate) fn seed() -> u64 {
         .map_or_else(|_| rand::random(), |text| text.parse().expect("FAULT_SEED is a number"))
 }
 
+/// Kills of a run: as many as `LONGSHORE_CRASH_KILLS` asks for.
+pub(crate) fn kills(usual: usize) -> usize {
+    std::env::var("LONGSHORE_CRASH_KILLS")
+        .map_or(usual, |text| text.parse().expect("LONGSHORE_CRASH_KILLS is a number"))
+}
+
 #[test]
 fn a_server_killed_inside_publishing_loses_and_doubles_nothing() {
-    let wanted = std::env::var("LONGSHORE_CRASH_KILLS")
-        .map_or(KILLS, |text| text.parse().expect("LONGSHORE_CRASH_KILLS is a number"));
+    let wanted = kills(KILLS);
     let seed = seed();
     let mut tally = Tally::new("server killed inside publishing", seed);
     let mut rng = StdRng::seed_from_u64(seed);
@@ -42,14 +50,15 @@ fn a_server_killed_inside_publishing_loses_and_doubles_nothing() {
         }
         let kills = (wanted - tally.inside).min(KILLS_PER_JOB);
         // Turn by turn: the worker outlives every kill, or dies with the server.
-        Siege::new(&bed, job % 2 == 0, &mut rng).run(&mut tally, &mut rng, kills);
+        let scene = Scene::on(&bed.bed).and_events(FILES, ROWS);
+        Siege::new(&bed, scene, job % 2 == 0, &mut rng).run(&mut tally, &mut rng, kills);
     }
     assert_eq!((tally.quarantined, tally.reloaded), (0, 0), "seed {seed}");
     assert!(tally.both() * 8 >= wanted, "only {} kills left parts in both tables", tally.both());
 }
 
 /// One job on a server that is killed again and again.
-struct Siege<'a> {
+pub(crate) struct Siege<'a> {
     bed: &'a OwnBed,
     scene: Scene,
     job: String,
@@ -59,8 +68,8 @@ struct Siege<'a> {
 }
 
 impl<'a> Siege<'a> {
-    fn new(bed: &'a OwnBed, survives: bool, rng: &mut StdRng) -> Self {
-        let scene = Scene::on(&bed.bed).and_events(6, 400);
+    /// Submits a load of all files of the scene into `events`.
+    pub(crate) fn new(bed: &'a OwnBed, scene: Scene, survives: bool, rng: &mut StdRng) -> Self {
         // Half of the jobs stage several parts a partition: more renames in one MOVE.
         let many =
             "min_insert_block_size_rows=150,min_insert_block_size_bytes=1,max_block_size=150";
@@ -70,7 +79,8 @@ impl<'a> Siege<'a> {
         Self { bed, scene, job, targets, survives, workers: Vec::new() }
     }
 
-    fn run(mut self, tally: &mut Tally, rng: &mut StdRng, kills: usize) {
+    /// So many kills inside publishing, or fewer when the job ends before. Then it must be exact.
+    pub(crate) fn run(mut self, tally: &mut Tally, rng: &mut StdRng, kills: usize) -> Scene {
         let wanted = tally.inside + kills;
         let mut attempts = BTreeMap::new();
         let mut back: Option<Instant> = None;
@@ -103,6 +113,7 @@ impl<'a> Siege<'a> {
         };
         tally.reloaded += attempts.iter().filter(|(id, then)| again(id, then)).count();
         println!("so far: {}", tally.line());
+        self.scene
     }
 
     /// Workers of this job are there.
@@ -158,6 +169,7 @@ impl<'a> Siege<'a> {
             worker.signal("STOP");
         }
         self.bed.restart(CLICKHOUSE);
+        settle_replicas(&self.scene);
         self.scene.tasks()
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use longshore_tests::{Scene, Tasks, literal};
+use longshore_tests::{Scene, Tasks, literal, name, wait_for};
 
 /// Folders of the parts of all tables in a database, as the kernel shows them: a look at them
 /// needs no answer of the server.
@@ -84,6 +84,21 @@ impl Found {
             Self::PartlyMoved => "partly_moved",
             Self::Target => "target",
         }
+    }
+}
+
+/// Waits until the staging tables that are replicated have done what Keeper says of them: a MOVE that Keeper
+/// knows as done takes the staged parts away a moment later.
+pub(crate) fn settle_replicas(scene: &Scene) {
+    let staged = literal(&scene.staging);
+    let tables = scene.admin.column(&format!(
+        "SELECT name FROM system.tables WHERE database = {staged} AND engine LIKE 'Replicated%'"
+    ));
+    for table in tables {
+        let table = format!("{}.{}", scene.staging, name(&table));
+        wait_for(&format!("{table} is settled"), || {
+            scene.admin.try_run(&format!("SYSTEM SYNC REPLICA {table}")).ok()
+        });
     }
 }
 

@@ -145,3 +145,69 @@ fn a_table_of_a_replicated_database_is_loaded_exactly_on_both_replicas() {
     assert_eq!(pair.scene.status(&job)["state"], "completed", "{}", pair.scene.status(&job));
     pair.assert_exact();
 }
+
+/// Where replicas share the files of their parts, a MOVE would share them between tables too.
+#[test]
+fn a_table_whose_replicas_share_files_is_refused() {
+    let pair = Pair::with("ENGINE = Atomic", "ReplicatedMergeTree");
+    let scene = &pair.scene;
+    let bed = &scene.bed;
+    let disk = format!(
+        "disk(type = s3, endpoint = '{}/{}/{}/disk/', access_key_id = '{}', secret_access_key = '{}')",
+        bed.s3_endpoint, bed.bucket, scene.prefix, bed.access_key_id, bed.secret_access_key
+    );
+    let zero_copy = "allow_remote_fs_zero_copy_replication = 1";
+    for (table, settings) in
+        [("shared", format!("disk = {disk}, {zero_copy}")), ("local", zero_copy.to_owned())]
+    {
+        scene.admin.run(&format!(
+            "CREATE TABLE {}.{table} {COLUMNS} ENGINE = ReplicatedMergeTree('/zero/{{database}}/{table}', '{{replica}}') \
+             ORDER BY n SETTINGS {settings}",
+            scene.db
+        ));
+    }
+    let refused = scene.plan_program("shared", "*", &[]).run();
+    refused.exits_with(2).says(&[
+        "uses zero-copy replication",
+        "SETTINGS allow_remote_fs_zero_copy_replication = 0",
+    ]);
+    // On a disk of the server each replica has files of its own, whatever the setting says.
+    scene.plan_program("local", "*", &[]).run().ok();
+    scene.admin.run(&format!("DROP TABLE {}.shared SYNC", scene.db));
+}
+
+/// A snapshot links the parts of one replica into a table of that server alone.
+#[test]
+fn a_replicated_table_is_copied_from_a_snapshot_of_one_moment() {
+    for engine in [
+        "ReplicatedMergeTree('/sources/{database}/source', '{replica}')",
+        "ReplicatedMergeTree",
+        "ReplicatedReplacingMergeTree",
+    ] {
+        let pair = Pair::with("ENGINE = Atomic", "ReplicatedMergeTree");
+        let (scene, db) = (&pair.scene, &pair.scene.db);
+        for file in 0..4 {
+            scene.forget(&format!("events-{file}.parquet"));
+        }
+        let cluster = scene.bed.cluster.as_deref().expect("a cluster");
+        scene.admin.run(&format!(
+            "CREATE TABLE {db}.source ON CLUSTER {cluster} {COLUMNS} ENGINE = {engine} \
+             PARTITION BY toYYYYMM(day) ORDER BY (file, n) SETTINGS index_granularity = 512"
+        ));
+        scene.put_source("first.parquet", 2_000);
+        // Parts that this replica has fetched are its own as well.
+        scene.put_rows("second.parquet", 2_000, Format::Parquet);
+        let rows = longshore_tests::rows_sql("second.parquet", 2_000);
+        pair.second.run(&format!("INSERT INTO {db}.source {rows}"));
+        scene.admin.run(&format!("SYSTEM SYNC REPLICA {db}.source"));
+        let job = scene.submit_copy(&["--snapshot", "--chunk-bytes", "20K"]);
+        // What comes later is not of that moment, and a merge takes the parts away that were linked.
+        scene.put_into("source", "later.parquet", 100);
+        scene.admin.run(&format!("OPTIMIZE TABLE {db}.source FINAL"));
+        scene.worker(&job).run().ok();
+        assert_eq!(scene.status(&job)["state"], "completed", "{engine}: {}", scene.status(&job));
+        assert!(scene.tasks().0.len() > 1, "{engine}: it is cut");
+        pair.assert_exact();
+        assert_eq!(scene.staged(), Vec::<String>::new(), "the snapshot is gone");
+    }
+}

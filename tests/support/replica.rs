@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::bed::Bed;
+use crate::files::Format;
 use crate::scene::Scene;
 use crate::sql::{Admin, literal, name};
 use crate::wait::within;
@@ -11,6 +13,23 @@ use crate::wait::within;
 const DROPPED_AFTER: Duration = Duration::from_secs(120);
 /// A server that lost its Keeper has a new session after this, or hangs.
 const SESSION_MAX: Duration = Duration::from_secs(60);
+
+/// [`crate::EVENTS`] on two replicas: each table has another kind of path in Keeper.
+const REPLICATED_EVENTS: &str = "
+CREATE TABLE {db}.events ON CLUSTER {cluster}
+(
+    file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64,
+    PROJECTION by_kind (SELECT kind, sum(value) GROUP BY kind)
+)
+ENGINE = ReplicatedMergeTree('/pairs/{database}/events', '{replica}') PARTITION BY toYYYYMM(day) ORDER BY (kind, file, n);
+CREATE TABLE {db}.daily ON CLUSTER {cluster} (day Date, kind String, events UInt64, value UInt64)
+ENGINE = ReplicatedSummingMergeTree PARTITION BY toYYYYMM(day) ORDER BY (day, kind);
+CREATE MATERIALIZED VIEW {db}.daily_mv ON CLUSTER {cluster} TO {db}.daily AS
+SELECT day, kind, count() AS events, sum(value) AS value FROM {db}.events GROUP BY day, kind;
+CREATE MATERIALIZED VIEW {db}.buys ON CLUSTER {cluster} (file String, n UInt64, twice UInt64)
+ENGINE = ReplicatedMergeTree ORDER BY (file, n) AS
+SELECT file, n, value * 2 AS twice FROM {db}.events WHERE kind = 'buy';
+";
 
 /// The scene's database on the second replica. Dropping it removes what the scene has there.
 pub struct Replica {
@@ -34,6 +53,51 @@ impl Replica {
         scene.longshore(["init"]).env("CLICKHOUSE_URL", &url).run().ok();
         let databases = [&scene.db, &scene.staging, &scene.control].map(Clone::clone);
         Self { admin, url, databases }
+    }
+
+    /// A scene with the tables of [`crate::EVENTS`] on both replicas of a bed, and `files` Parquet
+    /// files of `rows` rows.
+    ///
+    /// # Panics
+    /// When the bed has no cluster.
+    pub fn with_events(bed: &Bed, files: usize, rows: u64) -> (Scene, Self) {
+        let scene = Scene::on(bed);
+        let replica = Self::of(&scene);
+        let cluster = bed.cluster.as_deref().expect("a cluster");
+        scene.create(&REPLICATED_EVENTS.replace("{cluster}", cluster));
+        for file in 0..files {
+            scene.put_rows(&format!("events-{file:03}.parquet"), rows, Format::Parquet);
+        }
+        (scene, replica)
+    }
+
+    /// Both replicas hold the same rows in every table, and Keeper holds nothing of any staging table.
+    ///
+    /// # Panics
+    /// Naming what differs or is left; `what` tells what had happened.
+    pub fn assert_same(&self, scene: &Scene, what: &str) {
+        let differences = self.differences(scene);
+        assert_eq!(differences, Vec::<String>::new(), "{what}");
+        let left = self.left_in_keeper(scene);
+        assert_eq!(left, Vec::<String>::new(), "{what}");
+    }
+
+    /// Paths in Keeper of staging tables of the scene, whether their tables are there or not.
+    ///
+    /// # Errors
+    /// The server's words.
+    pub fn staged_in_keeper(&self, scene: &Scene) -> Result<Vec<String>, String> {
+        let paths = format!(
+            "SELECT concat(path, '/', name) FROM system.zookeeper \
+             WHERE path IN (SELECT '/longshore/staging/{}/' || toString(serverUUID()))",
+            scene.staging
+        );
+        match scene.admin.try_rows(&paths) {
+            Ok(rows) => Ok(rows.into_iter().flatten().collect()),
+            // Nobody ever staged there.
+            Err(words) if words.contains("No node") => Ok(Vec::new()),
+            Err(words) => Err(words),
+        }
     }
 
     /// The tables of the scene whose rows both replicas share.
@@ -116,22 +180,17 @@ impl Replica {
 
     /// What is left in Keeper of staging tables that are gone.
     pub fn left_in_keeper(&self, scene: &Scene) -> Vec<String> {
-        let orphans = format!(
-            "SELECT concat(path, '/', name) FROM system.zookeeper \
-             WHERE path IN (SELECT '/longshore/staging/{}/' || toString(serverUUID())) \
-             AND concat(path, '/', name) NOT IN (SELECT zookeeper_path FROM system.replicas)",
-            scene.staging
-        );
+        let tables = "SELECT zookeeper_path FROM system.replicas";
+        let orphans = || -> Result<Vec<String>, String> {
+            let paths = self.staged_in_keeper(scene)?;
+            let known: Vec<_> = scene.admin.try_rows(tables)?.into_iter().flatten().collect();
+            Ok(paths.into_iter().filter(|path| !known.contains(path)).collect())
+        };
         let mut left = Vec::new();
         // A server goes on dropping what was dropped before it was killed.
         let is_clean = within(DROPPED_AFTER, || {
             scene.longshore(["gc", "--yes", "--older-than", "0s"]).run();
-            left = match scene.admin.try_rows(&orphans) {
-                Ok(rows) => rows.into_iter().flatten().collect(),
-                // Nobody ever staged there.
-                Err(words) if words.contains("No node") => Vec::new(),
-                Err(words) => vec![words],
-            };
+            left = orphans().unwrap_or_else(|words| vec![words]);
             left.is_empty().then_some(())
         });
         if is_clean.is_some() {

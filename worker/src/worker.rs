@@ -21,6 +21,7 @@ use crate::error::AttemptError;
 use crate::lease::Lease;
 use crate::servers::{Endpoint, Endpoints};
 use crate::waits::outage::Outage;
+use crate::waits::replicas::Replicas;
 
 /// A worker and a server that have been well for so long are not in the middle of an outage.
 const CALM_MAX: Duration = Duration::from_secs(60);
@@ -73,6 +74,8 @@ pub(crate) struct Worker {
     pub(crate) outage: Outage,
     /// What its looks for work wait for.
     pub(crate) blind: Outage,
+    /// Replicas that must have every row before their jobs are completed.
+    pub(crate) replicas: Replicas,
     /// What ends the loads in flight of a job.
     stops: Mutex<HashMap<JobId, CancellationToken>>,
 }
@@ -133,6 +136,7 @@ impl Worker {
             unloaded: Arc::default(),
             outage: Outage::default(),
             blind: Outage::default(),
+            replicas: Replicas::default(),
             stops: Mutex::default(),
         }
     }

@@ -241,6 +241,7 @@ async fn print_grants(args: DoctorArgs, config: &Config, output: Output) -> Resu
             .with_source(&spec.source)
             .with_publish(publish)
             .with_durable(spec.durable);
+        scope.waits_for_replicas = !spec.replicas_wait.is_one();
     } else if let Some(target) = &args.target {
         let server = Server::new(config.connection.clone())?;
         let graph = longshore_shared::schema::discover(&server, target, &[]).await?;

@@ -71,6 +71,8 @@ pub(crate) struct Scope {
     pub(crate) is_remote: bool,
     /// Everything is synced before a receipt.
     pub(crate) durable: bool,
+    /// Other replicas must have every row before the job is completed.
+    pub(crate) waits_for_replicas: bool,
 }
 
 impl Scope {
@@ -217,6 +219,9 @@ fn planner(list: &mut List, scope: &Scope) {
         list.system("zookeeper", LEFT_IN_KEEPER);
         list.system("replicas", LEFT_IN_KEEPER);
         list.add("SYSTEM DROP REPLICA", "*.*", LEFT_IN_KEEPER);
+        for table in ["replicated_merge_tree_settings", "storage_policies", "disks"] {
+            list.system(table, "replicas that share files are not loaded");
+        }
     }
     list.system("view_refreshes", "views that run by the clock cannot be staged");
     list.system("server_settings", "which server a plan is made on, and what it is like");
@@ -258,6 +263,9 @@ fn worker(list: &mut List, scope: &Scope) {
     }
     list.system("parts", "what is staged, and what is in the target already");
     list.system("replicas", "whether a replicated target knows its parts");
+    if scope.waits_for_replicas {
+        list.system("zookeeper", "--replicas-wait: what each replica has");
+    }
     if scope.publish.has_last_task() {
         list.system("mutations", UNFINISHED);
     }

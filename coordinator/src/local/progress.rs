@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use longshore_shared::store::{StoreError, TaskStore};
-use longshore_shared::task::{Job, JobId, TaskId};
+use longshore_shared::task::{Job, JobId, JobState, TaskId};
 use serde::Serialize;
 
 use crate::census::{Census, census};
@@ -104,6 +104,8 @@ pub(crate) struct Progress {
     tenth: u64,
     /// Tasks that were said to be hindered, and by what.
     told: Vec<(TaskId, String)>,
+    /// What the job itself was said to wait for.
+    reason: String,
 }
 
 enum Shape {
@@ -148,6 +150,7 @@ impl Progress {
             line_at: None,
             tenth: 0,
             told: Vec::new(),
+            reason: String::new(),
         }
     }
 
@@ -159,6 +162,7 @@ impl Progress {
     /// Shows the job as it stands.
     pub(crate) fn show(&mut self, look: &Look) {
         self.note_hindered(look);
+        self.note_waiting(look);
         let (amount, total) = look.amount();
         self.pace.note(self.started.elapsed(), amount, look.census.rows);
         let left = self.pace.left(total.saturating_sub(amount));
@@ -215,6 +219,16 @@ impl Progress {
             self.note(&format!("task {task} goes on"));
         }
         self.told.clone_from(hindered);
+    }
+
+    /// Says what a job waits for whose tasks are all done.
+    fn note_waiting(&mut self, look: &Look) {
+        let is_running = look.job.state == JobState::Running;
+        let reason = if is_running { look.job.reason.as_str() } else { "" };
+        if reason != self.reason && !reason.is_empty() {
+            self.note(&format!("the job {reason}"));
+        }
+        reason.clone_into(&mut self.reason);
     }
 
     /// Takes the bar away.

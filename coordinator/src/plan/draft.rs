@@ -74,6 +74,7 @@ impl SpecBase {
             servers: self.servers.clone(),
             shard_by: self.shard_by.clone(),
             durable: job.durable,
+            replicas_wait: job.replicas_wait,
             made: job.made.clone(),
             reopening: None,
         }

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use longshore_shared::source::SourceKeys;
-use longshore_shared::task::{Limits, Mode, PlanOptions, Publish, SourceFunction, TableName};
+use longshore_shared::task::{
+    Limits, Mode, PlanOptions, Publish, ReplicasWait, SourceFunction, TableName,
+};
 
 use super::servers::endpoints::EndpointArgs;
 use super::tables::feed::FeedOptions;
@@ -38,6 +40,8 @@ pub(crate) struct JobInput {
     pub(crate) limits: Limits,
     /// Is everything synced before a receipt?
     pub(crate) durable: bool,
+    /// On how many replicas every row must be before the job is completed.
+    pub(crate) replicas_wait: ReplicasWait,
     /// How chunks were made, for people; and what makes another plan of the same rows.
     pub(crate) made: PlanOptions,
 }

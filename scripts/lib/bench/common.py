@@ -22,10 +22,10 @@ class Failed(Exception):
     """The measurement is worth nothing."""
 
 
-def sql(statement, **settings):
-    """Asks the bed's server as the user who may do everything."""
+def sql(statement, server="CLICKHOUSE_URL", **settings):
+    """Asks a server of the bed as the user who may do everything; `server` is the variable of its address."""
     query = "&".join(f"{name}={value}" for name, value in {"wait_end_of_query": 1, **settings}.items())
-    request = urllib.request.Request(f"{os.environ['CLICKHOUSE_URL']}/?{query}", data=statement.encode())
+    request = urllib.request.Request(f"{os.environ[server]}/?{query}", data=statement.encode())
     try:
         with urllib.request.urlopen(request, timeout=SECONDS_MAX) as answer:
             return answer.read().decode().strip()

@@ -1,7 +1,7 @@
 //! The CREATE statements of a staging set: twins of the tables, clones of the views.
 
 use super::rewrite::{RewriteError, rewrite_source};
-use super::twin::twin_engine;
+use super::twin::{twin_engine, unreplicated_engine};
 use crate::clickhouse::{Call, Server};
 use crate::planted::{Bug, planted};
 use crate::sql::{quote_identifier, quote_table};
@@ -25,6 +25,15 @@ const TWIN_SETTINGS: [(&str, &str); 8] = [
     // Staged parts may be many for a moment; they are not merged here.
     ("parts_to_throw_insert", "100000"),
     ("max_parts_in_total", "1000000"),
+];
+
+/// Settings of a snapshot: nothing merges or expires in it, and its index holds all key columns. Those of
+/// `sql/create_snapshot.sql`.
+const SNAPSHOT_SETTINGS: [(&str, &str); 4] = [
+    ("max_bytes_to_merge_at_max_space_in_pool", "1"),
+    ("max_bytes_to_merge_at_min_space_in_pool", "1"),
+    ("max_number_of_merges_with_ttl_in_pool", "0"),
+    ("primary_key_ratio_of_unique_prefix_values_to_skip_suffix_columns", "1"),
 ];
 
 /// The names of one staging set.
@@ -149,6 +158,19 @@ pub fn create_statements(
         statements.push(Creation { text, as_it_stands: view.gives_more });
     }
     Ok(statements)
+}
+
+/// The statement that makes an empty snapshot of a replicated table: a table of this server alone. None for
+/// other tables, whose engine the server keeps.
+#[must_use]
+pub fn snapshot_of_replicated(
+    source: &TableName,
+    definition: &str,
+    snapshot: &TableName,
+) -> Option<Creation> {
+    let engine = unreplicated_engine(definition, &SNAPSHOT_SETTINGS)?;
+    let text = format!("CREATE TABLE {} AS {} {engine}", snapshot.quoted(), source.quoted());
+    Some(Creation::plain(text))
 }
 
 /// For a definition that cannot be taken apart: the server keeps the engine, from 26 on.

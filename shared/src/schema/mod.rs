@@ -30,7 +30,7 @@ mod unfinished;
 pub use alone::discover_alone;
 pub use changing::changing_functions;
 pub use chosen::{ChoiceError, Chosen, choose_views, view_query};
-pub use clone::{Creation, StagingNames, create_statements};
+pub use clone::{Creation, StagingNames, create_statements, snapshot_of_replicated};
 pub use detours::{Detour, find_detour};
 pub use discover::{columns, discover};
 pub use drift::{Drift, check as check_drift};
@@ -42,7 +42,7 @@ pub use old_syntax::engine_of_today;
 pub use rewrite::{RewriteError, firing_select, rewrite_source};
 pub use sorting::key_expressions;
 pub use ttl::{RowTtl, ttls};
-pub use twin::twins_in_keeper;
+pub use twin::{own_setting, twins_in_keeper};
 pub use unfinished::{Changes, Unfinished, changes};
 
 // Kept in a plan, so it stands with the nouns; whoever reads it from a server finds it here.

@@ -47,19 +47,45 @@ pub(super) fn twin_engine(definition: &str, staging: &str, own: &[(&str, &str)])
         let path = format!("{keeper}{folder}/{}", Uuid::new_v4().simple());
         arguments.splice(..given, [quote_literal(&path), ONLY_REPLICA.to_owned()]);
     }
-    let arguments = match arguments.as_slice() {
+    Some(written(&storage.engine, &arguments, &storage.clauses, &storage.settings, own))
+}
+
+/// `ENGINE = MergeTree … SETTINGS …` of a table of this server alone that can take the parts of the
+/// replicated table with this definition. None when that is not a replicated one.
+pub(super) fn unreplicated_engine(definition: &str, own: &[(&str, &str)]) -> Option<String> {
+    let storage = storage(definition)?;
+    let is_replicated =
+        storage.engine.starts_with("Replicated") && storage.engine.ends_with("MergeTree");
+    is_replicated.then(|| written("MergeTree", &[], &storage.clauses, &storage.settings, own))
+}
+
+/// The value of a setting that a table sets itself, as the server writes it.
+#[must_use]
+pub fn own_setting(definition: &str, name: &str) -> Option<String> {
+    let settings = storage(definition)?.settings;
+    settings.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+fn written(
+    engine: &str,
+    arguments: &[String],
+    clauses: &str,
+    settings: &[(String, String)],
+    own: &[(&str, &str)],
+) -> String {
+    let arguments = match arguments {
         [] => String::new(),
         all => format!("({})", all.join(", ")),
     };
     let is_own = |name: &str| own.iter().any(|(known, _)| *known == name);
-    let kept = storage.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let kept = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let settings: Vec<String> = own
         .iter()
         .copied()
         .chain(kept.filter(|(name, _)| !is_own(name)))
         .map(|(name, value)| format!("{name} = {value}"))
         .collect();
-    let clauses = match storage.clauses.as_str() {
+    let clauses = match clauses {
         "" => String::new(),
         clauses => format!(" {clauses}"),
     };
@@ -67,7 +93,7 @@ pub(super) fn twin_engine(definition: &str, staging: &str, own: &[(&str, &str)])
         [] => String::new(),
         all => format!(" SETTINGS {}", all.join(", ")),
     };
-    Some(format!("ENGINE = {}{arguments}{clauses}{settings}", storage.engine))
+    format!("ENGINE = {engine}{arguments}{clauses}{settings}")
 }
 
 /// The folder in Keeper of all replicated staging twins of one server.
@@ -111,7 +137,7 @@ fn storage(definition: &str) -> Option<Storage> {
 
 #[cfg(test)]
 mod tests {
-    use super::twin_engine;
+    use super::{own_setting, twin_engine, unreplicated_engine};
 
     const OWN: &[(&str, &str)] = &[("assign_part_uuids", "1"), ("index_granularity", "5")];
 
@@ -190,5 +216,28 @@ mod tests {
             assert_eq!(twin_engine(&format!("{text}{engine}"), "stage", OWN), None, "{engine}");
         }
         assert_eq!(twin_engine("", "stage", OWN), None);
+    }
+
+    #[test]
+    fn a_snapshot_of_a_replicated_table_is_of_one_server() {
+        let text = "CREATE TABLE a.b (`id` UInt64) ENGINE = ReplicatedSummingMergeTree('/t/{uuid}', '{replica}', (n)) \
+                    PARTITION BY d ORDER BY id SETTINGS index_granularity = 8192";
+        assert_eq!(
+            unreplicated_engine(text, OWN).as_deref(),
+            Some(
+                "ENGINE = MergeTree PARTITION BY d ORDER BY id SETTINGS assign_part_uuids = 1, index_granularity = 5"
+            )
+        );
+        let plain = text.replace("Replicated", "");
+        assert_eq!(unreplicated_engine(&plain, OWN), None);
+        assert_eq!(unreplicated_engine(&text.replace("Replicated", "Shared"), OWN), None);
+    }
+
+    #[test]
+    fn a_tables_own_setting_is_read() {
+        let text = "CREATE TABLE a.b (`id` UInt64 COMMENT 'x = 1') ENGINE = MergeTree ORDER BY id \
+                    SETTINGS index_granularity = 8192, x = 0 COMMENT 'SETTINGS x = 2'";
+        assert_eq!(own_setting(text, "x").as_deref(), Some("0"));
+        assert_eq!(own_setting(text, "y"), None);
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, FORMAT, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, FORMAT_RECORDED, JobId, JobSpec,
-    OtherPartitions, Source, Stamp, TaskId,
+    Epoch, FORMAT, FORMAT_AUDITED, FORMAT_CONVERTS, FORMAT_FIRST, FORMAT_OPERATED, FORMAT_RECORDED,
+    JobId, JobSpec, OtherPartitions, Source, Stamp, TaskId,
 };
 
 /// Where a job stands. The stored texts never change.
@@ -108,6 +108,7 @@ impl JobState {
             | (Self::Reopening, JobEvent::Reopened) => Ok(Self::Running),
             (Self::Running, JobEvent::Paused) => Ok(Self::Paused),
             (Self::Running | Self::Paused, JobEvent::Halted) => Ok(Self::Halted),
+            (Self::Running, JobEvent::Waits) => Ok(Self::Running),
             (Self::Running, JobEvent::Finished { unfinished: 0 }) => Ok(Self::Completed),
             (Self::Running, JobEvent::Finished { .. }) => Ok(Self::Failed),
             (
@@ -156,6 +157,8 @@ pub enum JobEvent {
     Paused,
     /// An operator stops new claims, and loads in flight too.
     Halted,
+    /// All tasks are done, and replicas that must have every row have not: the reason says which.
+    Waits,
     /// The last task has ended.
     Finished {
         /// Tasks that are failed or quarantined.
@@ -225,8 +228,10 @@ impl Job {
             || self.state == JobState::Planning
             || self.spec.publish.other_partitions == OtherPartitions::Refuse;
         let needed = match self.state {
+            // An older worker would close the job without waiting for the replicas.
+            _ if !self.spec.replicas_wait.is_one() => FORMAT,
             // An older worker would write receipts of rows that are not on disk.
-            _ if self.spec.durable => FORMAT,
+            _ if self.spec.durable => FORMAT_AUDITED,
             _ if is_recorded => FORMAT_RECORDED,
             _ if converts => FORMAT_CONVERTS,
             JobState::Halted | JobState::Cancelling | JobState::Reopening | JobState::Deleting => {
@@ -290,6 +295,7 @@ mod tests {
             JobEvent::Submitted,
             JobEvent::Paused,
             JobEvent::Halted,
+            JobEvent::Waits,
             JobEvent::Finished { unfinished: 0 },
             JobEvent::Finished { unfinished: 1 },
             JobEvent::Cancelled,
@@ -315,6 +321,7 @@ mod tests {
         planned + Deleted -> deleting
         running + Paused -> paused
         running + Halted -> halted
+        running + Waits -> running
         running + Finished { unfinished: 0 } -> completed
         running + Finished { unfinished: 1 } -> failed
         running + Cancelled -> cancelling

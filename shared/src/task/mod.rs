@@ -13,6 +13,7 @@ mod place;
 mod publish;
 mod receipt;
 mod reopening;
+mod replicas_wait;
 mod servers;
 mod slice;
 mod spec;
@@ -37,6 +38,7 @@ pub use publish::{
 pub use receipt::Receipt;
 pub(crate) use receipt::uuid_list;
 pub use reopening::{Ordinals, Reopening};
+pub use replicas_wait::ReplicasWait;
 pub use servers::{JobServer, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{
@@ -51,7 +53,9 @@ pub use tables::{
 /// Newest version of the records in the control tables that this program knows. A newer one is
 /// refused, never guessed at. A record carries the lowest version that understands it, so that an
 /// older program goes on with everything it knows.
-pub const FORMAT: u8 = 5;
+pub const FORMAT: u8 = 6;
+/// The version that first knew durable jobs, and what the closing audit looks for since.
+pub const FORMAT_AUDITED: u8 = 5;
 /// The version that first knew recorded changes of jobs, and manifests of which only a part is known.
 pub const FORMAT_RECORDED: u8 = 4;
 /// The version that first knew jobs that convert values while they read.

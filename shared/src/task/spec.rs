@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tables::TablesSource;
-use super::{Chunk, Graph, JobServer, Output, Publish, ShardBy, SourceFile, TableName};
+use super::{
+    Chunk, Graph, JobServer, Output, Publish, ReplicasWait, ShardBy, SourceFile, TableName,
+};
 use crate::sql::quote_list;
 
 /// The table function that reads the files.
@@ -263,6 +265,9 @@ pub struct JobSpec {
     /// Everything that a receipt proves is synced to disk before the receipt is written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub durable: bool,
+    /// On how many replicas every row must be before the job is completed.
+    #[serde(default, skip_serializing_if = "ReplicasWait::is_one")]
+    pub replicas_wait: ReplicasWait,
     /// How the plan was made.
     #[serde(default, skip_serializing_if = "PlanOptions::is_unsaid")]
     pub made: PlanOptions,

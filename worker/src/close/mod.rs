@@ -1,6 +1,7 @@
 //! The end of a job: the last worker sweeps what crashes left and closes it.
 
 mod audit;
+mod replicas;
 mod shard_totals;
 
 use std::collections::HashSet;
@@ -34,6 +35,13 @@ pub(crate) async fn close_job(worker: &Worker, seen: &Job) -> Result<(), Attempt
     if job.state != JobState::Running || cursor.finished_segments() != job.segments() {
         return Ok(());
     }
+    let is_waiting = worker.replicas.waits(&job.id, &cursor.stamp);
+    if is_waiting {
+        let Some(servers) = worker.all_servers(&job) else { return Ok(()) };
+        if replicas::are_awaited(worker, &job, &cursor.stamp, &servers).await? {
+            return Ok(());
+        }
+    }
     let is_over = |state| matches!(state, StateName::Done | StateName::Failed);
     if !sweep_all(worker, &job, is_over).await? {
         return Ok(());
@@ -53,6 +61,10 @@ pub(crate) async fn close_job(worker: &Worker, seen: &Job) -> Result<(), Attempt
             return Ok(());
         }
         return change(worker, &job, JobEvent::Finished { unfinished: 1 }, &reason).await;
+    }
+    // After the audit, so that rows that are lost are told at once; then it is made once more.
+    if !is_waiting && replicas::are_awaited(worker, &job, &cursor.stamp, &servers).await? {
+        return Ok(());
     }
     drop_snapshots(worker, &servers, &job).await?;
     worker.edge(faults::FINISH_AUDITED).await?;

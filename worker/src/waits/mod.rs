@@ -2,3 +2,4 @@
 
 pub(crate) mod hindrance;
 pub(crate) mod outage;
+pub(crate) mod replicas;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::source::is_protected;
-use longshore_shared::task::{Job, JobState, Limits, Mode, PlanOptions, TableName};
+use longshore_shared::task::{Job, JobState, Limits, Mode, PlanOptions, ReplicasWait, TableName};
 use serde::Serialize;
 
 use crate::plan::input::JobInput;
@@ -54,6 +54,9 @@ pub(crate) struct JobArgs {
     /// [default: server.durable]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) durable: Option<bool>,
+    /// On how many replicas of each replicated target every row must be before the job is completed
+    #[arg(long, value_enum, value_name = "HOW MANY", default_value = "one")]
+    pub(crate) replicas_wait: ReplicasWaitFlag,
     /// Attempts before a task fails
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) attempts_max: u32,
@@ -84,6 +87,7 @@ impl JobArgs {
             limits: Limits { attempts_max: self.attempts_max, ..Limits::default() },
             // What the user says, or the file.
             durable: self.durable.unwrap_or(config.durable),
+            replicas_wait: self.replicas_wait.into(),
             made: PlanOptions { again: self.again.clone(), ..PlanOptions::default() },
         })
     }
@@ -140,6 +144,27 @@ impl From<ModeFlag> for Mode {
         match flag {
             ModeFlag::Staged => Self::Staged,
             ModeFlag::Direct => Self::Direct,
+        }
+    }
+}
+
+/// On how many replicas every row must be before the job is completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReplicasWaitFlag {
+    /// The one that loads; the others fetch the rows in their own time
+    One,
+    /// More than half of them
+    Quorum,
+    /// All of them
+    All,
+}
+
+impl From<ReplicasWaitFlag> for ReplicasWait {
+    fn from(flag: ReplicasWaitFlag) -> Self {
+        match flag {
+            ReplicasWaitFlag::One => Self::One,
+            ReplicasWaitFlag::Quorum => Self::Quorum,
+            ReplicasWaitFlag::All => Self::All,
         }
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::source::table_clause;
 use longshore_shared::store::TaskStore;
-use longshore_shared::task::{Job, JobState, Source, TaskId};
+use longshore_shared::task::{Job, JobState, ReplicasWait, Source, TaskId};
 use serde::Serialize;
 
 use crate::plan::explain::contents::Contents;
@@ -41,6 +41,8 @@ struct PlanDocument {
     settings: std::collections::BTreeMap<String, String>,
     /// Everything is synced to disk before a receipt.
     durable: bool,
+    /// On how many replicas every row must be before the job is completed.
+    replicas_wait: ReplicasWait,
     tables: Vec<TableLine>,
     views: Vec<ViewLine>,
     /// How the last task publishes; nothing when each task does.
@@ -137,6 +139,7 @@ fn document(job: Job, first_chunks: Vec<ChunkLine>) -> PlanDocument {
         filter: spec.filter,
         settings: spec.settings,
         durable: spec.durable,
+        replicas_wait: spec.replicas_wait,
         first_chunks,
     }
 }
@@ -159,6 +162,13 @@ fn plan_text(plan: &PlanDocument) -> String {
     }
     if plan.durable {
         lines.push("durable   yes: all is synced to disk before a receipt".to_owned());
+    }
+    if !plan.replicas_wait.is_one() {
+        let which = match plan.replicas_wait {
+            ReplicasWait::All => "all",
+            _ => "more than half",
+        };
+        lines.push(format!("replicas  {which} must have every row before the job is completed"));
     }
     lines.extend(plan.publishes.iter().map(|words| format!("at last   {words}")));
     lines.extend(plan.created_at.iter().map(|at| format!("planned   {at}")));

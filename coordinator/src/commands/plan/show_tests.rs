@@ -67,6 +67,7 @@ fn the_keys_of_the_document() {
         "max_threads": "4"
       },
       "durable": false,
+      "replicas_wait": "one",
       "tables": [
         {
           "name": "demo.events",

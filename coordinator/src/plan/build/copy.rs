@@ -16,6 +16,7 @@ use crate::plan::tables::source_tables::cut_tables;
 use crate::plan::target::columns::{SourceSchema, check_syntax, decide_table};
 use crate::plan::target::expiry::expired_note;
 use crate::plan::target::filled::target;
+use crate::plan::target::replicas::check_wait;
 use crate::plan::target::shadow::{Marks, in_place_note};
 use crate::plan::unfinished::refuse_unfinished;
 use crate::plan::window::args::outside_note;
@@ -43,6 +44,7 @@ pub(super) async fn build(
         options.snapshot = Snapshot::Always;
     }
     check_durable(server, job.durable).await?;
+    check_wait(server, &graph, job.replicas_wait).await?;
     let home = session.home().await?;
     origin.windowed = windowed(server, config, &input, &origin.source, &mut notes).await?;
     origin.feed.window = origin.windowed.as_ref().map(Windowed::window);

@@ -18,6 +18,7 @@ use crate::plan::servers::endpoints::Fleet;
 use crate::plan::servers::shard::{Loaded, shard_by};
 use crate::plan::target::columns::{SourceSchema, check_syntax};
 use crate::plan::target::filled::target;
+use crate::plan::target::replicas::check_wait;
 use crate::plan::target::shadow::Marks;
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
@@ -48,6 +49,7 @@ pub(super) async fn build(
     found.know(&schema.rows);
     for server in found.fleet.servers() {
         check_durable(server, input.job.durable).await?;
+        check_wait(server, &found.graph, input.job.replicas_wait).await?;
     }
     let shard_by = found.shard_by(&input, &source, &schema).await?;
     // With a sharding key each chunk is cut for every server once more.

@@ -16,6 +16,7 @@ use crate::plan::tables::engines::refuse_source;
 use crate::plan::tables::source_tables::cut_tables;
 use crate::plan::target::columns::SourceSchema;
 use crate::plan::target::rehearse::rehearse;
+use crate::plan::target::replicas::check_wait;
 use crate::plan::target::shadow::{Marks, rehearse as rehearse_shadows};
 use crate::plan::unfinished::refuse_unfinished;
 use crate::plan::window::args::outside_note;
@@ -52,6 +53,7 @@ pub(super) async fn build(
     }
     told.extend(rehearse(server, &mut chosen.graph).await?);
     check_durable(server, job.durable).await?;
+    check_wait(server, &chosen.graph, job.replicas_wait).await?;
     let home = session.home().await?;
     let cuts = cut_tables(session, &origins, &cut).await?;
     let columns: Vec<String> =

@@ -6,6 +6,7 @@ use longshore_shared::task::{Job, Mode, Source, TableName};
 
 use super::PlanFile;
 use crate::plan::target::rehearse::rehearse;
+use crate::plan::target::replicas::check_wait;
 use crate::plan::target::shadow::{Marks, rehearse as rehearse_shadows};
 use crate::plan::write::rows::write_plan;
 use crate::session::Session;
@@ -54,6 +55,7 @@ pub(crate) async fn check(session: &Session, file: &PlanFile) -> Result<(), Erro
         }
     }
     crate::grants::durable::check_durable(server, spec.durable).await?;
+    check_wait(server, &graph, spec.replicas_wait).await?;
     if spec.mode == Mode::Staged {
         rehearse(server, &mut graph).await?;
         rehearse_shadows(server, &graph, spec.publish).await?;

@@ -4,7 +4,7 @@
 //! until the snapshot is dropped, and until then takes the space that the source has freed.
 
 use longshore_shared::clickhouse::{Code, Failure, Kind, Server, retry_idempotent};
-use longshore_shared::schema::{engine_of_today, table_now};
+use longshore_shared::schema::{engine_of_today, snapshot_of_replicated, table_now};
 use longshore_shared::sql;
 use longshore_shared::task::TableName;
 use uuid::Uuid;
@@ -39,14 +39,15 @@ pub(crate) async fn make(
         return Ok(snapshot);
     }
     let of_source = table_now(server, source).await?;
-    if of_source.is_some_and(|table| engine_of_today(&table.definition).is_some()) {
+    let definition = of_source.map(|table| table.definition).unwrap_or_default();
+    if engine_of_today(&definition).is_some() {
         let reason = "it was made with the old syntax of MergeTree".to_owned();
         return Err(SnapshotError::Refused { table: source.clone(), reason });
     }
     // Making a table and linking parts into it are two steps; the name comes last.
     let mark = Uuid::new_v4().simple().to_string();
     let unnamed = format!("{name}_{}", &mark[..8]);
-    let made = link(server, source, &snapshot, &unnamed).await;
+    let made = link(server, (source, &definition), &snapshot, &unnamed).await;
     // After the renaming there is none of this name.
     drop_table(server, &unnamed).await?;
     match made {
@@ -63,7 +64,7 @@ pub(crate) async fn make(
 
 async fn link(
     server: &Server,
-    source: &TableName,
+    (source, definition): (&TableName, &str),
     snapshot: &TableName,
     unnamed: &str,
 ) -> Result<(), SnapshotError> {
@@ -71,7 +72,12 @@ async fn link(
         let call = server.call(statement).name("database", server.staging()).name("table", unnamed);
         call.name("source_database", &source.database).name("source", &source.table)
     };
-    let created = both(sql::CREATE_SNAPSHOT).types_of_others().execute().await;
+    let empty = TableName { database: server.staging().to_owned(), table: unnamed.to_owned() };
+    // The server would keep the Keeper path of the source (26.7), which is taken.
+    let created = match snapshot_of_replicated(source, definition, &empty) {
+        Some(statement) => statement.call(server, "create_snapshot").execute().await,
+        None => both(sql::CREATE_SNAPSHOT).types_of_others().execute().await,
+    };
     created.map_err(|failure| refused(source, failure))?;
     // Linking a hundred thousand parts takes its time.
     let linked = both(sql::ATTACH_SNAPSHOT).deadline(None).execute().await;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::expiry::expiry_notes;
 use super::rehearse::rehearse;
-use super::shadow;
+use super::{shadow, zero_copy};
 use crate::grants::dictionaries;
 use crate::ui::error::{Error, Kind, Report};
 
@@ -32,6 +32,7 @@ pub(crate) async fn target(
     match mode {
         Mode::Staged => {
             let mut graph = discover(server, name, ignored).await?;
+            zero_copy::refuse(server, &graph).await?;
             let mut notes = shadow::leave_views(&mut graph, publishing);
             notes.extend(rehearse(server, &mut graph).await?);
             shadow::rehearse(server, &graph, publishing).await?;
@@ -75,8 +76,8 @@ pub(crate) async fn told(server: &Server, graph: &Graph) -> Result<Vec<String>, 
     let mut notes = expiry_notes(graph);
     if let Some(table) = graph.tables.iter().find(|table| table.is_replicated()) {
         notes.push(format!(
-            "{} is replicated: this server loads it, and the other replicas fetch what is published. Loads \
-             are exact on all of them; a server that is killed in the middle of a MOVE was not tried yet",
+            "{} is replicated: this server loads it, and the other replicas fetch what is published. The job is \
+             completed when this server has every row (--replicas-wait all waits for the others too)",
             table.name
         ));
     }

@@ -5,4 +5,6 @@ pub(crate) mod expiry;
 pub(crate) mod filled;
 pub(crate) mod outputs;
 pub(crate) mod rehearse;
+pub(crate) mod replicas;
 pub(crate) mod shadow;
+pub(crate) mod zero_copy;

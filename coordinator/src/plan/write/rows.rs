@@ -14,7 +14,7 @@ use longshore_shared::store::{
     KeeperMapStore, SEGMENT_TASKS, Swap, TaskStore, chunk_digest, plan_digest,
 };
 use longshore_shared::task::{
-    Chunk, Cursor, Epoch, FORMAT, Job, JobEvent, JobId, JobSpec, JobState, PlanOptions,
+    Chunk, Cursor, Epoch, FORMAT_AUDITED, Job, JobEvent, JobId, JobSpec, JobState, PlanOptions,
     PublishMode, Stamp, Task, TaskId,
 };
 use sha2::{Digest, Sha256};
@@ -110,7 +110,7 @@ pub(crate) async fn write_plan(
 ) -> Result<(Job, bool), Error> {
     let store = &session.store;
     let tasks = tasks(&id, &spec, chunks);
-    spec.made.format = FORMAT;
+    spec.made.format = FORMAT_AUDITED;
     spec.made.digest = plan_digest(tasks.iter().map(|task| chunk_digest(&task.chunk)));
     if let Some(job) = whole(store, &id).await? {
         return found(session, job, &spec, &tasks).await;

@@ -54,6 +54,7 @@ pub fn job(tasks: u32) -> Job {
         servers: Vec::new(),
         shard_by: None,
         durable: false,
+        replicas_wait: crate::task::ReplicasWait::One,
         made: crate::task::PlanOptions::default(),
         reopening: None,
     };
