@@ -105,10 +105,11 @@ impl JobState {
             (Self::Planning, JobEvent::Planning) => Ok(Self::Planning),
             (Self::Planning, JobEvent::Planned) => Ok(Self::Planned),
             (Self::Planned | Self::Paused | Self::Halted, JobEvent::Submitted)
-            | (Self::Reopening, JobEvent::Reopened) => Ok(Self::Running),
+            | (Self::Reopening, JobEvent::Reopened)
+            // It goes on while it waits; only its reason is another.
+            | (Self::Running, JobEvent::Waits) => Ok(Self::Running),
             (Self::Running, JobEvent::Paused) => Ok(Self::Paused),
             (Self::Running | Self::Paused, JobEvent::Halted) => Ok(Self::Halted),
-            (Self::Running, JobEvent::Waits) => Ok(Self::Running),
             (Self::Running, JobEvent::Finished { unfinished: 0 }) => Ok(Self::Completed),
             (Self::Running, JobEvent::Finished { .. }) => Ok(Self::Failed),
             (
