@@ -61,7 +61,7 @@ pub(crate) enum AttemptError {
     Chunk(#[from] ForeignChunk),
     /// The query of a view does not keep to its chunk.
     #[error(transparent)]
-    Probe(ProbeError),
+    Probe(Box<ProbeError>),
     /// Counts that must agree do not.
     #[error("{0}")]
     Count(String),
@@ -145,7 +145,7 @@ impl From<ProbeError> for AttemptError {
     fn from(error: ProbeError) -> Self {
         match error {
             ProbeError::Failure(failure) => Self::Failure(failure),
-            ignored @ ProbeError::Ignored { .. } => Self::Probe(ignored),
+            ignored @ ProbeError::Ignored { .. } => Self::Probe(Box::new(ignored)),
         }
     }
 }

@@ -25,6 +25,9 @@ use crate::error::AttemptError;
 use crate::handover::{self, shadows};
 use crate::worker::Worker;
 
+/// Without its staging table only the identities in the target can prove the moves of a table.
+const GONE: &str = "its staging table is gone";
+
 /// Moves every line of the manifest, proves them all, writes the receipts. Returns the base rows.
 pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, AttemptError> {
     let TaskState::Publishing { manifest, .. } = &claim.task.progress.state else {
@@ -136,9 +139,8 @@ async fn publish(
                 if is_there(table, &twin) {
                     open.push(Staged::new(table, twin, manifest.taken_ms, !is_first));
                 } else {
-                    // Without the twin only the identities in the target can prove the moves.
-                    let why = "its staging table is gone";
-                    gone.push(Claimed { table, seen: HashSet::new(), was_seen: false, why });
+                    let seen = HashSet::new();
+                    gone.push(Claimed { table, seen, was_seen: false, why: GONE });
                 }
             }
         }
@@ -146,8 +148,13 @@ async fn publish(
     let mut step = 0;
     let mut claimed = moves::empty(worker, claim, open, &mut unproved, &mut step).await?;
     if is_first && claimed.iter().any(|claimed| !claimed.was_seen && claimed.table.rows() > 0) {
-        // Nothing of what was just staged: another server may have answered at the address.
-        claim.endpoint.check(None).await?;
+        // Nothing of what was just staged is there, or another server has answered at the address.
+        let there = staging::list_own(claim, names.prefix()).await?;
+        for claimed in &mut claimed {
+            if there.iter().all(|staged| staged.uuid != claimed.table.uuid) {
+                claimed.why = GONE;
+            }
+        }
     }
     claimed.extend(gone);
     let part_names = match proof::everything(server, &claimed).await {
@@ -158,6 +165,8 @@ async fn publish(
         proved => proved?,
     };
     if !unproved.is_empty() {
+        // Not by the word of another server that answers at the address.
+        claim.endpoint.check(None).await?;
         return Err(AttemptError::Unprovable(unproved.join("; ")));
     }
     shadows::rename_shadows(worker, claim, manifest).await?;

@@ -48,13 +48,13 @@ pub(crate) async fn refuse(server: &Server, graph: &Graph) -> Result<(), Error> 
 
 /// Would a replica of this table take over files instead of copying them?
 async fn is_on(server: &Server, table: &GraphTable) -> Result<bool, Error> {
-    let value = match own_setting(&table.definition, ZERO_COPY) {
-        Some(value) => Some(value),
-        None => {
-            let call = || server.call(sql::REPLICATED_DEFAULT).param("name", ZERO_COPY);
-            let found: Option<Value> = retry_idempotent(|| call().fetch_optional()).await?;
-            found.map(|found| found.value)
-        }
+    let own = own_setting(&table.definition, ZERO_COPY);
+    let value = if own.is_some() {
+        own
+    } else {
+        let call = || server.call(sql::REPLICATED_DEFAULT).param("name", ZERO_COPY);
+        let found: Option<Value> = retry_idempotent(|| call().fetch_optional()).await?;
+        found.map(|found| found.value)
     };
     // The server writes 1, or true as the user did.
     Ok(value.is_some_and(|value| matches!(value.trim_matches('\''), "1" | "true")))

@@ -18,14 +18,6 @@ pub(super) struct Typed<'a> {
     found: Merged,
     /// The types in the files, for people.
     in_files: String,
-    /// A file may hold NULL.
-    nulls: bool,
-    /// Something stands in the place of NULL: a default, or what a query makes of it.
-    is_kept: bool,
-    /// NULL has no place in the target.
-    refuses: bool,
-    /// Only an INSERT converts it right, and not the reader.
-    by_insert: bool,
     fits: Fit,
 }
 
@@ -38,19 +30,12 @@ impl<'a> Typed<'a> {
     ) -> Self {
         let to = &target.kind;
         let found = of_reader(format, in_files, to);
-        let nulls = found.may_be_null && found.types.iter().any(|(kind, _)| kind.is_nullable());
-        let is_kept = target.has_default() || target.default_kind == "EPHEMERAL";
-        let by_insert = is_raw(format, &found, to);
         Self {
             format,
             is_under_select,
             target,
             in_files: kinds(Some(in_files)),
-            nulls,
-            is_kept,
-            refuses: nulls && !to.is_nullable() && !is_kept,
-            by_insert,
-            fits: worst_fit(format, &found, to, by_insert),
+            fits: worst_fit(format, &found, to),
             found,
         }
     }
@@ -68,12 +53,32 @@ impl<'a> Typed<'a> {
         }
     }
 
+    /// May a file hold NULL?
+    fn nulls(&self) -> bool {
+        self.found.may_be_null && self.found.types.iter().any(|(kind, _)| kind.is_nullable())
+    }
+
+    /// Does something stand in the place of NULL: a default, or what a query makes of it?
+    fn is_kept(&self) -> bool {
+        self.target.has_default() || self.target.default_kind == "EPHEMERAL"
+    }
+
+    /// Must a NULL end the load, because it has no place in the target?
+    fn refuses(&self) -> bool {
+        self.nulls() && !self.target.kind.is_nullable() && !self.is_kept()
+    }
+
+    /// Does only an INSERT convert it right, and not the reader?
+    fn by_insert(&self) -> bool {
+        is_raw(self.format, &self.found, &self.target.kind)
+    }
+
     /// Does the reader lose nothing? NULL inside arrays is told by the types; the footer may say that
     /// there is none.
     fn is_exact(&self) -> bool {
         match self.fits {
-            Fit::Nulls => !self.found.may_be_null && !self.by_insert,
-            Fit::Exact | Fit::Rounded => !self.by_insert,
+            Fit::Nulls => !self.found.may_be_null && !self.by_insert(),
+            Fit::Exact | Fit::Rounded => !self.by_insert(),
             Fit::Unknown => true,
             _ => false,
         }
@@ -81,7 +86,7 @@ impl<'a> Typed<'a> {
 
     fn remark(&self) -> Option<(Remark, String)> {
         let remark = match self.fits {
-            Fit::Exact if !self.refuses => return None,
+            Fit::Exact if !self.refuses() => return None,
             Fit::Rounded | Fit::Overflow => Remark::Rounded,
             Fit::Unknown => Remark::Converted,
             _ => Remark::Checked,
@@ -93,7 +98,7 @@ impl<'a> Typed<'a> {
     fn by_reader(&self) -> ReadAs {
         let as_target = ReadAs::as_target(self.target);
         let (to, remark) = (&self.target.kind, self.remark());
-        if !self.refuses {
+        if !self.refuses() {
             return ReadAs { remark: remark.filter(|_| self.fits != Fit::Nulls), ..as_target };
         }
         // A reader of Parquet puts the default for NULL in a LowCardinality (26.7).
@@ -121,7 +126,7 @@ impl<'a> Typed<'a> {
         if self.target.default_kind == "EPHEMERAL" && !to.is_nullable() {
             return self.by_cast_of_default(joined);
         }
-        let wants_null = self.nulls
+        let wants_null = self.nulls()
             || (self.target.has_default() && !to.is_nullable())
             || (self.found.missing.is_some() && to.is_nullable());
         let kind = if wants_null { joined.nullable() } else { Some(joined.clone()) };
@@ -130,7 +135,7 @@ impl<'a> Typed<'a> {
         ReadAs {
             default: self.default_of_missing(joined, &kind),
             remark: self.remark(),
-            ..self.cast(&kind, self.refuses)
+            ..self.cast(&kind, self.refuses())
         }
     }
 
@@ -146,11 +151,11 @@ impl<'a> Typed<'a> {
         let to = &self.target.kind;
         let is_text = matches!(joined.plain_name(), Some("String" | "FixedString"));
         let is_missing = self.found.missing.is_some();
-        if is_text && is_missing && !to.is_nullable() && !self.is_kept {
+        if is_text && is_missing && !to.is_nullable() && !self.is_kept() {
             // No text is empty and a number.
             let (to, joined) = (to.literal(), joined.literal());
             Some(format!("CAST(defaultValueOfTypeName({to}), {joined})"))
-        } else if self.refuses {
+        } else if self.refuses() {
             Some(format!("defaultValueOfTypeName({})", joined.literal()))
         } else if to.is_nullable() && self.target.has_default() {
             Some(format!("CAST(({}), {})", self.target.default, kind.literal()))
@@ -179,7 +184,7 @@ fn is_raw(format: &str, found: &Merged, to: &Type) -> bool {
 }
 
 /// How the values of the file that fits least fit.
-fn worst_fit(format: &str, found: &Merged, to: &Type, by_insert: bool) -> Fit {
+fn worst_fit(format: &str, found: &Merged, to: &Type) -> Fit {
     let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, Reader::Format));
     let fits = fits.max().unwrap_or(Fit::Exact);
     // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
@@ -193,7 +198,7 @@ fn worst_fit(format: &str, found: &Merged, to: &Type, by_insert: bool) -> Fit {
         {
             Fit::Unknown
         }
-        Fit::Exact if by_insert && only_reader => Fit::Unknown,
+        Fit::Exact if only_reader && is_raw(format, found, to) => Fit::Unknown,
         fits => fits,
     }
 }
