@@ -1,6 +1,6 @@
 //! The tasks of a dead worker, taken over in both states, and deaths during the take-over itself.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use longshore_shared::faults;
 use longshore_tests::{LONG_LEASE, Scene, TaskRow, wait_for};
@@ -94,7 +94,9 @@ fn a_worker_that_is_there_takes_over_soon_after_the_lease_has_lapsed() {
     first.kill();
     wait_for("the task has another owner", || (only_task(&scene).epoch == 2).then_some(()));
     let waited = killed.elapsed();
-    assert!(waited < Duration::from_secs(2 + 5), "lease of 2 s + 5 s, but it took {waited:?}");
+    // The goal is the lease and 5 s where the lease is 2 s; both are longer on a slow machine.
+    let most = scene.lease() * 7 / 2;
+    assert!(waited < most, "lease of {:?}, but it took {waited:?}", scene.lease());
     second.wait().ok();
     settle(&scene, &job, "a waiting worker");
 }

@@ -258,6 +258,11 @@ impl Scene {
         self.longshore(["run", &id, "--workers", "2"]).run()
     }
 
+    /// The lease of workers of this scene, by what the machine can do.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
     /// One worker finishes the job. Its own lease is long, so that nobody takes over from it when
     /// the machine is busy.
     pub fn finish(&self, job: &str) {
