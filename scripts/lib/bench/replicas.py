@@ -130,6 +130,7 @@ def measure(way, files, again, fails, pace):
 
 
 def run(arguments):
+    os.environ["LONGSHORE_TESTBED_PART_LOG"] = "1"
     with bed("--engine", "25.8", "--replicas", "2") as work:
         os.environ["KEEPER_PORT"] = keeper_port(work)
         second("CREATE DATABASE IF NOT EXISTS bench ENGINE = Atomic")

@@ -103,6 +103,8 @@ def shared_part(bed, log_path):
         },
         "query_log": log_table("query_log"),
         "query_views_log": log_table("query_views_log"),
+        # It records its own flushes and merges too, so an idle server is busy with it: only for who asks.
+        **({"part_log": log_table("part_log")} if os.environ.get("LONGSHORE_TESTBED_PART_LOG") else {}),
         "merge_tree": {"old_parts_lifetime": OLD_PARTS_LIFETIME_SECS},
         "database_atomic_delay_before_drop_table_sec": DROP_DELAY_SECS,
         "max_server_memory_usage": memory_bytes(bed.servers),
