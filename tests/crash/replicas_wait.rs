@@ -92,7 +92,7 @@ fn a_replica_that_is_away_is_waited_for_over_the_death_of_the_worker() {
         reason.contains("and is away").then_some(())
     });
     assert_unharmed(&scene);
-    // A person may stop the wait, and let it go on.
+    // An operator may pause a job that waits, and resume it.
     scene.longshore(["pause", &job]).run().ok();
     scene.longshore(["resume", &job]).run().ok();
     bed.restart(SECOND);

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::faults;
 use longshore_shared::ledger::{self, Void};
 use longshore_shared::planted::{Bug, planted};
@@ -128,7 +129,8 @@ async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Err
         let TaskState::Quarantined { manifest, .. } = &task.progress.state else { continue };
         let server = session.reach(job, &choice.id).await?;
         check_durable(&server, job.spec.durable).await?;
-        ledger::append(&server, &manifest.vouched(&task)).await?;
+        let receipts = manifest.vouched(&task);
+        retry_idempotent(|| ledger::append(&server, &receipts)).await?;
         check_durable(&server, job.spec.durable).await?;
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! The moves of a task: staging tables are emptied into their targets, all of them together.
 //!
-//! In rounds: what every table still holds is listed by one statement, what is not in its target is
-//! moved, and what is in doubt is looked for before. A table is through when it is listed empty.
+//! It goes in rounds. One statement lists the parts that are left in all staging tables. If an earlier
+//! MOVE may have been sent, the target is asked for these parts first. The parts that are not there are
+//! moved. A table is finished when its staging table is empty.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;

@@ -54,7 +54,8 @@ pub(crate) enum Look {
 }
 
 impl Replicas {
-    /// Were replicas of this job, as it stands, found to lack something?
+    /// Did the last look find a replica of this job without some of its parts? A job that was opened again
+    /// since then counts as not looked at.
     pub(crate) fn waits(&self, job: &JobId, of: &Stamp) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(job).is_some_and(|awaited| awaited.of == *of)
