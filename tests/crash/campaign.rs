@@ -100,7 +100,15 @@ impl<'a> Siege<'a> {
         }
         if self.survives {
             // They hold long leases: nobody would take over from them.
-            self.workers.drain(..).for_each(|worker| drop(worker.wait()));
+            let ended =
+                within(DEADLINE, || self.workers.iter_mut().all(Running::has_ended).then_some(()));
+            assert!(
+                ended.is_some(),
+                "workers go on for ever: {:#?}, {:#?}",
+                self.scene.tasks(),
+                self.words()
+            );
+            self.workers.clear();
         }
         self.workers.clear();
         self.scene.settle(&self.job, "a server that was killed");
@@ -118,7 +126,13 @@ impl<'a> Siege<'a> {
 
     /// Workers of this job are there.
     fn hire(&mut self) {
-        self.workers.retain_mut(|worker| !worker.has_ended());
+        self.workers.retain_mut(|worker| {
+            let ended = worker.has_ended();
+            if ended {
+                println!("a worker ended: {}", worker.words());
+            }
+            !ended
+        });
         while self.workers.len() < 2 {
             let worker = self.scene.worker(&self.job).args(["--slots", "1"]);
             let lease = if self.survives { LONG_LEASE } else { LEASE };

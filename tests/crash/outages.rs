@@ -81,3 +81,28 @@ fn run_waits_for_a_server_that_was_killed() {
     run.wait().ok().says(&["completed"]);
     scene.settle(&job, "a server killed under run");
 }
+
+/// A server that finds no Keeper at its start answers that its control tables are not activated, with
+/// the code that it also has for tables that Keeper does not know any more.
+#[test]
+fn a_server_that_starts_without_its_keeper_is_waited_for() {
+    let bed = OwnBed::start_with(&[("LONGSHORE_TESTBED_KEEPER_RETRIES", "1".to_owned())]);
+    let scene = Scene::on(&bed.bed).and_events(4, 2_000);
+    let job = scene.submit(&ONE_ATTEMPT);
+    let slow = "load.after=sleep(800)";
+    let mut worker = scene.worker(&job).faults(slow).spawn();
+    wait_for("tasks are in work", || (scene.try_tasks()?.count("claimed") > 0).then_some(()));
+    bed.signal(KEEPER, "KILL");
+    bed.signal(CLICKHOUSE, "KILL");
+    bed.restart(CLICKHOUSE);
+    // Scripts try again after this code.
+    let status = scene.longshore(["status", &job]).run().exits_with(5);
+    status.says(&["was started and has not reached its Keeper since"]);
+    // Nothing is made anew: the rows are in that Keeper.
+    scene.longshore(["init", "--keeper-is-lost"]).run().exits_with(5);
+    assert!(!worker.has_ended(), "the worker gave up: {}", worker.words());
+    bed.restart(KEEPER);
+    worker.wait().ok();
+    assert!(scene.tasks().all("done"), "{:?}", scene.tasks());
+    scene.settle(&job, "a server that started without its Keeper");
+}

@@ -103,6 +103,8 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, AttemptError> {
     heart.abort();
     watch.abort();
     if let Some(failure) = lasting {
+        // Others need not wait until its lease lapses, where that can still be written.
+        worker.store.remove_worker(&worker.id).await.ok();
         return Err(failure.into());
     }
     if worker.lease.is_lost() {

@@ -2,7 +2,9 @@
 
 use std::error::Error as _;
 
-use longshore_shared::clickhouse::{Code, Failure, Kind as FailureKind, NOT_UTF8};
+use longshore_shared::clickhouse::{
+    Code, Failure, Kind as FailureKind, NOT_UTF8, says_unconnected,
+};
 use longshore_shared::config::{Config, ConfigError};
 use longshore_shared::schema::GraphError;
 use longshore_shared::sql;
@@ -185,6 +187,11 @@ impl FailedCall<'_> {
             Code::BAD_ARGUMENTS if self.failure.message.contains("keeper_map_path_prefix") => {
                 Report::new(Kind::Usage, format!("KeeperMap is not configured on {url}"))
                     .help(KEEPER_MAP_HELP)
+            }
+            Code::INVALID_STATE if says_unconnected(words) => {
+                let message =
+                    format!("ClickHouse at {url} was started and has not reached its Keeper since");
+                Report::new(Kind::Unreachable, message).help(KEEPER_HELP)
             }
             Code::INVALID_STATE => {
                 let message = format!(

@@ -51,6 +51,12 @@ def memory_bytes(servers):
     return min(MEMORY_BYTES_DEFAULT, machine * 6 // 10 // servers)
 
 
+def default_profile():
+    """Settings of every statement: a test may want a server that soon gives up asking its Keeper."""
+    retries = os.environ.get("LONGSHORE_TESTBED_KEEPER_RETRIES")
+    return {"keeper_max_retries": int(retries)} if retries else {}
+
+
 def wrapper():
     """What a test puts before the server's command line, such as a tracer that slows it down."""
     return os.environ.get("LONGSHORE_TESTBED_CLICKHOUSE_WRAPPER", "").split()
@@ -197,7 +203,7 @@ def users(engine, password, more):
     common = {"networks": networks, "profile": "default", "quota": "default"}
     limited = {USER: [f"GRANT {grant}" for grant in grants(engine)], **more}
     return {
-        "profiles": {"default": {}},
+        "profiles": {"default": default_profile()},
         "quotas": {"default": {}},
         "users": {
             # The session that starts an embedded engine logs in as this user: its password must stay empty.

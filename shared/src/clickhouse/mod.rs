@@ -24,4 +24,4 @@ pub use fate::{Ending, settle, settled};
 pub use known::Known;
 pub use policy::{Policy, policy};
 pub use retry::{CONTROL_ATTEMPTS, control_schedule, retry_idempotent, task_delay};
-pub use words::{refuses_keys, says_gone, says_odd_address};
+pub use words::{refuses_keys, says_gone, says_odd_address, says_unconnected};

@@ -9,7 +9,9 @@
 //! task fail alike? Many codes say neither, for the server uses them for odd data and for wrong
 //! statements. Those are [`Policy::InDoubt`], and the worker finds out.
 
-use super::words::{refuses_keys, says_away, says_behind, says_gone, says_odd_address};
+use super::words::{
+    refuses_keys, says_away, says_behind, says_gone, says_odd_address, says_unconnected,
+};
 use super::{Code, Failure, Kind};
 
 /// What to do after a failure before `publishing`.
@@ -55,6 +57,7 @@ pub fn policy(failure: &Failure) -> Policy {
         code if (is_of_store(code) || code == Code::POCO_EXCEPTION) && says_away(words) => {
             Policy::Outage
         }
+        Code::INVALID_STATE if says_unconnected(words) => Policy::Outage,
         // Of a table, not of one block: merges catch up, or somebody raises the limit.
         Code::TOO_MANY_PARTS if says_behind(words) => Policy::Outage,
         // Before 26 the server names the temporary folder of a MOVE by the part alone: two MOVEs from
@@ -289,6 +292,11 @@ mod tests {
         assert_eq!(of(Code::MEMORY_LIMIT_EXCEEDED), Policy::RetrySmaller);
         assert_eq!(of(Code::KEEPER_EXCEPTION), Policy::Outage);
         assert_eq!(policy(&Failure::unknown("x", "cut".into())), Policy::Outage);
+        let started =
+            "Failed to activate table because of connection issues. It will be activated once";
+        let wiped = "Failed to activate table because of invalid metadata in ZooKeeper.";
+        let of = |words| policy(&Failure::server("x", Code::INVALID_STATE, words));
+        assert_eq!((of(started), of(wiped)), (Policy::Outage, Policy::StopJob));
     }
 
     #[test]

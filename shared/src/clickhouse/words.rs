@@ -64,6 +64,12 @@ pub fn says_odd_address(message: &str) -> bool {
     message.contains("Bad URI syntax") || message.contains("URISyntaxException")
 }
 
+/// Of INVALID_STATE: has the server had no connection to Keeper since its start, so that it does not
+/// know yet whether its KeeperMap tables are there? The same code says that Keeper does not know them.
+pub fn says_unconnected(message: &str) -> bool {
+    message.contains("because of connection issues")
+}
+
 /// Of TOO_MANY_PARTS: are there too many parts in a table, and not too many partitions in one block?
 pub(super) fn says_behind(message: &str) -> bool {
     message.contains("Too many parts") || message.contains("Too many inactive parts")

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::handle::settle_insert;
 use super::{KeeperMapStore, StoreError, Stored};
-use crate::clickhouse::{Code, Failure, Server, retry_idempotent};
+use crate::clickhouse::{Code, Failure, Server, retry_idempotent, says_unconnected};
 use crate::ledger::{self, Attempt};
 use crate::sql::{self, Statement};
 
@@ -42,24 +42,26 @@ struct Value {
     value: String,
 }
 
-/// The server has the table, and Keeper does not know it.
-const UNKNOWN_TO_KEEPER: Code = Code::INVALID_STATE;
-
 /// Removes the control tables that Keeper does not know any more, so that [`init`] can make them
 /// again; their names. Rows of them are lost already; receipts and history are not in Keeper.
 ///
 /// # Errors
-/// Missing grants, or a Keeper that does not answer.
+/// Missing grants, or a Keeper that does not answer: what it holds is not known then.
 pub async fn drop_lost(server: &Server) -> Stored<Vec<&'static str>> {
     let mut dropped = Vec::new();
     for (table, _) in KEEPER_TABLES {
         let probe = server.call(sql::PROBE_TABLE).name("control", server.control());
-        let answer = probe.name("table", table).execute().await;
-        if answer.is_err_and(|failure| failure.code() == Some(UNKNOWN_TO_KEEPER)) {
-            let drop = server.call(sql::DROP_TABLE).name("database", server.control());
-            drop.name("table", table).execute().await?;
-            dropped.push(table);
+        let Err(failure) = probe.name("table", table).execute().await else { continue };
+        if failure.code() != Some(Code::INVALID_STATE) {
+            continue;
         }
+        // The rows may all be there: the server has not been able to look since its start.
+        if says_unconnected(&failure.message) {
+            return Err(failure.into());
+        }
+        let drop = server.call(sql::DROP_TABLE).name("database", server.control());
+        drop.name("table", table).execute().await?;
+        dropped.push(table);
     }
     Ok(dropped)
 }

@@ -184,6 +184,9 @@ impl Board {
                     claim.among = self.among(worker, &job.id);
                     return Ok(Some(claim));
                 }
+                // Others were quicker since the page was read: of the rest of it they may have taken
+                // anything. With many workers each of them would try every task in vain.
+                self.candidates.remove(&job.id);
             }
             let Some(cursor) = worker.store.cursor(&job.id).await? else {
                 return Err(AttemptError::CursorMissing(job.id.clone()));
@@ -354,13 +357,12 @@ async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, Att
     let owned = || page.iter().filter(|brief| brief.state.is_owned());
     let others: HashSet<&WorkerId> =
         owned().map(|brief| &brief.worker).filter(|id| **id != worker.id).collect();
-    let mut gone: HashSet<&WorkerId> = HashSet::new();
-    for other in others {
-        let record = worker.store.worker(other).await?;
-        if record.is_none_or(|record| record.has_lapsed()) || planted(Bug::IgnoreLease) {
-            gone.insert(other);
-        }
-    }
+    // One statement for all of them. Whoever is not registered any more has left.
+    let records = if others.is_empty() { Vec::new() } else { worker.store.workers().await? };
+    let live = records.iter().filter(|record| !record.has_lapsed()).map(|record| &record.id);
+    let live: HashSet<&WorkerId> = live.collect();
+    let is_gone = |other: &WorkerId| !live.contains(other) || planted(Bug::IgnoreLease);
+    let gone: HashSet<&WorkerId> = others.into_iter().filter(|other| is_gone(other)).collect();
     let orphan = |brief: &&TaskBrief| {
         gone.contains(&brief.worker) || (brief.worker == worker.id && !worker.acts_on(&brief.id))
     };
