@@ -13,10 +13,11 @@ use crate::place::{Folders, Found, classify};
 const RENAME: Duration = Duration::from_millis(500);
 /// Kills until one hits its place.
 const TRIES: usize = 4;
-/// The worker waits so long before its first MOVE: time to make the server slow.
-const PAUSE: &str = "sleep(6000)";
+/// The worker waits so long before its first MOVE: time to stop it.
+const PAUSE: &str = "sleep(3000)";
 
-/// A job with a task right before its first MOVE, on a server whose renames are slow now.
+/// A job with a task right before its first MOVE, on a server whose renames are slow now. Its worker is
+/// stopped until somebody looks, however long the server needs to come back.
 pub(crate) struct Standing<'a> {
     bed: &'a OwnBed,
     pub(crate) scene: &'a Scene,
@@ -48,6 +49,7 @@ impl<'a> Standing<'a> {
             assert!(!words.contains("leaves"), "the worker has left: {words}");
             words.contains("point=\"manifest.after\"").then_some(())
         });
+        worker.signal("STOP");
         restart_slow(bed);
         Self { bed, scene, job: job.to_owned(), worker }
     }
@@ -68,6 +70,7 @@ impl<'a> Standing<'a> {
         let targets = Folders::of_table(self.scene, table);
         for _ in 0..TRIES {
             let before = targets.look();
+            self.worker.signal("CONT");
             let pid = self.bed.pid(CLICKHOUSE);
             let hit = within(DEADLINE, || {
                 let now = targets.look();
@@ -87,7 +90,6 @@ impl<'a> Standing<'a> {
             if both == usize::from(place == Found::Both) && found.contains(&Found::Source) {
                 return;
             }
-            self.worker.signal("CONT");
             restart_slow(self.bed);
         }
         panic!("every kill missed its place");

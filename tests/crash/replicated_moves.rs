@@ -55,6 +55,7 @@ const AROUND_PUBLISHING: [Point; 11] = [
 fn a_worker_that_dies_at_a_named_point_is_followed_exactly_on_both_replicas() {
     let bed = OwnBed::of_replicas(&[]);
     let mut deaths: Vec<(Point, usize)> = AROUND_PUBLISHING.map(|point| (point, 0)).to_vec();
+    deaths = drawn(&deaths);
     // In the middle of the partitions and tables of one task.
     deaths.extend([(faults::MOVE_AFTER, 2), (faults::MOVE_BEFORE, 4)]);
     if std::env::var_os("LONGSHORE_CRASH_KILLS").is_some() {

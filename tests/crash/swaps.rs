@@ -30,10 +30,13 @@ impl<'a> Brink<'a> {
         let job = scene.submit(&["--publish", mode, "--chunk-files-max", "2"]);
         let point = format!("{mode}.before");
         let worker = scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", LONG_LEASE);
-        let worker = worker.faults(format!("{point}=1*sleep(5000)")).spawn();
+        let worker = worker.faults(format!("{point}=1*sleep(2000)")).spawn();
         wait_for(&point, || worker.words().contains(&point).then_some(()));
         let brink = Self { bed, scene, job, worker };
+        // However long the server needs to come back.
+        brink.worker.signal("STOP");
         brink.restart_slow();
+        brink.worker.signal("CONT");
         brink
     }
 

@@ -21,7 +21,10 @@ fn a_move_that_fails_on_a_disk_error_loses_and_doubles_nothing() {
         .faults(format!("{point}=1*sleep(3000)"))
         .spawn();
     wait_for("the worker is about to move", || worker.words().contains(point).then_some(()));
+    // However long the tracer needs.
+    worker.signal("STOP");
     let tracer = Tracer::on_renames(own.pid(CLICKHOUSE), "error=EIO:when=1+2");
+    worker.signal("CONT");
     wait_for("a move failed", || worker.words().contains("a move gave an error").then_some(()));
     drop(tracer);
     // Or the test would have looked at nothing.

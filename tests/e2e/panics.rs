@@ -4,13 +4,13 @@
 use std::process::Command;
 
 use longshore_shared::faults;
-use longshore_tests::{LONG_LEASE, Scene, wait_for};
+use longshore_tests::{LONG_LEASE, Scene, drawn, wait_for};
 
 use crate::crashes::settle;
 
 #[test]
 fn a_panic_at_any_point_costs_one_attempt_and_not_the_worker() {
-    for points in faults::ALL.chunks(5) {
+    for points in drawn(faults::ALL).chunks(5) {
         let scene = Scene::with_events(10, 200);
         let job = scene.submit(&["--chunk-files-max", "2"]);
         let plan: Vec<String> = points.iter().map(|point| format!("{}=1*panic", point.0)).collect();
@@ -30,7 +30,7 @@ fn a_panic_at_any_point_costs_one_attempt_and_not_the_worker() {
 
 #[test]
 fn a_statement_that_was_done_and_looks_failed_is_found_out() {
-    for statement in faults::CHANGES {
+    for statement in drawn(faults::CHANGES) {
         let scene = Scene::with_events(4, 200);
         let job = scene.submit(&["--chunk-files-max", "2"]);
         let faults = format!("answer.{statement}=2*do-then-error");

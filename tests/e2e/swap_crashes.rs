@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{Bed, LONG_LEASE, Proxy, Running, Scene, Verdict, wait_for};
+use longshore_tests::{Bed, LONG_LEASE, Proxy, Running, Scene, Verdict, drawn, wait_for};
 
 /// Scenes side by side: they mostly wait for a lease to lapse.
 const LANES: usize = 3;
@@ -34,13 +34,13 @@ fn job(mode: &str) -> (Scene, String) {
     (scene, job)
 }
 
-/// Visits each mode and point, several scenes at a time.
+/// Visits modes and points, several scenes at a time.
 fn at_each_point(visit: impl Fn(&str, Point, usize) + Sync) {
     let all: Vec<(&str, Point, usize)> = ["exchange", "replace"]
         .into_iter()
         .flat_map(|mode| points(mode).into_iter().map(move |(point, skip)| (mode, point, skip)))
         .collect();
-    let (visit, all) = (&visit, &all);
+    let (visit, all) = (&visit, &drawn(&all));
     thread::scope(|scope| {
         for lane in 0..LANES {
             scope.spawn(move || {
@@ -173,8 +173,9 @@ fn a_late_statement_does_not_touch_what_is_published_meanwhile() {
         let late = Late::of(&scene, &job, words);
         // The next owner has published and is not at its end: what it works with is still there.
         let next = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
-        let next = next.faults(format!("{}=1*sleep(4000)", point.0)).spawn();
+        let next = next.faults(format!("{}=1*sleep(2000)", point.0)).spawn();
         wait_for(&what, || next.words().contains(point.0).then_some(()));
+        next.signal("STOP");
         scene.admin.run(&format!(
             "INSERT INTO {}.events (file, n, day, kind) VALUES ('probe', 7, '2024-01-07', 'view')",
             scene.db
@@ -182,6 +183,7 @@ fn a_late_statement_does_not_touch_what_is_published_meanwhile() {
         late.arrives();
         let seen = ["old", "probe", "events-000.parquet"].map(|file| scene.rows_of("events", file));
         assert_eq!(seen, [0, 1, 200], "{what}: old, later and new rows");
+        next.signal("CONT");
         next.wait().ok();
         scene.settle_swap(&job, mode, &what);
         assert_eq!(scene.rows_of("events", "probe"), 2, "{what}: the row and the checker's own");

@@ -21,8 +21,8 @@ const LEASE_MIN: Duration = Duration::from_secs(2);
 /// On a quiet machine that is a quarter of a second.
 const LEASE_OF_INIT: u32 = 6;
 
-/// A lease that does not lapse while a test runs.
-pub const LONG_LEASE: &str = "300s";
+/// A lease that does not lapse while a test runs: longer than [`DEADLINE`].
+pub const LONG_LEASE: &str = "600s";
 
 /// A target with a partition key, a projection and two views: one with `TO`, one with an inner table.
 pub const EVENTS: &str = "

@@ -1,0 +1,31 @@
+//! Sweeps over all points of a protocol: a test at every one of them takes minutes.
+//!
+//! Each run of the suite visits a drawn part of each sweep, and with `NEXTEST_PROFILE=long` all of it.
+//! One sweep is always whole ([`crashes`](../e2e/crashes.rs), deaths at a named point), and the others
+//! draw for themselves: a run meets nearly every point in one of them.
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{SeedableRng, random};
+
+/// A third of a sweep, at least so many; in the order of the whole.
+const LEAST: usize = 4;
+
+/// What a test visits of a sweep. The seed is printed; `SWEEP_SEED` repeats a run.
+///
+/// # Panics
+/// When `SWEEP_SEED` is no number.
+pub fn drawn<T: Clone>(whole: &[T]) -> Vec<T> {
+    let is_long = std::env::var("NEXTEST_PROFILE").is_ok_and(|profile| profile == "long");
+    if is_long {
+        return whole.to_vec();
+    }
+    let seed = std::env::var("SWEEP_SEED")
+        .map_or_else(|_| random(), |text| text.parse().expect("SWEEP_SEED is a number"));
+    println!("SWEEP_SEED={seed}");
+    let mut places: Vec<usize> = (0..whole.len()).collect();
+    places.shuffle(&mut StdRng::seed_from_u64(seed));
+    places.truncate(whole.len().div_ceil(3).max(LEAST));
+    places.sort_unstable();
+    places.into_iter().map(|place| whole[place].clone()).collect()
+}
