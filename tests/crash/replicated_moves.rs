@@ -11,7 +11,7 @@ use std::time::Duration;
 use longshore_shared::faults::{self, Point};
 use longshore_tests::{
     CLICKHOUSE, DEADLINE, Flow, KEEPER, LONG_LEASE, OwnBed, Replica, Running, Scene, Toxics, Wire,
-    literal, send_signal, wait_for, within,
+    drawn, literal, send_signal, wait_for, within,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
