@@ -79,7 +79,7 @@ pub enum Bug {
     ColumnsOfTheFirst,
     /// Settings of the user do not reach the count of a source.
     CountWithDefaults,
-    /// A file that answers "not found" is left out of the load.
+    /// A file that answers "not found" is left out, of the load and of the count alike.
     SkipFiles,
     /// `gc` drops a table under a shadow's name of an unknown job whatever is in it.
     DropFullShadows,

@@ -3,7 +3,6 @@
 
 use crate::files::{Format, rows_sql};
 use crate::scene::{EVENTS, Scene};
-use crate::wait::{DEADLINE, within};
 
 /// Rows in the months that the files have too.
 const OLD_ROWS: u64 = 400;
@@ -64,14 +63,7 @@ impl Scene {
     /// # Panics
     /// Naming what is not as it must be; `what` tells what had happened.
     pub fn settle_swap(&self, job: &str, mode: &str, what: &str) {
-        let completed = within(DEADLINE, || {
-            self.finish(job);
-            let state = self.status(job)["state"].clone();
-            // What has ended badly will not get better.
-            (state == "completed" || state == "failed" || state == "paused").then_some(state)
-        });
-        let state = completed.unwrap_or_default();
-        assert_eq!(state, "completed", "{what}: {} {:?}", self.status(job)["reason"], self.tasks());
+        self.assert_completed(job, what);
         assert!(self.tasks().all("done"), "{what}: {:?}", self.tasks());
         self.assert_swapped(job, mode, what);
         self.assert_clean(job);

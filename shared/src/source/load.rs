@@ -3,7 +3,6 @@
 
 use super::{DIRECT_SETTINGS, LOAD_SETTINGS, RECENT_SETTINGS, Reading};
 use crate::clickhouse::{Call, Code, Failure, Known, Server, ServerFacts};
-use crate::planted::{Bug, planted};
 use crate::sql::quote_list;
 use crate::task::{Chunk, JobSpec, TableName, TaskId, select_list};
 
@@ -189,9 +188,6 @@ impl LoadStatement {
     /// What belongs to what is read, and what the user wants.
     fn set_of(&mut self, spec: &JobSpec, reading: &Reading) {
         self.set(reading.settings.iter().map(|(name, value)| (name.as_str(), value)));
-        if planted(Bug::SkipFiles) {
-            self.set([("http_skip_not_found_url_for_globs", "1")]);
-        }
         self.set(spec.settings.iter().map(|(name, value)| (name.as_str(), value)));
     }
 

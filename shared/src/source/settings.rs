@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::planted::{Bug, planted};
+
 /// Name and value.
 pub const LOAD_SETTINGS: [(&str, &str); 21] = [
     // Staging is fresh and private: an identical block is a block, not a repetition. Since 26.2 the
@@ -106,7 +108,8 @@ pub fn read_settings(
 ) -> Vec<(String, String)> {
     let fixed = READ_SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let given = chosen.iter().chain(user).map(|(name, value)| (name.clone(), value.clone()));
-    fixed.chain(given).collect()
+    let skips = ("http_skip_not_found_url_for_globs".to_owned(), "1".to_owned());
+    fixed.chain(given).chain(planted(Bug::SkipFiles).then_some(skips)).collect()
 }
 
 /// What a load into the target itself sends besides, in place of its own among the above.
