@@ -79,6 +79,8 @@ pub enum Bug {
     ColumnsOfTheFirst,
     /// Settings of the user do not reach the count of a source.
     CountWithDefaults,
+    /// A part that is on the disk of a replica is published, whether Keeper knows it or not.
+    TrustDisk,
     /// A file that answers "not found" is left out, of the load and of the count alike.
     SkipFiles,
     /// `gc` drops a table under a shadow's name of an unknown job whatever is in it.
@@ -136,6 +138,7 @@ impl Bug {
         (Self::TypesOfTheFile, "types-of-the-file"),
         (Self::ColumnsOfTheFirst, "columns-of-the-first"),
         (Self::CountWithDefaults, "count-with-defaults"),
+        (Self::TrustDisk, "trust-disk"),
         (Self::SkipFiles, "skip-files"),
         (Self::DropFullShadows, "drop-full-shadows"),
         (Self::LookAtHome, "look-at-home"),

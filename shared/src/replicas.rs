@@ -1,6 +1,6 @@
 //! Which replicas of a table have which parts, as Keeper knows it: no replica has to be reached for that.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use clickhouse::Row;
 use serde::Deserialize;
@@ -106,6 +106,41 @@ impl ReplicatedTable {
         let parts = retry_idempotent(call).await?;
         Ok(Parts::of(parts.into_iter().map(|part| part.name)))
     }
+}
+
+/// Which of these parts of a table its Keeper does not know, although the server that is asked lists them as
+/// active: no other replica will ever have them, and the server puts them aside at one of its next starts.
+///
+/// A server that is killed between the two steps of a MOVE leaves such a part. It is put aside at the next
+/// start, but not by a server that starts with `flags/force_restore_data` (tried on 25.8.2). A write whose
+/// answer from Keeper was lost leaves one too, until the server has looked for it.
+///
+/// Parts that were `doubted` before have to be there by their names: a merge of their neighbours covers
+/// the name of such a part and has no row of it.
+///
+/// None of a table that is not replicated, and none of a table in another Keeper than the default one:
+/// that one cannot be asked.
+///
+/// # Errors
+/// When the server or its Keeper cannot be asked.
+pub async fn unknown_to_keeper(
+    server: &Server,
+    table: &TableName,
+    active: impl IntoIterator<Item = String>,
+    doubted: &BTreeSet<String>,
+) -> Result<Vec<String>, Failure> {
+    let Some(replicated) = ReplicatedTable::read(server, table).await? else {
+        return Ok(Vec::new());
+    };
+    if !replicated.can_be_asked() {
+        return Ok(Vec::new());
+    }
+    let known = replicated.own_parts(server).await?;
+    let is_known =
+        |part: &String| known.names.contains(part) || (!doubted.contains(part) && known.has(part));
+    let mut unknown: Vec<String> = active.into_iter().filter(|part| !is_known(part)).collect();
+    unknown.sort_unstable();
+    Ok(unknown)
 }
 
 /// Which rows a part holds, by its name: `partition_first_last_level` and maybe `_mutation`.

@@ -128,6 +128,7 @@ catalogue! {
     PROBE_TABLE = "probe_table",
     QUERY_FATE = "query_fate",
     QUERY_PROGRESS = "query_progress",
+    REFUSED_PARTS = "refused_parts",
     RENAME_TABLE = "rename_table",
     REPLACE_PARTITION = "replace_partition",
     REPLICA_FACTS = "replica_facts",

@@ -189,6 +189,42 @@ fn a_replica_killed_between_the_steps_of_a_move_loses_and_doubles_nothing_on_eit
     println!("{wanted} kills, each at its place");
 }
 
+/// A server that finds more rows on its disk than Keeper knows does not start the table.
+#[test]
+fn a_server_killed_in_the_first_move_into_an_empty_table_is_told_with_the_way_out() {
+    let what = "killed in the first MOVE into an empty table";
+    let pair = Pair::start();
+    let (scene, replica) = Replica::with_events(&pair.bed.bed, 2, 300);
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    let aim = Aim::new(&pair, &scene, &replica, &job, "events", 0);
+    let worker = aim.kill(Moment::Named, Then::GoesOn).expect("it lives");
+    let told = wait_for("doctor tells the way out", || {
+        let doctor = scene.longshore(["doctor", &job]).run();
+        doctor.stdout.contains("replicated_max_ratio_of_wrong_parts").then_some(doctor)
+    });
+    told.exits_with(8).says(&["events", "is read-only", "suspicious"]);
+    // What other guides say: now the part is there, for readers of this replica alone.
+    let flag = pair.bed.folder().join("clickhouse-1/flags/force_restore_data");
+    std::fs::write(flag, "").expect("a writable folder");
+    pair.bed.restart(CLICKHOUSE);
+    wait_for("the task says what it waits for", || {
+        let task = scene.longshore(["tasks", &job, "--json"]).run();
+        let is_told = task.stdout.contains("Keeper does not know it");
+        assert!(is_told || !scene.tasks().all("done"), "a part of one replica was a proof");
+        is_told.then_some(())
+    });
+    // The way out that doctor and the guide print.
+    let folder = pair.bed.folder().join("clickhouse-1.d");
+    std::fs::create_dir(&folder).expect("a writable folder");
+    let ratio = "<clickhouse><merge_tree><replicated_max_ratio_of_wrong_parts>1\
+                 </replicated_max_ratio_of_wrong_parts></merge_tree></clickhouse>";
+    std::fs::write(folder.join("ratio.xml"), ratio).expect("a writable folder");
+    pair.bed.restart(CLICKHOUSE);
+    worker.wait();
+    scene.settle(&job, what);
+    replica.assert_same(&scene, what);
+}
+
 /// A worker with a task right before its first MOVE.
 struct Aim<'a> {
     pair: &'a Pair,

@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::doctor::job::{OpenTask, has_problem, look};
 use crate::doctor::views::{self, TableNode, tree, tree_text};
 use crate::doctor::{
-    Finding, Level, capacity, installation, losses, or_unseen, orphans, privileges, render, source,
-    unseen,
+    Finding, Level, capacity, installation, losses, or_unseen, orphans, privileges, read_only,
+    render, source, unseen,
 };
 use crate::grants::dictionaries::{graph_needs, spec_needs};
 use crate::grants::list::{Grant, Role, Scope, grants};
@@ -176,10 +176,15 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
         None => Ok(session.server.clone()),
     };
     let losses = Box::pin(losses::of_job(&session, &job)).await;
+    let waits =
+        if is_open { Box::pin(read_only::of_job(&session, &job)).await } else { Ok(Vec::new()) };
     let look = Box::pin(look(&session, job)).await?;
     out.checks = look.findings(config);
     out.checks.extend(
         losses.unwrap_or_else(|error| vec![unseen("losses", Level::Warning, &error, config)]),
+    );
+    out.checks.extend(
+        waits.unwrap_or_else(|error| vec![unseen("read-only", Level::Warning, &error, config)]),
     );
     out.tasks = look.open_tasks();
     if is_open && spec.is_sharded() {
@@ -241,7 +246,6 @@ async fn print_grants(args: DoctorArgs, config: &Config, output: Output) -> Resu
             .with_source(&spec.source)
             .with_publish(publish)
             .with_durable(spec.durable);
-        scope.waits_for_replicas = !spec.replicas_wait.is_one();
     } else if let Some(target) = &args.target {
         let server = Server::new(config.connection.clone())?;
         let graph = longshore_shared::schema::discover(&server, target, &[]).await?;

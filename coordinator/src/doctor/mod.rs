@@ -14,6 +14,7 @@ pub(crate) mod losses;
 pub(crate) mod orphans;
 pub(crate) mod owners;
 pub(crate) mod privileges;
+pub(crate) mod read_only;
 pub(crate) mod render;
 pub(crate) mod shadows;
 pub(crate) mod source;

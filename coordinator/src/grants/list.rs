@@ -71,8 +71,6 @@ pub(crate) struct Scope {
     pub(crate) is_remote: bool,
     /// Everything is synced before a receipt.
     pub(crate) durable: bool,
-    /// Other replicas must have every row before the job is completed.
-    pub(crate) waits_for_replicas: bool,
 }
 
 impl Scope {
@@ -263,8 +261,11 @@ fn worker(list: &mut List, scope: &Scope) {
     }
     list.system("parts", "what is staged, and what is in the target already");
     list.system("replicas", "whether a replicated target knows its parts");
-    if scope.waits_for_replicas {
-        list.system("zookeeper", "--replicas-wait: what each replica has");
+    if engines(scope).iter().any(|engine| engine.starts_with("Replicated")) {
+        list.system(
+            "zookeeper",
+            "whether Keeper knows a part; --replicas-wait: what each replica has",
+        );
     }
     if scope.publish.has_last_task() {
         list.system("mutations", UNFINISHED);

@@ -1,9 +1,12 @@
 //! May a task be loaded from its beginning again? Only when nothing of it is in any target.
 
 use clickhouse::Row;
+use std::collections::BTreeSet;
+
 use longshore_shared::clickhouse::{Server, retry_idempotent, uuid_text};
 use longshore_shared::ledger::{Seen, find_parts};
 use longshore_shared::planted::{Bug, planted};
+use longshore_shared::replicas::unknown_to_keeper;
 use longshore_shared::schema::{placed, table_now};
 use longshore_shared::sql;
 use longshore_shared::store::TaskBrief;
@@ -152,7 +155,11 @@ pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Erro
             if staged.is_empty() {
                 continue;
             }
-            let found = find(server, &table.target, page.to_vec()).await?;
+            let mut found = find(server, &table.target, page.to_vec()).await?;
+            // What only the disk of this server knows is in no other replica, and not for long in this one.
+            let names = found.published.values().cloned();
+            let unknown = unknown_to_keeper(server, &table.target, names, &BTreeSet::new()).await?;
+            found.published.retain(|_, name| !unknown.contains(name));
             let is_there = |staged: &StagedPart| found.published.contains_key(&staged.identity);
             unmoved.extend(staged.into_iter().filter(|staged| !is_there(staged)));
         }

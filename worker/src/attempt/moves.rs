@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use longshore_shared::clickhouse::{Failure, Server, policy, task_delay};
 use longshore_shared::faults;
+use longshore_shared::ledger::Seen;
 use longshore_shared::planted::{Bug, planted};
+use longshore_shared::replicas::unknown_to_keeper;
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
 use tokio::time::Instant;
@@ -25,6 +27,8 @@ use crate::worker::Worker;
 /// Between two looks for what a failed MOVE left. The server clears it after `cleanup_delay_period`
 /// (30 s) at the earliest and `max_cleanup_delay_period` (5 minutes) at the latest.
 const CLEANUP_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks for a part that Keeper does not know.
+const KEEPER_PAUSE: Duration = Duration::from_secs(10);
 /// A server may list merged parts for a minute only (`old_parts_lifetime`).
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 
@@ -37,6 +41,8 @@ pub(crate) struct Staged<'a> {
     in_doubt: bool,
     /// A part of it was listed.
     was_seen: bool,
+    /// Names of parts in the target that Keeper did not know.
+    doubted: BTreeSet<String>,
     /// Parts that were seen in the target: what has been seen there is moved, for good.
     seen: HashSet<Uuid>,
 }
@@ -48,7 +54,8 @@ impl<'a> Staged<'a> {
         taken_ms: i64,
         in_doubt: bool,
     ) -> Self {
-        Self { table, twin, taken_ms, in_doubt, was_seen: false, seen: HashSet::new() }
+        let (doubted, seen) = (BTreeSet::new(), HashSet::new());
+        Self { table, twin, taken_ms, in_doubt, was_seen: false, doubted, seen }
     }
 
     fn unseen(&self) -> Vec<Uuid> {
@@ -142,6 +149,9 @@ async fn round(
     if staged.in_doubt && !planted(Bug::MoveBlindly) {
         let uuids: Vec<Uuid> = parts.iter().map(|part| part.uuid).collect();
         let found = proof::find(&claim.server, &staged.table.target, &uuids).await?;
+        if !is_known_to_keeper(worker, claim, staged, &found).await? {
+            return Ok(());
+        }
         let published: HashSet<Uuid> = found.published.into_keys().collect();
         staged.seen.extend(&published);
         if !published.is_empty() {
@@ -228,6 +238,33 @@ async fn wait_for_cleanup(
         tokio::time::sleep(CLEANUP_PAUSE).await;
     }
     Ok(())
+}
+
+/// Of a replicated target: a part that only the disk of this server knows is not published, and its rows
+/// are not moved once more beside it. False after a pause: then everything is looked at again.
+async fn is_known_to_keeper(
+    worker: &Worker,
+    claim: &Claim,
+    staged: &mut Staged<'_>,
+    found: &Seen,
+) -> Result<bool, AttemptError> {
+    let names = found.published.values().cloned();
+    if found.published.is_empty() || planted(Bug::TrustDisk) {
+        return Ok(true);
+    }
+    let target = &staged.table.target;
+    let unknown = unknown_to_keeper(&claim.server, target, names, &staged.doubted).await?;
+    let Some(part) = unknown.first().cloned() else { return Ok(true) };
+    staged.doubted.extend(unknown);
+    let cause = format!(
+        "part {part} of {target} is on the disk of this server and Keeper does not know it: other replicas never \
+         get it. Somebody has to make the server put it aside: docs/replicas.md, A target stays read-only"
+    );
+    tracing::warn!("{cause}");
+    claim.hindrance.meets(&worker.store, &claim.task, &cause).await;
+    tokio::time::sleep(KEEPER_PAUSE).await;
+    worker.lease.check()?;
+    Ok(false)
 }
 
 /// Drops the staged twins of parts that are in the target already: a server was killed in a MOVE.
