@@ -1,8 +1,8 @@
 //! May a task be loaded from its beginning again? Only when nothing of it is in any target.
 
-use clickhouse::Row;
 use std::collections::BTreeSet;
 
+use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, retry_idempotent, uuid_text};
 use longshore_shared::ledger::{Seen, find_parts};
 use longshore_shared::planted::{Bug, planted};
