@@ -108,7 +108,6 @@ impl<'a> Siege<'a> {
                 self.scene.tasks(),
                 self.words()
             );
-            self.workers.clear();
         }
         self.workers.clear();
         self.scene.settle(&self.job, "a server that was killed");

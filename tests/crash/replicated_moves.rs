@@ -213,6 +213,10 @@ fn a_server_killed_in_the_first_move_into_an_empty_table_is_told_with_the_way_ou
         assert!(is_told || !scene.tasks().all("done"), "a part of one replica was a proof");
         is_told.then_some(())
     });
+    // A worker that is asked to end does not wait for the person; the next one goes on.
+    worker.signal("TERM");
+    worker.wait().ok();
+    let worker = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE).spawn();
     // The way out that doctor and the guide print.
     let folder = pair.bed.folder().join("clickhouse-1.d");
     std::fs::create_dir(&folder).expect("a writable folder");

@@ -8,10 +8,10 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{SeedableRng, random};
 
-/// A third of a sweep, at least so many; in the order of the whole.
+/// At least so many places of a sweep are visited.
 const LEAST: usize = 4;
 
-/// What a test visits of a sweep. The seed is printed; `SWEEP_SEED` repeats a run.
+/// What a test visits of a sweep: a drawn third, in the order of the whole. The seed is printed; `SWEEP_SEED` repeats a run.
 ///
 /// # Panics
 /// When `SWEEP_SEED` is no number.

@@ -262,7 +262,11 @@ async fn is_known_to_keeper(
     );
     tracing::warn!("{cause}");
     claim.hindrance.meets(&worker.store, &claim.task, &cause).await;
-    tokio::time::sleep(KEEPER_PAUSE).await;
+    // It may take a person, and until tomorrow: a worker that is to end leaves the task to the next one.
+    tokio::select! {
+        () = tokio::time::sleep(KEEPER_PAUSE) => {}
+        () = worker.drain.cancelled() => return Err(AttemptError::Draining),
+    }
     worker.lease.check()?;
     Ok(false)
 }
