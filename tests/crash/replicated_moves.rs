@@ -124,6 +124,7 @@ fn a_replica_killed_inside_publishing_loses_and_doubles_nothing_on_either() {
     let mut tally = Tally::new("replica of the plan killed inside publishing", seed);
     let mut rng = StdRng::seed_from_u64(seed);
     let pair = Pair::start();
+    pair.bed.opens_tables_with_unknown_parts(&[CLICKHOUSE]);
     for job in 0.. {
         if tally.inside >= wanted {
             break;
@@ -218,11 +219,7 @@ fn a_server_killed_in_the_first_move_into_an_empty_table_is_told_with_the_way_ou
     worker.wait().ok();
     let worker = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE).spawn();
     // The way out that doctor and the guide print.
-    let folder = pair.bed.folder().join("clickhouse-1.d");
-    std::fs::create_dir(&folder).expect("a writable folder");
-    let ratio = "<clickhouse><merge_tree><replicated_max_ratio_of_wrong_parts>1\
-                 </replicated_max_ratio_of_wrong_parts></merge_tree></clickhouse>";
-    std::fs::write(folder.join("ratio.xml"), ratio).expect("a writable folder");
+    pair.bed.opens_tables_with_unknown_parts(&[CLICKHOUSE]);
     pair.bed.restart(CLICKHOUSE);
     worker.wait();
     scene.settle(&job, what);

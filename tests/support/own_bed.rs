@@ -68,6 +68,10 @@ impl Recording {
     }
 }
 
+/// What `docs/replicas.md` tells to put into a server's `config.d`.
+const UNKNOWN_PARTS: &str = "<clickhouse><merge_tree><replicated_max_ratio_of_wrong_parts>1\
+    </replicated_max_ratio_of_wrong_parts></merge_tree></clickhouse>";
+
 impl OwnBed {
     /// Starts a bed on free ports in a folder of its own.
     ///
@@ -91,6 +95,20 @@ impl OwnBed {
     /// When it does not start.
     pub fn of_replicas(more: &[&str]) -> Self {
         Self::start_as(&[&["--engine", "25.8", "--replicas", "2"], more].concat(), &[])
+    }
+
+    /// From its next start on, a server opens a replicated table whatever share of its rows Keeper does not
+    /// know (`docs/replicas.md`): it sets those parts aside. Without this, a kill between the name of a first
+    /// part and Keeper's word leaves the table read-only, and a test that kills at random meets that moment.
+    ///
+    /// # Panics
+    /// When the bed's folder cannot be written.
+    pub fn opens_tables_with_unknown_parts(&self, servers: &[&str]) {
+        for server in servers {
+            let folder = self.folder().join(format!("{server}.d"));
+            fs::create_dir_all(&folder).expect("a writable folder");
+            fs::write(folder.join("ratio.xml"), UNKNOWN_PARTS).expect("a writable folder");
+        }
     }
 
     /// The same as [`Self::start`], with variables of `scripts/testbed` set.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{OwnBed, Peer, Replica, Scene, Wire, within};
+use longshore_tests::{CLICKHOUSE, OwnBed, Peer, Replica, SECOND, Scene, Wire, within};
 
 use crate::deeds::Deeds;
 use crate::people::People;
@@ -64,7 +64,9 @@ pub(crate) fn run(campaign: &Campaign, lane: u64) {
     while !campaign.is_over() {
         let replicas = campaign.replicas;
         let bed = Arc::new(if replicas {
-            OwnBed::of_replicas(&["--keepers", "3"])
+            let bed = OwnBed::of_replicas(&["--keepers", "3"]);
+            bed.opens_tables_with_unknown_parts(&[CLICKHOUSE, SECOND]);
+            bed
         } else {
             OwnBed::of_two()
         });
