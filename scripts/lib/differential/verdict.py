@@ -114,6 +114,23 @@ def _is_better(state, table):
     return all(one.verdict == ROUNDED for one in lost) and _same_columns(state.scene, table, third)
 
 
+def _are_of_the_files(state, target):
+    """Are the rows of the tasks before the failure as the files have them, where the plain INSERT loses something?"""
+    scene = state.scene
+    there, plain = oracle.values_of(scene, target), oracle.values_of(scene, state.first.table)
+    lost = [one for one in oracle.losses(scene, state.database, state.prefix, target) if one.row in there]
+    if scene.format.single or any(one.verdict != ROUNDED for one in lost):
+        return False
+    columns = {column.target for file in scene.files for column in file.columns}
+    for identity, mine in there.items():
+        theirs = plain.get(identity, [])
+        if len(mine) != len(theirs):
+            return False
+        if any(x[column] != y[column] and column not in columns for x, y in zip(mine, theirs) for column in x):
+            return False
+    return True
+
+
 def _same_columns(scene, target, third):
     """Equal to the third witness; it casts text and times in its own ways, so lossless columns of files do not count."""
     if third.rows is None:
@@ -169,7 +186,7 @@ def _not_loaded(state, target):
     verdict = REFUSED if outcome.kind == product.REFUSED else FAILED
     told = [f"  said: {outcome.message[:700]}", f"  help: {outcome.help[:300]}"]
     inside = oracle.rows_of(scene, target)
-    if first.rows is not None and inside - first.rows:
+    if first.rows is not None and inside - first.rows and not _are_of_the_files(state, target):
         return Verdict(UNEXPLAINED, f"{verdict}, but the target holds rows that the plain INSERT does not have", told)
     surplus = surplus_columns(scene)
     found = BLAMED.search(outcome.message)
@@ -211,7 +228,8 @@ def _not_loaded(state, target):
         return Verdict(UNEXPLAINED, f"{verdict} ({reason}), but the message names neither file nor column: {gist(outcome.message)}", told)
     if lost and blamed:
         stored = oracle.stored_losses(scene, state.prefix, first.table)
-        if blamed not in [one.column for one in [*lost, *stored]] and not _is_wrong_by_hand(scene, blamed) and not _has_no_unsigned(scene, blamed):
+        # A file may have the name in another case.
+        if blamed.casefold() not in [one.column.casefold() for one in [*lost, *stored]] and not _is_wrong_by_hand(scene, blamed) and not _has_no_unsigned(scene, blamed):
             return Verdict(UNEXPLAINED, f"{verdict}, and blames a column of which nothing is lost: {gist(outcome.message)}", told)
     found = Verdict(verdict, reason, told)
     return _go_on(state, found, surplus, lost)

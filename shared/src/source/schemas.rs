@@ -24,16 +24,26 @@ const DESCRIBED_AT_A_TIME: usize = 6;
 const ROWS_OF_MANY: &str = "1000";
 /// From so many files on fewer rows of each are looked at.
 const MANY_FILES: usize = 200;
-/// Settings with which less is guessed of text: no integers (one of more than 64 bits is refused),
-/// objects of JSON are no tuples (a key `null` or an empty one is no name of an element), no moments,
-/// and the first row alone.
-const EASIER: [(&str, &str); 5] = [
-    ("input_format_try_infer_integers", "0"),
-    ("input_format_json_try_infer_named_tuples_from_objects", "0"),
-    ("input_format_try_infer_dates", "0"),
-    ("input_format_try_infer_datetimes", "0"),
-    ("input_format_max_rows_to_read_for_schema_inference", "1"),
+/// Settings with which less is guessed of text, one try after the other: no integers (one of more than 64
+/// bits is refused), rows that differ are variants, objects of JSON are no tuples (a key `null` or an empty one
+/// is no name of an element), no moments, and the first row alone.
+const EASIER: [&[(&str, &str)]; 5] = [
+    &[NO_INTEGERS],
+    &[NO_INTEGERS, ("input_format_try_infer_variants", "1")],
+    &[NO_TUPLES],
+    &[NO_INTEGERS, NO_TUPLES, NO_DATES, NO_MOMENTS],
+    &[
+        NO_INTEGERS,
+        NO_TUPLES,
+        NO_DATES,
+        NO_MOMENTS,
+        ("input_format_max_rows_to_read_for_schema_inference", "1"),
+    ],
 ];
+const NO_INTEGERS: (&str, &str) = ("input_format_try_infer_integers", "0");
+const NO_TUPLES: (&str, &str) = ("input_format_json_try_infer_named_tuples_from_objects", "0");
+const NO_DATES: (&str, &str) = ("input_format_try_infer_dates", "0");
+const NO_MOMENTS: (&str, &str) = ("input_format_try_infer_datetimes", "0");
 /// Among others, of a file without a row.
 const NO_STRUCTURE: Code = Code::CANNOT_EXTRACT_TABLE_STRUCTURE;
 
@@ -224,7 +234,7 @@ impl SchemaReader {
         let mut asked: Result<Vec<Described>, Failure> =
             self.ask("describe_file", format!("DESCRIBE TABLE {from}"), &few).await;
         // Numbers too large for the types that the server guesses, and rows that differ, hide the names.
-        for easier in [&EASIER[..1], &EASIER[1..2], &EASIER[..4], &EASIER[..]] {
+        for easier in EASIER {
             let fails = matches!(&asked, Err(failure) if failure.code() == Some(NO_STRUCTURE));
             if !fails || matches!(&asked, Err(failure) if says_empty(failure)) {
                 break;

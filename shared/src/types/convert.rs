@@ -1,7 +1,7 @@
 //! A conversion that fails where a value would be lost, as SQL.
 
 use super::Type;
-use super::fit::{Fit, Reader, fit, needs_parsing};
+use super::fit::{Fit, Reader, fit, is_text, needs_parsing};
 use super::inside::place;
 use super::numbers::integer;
 use super::widen::beyond;
@@ -72,6 +72,8 @@ enum How {
     Finite,
     /// The text says something else in a wider type.
     Text(Type),
+    /// The text says another number: digits beyond 128 and 256 bits wrap in every cast (26.7).
+    Digits,
 }
 
 impl How {
@@ -81,6 +83,10 @@ impl How {
         let is_bytes = |kind: &Type| kind.plain_name() == Some("FixedString");
         if (is_enum(from) && is_enum(to)) || (is_bytes(from) && is_bytes(to) && from != to) {
             return Self::ByText;
+        }
+        let is_wide = to.bare().plain_name().and_then(integer).is_some_and(|(_, bits)| bits > 64);
+        if is_text(from.bare()) && is_wide {
+            return Self::Digits;
         }
         match fit(from, to, Reader::Insert) {
             Fit::Exact | Fit::Nulls | Fit::Rounded | Fit::Unknown => Self::Cast,
@@ -102,7 +108,9 @@ impl How {
             Self::Cast => return cast,
             Self::Accurate => return format!("accurateCast({value}, {})", to.literal()),
             Self::ByText => return format!("CAST(toString({value}), {})", to.literal()),
-            Self::Back | Self::Finite | Self::Text(_) => self.differs(value, from, to),
+            Self::Back | Self::Finite | Self::Text(_) | Self::Digits => {
+                self.differs(value, from, to)
+            }
         };
         let default = format!("defaultValueOfTypeName({})", to.literal());
         format!("if(throwIf({differs}, {message}) = 0, {cast}, {default})")
@@ -117,6 +125,10 @@ impl How {
                 format!("CAST({there}, {wider}) != CAST({value}, {wider})")
             }
             Self::Finite => infinite(value, &there, from),
+            Self::Digits => is_another_number(
+                &format!("CAST({there}, 'Float64')"),
+                &format!("CAST({value}, 'Float64')"),
+            ),
             // Neither NULL inside nor NaN is equal to itself, so text is compared; and what can lose
             // nothing may still look different (a FixedString is filled up), so it is cast alike.
             _ if from.is_composite() => {
@@ -158,6 +170,12 @@ impl How {
             }
             Self::ByText => format!("isNull(accurateCastOrNull(toString({value}), {bare}))"),
             Self::Back | Self::Finite => self.differs(value, from, to),
+            Self::Digits => {
+                let there =
+                    format!("CAST(accurateCastOrNull({value}, {bare}), 'Nullable(Float64)')");
+                let number = format!("accurateCastOrNull({value}, 'Float64')");
+                format!("ifNull({}, 1)", is_another_number(&there, &number))
+            }
             Self::Text(wider) => {
                 let wider = wider.literal();
                 format!(
@@ -167,6 +185,12 @@ impl How {
             }
         }
     }
+}
+
+/// Is a number not that of the text? One that wrapped is off by half of itself or more, and rounding to
+/// `Float64` by 1e-16 of it.
+fn is_another_number(there: &str, text: &str) -> String {
+    format!("(isInfinite({text}) OR abs({there} - {text}) > abs({text}) * 1e-9)")
 }
 
 fn is_enum(kind: &Type) -> bool {
@@ -318,6 +342,7 @@ mod tests {
         insta::assert_snapshot!(of("Array(Float64)", "Array(Float32)", Nulls::Fail), @"if(throwIf(arrayExists((x0_0, x0_1) -> ifNull((isInfinite(x0_1) AND NOT isInfinite(x0_0)), 0), `c`, CAST(`c`, 'Array(Float32)')) OR toString(CAST(CAST(`c`, 'Array(Float32)'), 'Array(Float32)')) != toString(CAST(`c`, 'Array(Float32)')), 'a value of column c does not fit Array(Float32)') = 0, CAST(`c`, 'Array(Float32)'), defaultValueOfTypeName('Array(Float32)'))");
         insta::assert_snapshot!(of("Int64", "UInt8", Nulls::Fail), @"accurateCast(`c`, 'UInt8')");
         insta::assert_snapshot!(of("Nullable(String)", "UInt8", Nulls::Stay), @"if(isNull(`c`), NULL, accurateCast(assumeNotNull(`c`), 'UInt8'))");
+        insta::assert_snapshot!(of("String", "UInt128", Nulls::Stay), @"if(throwIf((isInfinite(CAST(`c`, 'Float64')) OR abs(CAST(CAST(`c`, 'UInt128'), 'Float64') - CAST(`c`, 'Float64')) > abs(CAST(`c`, 'Float64')) * 1e-9), 'a value of column c does not fit UInt128') = 0, CAST(`c`, 'UInt128'), defaultValueOfTypeName('UInt128'))");
         insta::assert_snapshot!(of("Nullable(Int64)", "Int64", Nulls::Fail), @"if(throwIf(isNull(`c`), 'a value of column c does not fit Int64') = 0, CAST(assumeNotNull(`c`), 'Int64'), defaultValueOfTypeName('Int64'))");
         insta::assert_snapshot!(of("Enum8('a' = 0)", "Enum8('a' = 1)", Nulls::Fail), @r"CAST(toString(`c`), 'Enum8(\'a\' = 1)')");
         insta::assert_snapshot!(of("FixedString(8)", "FixedString(4)", Nulls::Fail), @"CAST(toString(`c`), 'FixedString(4)')");

@@ -8,9 +8,32 @@ use super::numbers::{decimal, integer, precision};
 pub enum Reader {
     /// The reader of a file format, given the type of the target. Formats store UUIDs, large
     /// numbers and addresses as bytes, dates as numbers and enums by name; only their reader knows.
+    /// A `String` is text, and the reader casts it as an INSERT does.
     Format,
+    /// The same of a format that has no other type than `String` for such bytes: only its reader
+    /// tells them from text.
+    FormatOfBytes,
     /// `INSERT … SELECT`, by a cast.
     Insert,
+}
+
+impl Reader {
+    /// The reader of this format (26.7; Parquet, Arrow and Avro have `FixedString` for bytes).
+    pub fn of(format: &str) -> Self {
+        match format {
+            "ORC" | "BSONEachRow" | "MsgPack" => Self::FormatOfBytes,
+            _ => Self::Format,
+        }
+    }
+
+    /// Who converts a value of this type?
+    fn for_values_of(self, from: &str) -> Self {
+        if self == Self::Format && from == "String" { Self::Insert } else { self }
+    }
+
+    fn is_of_format(self) -> bool {
+        self != Self::Insert
+    }
 }
 
 /// What becomes of values on their way from one type to another. Of what holds several the last of these
@@ -55,10 +78,13 @@ pub fn fit(from: &Type, to: &Type, reader: Reader) -> Fit {
             Fit::Exact
         }
         _ => match (from.plain(), to.plain()) {
-            (Some(from), Some(to)) => match plain(from, to, reader) {
-                Fit::Exact if is_nullable => null_of_text(from, to, reader),
-                fits => fits,
-            },
+            (Some(from), Some(to)) => {
+                let reader = reader.for_values_of(from.0);
+                match plain(from, to, reader) {
+                    Fit::Exact if is_nullable => null_of_text(from, to, reader),
+                    fits => fits,
+                }
+            }
             _ => Fit::Unknown,
         },
     };
@@ -74,7 +100,7 @@ fn null_of_text(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
         name => integer(name).map(|(_, bits)| bits).filter(|bits| *bits > 64),
     };
     // The file has text or bytes here; only the format's reader tells them apart.
-    let may_be_bytes = reader == Reader::Format
+    let may_be_bytes = reader.is_of_format()
         && (bits.is_some() || decimal(to.1).is_some_and(|(digits, _)| digits > 38));
     let size = || from.1.first()?.parse::<u32>().ok();
     match (from.0, to.0) {
@@ -122,7 +148,7 @@ fn plain(from: Named<'_>, to: Named<'_>, reader: Reader) -> Fit {
         };
         return if is_wider { Fit::Exact } else { Fit::Range };
     }
-    let by_format = reader == Reader::Format;
+    let by_format = reader.is_of_format();
     match (from.0, to.0) {
         ("String" | "FixedString", "String" | "FixedString" | "Enum8" | "Enum16" | "Enum") => {
             Fit::Exact
@@ -294,10 +320,20 @@ mod tests {
             ("FixedString(8)", "LowCardinality(Nullable(FixedString(4)))", Fit::Range),
             ("Array(String)", "Array(Nullable(FixedString(4)))", Fit::Range),
             ("String", "Nullable(Float64)", Fit::Range),
-            ("String", "Nullable(UUID)", Fit::Unknown),
+            ("String", "Nullable(UUID)", Fit::Range),
+            ("String", "Nullable(IPv6)", Fit::Range),
+            ("String", "Int128", Fit::Range),
         ] {
             assert_eq!(of(from, to), fit, "{from} {to}");
         }
+    }
+
+    #[test]
+    fn only_the_reader_of_a_format_without_bytes_tells_them_from_text() {
+        let of = |from, to| fit(&Type::parse(from), &Type::parse(to), Reader::of("ORC"));
+        assert_eq!(of("String", "UUID"), Fit::Exact);
+        assert_eq!(of("String", "Int128"), Fit::Exact);
+        assert_eq!(of("String", "Nullable(UUID)"), Fit::Unknown);
     }
 
     #[test]

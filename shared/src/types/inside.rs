@@ -5,15 +5,17 @@ use super::fit::{Element, Fit, Reader, fit, is_text};
 use super::numbers::{decimal, integer};
 
 /// Is there a value inside that only the reader of the format can convert?
-pub fn needs_reader(from: &Type, to: &Type) -> bool {
+pub fn needs_reader(format: &str, from: &Type, to: &Type) -> bool {
+    let reader = Reader::of(format);
     any_inside(from, to, &|from, to| {
-        fit(from, to, Reader::Format) == Fit::Exact && fit(from, to, Reader::Insert) > Fit::Nulls
+        fit(from, to, reader) == Fit::Exact && fit(from, to, Reader::Insert) > Fit::Nulls
     })
 }
 
 /// The type in the file, but for the values inside that only the reader of the format can convert:
 /// these have the target's. So the rest can be read as it is stored, and looked at.
-pub fn for_reader(from: &Type, to: &Type) -> Type {
+pub fn for_reader(format: &str, from: &Type, to: &Type) -> Type {
+    let for_reader = |from: &Type, to: &Type| for_reader(format, from, to);
     let inner = match (from.bare(), to.bare()) {
         (Type::Array(from), Type::Array(to)) => Type::Array(Box::new(for_reader(from, to))),
         (Type::Map(key, value), Type::Map(to_key, to_value)) => {
@@ -27,7 +29,9 @@ pub fn for_reader(from: &Type, to: &Type) -> Type {
             Type::Tuple(items.collect())
         }
         (from_bare, to_bare) => {
-            if !needs_reader(from_bare, to_bare) && !may_be_bytes(from_bare, to_bare) {
+            if !needs_reader(format, from_bare, to_bare)
+                && !may_be_bytes(format, from_bare, to_bare)
+            {
                 return from.clone();
             }
             to_bare.clone()
@@ -47,8 +51,20 @@ pub fn has_bytes_of_numbers(from: &Type, to: &Type) -> bool {
 
 /// Text that may be the bytes of a UUID or an address: ORC has no other type for them (26.7). Its
 /// reader knows the bytes, and a cast takes them for text.
-fn may_be_bytes(from: &Type, to: &Type) -> bool {
-    is_text(from) && matches!(to.plain(), Some(("UUID" | "IPv6", _)))
+fn may_be_bytes(format: &str, from: &Type, to: &Type) -> bool {
+    Reader::of(format) == Reader::FormatOfBytes
+        && is_text(from)
+        && matches!(to.plain(), Some(("UUID" | "IPv6", _)))
+}
+
+/// Is there text inside of which the reader of this format makes NULL when it cannot read it? Nobody else
+/// can tell it from bytes.
+pub fn may_become_null(format: &str, from: &Type, to: &Type) -> bool {
+    let reader = Reader::of(format);
+    reader == Reader::FormatOfBytes
+        && to.is_nullable()
+        && is_text(from.bare())
+        && fit(from.bare(), to, reader) == Fit::Unknown
 }
 
 /// Does the reader of this format take what is stored for the type that it is given, numbers apart?
@@ -155,7 +171,7 @@ mod tests {
 
     #[test]
     fn only_what_a_cast_cannot_convert_is_left_to_the_reader() {
-        let of = |from, to| for_reader(&Type::parse(from), &Type::parse(to)).to_string();
+        let of = |from, to| for_reader("ORC", &Type::parse(from), &Type::parse(to)).to_string();
         for (from, to, read) in [
             ("Nullable(Int64)", "UInt8", "Nullable(Int64)"),
             ("Nullable(String)", "IPv6", "Nullable(IPv6)"),
@@ -174,6 +190,9 @@ mod tests {
         ] {
             assert_eq!(of(from, to), Type::parse(read).to_string(), "{from} into {to}");
         }
+        // Parquet has a type of its own for the bytes, so text is text.
+        let text = for_reader("Parquet", &Type::parse("String"), &Type::parse("UUID"));
+        assert_eq!(text.to_string(), "String");
     }
 
     #[test]

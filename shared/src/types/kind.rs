@@ -37,6 +37,27 @@ impl Type {
         Self::Plain { name: name.to_owned(), arguments: arguments.into_iter().collect() }
     }
 
+    /// SQL of what a reader puts where it finds nothing. The type's own default is another one for
+    /// `Date32`: 1900 in a table, 1970 for a reader (26.7).
+    pub fn zero_of_reader(&self) -> String {
+        match self {
+            Self::Tuple(items) if self.has_day_of_a_reader() => {
+                let items: Vec<String> =
+                    items.iter().map(|(_, item)| item.zero_of_reader()).collect();
+                format!("CAST(tuple({}), {})", items.join(", "), self.literal())
+            }
+            plain if plain.has_day_of_a_reader() => format!("CAST(0, {})", self.literal()),
+            plain => format!("defaultValueOfTypeName({})", plain.literal()),
+        }
+    }
+
+    fn has_day_of_a_reader(&self) -> bool {
+        match self {
+            Self::Tuple(items) => items.iter().any(|(_, item)| item.has_day_of_a_reader()),
+            plain => !plain.is_nullable() && plain.plain_name() == Some("Date32"),
+        }
+    }
+
     /// May a value be NULL?
     pub fn is_nullable(&self) -> bool {
         match self {

@@ -19,7 +19,7 @@ pub use convert::{Conversion, Nulls, conversion};
 pub use fit::{Fit, Reader, fit};
 pub use inside::{
     for_reader, has_bytes_of_numbers, has_days, has_numbers_of_moments, has_text_of_moments,
-    has_units, needs_cast, needs_reader, reads_as_stored,
+    has_units, may_become_null, needs_cast, needs_reader, reads_as_stored,
 };
 pub use join::join;
 pub use kind::Type;

@@ -279,3 +279,43 @@ fn bytes_of_an_address_beside_a_number_that_may_not_fit_are_read_and_the_number_
         world.scene.admin.run(&format!("TRUNCATE TABLE {}.t SYNC", world.scene.db));
     }
 }
+
+/// A plain INSERT whose reader is given the types of the target is the oracle: 1970 of a `Date32`, though a
+/// table's own zero is 1900, and no NULL inside of a tuple, whatever the types in the files have room for.
+#[test]
+fn what_a_file_lacks_is_the_zero_of_a_reader() {
+    let columns =
+        "k UInt64, d Date32, p Tuple(a Nullable(Int8), b Decimal(9, 2), c LowCardinality(String))";
+    for format in ["JSONEachRow", "ORC", "Parquet", "Avro"] {
+        let world = World::with("");
+        world.again(columns);
+        world.put(
+            "1",
+            format,
+            "SELECT 1::UInt64 AS k, '2000-01-02'::Nullable(Date32) AS d, (1, 2.5, 'x')::Tuple(a Nullable(Int8), b Decimal(9, 2), c String) AS p",
+        );
+        world.put("2", format, "SELECT 2::UInt64 AS k");
+        let more = ["--format", format, "--settings", "input_format_avro_allow_missing_fields=1"];
+        world.load("*", &more);
+        let source = world.files("*", format, columns);
+        let plain = world.plain(&format!(
+            "INSERT INTO {{db}}.oracle SELECT * FROM {source} SETTINGS input_format_avro_allow_missing_fields = 1"
+        ));
+        assert_eq!(world.all("t"), plain, "{format}");
+        assert!(plain.contains("1970-01-01"), "{format}: {plain}");
+    }
+}
+
+#[test]
+fn lists_of_objects_are_found_beside_numbers_that_no_type_can_be_guessed_of() {
+    let world = World::with("");
+    world.again("k UInt64, level Array(Array(Int128)), n Nested(x Int64, y String)");
+    world.text(
+        "a.jsonl",
+        "{\"k\": 1, \"level\": [], \"n\": [{\"x\": -5, \"y\": \"a\"}]}\n\
+         {\"k\": 2, \"level\": [[], [-170141183460469231731687303715884105728]], \"n\": []}\n",
+    );
+    world.load("a.jsonl", &[]);
+    let loaded = "1\t[]\t[-5]\t['a']\n2\t[[],[-170141183460469231731687303715884105728]]\t[]\t[]\n";
+    assert_eq!(world.all("t"), loaded);
+}

@@ -44,6 +44,32 @@ fn a_value_that_does_not_fit_fails_its_task_with_file_column_and_value() {
     }
 }
 
+/// A cast of text makes NULL of what it cannot read, and another number of one that is too large.
+#[test]
+fn text_of_which_a_reader_makes_null_fails_its_task() {
+    let world = World::with("");
+    for (kind, text) in [
+        ("Nullable(UUID)", "no-uuid"),
+        ("Nullable(IPv6)", "no-address"),
+        ("UInt128", "340282366920938463463374607431768211461"),
+    ] {
+        for format in ["Parquet", "ArrowStream"] {
+            world.again(&format!("k UInt8, v {kind}"));
+            let file = format!("{text}-{format}");
+            world.put(&file, format, &format!("SELECT 2::UInt8 AS k, '{text}' AS v"));
+            let error = world.fails(&file, &["--format", format]);
+            for word in [&file, "column v", text] {
+                assert!(error.contains(word), "{format} {kind}: {word} is not in {error}");
+            }
+            assert_eq!(world.all("t"), "", "{format} {kind}");
+            world.load(&file, &["--format", format, "--conversions", "as-insert"]);
+            let from = world.files(&file, format, &format!("k UInt8, v {kind}"));
+            let plain = world.plain(&format!("INSERT INTO {{db}}.oracle SELECT k, v FROM {from}"));
+            assert_eq!(world.all("t"), plain, "{format} {kind}");
+        }
+    }
+}
+
 #[test]
 fn text_that_is_no_number_fails_its_task() {
     let world =

@@ -61,7 +61,7 @@ fn problem(
         if !unseen.types {
             continue;
         }
-        let fits = fit(column.kind.bare(), kind, Reader::Format);
+        let fits = fit(column.kind.bare(), kind, Reader::of(format));
         let is_exact = match fits {
             _ if needs_cast(format, &column.kind, kind) => false,
             Fit::Exact | Fit::Rounded | Fit::Unknown => true,

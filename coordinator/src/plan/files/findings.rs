@@ -263,7 +263,7 @@ impl Look<'_> {
         }
         let (from, to) = (column.kind.bare(), &target.kind);
         let words = |why: &str| format!("{} to {}: {why}", column.kind, target.text);
-        let why = match fit(from, to, Reader::Format) {
+        let why = match fit(from, to, Reader::of(self.format.name)) {
             Fit::Exact => None,
             Fit::Nulls => column.may_be_null.then_some("it may hold NULL inside"),
             Fit::Range | Fit::Back | Fit::Text => Some("a value may not fit"),

@@ -51,8 +51,9 @@ impl How<'_> {
         if !is_text && !self.as_insert && in_files.iter().any(is_for_reader) {
             read.remark.get_or_insert((Remark::Converted, kinds(found)));
         }
-        let overflows =
-            |kind: &Type| fit(kind.bare(), &target.kind, Reader::Format) == Fit::Overflow;
+        let overflows = |kind: &Type| {
+            fit(kind.bare(), &target.kind, Reader::of(self.format.name)) == Fit::Overflow
+        };
         if types.iter().any(|(kind, _)| overflows(kind)) {
             read.remark.get_or_insert((Remark::Converted, kinds(found)));
         }
@@ -107,6 +108,12 @@ impl How<'_> {
         let is_moment = wider.not_null() == Type::named("String");
         if is_moment && target.default_kind == "EPHEMERAL" {
             return as_target;
+        }
+        // What is not there is the reader's zero then, which an INSERT of NULL is not.
+        let is_day = is_moment && target.kind.plain_name() == Some("Date32");
+        if is_day && found.is_some() && !target.has_default() && !target.kind.is_nullable() {
+            let zero = format!("CAST({}, 'String')", target.kind.zero_of_reader());
+            return cast(target, &wider.not_null(), false, Some(zero));
         }
         if !target.has_default() {
             let nullable = if is_moment { wider.nullable() } else { None };
@@ -167,7 +174,7 @@ fn may_lose(format: &str, target: &Target, found: &Merged) -> bool {
     nulls
         || found.types.iter().any(|(kind, _)| {
             needs_cast(format, kind, to)
-                || !matches!(fit(kind.bare(), to, Reader::Format), Fit::Exact | Fit::Nulls)
+                || !matches!(fit(kind.bare(), to, Reader::of(format)), Fit::Exact | Fit::Nulls)
         })
 }
 

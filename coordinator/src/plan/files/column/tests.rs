@@ -138,6 +138,31 @@ fn a_column_that_can_lose_something_is_read_as_the_files_have_it() {
         of("Array(UInt8)", "", &["Array(Int64)"], false),
         "`c` Array(Int64) -> Array(UInt8)"
     );
+    // A reader makes NULL of text that is none of these.
+    assert_eq!(of("Nullable(UUID)", "", &["String"], false), "`c` String -> Nullable(UUID)");
+    assert_eq!(
+        read("ORC", &target("Nullable(UUID)", ""), &found(&["Nullable(String)"], false)),
+        "`c` Nullable(UUID)"
+    );
+    assert_eq!(
+        of("Tuple(a Int8, b Date32)", "", &["Tuple(a Int64, b Date32)"], true),
+        "`c` Tuple(`a` Int64, `b` Date32) DEFAULT CAST(CAST(tuple(defaultValueOfTypeName('Int8'), \
+         CAST(0, 'Date32')), 'Tuple(`a` Int8, `b` Date32)'), 'Tuple(`a` Int64, `b` Date32)') \
+         -> Tuple(a Int8, b Date32)"
+    );
+}
+
+/// Only the reader of ORC tells text from bytes, so nobody sees the NULL that it makes of text.
+#[test]
+fn text_that_may_become_null_is_named() {
+    let how = How {
+        format: Format::of("ORC", &BTreeMap::new()),
+        as_insert: false,
+        is_under_select: false,
+    };
+    let remark = |kind| how.read(&target(kind, ""), Some(&found(&["String"], false))).remark;
+    assert_eq!(remark("UUID"), None);
+    assert_eq!(remark("Nullable(UUID)"), Some((Remark::Converted, "String".to_owned())));
 }
 
 #[test]
@@ -153,7 +178,8 @@ fn text_is_read_wider() {
         "`c` Nullable(Int128) DEFAULT CAST((9), 'Nullable(Int128)') -> Nullable(UInt8)"
     );
     assert_eq!(of("Enum8('a' = 0)", ""), "`c` Enum8('a' = 0) -> Enum8('a' = 0)");
-    assert_eq!(of("Date32", ""), "`c` Nullable(String) -> Date32");
+    assert_eq!(of("Date32", ""), "`c` String DEFAULT CAST(CAST(0, 'Date32'), 'String') -> Date32");
+    assert_eq!(of("Nullable(Date32)", ""), "`c` Nullable(String) -> Nullable(Date32)");
     assert_eq!(of("Array(Date)", ""), "`c` Array(DateTime64(6, 'UTC')) -> Array(Date)");
     let days = |kind| read("JSONEachRow", &target("Date", ""), &found(&[kind], false));
     assert_eq!(days("Int64"), "`c` Date");

@@ -2,8 +2,8 @@
 //! in a type that every file fits, and converted by the INSERT.
 
 use longshore_shared::types::{
-    Fit, Reader, Type, fit, for_reader, has_text_of_moments, has_units, join, needs_cast,
-    needs_reader, reads_as_stored,
+    Fit, Reader, Type, fit, for_reader, has_text_of_moments, has_units, join, may_become_null,
+    needs_cast, needs_reader, reads_as_stored,
 };
 
 use super::read_as::{ReadAs, Remark, Target, cast_unless, kinds};
@@ -35,7 +35,7 @@ impl<'a> Typed<'a> {
             is_under_select,
             target,
             in_files: kinds(Some(in_files)),
-            fits: worst_fit(format, &found, to),
+            fits: worst_fit(format, in_files, &found, to),
             found,
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Typed<'a> {
         }
         // A reader of Parquet puts the default for NULL in a LowCardinality (26.7).
         let Some(kind) = to.bare().nullable() else { return ReadAs { remark, ..as_target } };
-        let zero = format!("defaultValueOfTypeName({})", to.literal());
+        let zero = to.zero_of_reader();
         ReadAs { remark, default: Some(zero), ..self.cast(&kind, true) }
     }
 
@@ -143,6 +143,7 @@ impl<'a> Typed<'a> {
     fn by_cast_of_default(&self, joined: &Type) -> ReadAs {
         let default = ReadAs::as_target(self.target).default;
         let default = default.map(|sql| format!("CAST(({sql}), {})", joined.literal()));
+        let default = default.or_else(|| self.zero_of_missing(joined));
         ReadAs { default, remark: self.remark(), ..self.cast(joined, false) }
     }
 
@@ -153,15 +154,22 @@ impl<'a> Typed<'a> {
         let is_missing = self.found.missing.is_some();
         if is_text && is_missing && !to.is_nullable() && !self.is_kept() {
             // No text is empty and a number.
-            let (to, joined) = (to.literal(), joined.literal());
-            Some(format!("CAST(defaultValueOfTypeName({to}), {joined})"))
+            Some(format!("CAST({}, {})", to.zero_of_reader(), joined.literal()))
         } else if self.refuses() {
-            Some(format!("defaultValueOfTypeName({})", joined.literal()))
+            Some(joined.zero_of_reader())
         } else if to.is_nullable() && self.target.has_default() {
             Some(format!("CAST(({}), {})", self.target.default, kind.literal()))
         } else {
-            None
+            self.zero_of_missing(joined)
         }
+    }
+
+    /// A reader's own zero of a tuple has a NULL wherever the type in the files has room for one, and the
+    /// target may not take it.
+    fn zero_of_missing(&self, joined: &Type) -> Option<String> {
+        let is_missing = self.found.missing.is_some() && !self.target.has_default();
+        let zero = || format!("CAST({}, {})", self.target.kind.zero_of_reader(), joined.literal());
+        (is_missing && joined.is_composite()).then(zero)
     }
 
     fn cast(&self, kind: &Type, refuse_null: bool) -> ReadAs {
@@ -175,7 +183,7 @@ fn of_reader(format: &str, in_files: &Merged, to: &Type) -> Merged {
         return in_files.clone();
     }
     let types = in_files.types.iter();
-    let types = types.map(|(kind, file)| (for_reader(kind, to), file.clone())).collect();
+    let types = types.map(|(kind, file)| (for_reader(format, kind, to), file.clone())).collect();
     Merged { types, ..in_files.clone() }
 }
 
@@ -184,11 +192,12 @@ fn is_raw(format: &str, found: &Merged, to: &Type) -> bool {
 }
 
 /// How the values of the file that fits least fit.
-fn worst_fit(format: &str, found: &Merged, to: &Type) -> Fit {
-    let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, Reader::Format));
+fn worst_fit(format: &str, in_files: &Merged, found: &Merged, to: &Type) -> Fit {
+    let reader = Reader::of(format);
+    let fits = found.types.iter().map(|(kind, _)| fit(kind.bare(), to, reader));
     let fits = fits.max().unwrap_or(Fit::Exact);
     // Bytes of a UUID, a large number or an address become a value in the format's reader alone.
-    let only_reader = found.types.iter().any(|(kind, _)| needs_reader(kind, to));
+    let only_reader = found.types.iter().any(|(kind, _)| needs_reader(format, kind, to));
     // BSON has no type for them: what it holds are numbers whose unit the target tells.
     let has_units =
         || format == "BSONEachRow" && found.types.iter().any(|(kind, _)| has_units(kind, to));
@@ -199,6 +208,11 @@ fn worst_fit(format: &str, found: &Merged, to: &Type) -> Fit {
             Fit::Unknown
         }
         Fit::Exact if only_reader && is_raw(format, found, to) => Fit::Unknown,
+        Fit::Exact | Fit::Nulls
+            if in_files.types.iter().any(|(kind, _)| may_become_null(format, kind, to)) =>
+        {
+            Fit::Unknown
+        }
         fits => fits,
     }
 }
