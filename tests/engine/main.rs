@@ -6,6 +6,7 @@ mod cut;
 mod cut_check;
 mod cut_random;
 mod grants;
+mod keeper_map;
 mod parts;
 mod probe;
 mod quoting;

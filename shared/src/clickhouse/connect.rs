@@ -139,6 +139,12 @@ impl Server {
         self.known_settings().await.0.as_ref().is_some_and(|names| names.contains(name))
     }
 
+    /// The same without asking: no, while nobody has asked for the settings of the server.
+    pub(crate) fn knows_already(&self, name: &str) -> bool {
+        let known = self.known.get().and_then(|known| known.0.as_ref());
+        known.is_some_and(|names| names.contains(name))
+    }
+
     /// The settings that the server knows, asked for once.
     pub async fn known_settings(&self) -> &Known {
         let ask = async {
