@@ -29,7 +29,7 @@ def narrow(files, each):
 
 
 def files_of(numbers):
-    return f"{{{','.join(f'{number:03}' for number in numbers)}}}.parquet"
+    return f"{{{','.join(f'{number:03}' for number in numbers)}}}"
 
 
 def clickload(files, chunks, workers, views):
@@ -48,7 +48,7 @@ def _clickload_chunk(number, lot, views):
     base = f"{TARGET}{end}"
     make_tables(base, DATABASE, end, views)
     for file in lot:
-        sql(f"INSERT INTO {base} SELECT * FROM {source(f'{file:03}.parquet')}")
+        sql(f"INSERT INTO {base} SELECT * FROM {source(f'{file:03}')}")
     moved = [(base, TARGET)] + [(f"{DATABASE}.{name}{end}", f"{DATABASE}.{name}") for name, *_ in VIEWS[:views]]
     for staged, target in moved:
         database, table = staged.split(".")

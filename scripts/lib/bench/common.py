@@ -33,9 +33,14 @@ def sql(statement, server="CLICKHOUSE_URL", **settings):
         raise Failed(f"{error.read().decode().strip()}\n{statement}") from None
 
 
-def longshore(*arguments):
+def longshore(*arguments, programs=None):
+    """The command's answer. Programs of another folder get an installation of their own."""
+    program, environment = "longshore", dict(os.environ)
+    if programs:
+        program = str(programs.resolve() / "longshore")
+        environment |= {"LONGSHORE_DATABASE": "longshore_other", "LONGSHORE_STAGING_DATABASE": "longshore_staging_other"}
     done = subprocess.run(
-        ["longshore", "--json", *map(str, arguments)], stdin=subprocess.DEVNULL,
+        [program, "--json", *map(str, arguments)], stdin=subprocess.DEVNULL, env=environment,
         capture_output=True, text=True, check=False, timeout=SECONDS_MAX,
     )
     if done.returncode != 0:

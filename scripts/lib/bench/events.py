@@ -13,24 +13,39 @@ STRUCTURE = "id UInt64, at DateTime('UTC'), word String"
 VIEWS = [
     ("by_day", "day Date, rows UInt64", "day", "SELECT toDate(at) AS day, count() AS rows FROM {base} GROUP BY day"),
     ("by_tail", "tail String, rows UInt64, ids UInt64", "tail", "SELECT splitByChar('-', word)[2] AS tail, count() AS rows, sum(id) AS ids FROM {base} GROUP BY tail"),
+    # Long expressions, which a server may compile: Longshore asks it not to.
+    ("by_sum", "rest UInt64, worth Int64, price UInt64", "rest", "SELECT id % 1000 AS rest, sum(toInt64((id * 3 + 1) * (id % 7) / (id % 11 + 1) - id / 3 + abs(toInt64(id) - 500000) * 0.25)) AS worth, sum(intDiv(id * 19, 7) + (id % 13) * (id % 17) + bitXor(id, 255)) AS price FROM {base} GROUP BY rest"),
 ]
+FORMATS = {"Parquet": "parquet", "CSVWithNames": "csv", "JSONEachRow": "jsonl"}
 
 
-def source(files="*.parquet"):
-    return f"s3({os.environ['S3_COLLECTION']}, filename='bench/{files}', format='Parquet', structure='{STRUCTURE.replace(chr(39), chr(92) + chr(39))}')"
+class Kind:
+    """The format of the files of this run."""
+
+    format = "Parquet"
 
 
-def make_files(files, rows):
+def pattern(what="*"):
+    """A pattern of names, of this run's format."""
+    return f"{what}.{FORMATS[Kind.format]}"
+
+
+def source(what="*"):
+    return f"s3({os.environ['S3_COLLECTION']}, filename='bench/{pattern(what)}', format='{Kind.format}', structure='{STRUCTURE.replace(chr(39), chr(92) + chr(39))}')"
+
+
+def make_files(files, rows, kind="Parquet"):
     """Rows of all partitions are in every file: each task has to publish each partition."""
+    Kind.format = kind
     each = rows // files
     for number in range(files):
         sql(
-            f"INSERT INTO FUNCTION s3({os.environ['S3_COLLECTION']}, filename='bench/{number:03}.parquet', format='Parquet') "
+            f"INSERT INTO FUNCTION s3({os.environ['S3_COLLECTION']}, filename='bench/{pattern(f'{number:03}')}', format='{Kind.format}') "
             f"SELECT number AS id, toDateTime('2026-01-15 00:00:00', 'UTC') + toIntervalMonth(number % {PARTITIONS}) + toIntervalSecond(intDiv(number, {PARTITIONS}) % 864000) AS at, "
             f"concat(hex(cityHash64(number)), '-', toString(number % 1000)) AS word FROM numbers({number * each}, {each}) "
             f"SETTINGS s3_truncate_on_insert = 1"
         )
-    return int(sql(f"SELECT sum(_size) FROM s3({os.environ['S3_COLLECTION']}, filename='bench/*.parquet', format='One')"))
+    return int(sql(f"SELECT sum(_size) FROM s3({os.environ['S3_COLLECTION']}, filename='bench/{pattern()}', format='One')"))
 
 
 def fresh_tables(views=0):

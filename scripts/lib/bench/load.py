@@ -13,7 +13,7 @@ import time
 
 from . import by_hand
 from .common import ROOT, Failed, bed, document, longshore, sql, write
-from .events import PARTITIONS, SEED, TARGET, VIEWS, contents, fresh_tables, make_files, merges, parts, wanted
+from .events import FORMATS, PARTITIONS, SEED, TARGET, VIEWS, contents, fresh_tables, make_files, merges, parts, pattern, wanted
 
 PLAIN = "plain INSERT SELECT"
 HALVES = "by hand: one lot of files a core, narrow"
@@ -25,7 +25,7 @@ SETTLED_MAX = 600
 
 
 def variants(arguments):
-    """Name of a way, and what it does; a tuple is options of `plan` and `run`."""
+    """Name of a way, and what it does; a tuple is options of `plan` and `run`, and whose programs."""
     files, cores = arguments.files, os.cpu_count()
     ways = {
         PLAIN: by_hand.plain,
@@ -38,19 +38,23 @@ def variants(arguments):
         "Longshore, 1 worker": ([], ["--workers", 1]),
         "Longshore, 1 task": (["--chunk-bytes", "1T"], ["--workers", 1]),
     }
+    if arguments.other:
+        ways[f"{OWN}, of the other folder"] = ([], [], arguments.other)
+        ways["Longshore, 1 task, of the other folder"] = (["--chunk-bytes", "1T"], ["--workers", 1], arguments.other)
     return {name: way for name, way in ways.items() if arguments.only is None or any(part in name for part in arguments.only)}
 
 
 def load(options, again):
-    plan_options, run_options = options
+    plan_options, run_options, *other = options
+    programs = other[0] if other else None
     since = time.time_ns() // 1000
     began = time.monotonic()
     plan = longshore(
-        "plan", "files", "--target", TARGET, "--url", "bench/*.parquet", "--named-collection", os.environ["S3_COLLECTION"],
-        "--again", again, *plan_options,
+        "plan", "files", "--target", TARGET, "--url", f"bench/{pattern()}", "--named-collection", os.environ["S3_COLLECTION"],
+        "--again", again, *plan_options, programs=programs,
     )
     planned = time.monotonic()
-    ran = longshore("run", plan["plan_id"], *run_options)
+    ran = longshore("run", plan["plan_id"], *run_options, programs=programs)
     ended = time.monotonic()
     return {
         "seconds": ended - planned, "plan_seconds": planned - began, "job_seconds": ran["elapsed_ms"] / 1000,
@@ -139,9 +143,11 @@ def summary(found, rows, size):
 def run(arguments):
     with bed() as work:
         pid = server_pid(work / "bed")
-        size = make_files(arguments.files, arguments.rows)
+        size = make_files(arguments.files, arguments.rows, arguments.format)
+        if arguments.other:
+            longshore("init", programs=arguments.other)
         rows = wanted(arguments.views)
-        print(f"{arguments.files} files, {arguments.rows:,} rows, {size / 2**20:.1f} MiB, {PARTITIONS} partitions, {arguments.views} views", flush=True)
+        print(f"{arguments.files} files, {arguments.rows:,} rows, {size / 2**20:.1f} MiB of {arguments.format}, {PARTITIONS} partitions, {arguments.views} views", flush=True)
         ways = variants(arguments)
         found = {variant: [] for variant in ways}
         shuffle = random.Random(SEED)
@@ -162,7 +168,7 @@ def run(arguments):
                 f"{line['variant']:44}{line['seconds']:>7.2f} s{line['seconds_min']:>8.2f}{line['seconds_max']:>8.2f}{line['times_plain']:>10.2f}"
                 f"{line['settled_seconds']:>8.2f} s{line['processor_seconds']:>8.1f}{line['parts']:>7}{line['settled_parts']:>9}"
             )
-        data = {"files": arguments.files, "rows": arguments.rows, "bytes": size, "partitions": PARTITIONS, "views": arguments.views}
+        data = {"files": arguments.files, "rows": arguments.rows, "bytes": size, "partitions": PARTITIONS, "views": arguments.views, "format": arguments.format}
         write(arguments.json, document("load", arguments.rounds, data=data, summary=table, runs=found))
 
 
@@ -172,6 +178,8 @@ def add(commands, folder):
     command.add_argument("--files", type=int, default=40)
     command.add_argument("--rows", type=int, default=8_000_000)
     command.add_argument("--views", type=int, default=2, choices=range(len(VIEWS) + 1), help="materialized views on the target (default 2)")
+    command.add_argument("--format", default="Parquet", choices=FORMATS, help="of the files (default Parquet)")
+    command.add_argument("--other", type=type(folder), metavar="FOLDER", help="measure the release programs of FOLDER beside those of this tree")
     command.add_argument("--only", nargs="+", metavar="WORDS", help="only ways whose name has one of these in it")
     command.add_argument("--json", type=type(folder), default=folder / "load.json", metavar="FILE")
     command.set_defaults(run=run)
