@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::settings::EASIER;
 use super::{DESCRIBE_SETTINGS, Described, SourceKeys, raw_clause, read_settings, reads};
 use crate::clickhouse::{Code, Failure, Server, retry_idempotent};
 use crate::task::{FilesSource, SourceFile};
@@ -24,26 +25,6 @@ const DESCRIBED_AT_A_TIME: usize = 6;
 const ROWS_OF_MANY: &str = "1000";
 /// From so many files on fewer rows of each are looked at.
 const MANY_FILES: usize = 200;
-/// Settings with which less is guessed of text, one try after the other: no integers (one of more than 64
-/// bits is refused), rows that differ are variants, objects of JSON are no tuples (a key `null` or an empty one
-/// is no name of an element), no moments, and the first row alone.
-const EASIER: [&[(&str, &str)]; 5] = [
-    &[NO_INTEGERS],
-    &[NO_INTEGERS, ("input_format_try_infer_variants", "1")],
-    &[NO_TUPLES],
-    &[NO_INTEGERS, NO_TUPLES, NO_DATES, NO_MOMENTS],
-    &[
-        NO_INTEGERS,
-        NO_TUPLES,
-        NO_DATES,
-        NO_MOMENTS,
-        ("input_format_max_rows_to_read_for_schema_inference", "1"),
-    ],
-];
-const NO_INTEGERS: (&str, &str) = ("input_format_try_infer_integers", "0");
-const NO_TUPLES: (&str, &str) = ("input_format_json_try_infer_named_tuples_from_objects", "0");
-const NO_DATES: (&str, &str) = ("input_format_try_infer_dates", "0");
-const NO_MOMENTS: (&str, &str) = ("input_format_try_infer_datetimes", "0");
 /// Among others, of a file without a row.
 const NO_STRUCTURE: Code = Code::CANNOT_EXTRACT_TABLE_STRUCTURE;
 
@@ -89,6 +70,8 @@ pub struct SchemaReader {
     pub keys: SourceKeys,
     /// Settings of the user.
     pub settings: BTreeMap<String, String>,
+    /// Only the names of columns are asked for: where a header has them, few rows are looked at.
+    pub only_names: bool,
 }
 
 #[derive(Deserialize, Row)]
@@ -134,7 +117,8 @@ impl SchemaReader {
 
     async fn one_by_one(&self, files: &[&SourceFile]) -> Result<HashMap<String, Found>, Failure> {
         let permits = Arc::new(Semaphore::new(DESCRIBED_AT_A_TIME));
-        let is_many = files.len() > MANY_FILES;
+        let is_few = self.only_names && has_names_in_header(&self.source.format);
+        let is_many = files.len() > MANY_FILES || is_few;
         let mut running = JoinSet::new();
         for file in files {
             let (reader, file, permits) = (self.clone(), (*file).clone(), Arc::clone(&permits));
@@ -290,6 +274,11 @@ impl SchemaReader {
         })
         .await
     }
+}
+
+/// Does text begin with the names of its columns? Rows of JSON may have keys inside that a header lacks.
+fn has_names_in_header(format: &str) -> bool {
+    format.ends_with("WithNames") && !format.contains("JSON")
 }
 
 /// Does it say that there was nothing to read?

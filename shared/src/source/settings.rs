@@ -38,6 +38,27 @@ pub const LOAD_SETTINGS: [(&str, &str); 21] = [
     ("allow_experimental_parallel_reading_from_replicas", "0"),
 ];
 
+/// Settings with which less is guessed of text, one try after the other: no integers (one of more than 64
+/// bits is refused), rows that differ are variants, objects of JSON are no tuples (a key `null` or an empty one
+/// is no name of an element), no moments, and the first row alone.
+pub(super) const EASIER: [&[(&str, &str)]; 5] = [
+    &[NO_INTEGERS],
+    &[NO_INTEGERS, ("input_format_try_infer_variants", "1")],
+    &[NO_TUPLES],
+    &[NO_INTEGERS, NO_TUPLES, NO_DATES, NO_MOMENTS],
+    &[
+        NO_INTEGERS,
+        NO_TUPLES,
+        NO_DATES,
+        NO_MOMENTS,
+        ("input_format_max_rows_to_read_for_schema_inference", "1"),
+    ],
+];
+const NO_INTEGERS: (&str, &str) = ("input_format_try_infer_integers", "0");
+const NO_TUPLES: (&str, &str) = ("input_format_json_try_infer_named_tuples_from_objects", "0");
+const NO_DATES: (&str, &str) = ("input_format_try_infer_dates", "0");
+const NO_MOMENTS: (&str, &str) = ("input_format_try_infer_datetimes", "0");
+
 /// Settings of every statement that opens files: listing, schema, count, load, and the search for a
 /// file at fault. A plan may set some of them to read its files in another way.
 pub const READ_SETTINGS: [(&str, &str); 26] = [

@@ -20,6 +20,7 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
         source: source.clone(),
         keys: worker.keys.clone(),
         settings: spec.settings.clone(),
+        only_names: !unseen.types,
     };
     let found = reader.read(files).await?;
     let Some(first) = files.first() else { return Ok(()) };

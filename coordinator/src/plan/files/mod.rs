@@ -239,6 +239,8 @@ impl Files<'_> {
             source: self.source.clone(),
             keys: self.keys.clone(),
             settings: self.settings.clone(),
+            // Expressions work on the types that the server guesses.
+            only_names: self.choice.select.is_none(),
         }
     }
 
