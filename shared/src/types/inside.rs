@@ -57,14 +57,28 @@ fn may_be_bytes(format: &str, from: &Type, to: &Type) -> bool {
         && matches!(to.plain(), Some(("UUID" | "IPv6", _)))
 }
 
-/// Is there text inside of which the reader of this format makes NULL when it cannot read it? Nobody else
-/// can tell it from bytes.
+/// Is there text, also inside, of which the reader of this format makes NULL when it cannot read it? Nobody
+/// else can tell it from bytes.
 pub fn may_become_null(format: &str, from: &Type, to: &Type) -> bool {
+    let within = |from: &Type, to: &Type| may_become_null(format, from, to);
     let reader = Reader::of(format);
-    reader == Reader::FormatOfBytes
-        && to.is_nullable()
-        && is_text(from.bare())
-        && fit(from.bare(), to, reader) == Fit::Unknown
+    match (from.bare(), to.bare()) {
+        (Type::Array(from), Type::Array(to)) => within(from, to),
+        (Type::Map(key, value), Type::Map(to_key, to_value)) => {
+            within(key, to_key) || within(value, to_value)
+        }
+        (Type::Tuple(from), Type::Tuple(to)) => {
+            from.iter().enumerate().any(|(at, (name, from))| {
+                place(to, at, name.as_deref()).is_some_and(|at| within(from, &to[at].1))
+            })
+        }
+        (from, _) => {
+            reader == Reader::FormatOfBytes
+                && to.is_nullable()
+                && is_text(from)
+                && fit(from, to, reader) == Fit::Unknown
+        }
+    }
 }
 
 /// Does the reader of this format take what is stored for the type that it is given, numbers apart?

@@ -160,9 +160,16 @@ fn text_that_may_become_null_is_named() {
         as_insert: false,
         is_under_select: false,
     };
-    let remark = |kind| how.read(&target(kind, ""), Some(&found(&["String"], false))).remark;
-    assert_eq!(remark("UUID"), None);
-    assert_eq!(remark("Nullable(UUID)"), Some((Remark::Converted, "String".to_owned())));
+    let remark = |kind, from| how.read(&target(kind, ""), Some(&found(&[from], false))).remark;
+    let told = |from: &str| Some((Remark::Converted, from.to_owned()));
+    assert_eq!(remark("UUID", "String"), None);
+    assert_eq!(remark("Nullable(UUID)", "String"), told("String"));
+    assert_eq!(remark("Array(UUID)", "Array(String)"), None);
+    assert_eq!(remark("Array(Nullable(UUID))", "Array(String)"), told("Array(String)"));
+    assert_eq!(
+        remark("Map(String, Tuple(a Nullable(IPv6)))", "Map(String, Tuple(a String))"),
+        told("Map(String, Tuple(`a` String))")
+    );
 }
 
 #[test]
