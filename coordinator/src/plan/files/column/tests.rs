@@ -144,6 +144,13 @@ fn a_column_that_can_lose_something_is_read_as_the_files_have_it() {
         read("ORC", &target("Nullable(UUID)", ""), &found(&["Nullable(String)"], false)),
         "`c` Nullable(UUID)"
     );
+    // Sixteen bytes in one file are no number of 32 bytes, whatever another file has.
+    assert_eq!(
+        read("ORC", &target("UInt128", ""), &found(&["String", "Int16"], false)),
+        "`c` UInt128"
+    );
+    assert_eq!(of("UInt128", "", &["FixedString(16)", "Int16"], false), "`c` UInt128");
+    assert_eq!(of("UInt128", "", &["Int16", "UInt128"], false), "`c` Int256 -> UInt128");
     assert_eq!(
         of("Tuple(a Int8, b Date32)", "", &["Tuple(a Int64, b Date32)"], true),
         "`c` Tuple(`a` Int64, `b` Date32) DEFAULT CAST(CAST(tuple(defaultValueOfTypeName('Int8'), \

@@ -18,6 +18,8 @@ pub(super) struct Typed<'a> {
     found: Merged,
     /// The types in the files, for people.
     in_files: String,
+    /// Of the bytes in some file the reader makes the target's type, and no wider one.
+    has_bytes: bool,
     fits: Fit,
 }
 
@@ -35,6 +37,10 @@ impl<'a> Typed<'a> {
             is_under_select,
             target,
             in_files: kinds(Some(in_files)),
+            has_bytes: !reads_as_stored(format)
+                && in_files.types.iter().any(|(kind, _)| {
+                    !kind.is_composite() && for_reader(format, kind.bare(), to) != *kind.bare()
+                }),
             fits: worst_fit(format, in_files, &found, to),
             found,
         }
@@ -115,7 +121,8 @@ impl<'a> Typed<'a> {
         let joined = kinds.try_fold(first, |one, other| join(&one, &other))?;
         // The number that stands for a moment in one file is no text of one in another.
         let has_numbers = found.types.iter().any(|(kind, _)| has_units(kind, to));
-        let mixes = has_numbers && has_text_of_moments(&joined, to);
+        let mixes = (has_numbers && has_text_of_moments(&joined, to))
+            || (self.has_bytes && joined.bare() != to.bare());
         (!is_raw(self.format, found, &joined) && !mixes).then(|| joined.bare().clone())
     }
 
