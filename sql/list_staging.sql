@@ -1,8 +1,10 @@
--- The staging tables and view clones whose names start so, views first; and on which server that is (as in server_facts).
+-- The staging tables and view clones whose names start so, views first; on which server that is (as in server_facts),
+-- and its time before anything was listed.
 SELECT name, engine, toString(uuid) AS uuid,
        if(serverUUID() = toUUID('00000000-0000-0000-0000-000000000000'),
           ifNull((SELECT toString(uuid) FROM system.databases WHERE name = {control:String}), ''),
-          toString(serverUUID())) AS server_uuid
+          toString(serverUUID())) AS server_uuid,
+       toUnixTimestamp64Milli(now64(3)) AS now_ms
 FROM system.tables
 WHERE database = {staging:String} AND startsWith(name, {prefix:String})
 ORDER BY engine = 'MaterializedView' DESC, name

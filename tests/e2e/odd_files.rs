@@ -56,6 +56,37 @@ fn the_files_at_fault_are_named_among_many_of_one_task() {
 }
 
 #[test]
+fn a_file_at_fault_is_named_among_hundreds_of_one_task() {
+    let scene = Scene::new();
+    scene.create(ZONES);
+    for file in 0..230 {
+        let text = if file == 227 { "Nowhere" } else { GOOD };
+        scene.put_bytes(&format!("file-{file:03}.csv"), &rows(file, text));
+    }
+    let id = scene.plan_into("texts", "*.csv", &[]);
+    scene.longshore(["run", &id, "--workers", "1"]).run().exits_with(EXIT_JOB_FAILED);
+    let error = scene.tasks().0[0].error.clone();
+    assert!(error.starts_with("file ") && error.contains("file-227.csv"), "{error}");
+}
+
+#[test]
+fn the_view_at_fault_is_named_where_it_reads_what_another_view_wrote() {
+    let scene = Scene::new();
+    scene.create(
+        "CREATE TABLE {db}.texts (id UInt32, text String) ENGINE = MergeTree ORDER BY id;
+CREATE TABLE {db}.middle (id UInt32, text String) ENGINE = MergeTree ORDER BY id;
+CREATE MATERIALIZED VIEW {db}.middle_mv TO {db}.middle AS SELECT id, text FROM {db}.texts;
+CREATE TABLE {db}.numbers (number UInt8) ENGINE = MergeTree ORDER BY number;
+CREATE MATERIALIZED VIEW {db}.deep_mv TO {db}.numbers AS SELECT toUInt8(text) AS number FROM {db}.middle;
+",
+    );
+    scene.put_bytes("1.csv", &rows(1, "none"));
+    let id = scene.plan_into("texts", "*.csv", &[]);
+    let run = scene.longshore(["run", &id, "--workers", "1"]).run();
+    run.exits_with(EXIT_JOB_FAILED).says(&["1.csv", &format!("view {}.deep_mv", scene.db)]);
+}
+
+#[test]
 fn a_statement_that_is_wrong_for_every_file_pauses_the_job() {
     let scene = Scene::new();
     scene.create("CREATE TABLE {db}.ids (id UInt32) ENGINE = MergeTree ORDER BY id;\n");

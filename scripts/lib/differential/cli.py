@@ -39,6 +39,7 @@ def parse(arguments):
     parser.add_argument("--first", type=int, default=1, metavar="SCENE", help="the first scene (default 1)")
     parser.add_argument("--format", metavar="NAME", action="append", help="only this format; may be repeated. Other scenes follow from the seed then")
     parser.add_argument("--lanes", type=int, default=LANES, metavar="N", help=f"scenes at the same time (default {LANES})")
+    parser.add_argument("--schemas-max", type=int, metavar="N", help="the plan looks at N files of each scene; workers look at the others")
     parser.add_argument("--dir", metavar="BED", help="use this running bed (default: one of its own, wiped at the end)")
     parser.add_argument("--log", type=Path, metavar="FILE", help="one line of JSON a scene")
     parser.add_argument("--shrink", action="store_true", help="make the first scene of each kind of difference as small as it can be")
@@ -133,6 +134,8 @@ class Run:
         scene, rng = make(self.seed, number, self.formats, self.probe.carries)
         vary(rng, scene, self.probe.carries)
         fill(rng, scene)
+        if self.arguments.schemas_max:
+            scene.options += ["--schemas-max", str(self.arguments.schemas_max)]
         found, outcome = self.judged(scene, database, prefix, env, self.arguments.keep)
         if self.arguments.shrink and found.verdict == verdict.UNEXPLAINED and self.is_new(found):
             def same(smaller):

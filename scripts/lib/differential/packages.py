@@ -11,7 +11,8 @@ from .server import Broken
 
 SECONDS_MAX = 560
 WHEEL = ["--no-deps", "--only-binary=:all:"]
-SOURCE = ["--no-deps", "--no-binary=:all:"]
+# Only the package itself as source: what builds it may be a wheel.
+SOURCE = ["--no-deps", "--no-binary={package}"]
 # (client, package, version, how). Wheels and archives are unpacked and never installed.
 PACKAGES = [
     ("npm", "vega-datasets", "3.2.1", []),
@@ -20,6 +21,7 @@ PACKAGES = [
     ("pip", "plotly", "7.1.0", WHEEL),
     ("pip", "scikit-learn", "1.9.1", WHEEL),
     ("pip", "csvkit", "2.2.0", SOURCE),
+    ("pip", "fastavro", "1.13.1", SOURCE),
 ]
 FORMATS = {
     ".parquet": "Parquet", ".orc": "ORC", ".avro": "Avro", ".arrow": "Arrow", ".feather": "Arrow", ".csv": "CSVWithNames",
@@ -38,7 +40,7 @@ def fetch(folder, only):
             command = ["npm", "pack", "--silent", f"{package}@{version}"]
         else:
             quiet = ["--disable-pip-version-check", "--no-input", "--quiet"]
-            command = [sys.executable, "-m", "pip", *quiet[:2], "download", quiet[2], *how, "-d", str(into), f"{package}=={version}"]
+            command = [sys.executable, "-m", "pip", *quiet[:2], "download", quiet[2], *(flag.format(package=package) for flag in how), "-d", str(into), f"{package}=={version}"]
         done = subprocess.run(
             command, cwd=into, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS_MAX, check=False,
         )

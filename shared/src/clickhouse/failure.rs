@@ -91,6 +91,11 @@ impl Failure {
         matches!(self.kind, Kind::Server(_) | Kind::Unlisted(_))
     }
 
+    /// Did the server answer with names or values that are no text?
+    pub fn is_not_text(&self) -> bool {
+        self.kind == Kind::Reply && self.message == NOT_UTF8
+    }
+
     /// The server's error, if it answered with one that is listed.
     pub fn code(&self) -> Option<Code> {
         match self.kind {

@@ -160,6 +160,16 @@ pub fn create_statements(
     Ok(statements)
 }
 
+/// The statement that drops what [`create_statements`] made, as far as it is there: views before the tables that
+/// they read and fill. `DROP TABLE` takes views too, and the server asks for DROP VIEW on them (26.7).
+#[must_use]
+pub fn drop_statement(graph: &Graph, names: &StagingNames) -> String {
+    let views = (0..graph.views.len()).map(|at| names.view(graph, at));
+    let tables = (0..graph.tables.len()).map(|at| names.table(graph, at));
+    let all: Vec<String> = views.chain(tables).map(|name| name.quoted()).collect();
+    format!("DROP TABLE IF EXISTS {} SYNC", all.join(", "))
+}
+
 /// The statement that makes an empty snapshot of a replicated table: a table of this server alone. None for
 /// other tables, whose engine the server keeps.
 #[must_use]

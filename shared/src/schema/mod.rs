@@ -30,7 +30,9 @@ mod unfinished;
 pub use alone::discover_alone;
 pub use changing::changing_functions;
 pub use chosen::{ChoiceError, Chosen, choose_views, view_query};
-pub use clone::{Creation, StagingNames, create_statements, snapshot_of_replicated};
+pub use clone::{
+    Creation, StagingNames, create_statements, drop_statement, snapshot_of_replicated,
+};
 pub use detours::{Detour, find_detour};
 pub use discover::{columns, discover};
 pub use drift::{Drift, check as check_drift};

@@ -25,6 +25,8 @@ const DESCRIBED_AT_A_TIME: usize = 6;
 const ROWS_OF_MANY: &str = "1000";
 /// From so many files on fewer rows of each are looked at.
 const MANY_FILES: usize = 200;
+/// A larger file has more than its header.
+const HEADER_BYTES_MAX: u64 = 64 << 10;
 /// Among others, of a file without a row.
 const NO_STRUCTURE: Code = Code::CANNOT_EXTRACT_TABLE_STRUCTURE;
 
@@ -115,6 +117,28 @@ impl SchemaReader {
         Ok(asked.collect())
     }
 
+    /// Does a small file have a row? A header may stand alone. Nothing is known of a file that is large or cannot be
+    /// read.
+    pub async fn is_bare_header(&self, file: &SourceFile) -> bool {
+        #[derive(Deserialize, Row)]
+        struct Rows {
+            rows: u64,
+        }
+        if file.size > HEADER_BYTES_MAX {
+            return false;
+        }
+        let bare = FilesSource {
+            structure: String::new(),
+            outputs: Vec::new(),
+            left_out: Vec::new(),
+            ..self.source.clone()
+        };
+        let from = raw_clause(&bare, std::slice::from_ref(file), &self.keys);
+        let text = format!("SELECT count() AS rows FROM (SELECT * FROM {from} LIMIT 1)");
+        let rows: Result<Vec<Rows>, Failure> = self.ask("has_rows", text, &[]).await;
+        rows.is_ok_and(|rows| rows.first().is_some_and(|found| found.rows == 0))
+    }
+
     async fn one_by_one(&self, files: &[&SourceFile]) -> Result<HashMap<String, Found>, Failure> {
         let permits = Arc::new(Semaphore::new(DESCRIBED_AT_A_TIME));
         let is_few = self.only_names && has_names_in_header(&self.source.format);
@@ -147,9 +171,7 @@ impl SchemaReader {
         while let Some(batch) = batches.pop() {
             match (self.footers(batch).await, batch) {
                 (Ok(read), _) => footers.extend(read),
-                (Err(failure), _) if !failure.is_refusal() => {
-                    return Err(failure);
-                }
+                (Err(failure), _) if !says_broken(&failure) => return Err(failure),
                 (Err(failure), [file]) => {
                     found.insert(file.path.clone(), Found::Broken(failure));
                 }
@@ -231,9 +253,7 @@ impl SchemaReader {
             Err(failure) if failure.code() == Some(NO_STRUCTURE) && says_empty(&failure) => {
                 return Ok(Found::Empty);
             }
-            Err(failure) if failure.is_refusal() => {
-                return Ok(Found::Broken(failure));
-            }
+            Err(failure) if says_broken(&failure) => return Ok(Found::Broken(failure)),
             Err(failure) => return Err(failure),
         };
         let hive = hive_keys(&file.path);
@@ -286,6 +306,11 @@ fn says_empty(failure: &Failure) -> bool {
     let message = failure.message.to_lowercase();
     // EMPTY_DATA_PASSED comes of rows of JSON without any key, too.
     ["empty", "no rows"].iter().any(|mark| message.contains(mark))
+}
+
+/// Is it the file that cannot be read? Of one that is of another format the names of its columns may be no text.
+fn says_broken(failure: &Failure) -> bool {
+    failure.is_refusal() || failure.is_not_text()
 }
 
 fn holds_null(kind: &Type) -> bool {

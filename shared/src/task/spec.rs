@@ -96,6 +96,9 @@ pub struct Unseen {
     pub columns: Option<Vec<String>>,
     /// Every value of a column must have its like in the type that is read.
     pub types: bool,
+    /// The reader matches names in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_case: bool,
 }
 
 impl FilesSource {

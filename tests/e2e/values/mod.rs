@@ -7,6 +7,7 @@ mod document;
 mod losses;
 mod reading;
 mod tables;
+mod unlike;
 mod validate;
 mod web;
 

@@ -80,3 +80,31 @@ fn columns_of_tables_that_are_named_like_virtual_ones_are_columns() {
         world.scene.longshore(["plan", "copy", "--from", &from, "--target", &target]).run();
     refused.exits_with(super::USAGE).says(&["`_part`", "RENAME COLUMN"]);
 }
+
+#[test]
+fn days_and_digits_of_a_table_that_do_not_fit_fail_their_task() {
+    let cases = [
+        ("Date32", "Date", "'1950-01-01'", "1950-01-01"),
+        ("DateTime64(3, 'UTC')", "DateTime('UTC')", "'2024-01-01 00:00:00.250'", "00:00:00.25"),
+        ("Decimal(18, 6)", "Decimal(9, 2)", "1.234567", "1.234567"),
+        ("Float64", "Int32", "0.5", "0.5"),
+    ];
+    for (from, to, value, shown) in cases {
+        let world = World::with(&format!(
+            "CREATE TABLE {{db}}.s (v {from}) ENGINE = MergeTree ORDER BY v;
+             CREATE TABLE {{db}}.t (v {to}) ENGINE = MergeTree ORDER BY v;
+             INSERT INTO {{db}}.s VALUES ({value});\n"
+        ));
+        let db = &world.scene.db;
+        let (from, target) = (format!("{db}.s"), format!("{db}.t"));
+        let args = ["plan", "copy", "--from", &from, "--target", &target, "--json"];
+        let planned = world.scene.longshore(args).run().ok().json();
+        assert!(planned["notes"].to_string().contains("v ("), "{to}: {planned}");
+        let id = planned["plan_id"].as_str().expect("a plan").to_owned();
+        world.scene.longshore(["run", &id, "--workers", "1"]).run();
+        let tasks = world.scene.longshore(["tasks", &id, "--json"]).run().ok().json();
+        let error = tasks["tasks"][0]["error"].to_string();
+        assert!(error.contains(shown) && error.contains("of column v"), "{to}: {error}");
+        assert_eq!(world.all("t"), "", "{to}");
+    }
+}

@@ -32,6 +32,10 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
             continue;
         }
         if let Some(problem) = problem(unseen, &schema, &asked, &source.format) {
+            // A header may stand alone: such a file decides nothing.
+            if has_header(&source.format) && reader.is_bare_header(file).await {
+                continue;
+            }
             return Err(AttemptError::Source(format!(
                 "file {}: {problem}. The plan was made from a sample of the files; --validate looks at all of them",
                 file.path
@@ -41,6 +45,25 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
     Ok(())
 }
 
+/// May a file be nothing but the names of its columns? A footer tells its rows.
+fn has_header(format: &str) -> bool {
+    format.contains("WithNames")
+}
+
+/// The name under which a column of a file is read.
+fn name_of<'n>(unseen: &'n Unseen, schema: &Schema, name: &'n str) -> &'n str {
+    let has = |name: &str| schema.columns.iter().any(|column| column.name == name);
+    let Some(known) = unseen.columns.as_ref().filter(|known| !known.iter().any(|k| k == name))
+    else {
+        return name;
+    };
+    let mut like = known.iter().filter(|known| known.eq_ignore_ascii_case(name));
+    match (like.next(), like.next()) {
+        (Some(known), None) if unseen.any_case && !has(known) => known,
+        _ => name,
+    }
+}
+
 fn problem(
     unseen: &Unseen,
     schema: &Schema,
@@ -48,9 +71,9 @@ fn problem(
     format: &str,
 ) -> Option<String> {
     for column in &schema.columns {
-        let name = &column.name;
+        let name = name_of(unseen, schema, &column.name);
         if let Some(known) = &unseen.columns
-            && !known.contains(name)
+            && !known.iter().any(|known| known == name)
         {
             return Some(format!(
                 "it has a column `{name}` that the target lacks: its values would be lost"
@@ -100,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_file_that_differs_from_the_sample_is_named_with_its_column() {
-        let unseen = Unseen { columns: Some(vec!["a".into(), "b".into()]), types: true };
+        let unseen =
+            Unseen { columns: Some(vec!["a".into(), "b".into()]), types: true, any_case: false };
         let asked = [
             ("a".to_owned(), Type::parse("UInt8"), false),
             ("b".to_owned(), Type::parse("String"), true),
@@ -111,5 +135,13 @@ mod tests {
         assert!(of(&[("a", "Int64")]).unwrap().contains("may not fit UInt8"));
         assert!(of(&[("a", "Nullable(UInt8)")]).unwrap().contains("NULL"));
         assert!(of(&[("b", "Decimal(9, 2)")]).unwrap().contains("column `b`"));
+
+        let any = Unseen { any_case: true, ..unseen.clone() };
+        let of = |unseen: &Unseen, columns: &[(&str, &str)]| {
+            problem(unseen, &schema(columns), &asked, "Avro")
+        };
+        assert_eq!(of(&any, &[("A", "UInt8")]), None, "the reader takes it for `a`");
+        assert!(of(&unseen, &[("A", "UInt8")]).unwrap().contains("column `A`"));
+        assert!(of(&any, &[("A", "UInt8"), ("a", "UInt8")]).unwrap().contains("column `A`"));
     }
 }

@@ -4,9 +4,9 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Code, Server, retry_idempotent, uuid_text};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{StagingNames, create_statements, dependents};
+use longshore_shared::schema::{StagingNames, create_statements, dependents, drop_statement};
 use longshore_shared::sql;
-use longshore_shared::task::{StateName, TableName};
+use longshore_shared::task::{Mode, StateName, TableName};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ pub(crate) struct Staged {
     pub(crate) uuid: Uuid,
     /// Identity of the server that listed it.
     pub(crate) server_uuid: String,
+    /// The server's clock before it was listed, in milliseconds since 1970.
+    pub(crate) now_ms: i64,
 }
 
 #[derive(Deserialize, Row)]
@@ -37,6 +39,7 @@ struct StagedRow {
     #[serde(deserialize_with = "uuid_text")]
     uuid: Uuid,
     server_uuid: String,
+    now_ms: i64,
 }
 
 #[derive(Deserialize, Row)]
@@ -135,6 +138,7 @@ pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, A
         engine: row.engine,
         uuid: row.uuid,
         server_uuid: row.server_uuid,
+        now_ms: row.now_ms,
     };
     Ok(rows.into_iter().map(staged).collect())
 }
@@ -202,9 +206,16 @@ pub(crate) async fn drop_set(claim: &Claim) -> Result<(), AttemptError> {
         claim.task.progress.state.name(),
         StateName::Publishing | StateName::Quarantined
     ));
-    for staged in list(&claim.server, &claim.task.id.staging_set(claim.epoch())).await? {
-        drop_one(&claim.server, &staged).await?;
+    let server = &claim.server;
+    if claim.is_last() || claim.job.spec.mode == Mode::Direct {
+        for staged in list(server, &claim.task.id.staging_set(claim.epoch())).await? {
+            drop_one(server, &staged).await?;
+        }
+        return Ok(());
     }
+    let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
+    let statement = drop_statement(&claim.job.spec.graph, &names);
+    retry_idempotent(|| server.call_text("drop_staging", statement.clone()).execute()).await?;
     Ok(())
 }
 

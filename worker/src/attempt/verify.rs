@@ -9,7 +9,6 @@ use super::source::{self, Held};
 use super::staging::{self, Staged, StagedPart, StagingSet};
 use crate::claim::Claim;
 use crate::error::AttemptError;
-use crate::server_clock;
 use crate::worker::Worker;
 
 /// Counts what was staged, compares it with what was read, and writes down what will be moved.
@@ -24,16 +23,14 @@ pub(crate) async fn manifest(
         kept(graph).map(|(position, _)| set.names.table(graph, position)).collect();
     let twins: Vec<&TableName> = twins.iter().collect();
     let listed = async {
-        let (clock, there) = tokio::try_join!(
-            server_clock::clock(&claim.server),
-            staging::list_own(claim, set.names.prefix())
-        )?;
-        // After the clock: its time is never later than what was listed.
+        let there = staging::list_own(claim, set.names.prefix()).await?;
+        // The time of the manifest is never later than what is listed of the parts.
         let parts = staging::parts(&claim.server, &twins).await?;
-        Ok::<_, AttemptError>((clock, staged_tables(claim, set, &there, &parts)?))
+        let taken_ms = there.first().map_or(0, |staged| staged.now_ms);
+        Ok::<_, AttemptError>((taken_ms, staged_tables(claim, set, &there, &parts)?))
     };
     let (listed, held) = tokio::join!(listed, source::count(worker, claim));
-    let (clock, tables) = listed?;
+    let (taken_ms, tables) = listed?;
     let staged: u64 = tables.iter().map(StagedTable::rows).sum();
     let chunk = Chunk::decode(&claim.task.chunk)?;
     let loaded_into = claim.job.spec.load(&chunk).target;
@@ -78,7 +75,7 @@ pub(crate) async fn manifest(
     };
     let rows = base_rows.unwrap_or(rows_read);
     Ok(Manifest {
-        taken_ms: clock.now_ms,
+        taken_ms,
         rows,
         rows_read,
         tables,

@@ -34,6 +34,8 @@ struct Found {
     servers: Vec<JobServer>,
     marks: Marks,
     listing: Listing,
+    /// Files that hold no rows of a table.
+    left_out: Vec<SourceFile>,
     source: FilesSource,
     columns: Vec<Column>,
     notes: Vec<String>,
@@ -83,7 +85,7 @@ pub(crate) async fn validate_files(
     rows: u64,
 ) -> Result<Findings, Error> {
     let found = find(session, config, input).await?;
-    validate(found.files(session, input), rows).await
+    validate(found.files(session, input), &found.left_out, rows).await
 }
 
 async fn find(session: &Session, config: &Config, input: &FilesInput) -> Result<Found, Error> {
@@ -106,11 +108,12 @@ async fn find(session: &Session, config: &Config, input: &FilesInput) -> Result<
     };
     let mut listing = list(server, &request, &input.keys).await?;
     notes.append(&mut listing.notes);
-    notes.extend(leave_out_markers(&mut listing.files));
+    let left_out = leave_out_markers(&mut listing.files);
+    notes.extend(words_of_left_out(&left_out));
     let source = source(input, &listing)?;
     fleet.can_read(&source, &listing.files[..1], &job.settings, &input.keys).await?;
     let columns = columns(home, &input.target).await?;
-    Ok(Found { fleet, graph, servers, marks, listing, source, columns, notes })
+    Ok(Found { fleet, graph, servers, marks, listing, left_out, source, columns, notes })
 }
 
 /// The source before its files were looked at.
@@ -194,17 +197,19 @@ fn packed(files: &[SourceFile], input: &mut FilesInput, servers: usize) -> Vec<C
     pack(files, PackLimits { bytes_max, is_even: even.is_some(), ..limits }, seed)
 }
 
-/// Takes away what holds no rows of a table: markers of other tools, and empty files where others
-/// are not. Says so.
-fn leave_out_markers(files: &mut Vec<SourceFile>) -> Option<String> {
+/// Takes away what holds no rows of a table: markers of other tools, and empty files where others are not.
+fn leave_out_markers(files: &mut Vec<SourceFile>) -> Vec<SourceFile> {
     let has_rows = |file: &SourceFile| !is_marker(&file.path) && file.size > 0;
     if !files.iter().any(has_rows) {
-        return None;
+        return Vec::new();
     }
-    let out: Vec<String> =
-        files.iter().filter(|file| !has_rows(file)).map(|file| file.path.clone()).collect();
-    files.retain(has_rows);
-    let first = out.first()?;
+    let (kept, out) = std::mem::take(files).into_iter().partition(has_rows);
+    *files = kept;
+    out
+}
+
+fn words_of_left_out(out: &[SourceFile]) -> Option<String> {
+    let first = &out.first()?.path;
     let files = text::plural(out.len() as u64, "file");
     Some(format!(
         "left out, because they are empty or markers of other tools: {files}, the first is {first}"

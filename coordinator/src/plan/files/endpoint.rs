@@ -96,8 +96,10 @@ mod tests {
     fn a_region_is_followed_where_no_endpoint_is_named() {
         let of = |region, address| full(&[("AWS_DEFAULT_REGION", region)], address);
         let full = |text: &str| Some(text.to_owned());
+        let own = resolved(&[("AWS_REGION", "eu-west-1")], "s3://b/a/x");
         let europe = full("https://b.s3.eu-west-1.amazonaws.com/a/x");
         assert_eq!(of("eu-west-1", "s3://b/a/x"), europe);
+        assert_eq!(own.map(|(address, _)| address), europe);
         let dotted = full("https://s3.eu-west-1.amazonaws.com/b.c/x");
         assert_eq!(of("eu-west-1", "s3://b.c/x"), dotted);
         let china = full("https://b.s3.cn-north-1.amazonaws.com.cn/x");

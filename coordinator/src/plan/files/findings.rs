@@ -11,9 +11,9 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::column::Target;
-use super::formats::Format;
+use super::formats::{Family, Format};
 use super::merge::Schemas;
-use super::notes::first_words;
+use super::notes::{first_words, missing_fails, why_broken};
 use super::{Files, is_marker};
 use crate::plan::target::columns::ColumnChoice;
 use crate::ui::error::Error;
@@ -24,7 +24,7 @@ use crate::ui::text;
 const FILES_SHOWN: usize = 5;
 const PARSED_AT_A_TIME: usize = 4;
 /// A file of a format that is read from its beginning to its end by one thread takes long beyond this.
-const LARGE_BYTES: u64 = 4 << 30;
+pub(super) const LARGE_BYTES: u64 = 4 << 30;
 
 /// What is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,6 +88,8 @@ pub(crate) struct Findings {
     target: String,
     format: String,
     files: usize,
+    /// The format names no columns, and no row was parsed: nothing but sizes was looked at.
+    columns_unseen: bool,
     #[serde(rename = "findings")]
     list: Vec<Finding>,
 }
@@ -101,6 +103,17 @@ impl Findings {
     /// As text.
     pub(crate) fn words(&self) -> String {
         let files = text::plural(self.files as u64, "file");
+        let unseen = if self.columns_unseen {
+            format!(
+                "\nFiles of {} name no columns, so only their sizes were looked at; --validate=N parses N rows of each.",
+                self.format
+            )
+        } else {
+            String::new()
+        };
+        if self.list.is_empty() && self.columns_unseen {
+            return format!("{files} for {}. Nothing was written.{unseen}", self.target);
+        }
         if self.list.is_empty() {
             return format!("{files} fit {}. Nothing was written.", self.target);
         }
@@ -121,7 +134,7 @@ impl Findings {
             ]
         });
         format!(
-            "{}\n\n{files} were looked at for {}. Nothing was written.",
+            "{}\n\n{files} were looked at for {}. Nothing was written.{unseen}",
             table(&columns, rows.collect()),
             self.target
         )
@@ -157,41 +170,78 @@ impl Collected {
     }
 }
 
-/// Looks at every file. `rows` of each are parsed, in the columns of the load; none: schemas alone.
-pub(crate) async fn validate(files: Files<'_>, rows: u64) -> Result<Findings, Error> {
+/// Looks at every file, and names those in `left_out`, which hold no rows. `rows` of each are parsed, in the
+/// columns of the load; none: schemas alone.
+pub(crate) async fn validate(
+    files: Files<'_>,
+    left_out: &[SourceFile],
+    rows: u64,
+) -> Result<Findings, Error> {
     let format_name = files.source.format.clone();
     let format = Format::of(&format_name, files.settings);
     let targets = files.targets().await?;
     let mut collected = Collected::default();
+    by_size(&files, left_out, &mut collected);
     let mut ignored = files.choice.ignored.clone();
     if format.has_schema() {
         let found = files.reader().read(files.list).await?;
-        let any_case = files.takes_any_case(format, &found).await?;
-        let found = if format.family == super::formats::Family::Header {
-            files.without_bare_headers(files.list, found, any_case).await?
+        let any_case = files.takes_any_case(format, &found).await;
+        let found = if format.family == Family::Header {
+            files.without_bare_headers(files.list, found, any_case).await
         } else {
             found
         };
         let rename = |schema: &_, name: &str| files.name_of(any_case, schema, name);
         let merged = Schemas::merge(files.list, &found, rename);
+        let refuses_missing = format.refuses_missing(files.settings);
+        let look = Look {
+            targets: &targets,
+            format,
+            refuses_missing,
+            choice: files.choice,
+            merged: &merged,
+        };
         for (file, found) in files.list.iter().zip(&found) {
-            let look = Look { targets: &targets, format, choice: files.choice, merged: &merged };
-            let renamed = |schema: &_, name: &str| files.name_of(any_case, schema, name);
-            look.at(file, found, &renamed, &mut collected);
+            look.at(file, found, &rename, &mut collected);
         }
         let foreign = |name: &String| !targets.iter().any(|t| t.is_insertable() && t.name == *name);
         ignored.extend(merged.columns.iter().map(|c| c.name.clone()).filter(foreign));
     }
-    let (target, all) = (files.target.to_string(), files.list.len());
+    let (target, all) = (files.target.to_string(), files.list.len() + left_out.len());
+    let is_unseen = !format.has_schema() && rows == 0;
     if rows > 0 {
         parse(files, &ignored, rows, &mut collected).await?;
     }
-    Ok(Findings { target, format: format_name, files: all, list: collected.findings() })
+    let list = collected.findings();
+    Ok(Findings { target, format: format_name, files: all, columns_unseen: is_unseen, list })
+}
+
+/// Files that one thread reads for long.
+pub(super) fn large<'f>(
+    format: &str,
+    files: &'f [SourceFile],
+) -> impl Iterator<Item = &'f SourceFile> {
+    let is_parallel = ["Parquet", "ORC", "Arrow"].contains(&format);
+    files.iter().filter(move |file| !is_parallel && file.size > LARGE_BYTES)
+}
+
+/// Files that hold nothing, and files that one thread reads for long.
+fn by_size(files: &Files<'_>, left_out: &[SourceFile], collected: &mut Collected) {
+    for file in left_out {
+        let what = if is_marker(&file.path) { "a marker of another tool" } else { "no rows" };
+        collected.add(What::Empty, None, format!("{what}; it is left out"), &file.path);
+    }
+    for file in large(&files.source.format, files.list) {
+        let detail = format!("more than {} that one thread reads", text::bytes(LARGE_BYTES));
+        collected.add(What::Large, None, detail, &file.path);
+    }
 }
 
 struct Look<'a> {
     targets: &'a [Target],
     format: Format<'a>,
+    /// Its reader refuses a file that lacks a column.
+    refuses_missing: bool,
     choice: &'a ColumnChoice,
     merged: &'a Schemas,
 }
@@ -205,14 +255,9 @@ impl Look<'_> {
         collected: &mut Collected,
     ) {
         let path = &file.path;
-        let is_columnar = ["Parquet", "ORC", "Arrow"].contains(&self.format.name);
-        if file.size > LARGE_BYTES && !is_columnar {
-            let detail = format!("{} that one thread reads", text::bytes(LARGE_BYTES));
-            collected.add(What::Large, None, format!("more than {detail}"), path);
-        }
         let schema = match found {
             Found::Broken(failure) => {
-                let detail = first_words(&failure.message).replace(path.as_str(), "the file");
+                let detail = why_broken(failure).replace(path.as_str(), "the file");
                 return collected.add(What::Broken, None, detail, path);
             }
             Found::Empty | Found::Schema(_, Some(0)) => {
@@ -232,7 +277,11 @@ impl Look<'_> {
             let is_here = columns.iter().any(|column| column.name == target.name);
             let is_elsewhere = self.merged.get(&target.name).is_some();
             if !is_here && is_elsewhere && !self.format.has_late_keys() {
-                let detail = "the file lacks it; its default stands there".to_owned();
+                let detail = if self.refuses_missing {
+                    format!("the file lacks it; {}", missing_fails())
+                } else {
+                    "the file lacks it; its default stands there".to_owned()
+                };
                 collected.add(What::Missing, Some(&target.name), detail, path);
             }
         }

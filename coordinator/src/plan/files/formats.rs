@@ -132,6 +132,17 @@ impl<'a> Format<'a> {
         self.name == "RowBinaryWithNamesAndTypes" || WITH_METADATA.contains(&self.name)
     }
 
+    /// The setting by which its reader matches names in any case, where it is off unless a person asks for it.
+    pub(crate) fn case_setting(self) -> Option<String> {
+        let name = match self.name {
+            "Parquet" => "parquet",
+            "ORC" => "orc",
+            "Arrow" | "ArrowStream" => "arrow",
+            _ => return None,
+        };
+        Some(format!("input_format_{name}_case_insensitive_column_matching"))
+    }
+
     /// May keys come in later rows than were looked at?
     pub(crate) fn has_late_keys(self) -> bool {
         self.family == Family::Keys

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Failure, retry_idempotent};
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::source::{Found, Schema, raw_clause};
+use longshore_shared::source::{Found, Schema};
 use longshore_shared::task::SourceFile;
 use serde::Deserialize;
 
@@ -13,6 +13,8 @@ use super::merge::{Merged, Schemas};
 use crate::ui::error::Error;
 
 const SAMPLE_FILES: usize = 1_000;
+/// How a reader of text matches names.
+const MATCHING_MODE: &str = "input_format_column_name_matching_mode";
 
 #[derive(Deserialize, Row)]
 struct Probe {
@@ -48,14 +50,14 @@ impl Files<'_> {
         };
         let found = self.reader().read(files).await?;
         self.refuse_format(&found)?;
-        let any_case = self.takes_any_case(format, &found).await?;
+        let any_case = self.takes_any_case(format, &found).await;
         let mut merged =
             Schemas::merge(files, &found, |schema, name| self.name_of(any_case, schema, name));
         // A header may stand alone: such a file decides nothing.
         let is_doubtful =
             |merged: &Merged| self.columns.iter().all(|column| column.name != merged.name);
         if format.family == Family::Header && merged.columns.iter().any(is_doubtful) {
-            let found = self.without_bare_headers(files, found, any_case).await?;
+            let found = self.without_bare_headers(files, found, any_case).await;
             merged =
                 Schemas::merge(files, &found, |schema, name| self.name_of(any_case, schema, name));
         }
@@ -76,12 +78,8 @@ impl Files<'_> {
         }
     }
 
-    /// Does the reader of this format match names in any case? Newer servers do for text.
-    pub(super) async fn takes_any_case(
-        &self,
-        format: Format<'_>,
-        found: &[Found],
-    ) -> Result<bool, Error> {
+    /// Does the reader of this format match the names of these files in any case?
+    pub(super) async fn takes_any_case(&self, format: Format<'_>, found: &[Found]) -> bool {
         let differs = |name: &str| {
             !self.columns.iter().any(|column| column.name == name)
                 && self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
@@ -90,21 +88,38 @@ impl Files<'_> {
             Found::Schema(schema, _) => Some(schema),
             _ => None,
         });
-        if !format.is_text()
-            || !schemas.any(|schema| schema.columns.iter().any(|c| differs(&c.name)))
-        {
-            return Ok(false);
+        schemas.any(|schema| schema.columns.iter().any(|c| differs(&c.name)))
+            && self.matches_any_case(format).await
+    }
+
+    /// Does the reader of this format match names in any case? Newer servers do for text, unless the user says
+    /// otherwise, and for columnar files where the user asks for it.
+    pub(super) async fn matches_any_case(&self, format: Format<'_>) -> bool {
+        if let Some(setting) = format.case_setting() {
+            return self
+                .settings
+                .get(&setting)
+                .is_some_and(|value| value == "1" || value == "true");
+        }
+        if !format.is_text() {
+            return false;
         }
         let text = match format.family {
             Family::Keys => "format(JSONEachRow, 'a UInt8', '{\"A\":1}')",
             _ => "format(CSVWithNames, 'a UInt8', 'A\n1\n')",
         };
         let text = format!("SELECT a FROM {text}");
+        // No other setting of the user: it may be about a delimiter, and this text has commas.
+        let rule = self.settings.get_key_value(MATCHING_MODE);
+        let rule: Vec<_> =
+            rule.map(|(name, value)| (name.clone(), value.clone())).into_iter().collect();
+        let known = self.server.known_settings().await;
         let found = retry_idempotent(|| {
-            self.server.call_text("any_case", text.clone()).fetch_all::<Probe>()
+            let call = self.server.call_text("any_case", text.clone());
+            call.settings(&rule, known).fetch_all::<Probe>()
         });
         // A server that refuses the key does not match it.
-        Ok(found.await.is_ok_and(|rows| rows.first().is_some_and(|row| row.a == 1)))
+        found.await.is_ok_and(|rows| rows.first().is_some_and(|row| row.a == 1))
     }
 
     /// Files with columns that the target lacks count only if they have a row.
@@ -113,38 +128,21 @@ impl Files<'_> {
         files: &[SourceFile],
         mut found: Vec<Found>,
         any_case: bool,
-    ) -> Result<Vec<Found>, Error> {
-        #[derive(Deserialize, Row)]
-        struct Rows {
-            rows: u64,
-        }
-        /// A larger file has more than its header.
-        const HEADER_BYTES_MAX: u64 = 64 << 10;
+    ) -> Vec<Found> {
         let is_known = |schema: &Schema, name: &str| {
             let name = self.name_of(any_case, schema, name);
             self.columns.iter().any(|column| column.name == name)
         };
+        let reader = self.reader();
         for (file, found) in files.iter().zip(&mut found) {
             let Found::Schema(schema, None) = &*found else { continue };
             let is_doubtful = schema.columns.iter().any(|column| !is_known(schema, &column.name));
-            if !is_doubtful || file.size > HEADER_BYTES_MAX {
-                continue;
-            }
-            let from = raw_clause(&self.source, std::slice::from_ref(file), self.keys);
-            let text = format!("SELECT count() AS rows FROM (SELECT * FROM {from} LIMIT 1)");
-            let settings = self.reading().settings;
-            let known = self.server.known_settings().await;
-            let rows = retry_idempotent(|| {
-                let call =
-                    self.server.call_text("has_rows", text.clone()).settings(&settings, known);
-                call.deadline(None).fetch_one::<Rows>()
-            });
             // What cannot be read is found by its own load.
-            if rows.await.is_ok_and(|rows| rows.rows == 0) {
+            if is_doubtful && reader.is_bare_header(file).await {
                 *found = Found::Empty;
             }
         }
-        Ok(found)
+        found
     }
 
     /// When no file can be read the format is wrong, or the keys are.

@@ -1,6 +1,10 @@
 //! What a person is told of how files are read.
 
+use longshore_shared::clickhouse::Failure;
+use longshore_shared::task::SourceFile;
+
 use super::column::{ReadAs, Remark, Target};
+use super::findings::{LARGE_BYTES, large};
 use super::merge::{Merged, Schemas};
 use crate::ui::text;
 
@@ -76,9 +80,8 @@ impl Notes {
         let refuses = self.refuses_missing;
         add(&self.missing, &|names| {
             if refuses {
-                return format!(
-                    "some files lack these columns, and the reader of the format refuses a file that lacks one,                      so its task will fail: {names}; --settings input_format_avro_allow_missing_fields=1 puts                      the default there"
-                );
+                let fails = missing_fails();
+                return format!("some files lack these columns ({names}); {fails}");
             }
             format!("some files lack these columns and get their default there: {names}")
         });
@@ -131,13 +134,54 @@ pub(crate) fn of_files(schemas: &Schemas, looked_at: usize, all: usize) -> Vec<S
         };
         notes.push(format!(
             "file {path}{others} cannot be read and will fail its task: {}",
-            first_words(&failure.message)
+            why_broken(failure)
         ));
     }
     if schemas.empty > 0 {
         notes.push(format!("{} without rows", text::plural(schemas.empty as u64, "file")));
     }
     notes
+}
+
+/// What `--structure` leaves to the reader; `bare` has columns whose DEFAULT it does not repeat.
+pub(crate) fn of_structure(bare: &[String]) -> Vec<String> {
+    let read = "read as --structure says, and not compared with the files: a value that does not fit its type \
+                there is what the reader makes of it, and columns of the files that it does not name are left out";
+    let defaults = format!(
+        "a row without a value gets the default of the type in --structure, not the DEFAULT of the table: {}; \
+         write the DEFAULT into --structure",
+        bare.join(", ")
+    );
+    let mut notes = vec![read.to_owned()];
+    if !bare.is_empty() {
+        notes.push(defaults);
+    }
+    notes
+}
+
+/// Files that take long whatever is done.
+pub(crate) fn of_large(format: &str, files: &[SourceFile]) -> Option<String> {
+    let large: Vec<&SourceFile> = large(format, files).collect();
+    let first = &large.first()?.path;
+    let size = text::bytes(LARGE_BYTES);
+    let files = text::plural(large.len() as u64, "file");
+    Some(format!(
+        "{files} of more than {size}, the first is {first}: one thread reads such a file from its beginning to its end"
+    ))
+}
+
+/// What becomes of a file of Avro that lacks a column.
+pub(super) fn missing_fails() -> &'static str {
+    "the reader of the format refuses a file that lacks a column, so its task will fail; \
+     --settings input_format_avro_allow_missing_fields=1 puts the default there"
+}
+
+/// Why a file cannot be read.
+pub(super) fn why_broken(failure: &Failure) -> String {
+    if failure.is_not_text() {
+        return "the names of its columns are not UTF-8, so it may be of another format".to_owned();
+    }
+    first_words(&failure.message)
 }
 
 /// The beginning of what the server said.

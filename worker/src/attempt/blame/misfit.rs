@@ -74,14 +74,24 @@ async fn in_files(
     output: &Output,
     keys: &SourceKeys,
 ) -> Option<String> {
-    let from = raw_clause(source, files, keys);
-    let path = if source.own.iter().any(|own| own == "_path") { "''" } else { "_path" };
     let mut settings = read_settings(&source.settings, &spec.settings);
     // One column is asked for; the others are no surprise here.
     settings.push(("input_format_skip_unknown_fields".to_owned(), "1".to_owned()));
-    let found = example(server, path, &from, output, &settings).await?;
-    let file = if found.path.is_empty() { String::new() } else { format!("file {}: ", found.path) };
-    Some(format!("{file}{}", sentence(output, &found.value)))
+    let words =
+        |path: &str, found: &Example| format!("file {path}: {}", sentence(output, &found.value));
+    if !source.own.iter().any(|own| own == "_path") {
+        let from = raw_clause(source, files, keys);
+        let found = example(server, "_path", &from, output, &settings).await?;
+        return Some(words(&found.path, &found));
+    }
+    // A column of that name hides which file a row comes from.
+    for file in files {
+        let from = raw_clause(source, std::slice::from_ref(file), keys);
+        if let Some(found) = example(server, "''", &from, output, &settings).await {
+            return Some(words(&file.path, &found));
+        }
+    }
+    None
 }
 
 async fn in_query(

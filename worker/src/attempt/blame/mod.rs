@@ -19,8 +19,8 @@ use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::worker::Worker;
 
-/// Files that are loaded one by one to find those at fault.
-const FILES_MAX: usize = 200;
+/// Groups of files that are loaded one by one to find those at fault.
+const GROUPS_MAX: usize = 200;
 /// Files at fault that are looked for: a person mends one and looks at the others then.
 const NAMED_MAX: usize = 5;
 
@@ -96,20 +96,7 @@ async fn named(worker: &Worker, claim: &Claim, failure: &Failure) -> String {
         _ => {}
     }
     let Some(load) = Load::of(worker, claim) else { return of_some(files, &message) };
-    let mut broken: Vec<(&SourceFile, String)> = Vec::new();
-    for (at, file) in files.iter().take(FILES_MAX).enumerate() {
-        if broken.len() == NAMED_MAX || !is_ours(worker, claim) {
-            break;
-        }
-        let Some(statement) = load.of_one(file) else { break };
-        match load.send(claim, &statement, &format!("file-{at}")).await {
-            Err(failure) if failure.is_refusal() => {
-                broken.push((file, in_their_names(&failure, claim).message));
-            }
-            Err(_) => break,
-            Ok(()) => {}
-        }
-    }
+    let broken = at_fault(worker, claim, &load, files).await;
     match broken.as_slice() {
         [] => of_some(files, &message),
         [(file, words)] => format!("file {}: {words}", file.path),
@@ -122,6 +109,37 @@ async fn named(worker: &Worker, claim: &Claim, failure: &Failure) -> String {
             )
         }
     }
+}
+
+/// Files that cannot be loaded, with the server's words. Of many files some are loaded together at first, so
+/// that all of them are loaded about once.
+async fn at_fault<'f>(
+    worker: &Worker,
+    claim: &Claim,
+    load: &Load<'_>,
+    files: &'f [SourceFile],
+) -> Vec<(&'f SourceFile, String)> {
+    let mut broken = Vec::new();
+    let size = files.len().div_ceil(GROUPS_MAX).max(1);
+    let mut groups: Vec<&[SourceFile]> = files.chunks(size).rev().collect();
+    let mut sent = 0;
+    while let Some(group) = groups.pop() {
+        if broken.len() == NAMED_MAX || !is_ours(worker, claim) {
+            break;
+        }
+        let Some(statement) = load.of_some(group) else { break };
+        let answer = load.send(claim, &statement, &format!("file-{sent}")).await;
+        sent += 1;
+        match (answer, group) {
+            (Err(failure), [file]) if failure.is_refusal() => {
+                broken.push((file, in_their_names(&failure, claim).message));
+            }
+            (Err(failure), group) if failure.is_refusal() => groups.extend(group.chunks(1).rev()),
+            (Err(_), _) => break,
+            (Ok(()), _) => {}
+        }
+    }
+    broken
 }
 
 /// No file fails alone: the one in the server's words, or all of them.
@@ -171,9 +189,9 @@ impl<'a> Load<'a> {
         Some(LoadStatement { text, ..statement })
     }
 
-    /// The load of one file. Where there is nothing to load into, it is only read.
-    fn of_one(&self, file: &SourceFile) -> Option<LoadStatement> {
-        let chunk = Chunk::of_files(vec![file.clone()]);
+    /// The load of some of its files. Where there is nothing to load into, they are only read.
+    fn of_some(&self, files: &[SourceFile]) -> Option<LoadStatement> {
+        let chunk = Chunk::of_files(files.to_vec());
         if let Some(twin) = &self.twin {
             return self.statement(&chunk, twin);
         }

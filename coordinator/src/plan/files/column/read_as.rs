@@ -25,7 +25,7 @@ impl Target {
         matches!(self.default_kind.as_str(), "" | "DEFAULT" | "EPHEMERAL")
     }
 
-    pub(super) fn has_default(&self) -> bool {
+    pub(crate) fn has_default(&self) -> bool {
         !self.default.is_empty()
     }
 }
