@@ -143,6 +143,8 @@ def one_file(path, package, at, mark, env, seed):
             truth = own.plain(f"{database}.own", structure=False)
         except Refused as problem:
             truth = oracle.Witness("", error=str(problem))
+        except UnicodeDecodeError:
+            truth = oracle.Witness("", error="the names of its columns are no text")
         if truth.rows is None:
             yield "own types", UNREADABLE, gist(truth.error), []
             return
