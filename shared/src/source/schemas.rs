@@ -156,7 +156,7 @@ impl SchemaReader {
         let mut same: HashMap<Schema, Arc<Schema>> = HashMap::new();
         while let Some(done) = running.join_next().await {
             let (path, one) = done.map_err(|error| {
-                Failure::server("describe_file", 0, &format!("a look at a file ended: {error}"))
+                Failure::reply("describe_file", format!("a look at a file ended: {error}"))
             })?;
             found.insert(path, share(one?, &mut same));
         }

@@ -107,7 +107,7 @@ fn staged_tables(
             suffix: StagingNames::suffix(graph, position),
             uuid,
             target: target.destination().clone(),
-            target_uuid: target.destination_uuid(),
+            target_uuid: target.destination_uuid()?,
             lines: lines(&twin, parts.iter().filter(|part| part.table == twin.table))?,
         });
     }
