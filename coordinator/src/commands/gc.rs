@@ -112,7 +112,7 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
                 document.staging.push(line(left));
             }
         }
-        for path in keeper_paths::left(&session.server).await? {
+        for path in keeper_paths::list_unowned(&session.server).await? {
             let refusal =
                 if args.yes { keeper_paths::remove(&session.server, &path).await? } else { None };
             match refusal {

@@ -17,7 +17,7 @@ use super::tasks::TaskLine;
 use crate::census::find_tasks;
 use crate::job::admission::ForceArgs;
 use crate::local::dead_workers;
-use crate::local::progress::{Progress, look};
+use crate::local::progress::{Progress, read_progress};
 use crate::local::signals::Signals;
 use crate::local::supervisor::Supervisor;
 use crate::session::Session;
@@ -189,7 +189,7 @@ async fn watch(
     let mut away_since: Option<Instant> = None;
     let mut looked_for_dead = Instant::now();
     loop {
-        match look(&session.store, id).await {
+        match read_progress(&session.store, id).await {
             Ok(Some(look)) => {
                 away_since = None;
                 progress.show(&look);

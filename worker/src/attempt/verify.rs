@@ -12,7 +12,7 @@ use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Counts what was staged, compares it with what was read, and writes down what will be moved.
-pub(crate) async fn manifest(
+pub(crate) async fn make_manifest(
     worker: &Worker,
     claim: &Claim,
     set: &StagingSet,

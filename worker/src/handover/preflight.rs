@@ -20,7 +20,7 @@ use crate::{drift, server_clock};
 const SHOWN_MAX: usize = 5;
 
 /// Checks that everything is loaded and the targets are those of the plan; the manifest of swaps.
-pub(crate) async fn manifest(
+pub(crate) async fn make_manifest(
     worker: &Worker,
     claim: &Claim,
 ) -> Result<Manifest, AttemptError> {
