@@ -132,7 +132,7 @@ pub(crate) enum Step {
     Load,
     /// `fate::settle` of the load.
     SettleLoad,
-    /// `verify::manifest`.
+    /// `verify::make_manifest`.
     Manifest,
     /// `publish::publish`: lists the staging tables.
     Publish,

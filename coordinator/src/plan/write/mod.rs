@@ -1,9 +1,10 @@
 //! The third stage of a plan: writes the plan and its tasks, unless they are written already. The two stages
 //! before it write nothing.
 //!
-//! What can be refused is refused before, with one exception: what only a snapshot of the source can tell.
-//! [`tables`] and [`delta`] make the snapshot here, for it is a table that stays. `delta` refuses parts that
-//! mix old rows with new ones, and `tables` a view that cannot be rewritten to read the snapshot.
+//! What can be refused is refused before, with two exceptions. What only a snapshot of the source can tell:
+//! [`tables`] and [`delta`] make the snapshot here, for it is a table that stays. Both refuse a source that
+//! changes faster than it can be linked, `delta` parts that mix old rows with new ones, and `tables` a view that
+//! cannot be rewritten to read the snapshot. And what needs the id of the plan: a shadow whose name is taken.
 
 mod delta;
 pub(crate) mod missing;
