@@ -9,7 +9,7 @@ SELECT query_id,
        if(endsWith(query_id, '-load'), any(query), '') AS text
 FROM system.query_log AS q
 WHERE event_date >= toDate(now() - {seconds:UInt32}) AND event_time >= now() - {seconds:UInt32}
-  AND startsWith(query_id, {prefix:String}) AND exception_code != 216
+  AND startsWith(query_id, {prefix:String}) AND exception_code != {already_running:Int32}
 GROUP BY query_id
 ORDER BY started_ms DESC, query_id DESC
 LIMIT {limit:UInt32}

@@ -1,4 +1,10 @@
-//! The ledger of receipts, and the history of attempts.
+//! What ClickHouse itself remembers of tasks: receipts, manifests, and the history of attempts.
+//!
+//! Keeper holds where a task stands; this holds what was done. The two are compared, and the ledger outlives a
+//! Keeper that was put back: a task with a receipt is never loaded again, whatever its row says. Begin with
+//! [`append`], which writes the receipts of a task, and [`announce`], which writes down what is about to move.
+//!
+//! Rows of the same key replace each other, so writing them again is safe. Nothing is decided by the history.
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};

@@ -112,7 +112,7 @@ impl Deeds<'_> {
     }
 
     /// Lets a job go on that a command or a worker has stopped. What was done, if anything.
-    pub(crate) fn goes_on(&self, state: &str, reason: &str) -> Option<String> {
+    pub(crate) fn resume_job(&self, state: &str, reason: &str) -> Option<String> {
         let give = |command: &[&str]| self.scene.longshore(command).run().code() == Some(0);
         let has_worked = match state {
             "paused" if reason.contains("is missing") && !self.shape.copies => {

@@ -88,7 +88,7 @@ impl Watch {
         let thread = thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 let looked = Instant::now();
-                let found = look(&admin, &control);
+                let found = read_rows(&admin, &control);
                 let now = Instant::now();
                 if let Ok((tasks, job, reason)) = found {
                     let hurt = is_hurt();
@@ -125,7 +125,7 @@ impl Drop for Watch {
 
 type Look = (BTreeMap<String, Seen>, String, String);
 
-fn look(admin: &Admin, control: &str) -> Result<Look, String> {
+fn read_rows(admin: &Admin, control: &str) -> Result<Look, String> {
     let rows = |text: String| -> Vec<Vec<String>> {
         text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
     };

@@ -27,7 +27,7 @@ pub(crate) struct Standing<'a> {
 
 /// What becomes of the worker when its server is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum WorkerOutcome {
     /// It waits for the server and goes on.
     Survives,
     /// It dies too, and another takes over.
@@ -69,11 +69,11 @@ impl<'a> Standing<'a> {
     fn kill_in(&self, table: &str, place: Found) {
         let targets = Folders::of_table(self.scene, table);
         for _ in 0..TRIES {
-            let before = targets.look();
+            let before = targets.list_parts();
             self.worker.signal("CONT");
             let pid = self.bed.pid(CLICKHOUSE);
             let hit = within(DEADLINE, || {
-                let now = targets.look();
+                let now = targets.list_parts();
                 let parts = now.parts.difference(&before.parts).count();
                 let clones = now.clones.difference(&before.clones).count();
                 let hit = if place == Found::Both { parts > 0 } else { clones > 0 && parts == 0 };
@@ -97,8 +97,8 @@ impl<'a> Standing<'a> {
     }
 
     /// The worker goes on, or is killed.
-    pub(crate) fn decide(mut self, fate: Fate) -> Option<Running> {
-        if fate == Fate::Survives {
+    pub(crate) fn decide(mut self, outcome: WorkerOutcome) -> Option<Running> {
+        if outcome == WorkerOutcome::Survives {
             self.worker.signal("CONT");
             return Some(self.worker);
         }
@@ -108,10 +108,10 @@ impl<'a> Standing<'a> {
         None
     }
 
-    /// The worker meets its fate, and the job ends with exact rows.
-    pub(crate) fn settle(self, fate: Fate, what: &str) {
+    /// The worker meets its outcome, and the job ends with exact rows.
+    pub(crate) fn settle(self, outcome: WorkerOutcome, what: &str) {
         let (scene, job) = (self.scene, self.job.clone());
-        if let Some(worker) = self.decide(fate) {
+        if let Some(worker) = self.decide(outcome) {
             worker.wait().ok();
         }
         scene.settle(&job, what);

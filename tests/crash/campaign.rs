@@ -146,11 +146,11 @@ impl<'a> Siege<'a> {
         back: &mut Option<Instant>,
         rng: &mut StdRng,
     ) -> Option<()> {
-        let before = self.targets.look();
+        let before = self.targets.list_parts();
         let new_parts = rng.random_range(0..6);
         let later = rng.random_range(Duration::ZERO..RENAME * 6);
         let begun = within(DEADLINE, || {
-            let now = self.targets.look();
+            let now = self.targets.list_parts();
             if (!now.clones.is_subset(&before.clones) || !now.parts.is_subset(&before.parts))
                 && let Some(back) = back.take()
             {

@@ -39,8 +39,8 @@ impl Folders {
         Self(paths.into_iter().map(PathBuf::from).collect())
     }
 
-    /// A look at all of them.
-    pub(crate) fn look(&self) -> Seen {
+    /// The parts in all of them.
+    pub(crate) fn list_parts(&self) -> Seen {
         let (mut parts, mut clones) = (BTreeSet::new(), BTreeSet::new());
         // A folder that the server removes at this moment is no part.
         for entry in self.0.iter().filter_map(|path| fs::read_dir(path).ok()).flatten().flatten() {

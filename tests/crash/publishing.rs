@@ -5,42 +5,42 @@ use longshore_tests::{
 };
 use std::time::Duration;
 
-use crate::blow::{Fate, Standing, forget_merged, merge};
+use crate::blow::{Standing, WorkerOutcome, forget_merged, merge};
 use crate::campaign::RENAME;
 use crate::place::{Folders, classify};
 
-const BOTH_FATES: [Fate; 2] = [Fate::Survives, Fate::Dies];
+const BOTH_OUTCOMES: [WorkerOutcome; 2] = [WorkerOutcome::Survives, WorkerOutcome::Dies];
 
 #[test]
 fn merges_before_the_recovery_do_not_hide_what_was_moved() {
     let bed = OwnBed::start();
-    for fate in BOTH_FATES {
+    for outcome in BOTH_OUTCOMES {
         let scene = Scene::on(&bed.bed).and_events(4, 300);
         let job = scene.submit(&["--chunk-files-max", "2"]);
         let standing = Standing::new(&bed, &scene, &job, 1);
         standing.kill_in_both("events");
         merge(&scene, "events");
-        standing.settle(fate, "merges before the recovery");
+        standing.settle(outcome, "merges before the recovery");
     }
 }
 
 #[test]
 fn sums_stay_exact_when_merges_come_before_the_recovery() {
     let bed = OwnBed::start();
-    for fate in BOTH_FATES {
+    for outcome in BOTH_OUTCOMES {
         let scene = Scene::on(&bed.bed).and_events(4, 300);
         let job = scene.submit(&["--chunk-files-max", "2"]);
         let standing = Standing::new(&bed, &scene, &job, 1);
         standing.kill_in_both("daily");
         merge(&scene, "daily");
-        standing.settle(fate, "a view's sums");
+        standing.settle(outcome, "a view's sums");
     }
 }
 
 #[test]
 fn a_target_that_sums_its_rows_gets_every_file_once() {
     let bed = OwnBed::start();
-    for fate in BOTH_FATES {
+    for outcome in BOTH_OUTCOMES {
         let scene = Scene::on(&bed.bed);
         scene.create(
             "CREATE TABLE {db}.totals (kind String, day Date, value UInt64, n UInt64)
@@ -59,7 +59,7 @@ fn a_target_that_sums_its_rows_gets_every_file_once() {
         let standing = Standing::new(&bed, &scene, &id, 1);
         standing.kill_in_both("totals");
         merge(&scene, "totals");
-        if let Some(worker) = standing.decide(fate) {
+        if let Some(worker) = standing.decide(outcome) {
             worker.wait().ok();
         }
         scene.finish_all(&id);
@@ -67,7 +67,7 @@ fn a_target_that_sums_its_rows_gets_every_file_once() {
         let [first, second] = files.map(|file| format!("SELECT * FROM ({})", rows_sql(file, 400)));
         let expected = format!("SELECT {sums} FROM ({first} UNION ALL {second})");
         let found = format!("SELECT {sums} FROM {}.totals", scene.db);
-        assert_eq!(scene.admin.run(&found), scene.admin.run(&expected), "{fate:?}");
+        assert_eq!(scene.admin.run(&found), scene.admin.run(&expected), "{outcome:?}");
         scene.assert_clean(&id);
     }
 }
@@ -75,9 +75,12 @@ fn a_target_that_sums_its_rows_gets_every_file_once() {
 #[test]
 fn chunks_of_identical_bytes_are_told_apart() {
     let bed = OwnBed::start();
-    for (both, fate) in
-        [(false, Fate::Dies), (true, Fate::Dies), (false, Fate::Survives), (true, Fate::Survives)]
-    {
+    for (both, outcome) in [
+        (false, WorkerOutcome::Dies),
+        (true, WorkerOutcome::Dies),
+        (false, WorkerOutcome::Survives),
+        (true, WorkerOutcome::Survives),
+    ] {
         let scene = Scene::on(&bed.bed).and_events(0, 0);
         let statement = format!("{} FORMAT Parquet", rows_sql("same", 300));
         let bytes = scene.admin.bytes(&statement);
@@ -91,7 +94,7 @@ fn chunks_of_identical_bytes_are_told_apart() {
         } else {
             standing.kill_in_source("events");
         }
-        if let Some(worker) = standing.decide(fate) {
+        if let Some(worker) = standing.decide(outcome) {
             worker.wait().ok();
         }
         scene.finish_all(&job);
@@ -99,7 +102,7 @@ fn chunks_of_identical_bytes_are_told_apart() {
             "SELECT count(), countIf(times = 2) FROM (SELECT n, count() AS times FROM {}.events GROUP BY n)",
             scene.db
         ));
-        assert_eq!(rows, [["300", "300"]], "every row twice, once of each file: {fate:?}");
+        assert_eq!(rows, [["300", "300"]], "every row twice, once of each file: {outcome:?}");
         scene.assert_view("daily_mv");
         scene.assert_view("buys");
         scene.assert_clean(&job);
@@ -117,7 +120,7 @@ SETTINGS old_parts_lifetime = 1, cleanup_delay_period = 1, max_cleanup_delay_per
 fn after_an_outage_longer_than_the_evidence_nothing_is_guessed() {
     let bed = OwnBed::start();
     let mut quarantined = 0;
-    for fate in BOTH_FATES {
+    for outcome in BOTH_OUTCOMES {
         let scene = Scene::on(&bed.bed);
         scene.create(FORGETFUL);
         for file in ["0.parquet", "1.parquet"] {
@@ -128,27 +131,27 @@ fn after_an_outage_longer_than_the_evidence_nothing_is_guessed() {
         standing.kill_in_both("events");
         merge(&scene, "events");
         forget_merged(&scene, "events");
-        if let Some(worker) = standing.decide(fate) {
+        if let Some(worker) = standing.decide(outcome) {
             worker.wait();
         }
         scene.finish_all(&job);
         let tasks = scene.tasks();
-        println!("{fate:?}: {tasks:?}");
+        println!("{outcome:?}: {tasks:?}");
         let doubled = scene
             .admin
             .number(&format!("SELECT count() - uniqExact(file, n) FROM {}.events", scene.db));
-        assert_eq!(doubled, 0, "{fate:?}: rows were moved a second time: {tasks:?}");
+        assert_eq!(doubled, 0, "{outcome:?}: rows were moved a second time: {tasks:?}");
         if tasks.all("done") {
             scene.assert_rows("events");
             continue;
         }
         quarantined += 1;
-        assert_eq!(tasks.count("quarantined"), 1, "{fate:?}: {tasks:?}");
+        assert_eq!(tasks.count("quarantined"), 1, "{outcome:?}: {tasks:?}");
         let task = tasks.0.iter().find(|task| task.state == "quarantined").expect("just counted");
         assert!(task.error.contains("events"), "the evidence names the table: {}", task.error);
         assert_eq!(scene.staged().len(), 1, "the staged rows are kept for a person");
     }
-    println!("{quarantined} of {} were quarantined", BOTH_FATES.len());
+    println!("{quarantined} of {} were quarantined", BOTH_OUTCOMES.len());
 }
 
 #[test]
@@ -158,20 +161,20 @@ fn a_server_killed_again_during_the_recovery_loses_and_doubles_nothing() {
     let job = scene.submit(&[]);
     let standing = Standing::new(&bed, &scene, &job, 0);
     standing.kill_in_both("events");
-    standing.decide(Fate::Dies);
+    standing.decide(WorkerOutcome::Dies);
     bed.slow_renames(RENAME * 3);
     let mut kills = 0;
     for _ in 0..6 {
         send_signal(bed.pid(CLICKHOUSE), "KILL");
         bed.restart(CLICKHOUSE);
         let (staging, pid) = (Folders::of(&scene, &scene.staging), bed.pid(CLICKHOUSE));
-        let before = staging.look();
+        let before = staging.list_parts();
         // A short lease: the next worker can take over from this one soon.
         let mut worker = scene.worker(&job).env("LONGSHORE_LEASE", "2s").spawn();
         // The first thing that a recovery changes on disk is in the staging tables: the staged copy
         // of a moved part is dropped, or the next part is moved away.
         let changed = within(Duration::from_secs(60), || {
-            (staging.look() != before || worker.has_ended()).then_some(())
+            (staging.list_parts() != before || worker.has_ended()).then_some(())
         });
         changed.expect("the worker recovers");
         if worker.has_ended() {

@@ -16,7 +16,7 @@ use longshore_tests::{
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::blow::Fate;
+use crate::blow::WorkerOutcome;
 use crate::campaign::{FILES, KILLS_PER_JOB, ROWS, Siege, kills, seed};
 use crate::place::{Folders, Found, classify, settle_replicas};
 use crate::tally::Tally;
@@ -155,7 +155,7 @@ enum Then {
     /// It asks the server at once, whatever that has found out about itself yet.
     GoesOn,
     /// As told, after the server has come to itself.
-    Meets(Fate),
+    Meets(WorkerOutcome),
 }
 
 #[test]
@@ -165,9 +165,9 @@ fn a_replica_killed_between_the_steps_of_a_move_loses_and_doubles_nothing_on_eit
     // knows does not start the table (`replicated_max_ratio_of_wrong_parts`).
     let rounds = [
         (Moment::Between, "events", 0, Then::GoesOn),
-        (Moment::Named, "events", 1, Then::Meets(Fate::Dies)),
-        (Moment::Between, "daily", 1, Then::Meets(Fate::Survives)),
-        (Moment::Between, "events", 1, Then::Meets(Fate::Dies)),
+        (Moment::Named, "events", 1, Then::Meets(WorkerOutcome::Dies)),
+        (Moment::Between, "daily", 1, Then::Meets(WorkerOutcome::Survives)),
+        (Moment::Between, "events", 1, Then::Meets(WorkerOutcome::Dies)),
         (Moment::Named, "daily", 1, Then::GoesOn),
     ];
     let wanted = kills(ROUNDS);
@@ -276,12 +276,12 @@ impl<'a> Aim<'a> {
     fn kill(self, moment: Moment, then: Then) -> Option<Running> {
         for _ in 0..TRIES {
             self.make_slow(moment);
-            let (folder, keeper) = (self.folders.look(), self.in_keeper());
+            let (folder, keeper) = (self.folders.list_parts(), self.in_keeper());
             std::fs::write(&self.gate, "").expect("a writable folder");
             let pid = self.pair.bed.pid(CLICKHOUSE);
             let hit = within(DEADLINE, || {
                 let begun = match moment {
-                    Moment::Named => !self.folders.look().parts.is_subset(&folder.parts),
+                    Moment::Named => !self.folders.list_parts().parts.is_subset(&folder.parts),
                     Moment::Between => !self.in_keeper().is_subset(&keeper),
                 };
                 begun.then_some(())
@@ -333,7 +333,7 @@ impl<'a> Aim<'a> {
 
     /// The worker goes on, or is killed.
     fn decide(mut self, then: Then) -> Option<Running> {
-        if then == Then::Meets(Fate::Survives) {
+        if then == Then::Meets(WorkerOutcome::Survives) {
             self.worker.signal("CONT");
             return Some(self.worker);
         }

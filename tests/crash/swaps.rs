@@ -8,7 +8,7 @@ use longshore_tests::{
     CLICKHOUSE, DEADLINE, LONG_LEASE, OwnBed, Running, Scene, send_signal, wait_for, within,
 };
 
-use crate::blow::Fate;
+use crate::blow::WorkerOutcome;
 use crate::place::Folders;
 
 /// The server waits so long before and after each rename.
@@ -64,9 +64,9 @@ impl<'a> Brink<'a> {
     }
 
     /// The worker goes on, or is killed; then everything must be exact.
-    fn settle(self, fate: Fate, mode: &str, what: &str) {
+    fn settle(self, outcome: WorkerOutcome, mode: &str, what: &str) {
         let Self { scene, job, mut worker, .. } = self;
-        if fate == Fate::Survives {
+        if outcome == WorkerOutcome::Survives {
             worker.signal("CONT");
             worker.wait().ok();
         } else {
@@ -83,7 +83,7 @@ fn a_server_killed_inside_an_exchange_ends_with_the_new_table_and_keeps_the_old_
     let mut found = BTreeMap::new();
     // The delays fall before, inside and after the one rename that exchanges.
     for (round, millis) in [0, 200, 600, 900, 1_300, 1_700].into_iter().enumerate() {
-        let fate = if round % 2 == 0 { Fate::Survives } else { Fate::Dies };
+        let outcome = if round % 2 == 0 { WorkerOutcome::Survives } else { WorkerOutcome::Dies };
         let brink = Brink::of(&bed, "exchange");
         let begun = within(DEADLINE, || brink.runs("EXCHANGE TABLES").then_some(()));
         assert!(begun.is_some(), "no EXCHANGE: {}", brink.worker.words());
@@ -93,8 +93,8 @@ fn a_server_killed_inside_an_exchange_ends_with_the_new_table_and_keeps_the_old_
         let (old, new) = (rows("old"), rows("events-000.parquet"));
         assert!((old == 400) != (new == 200), "all old or all new: {old} old, {new} new rows");
         *found.entry(if new > 0 { "exchanged" } else { "not exchanged" }).or_insert(0) += 1;
-        println!("killed after {millis} ms: {old} old and {new} new rows, {fate:?}");
-        brink.settle(fate, "exchange", &format!("a kill {millis} ms inside an EXCHANGE"));
+        println!("killed after {millis} ms: {old} old and {new} new rows, {outcome:?}");
+        brink.settle(outcome, "exchange", &format!("a kill {millis} ms inside an EXCHANGE"));
     }
     println!("{found:?}");
     assert_eq!(found.len(), 2, "kills on both sides of the rename: {found:?}");
@@ -103,10 +103,10 @@ fn a_server_killed_inside_an_exchange_ends_with_the_new_table_and_keeps_the_old_
 #[test]
 fn a_server_killed_inside_a_replacement_ends_with_the_new_partitions() {
     let bed = OwnBed::start();
-    for fate in [Fate::Survives, Fate::Dies] {
+    for outcome in [WorkerOutcome::Survives, WorkerOutcome::Dies] {
         let brink = Brink::of(&bed, "replace");
         kill_between(&brink);
-        brink.settle(fate, "replace", "old and new rows side by side");
+        brink.settle(outcome, "replace", "old and new rows side by side");
     }
 }
 
@@ -114,9 +114,9 @@ fn a_server_killed_inside_a_replacement_ends_with_the_new_partitions() {
 fn kill_between(brink: &Brink<'_>) {
     let targets = Folders::of_table(&brink.scene, "events");
     for _ in 0..TRIES {
-        let before = targets.look().parts;
+        let before = targets.list_parts().parts;
         let hit = within(DEADLINE, || {
-            (targets.look().parts.difference(&before).next().is_some()).then_some(())
+            (targets.list_parts().parts.difference(&before).next().is_some()).then_some(())
         });
         assert!(hit.is_some(), "no REPLACE: {}", brink.worker.words());
         brink.kill();
@@ -141,5 +141,5 @@ fn old_and_new_rows_that_were_merged_before_the_take_over_are_told_apart() {
     let brink = Brink::of(&bed, "replace");
     kill_between(&brink);
     brink.scene.admin.run(&format!("OPTIMIZE TABLE {}.events FINAL", brink.scene.db));
-    brink.settle(Fate::Dies, "replace", "old and new rows in one part");
+    brink.settle(WorkerOutcome::Dies, "replace", "old and new rows in one part");
 }

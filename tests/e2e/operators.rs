@@ -9,13 +9,13 @@ use crate::advice::states::retry_cut;
 fn after(mistake: impl FnOnce(&Midway)) -> Midway {
     let mut midway = Midway::new();
     mistake(&midway);
-    midway.goes_on();
+    midway.resume_workers();
     midway.assert_honest();
     midway
 }
 
 /// The operator mends it: the job goes on and is exact.
-fn goes_on(midway: &Midway, what: &str) {
+fn resume_job(midway: &Midway, what: &str) {
     midway.scene.longshore(["submit", &midway.job]).run().ok();
     midway.scene.settle(&midway.job, what);
 }
@@ -77,7 +77,7 @@ fn rows_of_tasks_were_deleted() {
     let mut midway = Midway::new();
     let keys = ["pending", "done", "claimed", "publishing"].map(|state| midway.task(state));
     delete(&midway.scene, "tasks", "task_id", &keys);
-    midway.goes_on();
+    midway.resume_workers();
     midway.assert_told("paused", &["is missing in the task table"], &["made the plan once more"]);
     plan_again(&midway);
     // A task that was done is pending again now. It has receipts, so nobody loads it twice.
@@ -90,7 +90,7 @@ fn rows_of_tasks_were_deleted() {
     let restored = midway.scene.longshore(["restore", &midway.job, "--json"]).run().ok();
     assert_eq!(restored.json()["restored"], 2, "{restored}");
     assert_eq!(restored.json()["rows"], 400, "{restored}");
-    goes_on(&midway, "rows of tasks were deleted");
+    resume_job(&midway, "rows of tasks were deleted");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn the_row_of_the_job_was_deleted() {
     // Tasks that were in hand are ended, and nothing is claimed.
     assert_eq!(midway.scene.tasks().count("done"), 4);
     plan_again(&midway);
-    goes_on(&midway, "the job row was deleted");
+    resume_job(&midway, "the job row was deleted");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn the_cursor_was_deleted() {
     });
     midway.assert_told("paused", &["the cursor of job"], &["made the plan once more"]);
     plan_again(&midway);
-    goes_on(&midway, "the cursor was deleted");
+    resume_job(&midway, "the cursor was deleted");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn the_control_database_was_dropped() {
     let scene = &midway.scene;
     scene.admin.run(&format!("DROP DATABASE {} SYNC", scene.control));
     let control = scene.control.clone();
-    let words = midway.goes_on();
+    let words = midway.resume_workers();
     assert!(words.contains(&control) && words.contains("does not exist"), "{words}");
     let scene = &midway.scene;
     scene.longshore(["status"]).run().exits_with(2).says(&[&control, "longshore init"]);
@@ -211,7 +211,7 @@ fn a_column_was_added() {
     let target = format!("{}.events was altered", midway.scene.db);
     midway.assert_told("paused", &[&target, "`extra` UInt8"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&format!("ALTER TABLE {}.events DROP COLUMN extra", midway.scene.db));
-    goes_on(&midway, "a column was added and dropped");
+    resume_job(&midway, "a column was added and dropped");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_time_to_live_was_set() {
     let target = format!("{}.events was altered", midway.scene.db);
     midway.assert_told("paused", &[&target, "TTL day"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&format!("ALTER TABLE {}.events REMOVE TTL", midway.scene.db));
-    goes_on(&midway, "a TTL was set and removed");
+    resume_job(&midway, "a TTL was set and removed");
 }
 
 #[test]
@@ -245,12 +245,12 @@ fn the_target_was_dropped_and_brought_back() {
         let mut midway = Midway::new();
         let target = format!("{}.{table}", midway.scene.db);
         midway.scene.admin.run(&format!("DROP TABLE {target}"));
-        midway.goes_on();
+        midway.resume_workers();
         midway.assert_told("paused", &[&target, "is gone"], &["UNDROP TABLE", "longshore resume"]);
         midway.scene.admin.run(&format!("UNDROP TABLE {target}"));
         midway.assert_honest();
         assert_eq!(midway.scene.tasks().count("quarantined"), 0, "{:?}", midway.scene.tasks());
-        goes_on(&midway, &format!("{table} was dropped and undropped"));
+        resume_job(&midway, &format!("{table} was dropped and undropped"));
     }
 }
 
@@ -261,7 +261,7 @@ fn the_target_was_dropped_and_made_again() {
     admin.run(&format!("CREATE TABLE {db}.other AS {db}.events"));
     admin.run(&format!("DROP TABLE {db}.events SYNC"));
     admin.run(&format!("RENAME TABLE {db}.other TO {db}.events"));
-    midway.goes_on();
+    midway.resume_workers();
     midway.assert_told("paused", &["dropped and made again"], &["--again TEXT", "quarantined"]);
     assert_eq!(admin.number(&format!("SELECT count() FROM {db}.events")), 0, "nothing by guess");
     midway.scene.longshore(["submit", &midway.job]).run().ok();
@@ -280,7 +280,7 @@ fn a_view_was_added() {
     let view = format!("{}.late", midway.scene.db);
     midway.assert_told("paused", &[&view, "was added"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&format!("DROP VIEW {view} SYNC"));
-    goes_on(&midway, "a view was added and dropped");
+    resume_job(&midway, "a view was added and dropped");
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn a_view_was_dropped() {
     let view = format!("{}.daily_mv", midway.scene.db);
     midway.assert_told("paused", &[&view, "does not any more"], &["undo", "longshore resume"]);
     midway.scene.admin.run(&statement);
-    goes_on(&midway, "a view was dropped and made again");
+    resume_job(&midway, "a view was dropped and made again");
 }
 
 #[test]
@@ -318,6 +318,6 @@ fn files_were_deleted_and_overwritten() {
 fn rows_of_workers_were_deleted() {
     let mut midway = Midway::new();
     midway.scene.sign_all_off();
-    midway.goes_on();
+    midway.resume_workers();
     midway.scene.settle(&midway.job, "worker rows were deleted");
 }

@@ -1,4 +1,4 @@
-//! `docs/recovery.md`: each recipe is run as it stands there, against the trouble that it is for.
+//! `docs/recovery.md`: each recipe is run as it stands there, against the damage that it is for.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,13 +22,13 @@ enum Block {
     Sql(String),
 }
 
-/// The trouble that a recipe is for, and how the job must end.
-type Trouble = fn() -> Midway;
+/// The damage that a recipe is for, and how the job must end.
+type Damage = fn() -> Midway;
 
 const COMPLETED: &str = "completed";
 
-/// Every recipe with its trouble. The one of a server has a test of its own.
-const RECIPES: &[(&str, Trouble, &str)] = &[
+/// Every recipe with its damage. The one of a server has a test of its own.
+const RECIPES: &[(&str, Damage, &str)] = &[
     ("A worker machine died", workers_gone, COMPLETED),
     ("The laptop was closed during run", workers_gone, COMPLETED),
     ("The job does not move", workers_gone, COMPLETED),
@@ -132,8 +132,8 @@ fn every_recipe_does_what_it_says() {
         for lane in 0..LANES {
             let all = &all;
             scope.spawn(move || {
-                for (title, trouble, end) in RECIPES.iter().skip(lane).step_by(LANES) {
-                    let midway = trouble();
+                for (title, damage, end) in RECIPES.iter().skip(lane).step_by(LANES) {
+                    let midway = damage();
                     follow(&midway, first_look, title);
                     follow(&midway, &all[*title], title);
                     assert_end(&midway, title, end);
@@ -204,7 +204,7 @@ fn staging_lost() -> Midway {
         let table = format!("{}.{}", midway.scene.staging, name(&table));
         midway.scene.admin.run(&format!("DROP TABLE {table} SYNC"));
     }
-    midway.goes_on();
+    midway.resume_workers();
     assert_eq!(midway.scene.tasks().count("quarantined"), 1, "{:?}", midway.scene.tasks());
     midway
 }
@@ -221,7 +221,7 @@ fn moved_by_hand() -> Midway {
         }
         admin.run(&format!("DROP TABLE {from} SYNC"));
     }
-    midway.goes_on();
+    midway.resume_workers();
     assert_eq!(midway.scene.tasks().count("quarantined"), 1, "{:?}", midway.scene.tasks());
     midway
 }
@@ -229,7 +229,7 @@ fn moved_by_hand() -> Midway {
 fn staging_database_dropped() -> Midway {
     let mut midway = Midway::new();
     midway.scene.admin.run(&format!("DROP DATABASE {} SYNC", midway.scene.staging));
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
@@ -239,13 +239,13 @@ fn rows_deleted() -> Midway {
     let control = &midway.scene.control;
     let wrong = format!("DELETE FROM {control}.tasks WHERE task_id IN ({})", keys.join(", "));
     midway.scene.admin.run(&wrong);
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
 fn completed() -> Midway {
     let mut midway = Midway::new();
-    midway.goes_on();
+    midway.resume_workers();
     midway.scene.worker(&midway.job).env("LONGSHORE_LEASE", LONG_LEASE).run().ok();
     midway
 }

@@ -93,7 +93,7 @@ pub(crate) fn acting(row: &Row) -> Epoch {
     row.progress.epoch
 }
 
-/// What `verify::manifest` writes down of a table made in this epoch with these parts.
+/// What `verify::make_manifest` writes down of a table made in this epoch with these parts.
 pub(crate) fn manifest(task: u8, made: u8, parts: u8) -> Manifest {
     let id = |partition: u8| {
         Uuid::from_bytes([task, made, partition, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])

@@ -84,7 +84,7 @@ pub(crate) enum What {
     Swap { was: Row, next: Row },
     /// `create_statements`
     Create,
-    /// The INSERT … SELECT of `load::chunk`.
+    /// The INSERT … SELECT of `load::load_chunk`.
     Insert,
     /// `sql/move_partition.sql`
     Move { name: u8, partition: u8 },
@@ -128,11 +128,11 @@ pub(crate) enum Step {
     DropOlder,
     /// `staging::create`.
     Create,
-    /// `load::chunk`.
+    /// `load::load_chunk`.
     Load,
     /// `fate::settle` of the load.
     SettleLoad,
-    /// `verify::manifest`.
+    /// `verify::make_manifest`.
     Manifest,
     /// `publish::publish`: lists the staging tables.
     Publish,

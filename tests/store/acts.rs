@@ -31,7 +31,7 @@ pub(crate) enum Event {
 
 /// What an operator or the last worker makes of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum JobChange {
     Submit,
     Finish,
     Pause,
@@ -44,7 +44,7 @@ pub(crate) enum Change {
     Task(usize, Event),
     Open,
     Finish(usize),
-    Job(Wish),
+    Job(JobChange),
 }
 
 /// A row.
@@ -120,7 +120,7 @@ impl Event {
     }
 }
 
-impl Wish {
+impl JobChange {
     pub(crate) fn event(self, tally: Tally) -> JobEvent {
         match self {
             Self::Submit => JobEvent::Submitted,

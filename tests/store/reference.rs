@@ -13,8 +13,8 @@ use proptest::strategy::Union;
 use proptest_state_machine::ReferenceStateMachine;
 
 use super::acts::{
-    Act, Change, Event, LEASE_MS, Outcome, SEGMENT_TASKS, SEGMENTS, STEP_MS, TASK_BYTES, TASKS,
-    Thing, WORKERS, Wish, name,
+    Act, Change, Event, JobChange, LEASE_MS, Outcome, SEGMENT_TASKS, SEGMENTS, STEP_MS, TASK_BYTES,
+    TASKS, Thing, WORKERS, name,
 };
 
 /// A row with the number of the write that made it.
@@ -188,11 +188,11 @@ impl Reference {
                 let is_new = marks.finished.insert(segment, tally).is_none();
                 (is_open && is_new).then(|| Held::Cursor(cursor.write, row(marks, write)))
             }
-            Change::Job(wish) => {
-                if wish == Wish::Finish && cursor.value.finished.len() < SEGMENTS {
+            Change::Job(change) => {
+                if change == JobChange::Finish && cursor.value.finished.len() < SEGMENTS {
                     return None;
                 }
-                let next = job.value.next(wish.event(cursor.value.tally())).ok()?;
+                let next = job.value.next(change.event(cursor.value.tally())).ok()?;
                 Some(Held::Job(job.write, row(next, write)))
             }
         }
@@ -247,10 +247,10 @@ impl Reference {
             Claim, Claim, TakeOver, TakeOver, TakeOver, Load, Load, Load, Load, Publish, Publish,
             Publish, Publish, HandBack, Retry, GiveUp, Quarantine,
         ];
-        let wishes = [
-            [Wish::Submit; 4],
-            [Wish::Finish; 4],
-            [Wish::Submit, Wish::Finish, Wish::Pause, Wish::Cancel],
+        let changes = [
+            [JobChange::Submit; 4],
+            [JobChange::Finish; 4],
+            [JobChange::Submit, JobChange::Finish, JobChange::Pause, JobChange::Cancel],
         ]
         .concat();
         let tasks: Vec<Change> = (0..TASKS)
@@ -258,7 +258,7 @@ impl Reference {
             .collect();
         let cursor: Vec<Change> =
             std::iter::once(Change::Open).chain((0..SEGMENTS).map(Change::Finish)).collect();
-        let job: Vec<Change> = wishes.into_iter().map(Change::Job).collect();
+        let job: Vec<Change> = changes.into_iter().map(Change::Job).collect();
         [tasks, cursor, job].map(|changes| {
             (0..WORKERS)
                 .flat_map(|worker| changes.iter().map(move |change| (worker, *change)))

@@ -189,9 +189,9 @@ impl<R: Rig> Tested<R> {
                 let next = copy.cursor.finishing(segment, tally);
                 Held::Cursor(Box::new((copy.cursor.clone(), next)))
             }
-            Change::Job(wish) => {
+            Change::Job(change) => {
                 let was = copy.job.clone();
-                let event = wish.event(copy.cursor.tally);
+                let event = change.event(copy.cursor.tally);
                 let state = was.state.next(event).expect("the reference allowed it");
                 let (epoch, stamp) = (was.epoch.next(), Stamp::fresh());
                 Held::Job(Box::new((was.clone(), Job { state, epoch, stamp, ..was })))

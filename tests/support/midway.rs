@@ -72,7 +72,7 @@ impl Midway {
     ///
     /// # Panics
     /// When they go on for ever.
-    pub fn goes_on(&mut self) -> String {
+    pub fn resume_workers(&mut self) -> String {
         std::fs::write(&self.gate, "").expect("a writable folder");
         let mut words = String::new();
         for mut worker in self.workers.drain(..) {

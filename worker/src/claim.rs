@@ -138,15 +138,15 @@ impl Claim {
 
     /// What became of an attempt, when it failed because its server went away, or because another one
     /// answered at its address: that is no fault of the task or of the job.
-    pub(crate) async fn judged(&self, worker: &Worker, trouble: AttemptError) -> AttemptError {
-        let counts = matches!(trouble.remedy(), Remedy::PauseJob | Remedy::Fail | Remedy::Retry);
+    pub(crate) async fn judged(&self, worker: &Worker, error: AttemptError) -> AttemptError {
+        let counts = matches!(error.remedy(), Remedy::PauseJob | Remedy::Fail | Remedy::Retry);
         if counts && let Some(other) = worker.endpoints.another_at(&self.endpoint).await {
             return other;
         }
         let is_home = self.server.connection().url == worker.server.connection().url;
-        let may_be = matches!(trouble, AttemptError::Failure(_) | AttemptError::Unsettled);
+        let may_be = matches!(error, AttemptError::Failure(_) | AttemptError::Unsettled);
         if is_home || !may_be || !worker.endpoints.has_left(&self.endpoint).await {
-            return trouble;
+            return error;
         }
         self.away()
     }

@@ -10,7 +10,7 @@ use longshore_shared::schema::{Drift, RewriteError};
 use longshore_shared::source::{ForeignChunk, KeysError, ProbeError};
 use longshore_shared::store::StoreError;
 use longshore_shared::task::{
-    Epoch, IllegalTransition, JobId, JobState, Manifest, TableName, TaskId,
+    Epoch, IllegalTransition, JobId, JobState, Manifest, TableName, TaskId, UnknownUuid,
 };
 
 /// Why an attempt did not reach its end.
@@ -118,6 +118,9 @@ pub(crate) enum AttemptError {
     /// The state machine refused: a bug or a foreign hand in the task table.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
+    /// The plan does not say which table it means.
+    #[error(transparent)]
+    Unidentified(#[from] UnknownUuid),
     /// Asked for by a test.
     #[error(transparent)]
     Injected(#[from] Injected),
@@ -205,6 +208,7 @@ impl AttemptError {
             | Self::TaskMissing(_)
             | Self::CursorMissing(_)
             | Self::Loaded(..)
+            | Self::Unidentified(_)
             | Self::TargetGone(_) => Remedy::PauseJob,
             Self::NotOurs
             | Self::Illegal(_)
@@ -219,13 +223,11 @@ impl AttemptError {
 /// Why a worker did not start or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// A setting.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The file of source keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The server.
     #[error("{0}")]
     Server(#[from] Failure),
     /// The control tables.

@@ -12,10 +12,10 @@ use crate::worker::Worker;
 pub(crate) async fn pause(
     worker: &Worker,
     job: &Job,
-    trouble: &AttemptError,
+    error: &AttemptError,
 ) -> Result<(), AttemptError> {
-    tracing::error!(job = %job.id, %trouble, "the job is paused");
-    change(worker, job, JobEvent::Paused, &trouble.to_string()).await
+    tracing::error!(job = %job.id, %error, "the job is paused");
+    change(worker, job, JobEvent::Paused, &error.to_string()).await
 }
 
 /// Changes the job if its row is exactly this one.

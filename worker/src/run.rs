@@ -87,10 +87,10 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, AttemptError> {
     for _ in 0..worker.slots * lanes_a_slot {
         lanes.spawn(lane(Arc::clone(&worker), Arc::clone(&board)));
     }
-    let mut lasting = None;
+    let mut fatal = None;
     while let Some(ended) = lanes.join_next().await {
         if let Ok(Some(failure)) = ended {
-            lasting = Some(failure);
+            fatal = Some(failure);
             continue;
         }
         // A panic ends one attempt, not the slot: the task it held is found again and taken over,
@@ -102,7 +102,7 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, AttemptError> {
     }
     heart.abort();
     watch.abort();
-    if let Some(failure) = lasting {
+    if let Some(failure) = fatal {
         // Others need not wait until its lease lapses, where that can still be written.
         worker.store.remove_worker(&worker.id).await.ok();
         return Err(failure.into());
@@ -123,8 +123,8 @@ async fn live(worker: Arc<Worker>) -> Result<ControlFlow<()>, AttemptError> {
 async fn watch(worker: Arc<Worker>) {
     loop {
         tokio::time::sleep(worker.poll_max).await;
-        if let Err(trouble) = worker.look_after_jobs().await {
-            tracing::debug!(%trouble, "looking after the jobs in hand failed");
+        if let Err(error) = worker.look_after_jobs().await {
+            tracing::debug!(%error, "looking after the jobs in hand failed");
         }
     }
 }
@@ -145,7 +145,7 @@ async fn lane(worker: Arc<Worker>, board: Arc<Mutex<Board>>) -> Option<Failure> 
                 drop(looks);
                 work(&worker, claim).await;
             }
-            ControlFlow::Break(lasting) => return lasting,
+            ControlFlow::Break(fatal) => return fatal,
         }
     }
 }
@@ -158,7 +158,7 @@ async fn look_for_work(
     let mut pause = POLL_MIN;
     while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
         let found = tokio::select! {
-            found = board::next(worker, board) => found,
+            found = board::find_work(worker, board) => found,
             // Keeper may hang: a life without a lease has nothing to look for.
             () = worker.lease.lost() => return ControlFlow::Break(None),
         };
@@ -169,15 +169,15 @@ async fn look_for_work(
             Ok(Found::Task(claim)) => return ControlFlow::Continue(*claim),
             Ok(Found::NoJob) if worker.options.exit_when_idle => return ControlFlow::Break(None),
             Ok(Found::Nothing | Found::NoJob) => {}
-            Err(trouble) if outage::is_outage(&trouble) => {
+            Err(error) if outage::is_outage(&error) => {
                 let (since, is_due) = worker.blind.meets();
                 if is_due {
-                    tracing::warn!(%trouble, since, "waits for the server and its Keeper");
+                    tracing::warn!(%error, since, "waits for the server and its Keeper");
                 }
             }
-            Err(trouble) => {
-                tracing::warn!(%trouble, "looking for work failed");
-                if let Some(failure) = trouble.needs_operator() {
+            Err(error) => {
+                tracing::warn!(%error, "looking for work failed");
+                if let Some(failure) = error.needs_operator() {
                     return ControlFlow::Break(Some(failure));
                 }
             }
@@ -220,11 +220,11 @@ async fn finish_work(worker: &Worker, claim: &mut Claim) {
             }
             ("done", claim.remarks())
         }
-        Err(trouble) => {
-            let trouble = claim.judged(worker, trouble).await;
-            let blame = async { Ok(blame::attributed(worker, claim, trouble).await) };
-            let trouble = Box::pin(claim.while_there(blame)).await.unwrap_or_else(|away| away);
-            (end_badly(worker, claim, &trouble).await, trouble.to_string())
+        Err(error) => {
+            let error = claim.judged(worker, error).await;
+            let blame = async { Ok(blame::attributed(worker, claim, error).await) };
+            let error = Box::pin(claim.while_there(blame)).await.unwrap_or_else(|away| away);
+            (end_badly(worker, claim, &error).await, error.to_string())
         }
     };
     let attempts = claim.task.progress.attempts;

@@ -85,7 +85,7 @@ impl Endpoints {
             Ok(server) => server,
             Err(error) => return tracing::error!(%error, url, "this server cannot be opened"),
         };
-        while let Some(facts) = self.look(&server, uuid.as_deref()).await {
+        while let Some(facts) = self.await_answer(&server, uuid.as_deref()).await {
             let gone = CancellationToken::new();
             let url = url.clone();
             let endpoint = Endpoint { server: server.clone(), facts, url, gone };
@@ -97,7 +97,7 @@ impl Endpoints {
     }
 
     /// Asks until the server answers; nothing when nobody wants it any more.
-    async fn look(&self, server: &Server, uuid: Option<&str>) -> Option<ServerFacts> {
+    async fn await_answer(&self, server: &Server, uuid: Option<&str>) -> Option<ServerFacts> {
         let url = &server.connection().url;
         let mut pause = (self.patience / 10).min(LOOK_PAUSE_MAX);
         let mut told = String::new();

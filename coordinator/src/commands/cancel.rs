@@ -12,7 +12,7 @@ use crate::census::Census;
 use crate::doctor::evidence;
 use crate::job::alter::{Altered, alter};
 use crate::local::dead_workers;
-use crate::local::progress::look;
+use crate::local::progress::read_progress;
 use crate::local::signals::Signals;
 use crate::local::supervisor::Supervisor;
 use crate::session::Session;
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: CancelArgs, config: &Config, output: Output) -> Re
         }
     };
     let exit = if args.no_wait { Exit::Done } else { wait(&session, &job, config, output).await? };
-    let now = look(&session.store, &job.id).await?;
+    let now = read_progress(&session.store, &job.id).await?;
     let Some(now) = now else {
         return Err(Report::new(Kind::Conflict, format!("job {} is gone", job.id)).into());
     };

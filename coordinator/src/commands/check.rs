@@ -146,7 +146,7 @@ pub(crate) async fn run(args: CheckArgs, config: &Config, output: Output) -> Res
     let count = jobs.len();
     let mut findings: Vec<Finding> = relaxed(scene).into_iter().collect();
     for job in jobs.into_iter().filter(|job| is_open(job.state)) {
-        findings.extend(judge(&look(&session, job).await?, scene));
+        findings.extend(judge(&read_job(&session, job).await?, scene));
     }
     let document = document(count, findings);
     output.show(&document, words)?;
@@ -165,7 +165,7 @@ fn is_open(state: JobState) -> bool {
     !matches!(state, JobState::Completed | JobState::Cancelled)
 }
 
-async fn look(session: &Session, job: Job) -> Result<Looked, Error> {
+async fn read_job(session: &Session, job: Job) -> Result<Looked, Error> {
     let store = &session.store;
     let census = census(store, &job).await?;
     let mut ended = [Vec::new(), Vec::new()];

@@ -9,7 +9,7 @@ use longshore_shared::schema::GraphTable;
 use longshore_shared::task::{Mode, PublishMode, TableName};
 use serde::Serialize;
 
-use crate::doctor::job::{OpenTask, has_problem, look};
+use crate::doctor::job::{OpenTask, has_problem, read_job};
 use crate::doctor::views::{self, TableNode, tree, tree_text};
 use crate::doctor::{
     Finding, Level, capacity, installation, losses, or_unseen, orphans, privileges, read_only,
@@ -178,7 +178,7 @@ async fn examine(job: &str, config: &Config, out: &mut Document) -> Result<(), E
     let losses = Box::pin(losses::of_job(&session, &job)).await;
     let waits =
         if is_open { Box::pin(read_only::of_job(&session, &job)).await } else { Ok(Vec::new()) };
-    let look = Box::pin(look(&session, job)).await?;
+    let look = Box::pin(read_job(&session, job)).await?;
     out.checks = look.findings(config);
     out.checks.extend(
         losses.unwrap_or_else(|error| vec![unseen("losses", Level::Warning, &error, config)]),

@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::config::Config;
-use longshore_shared::sql;
 use longshore_shared::store::{Stored, TaskStore, WorkerRecord};
 use longshore_shared::task::{Epoch, StateName};
 use serde::Serialize;
 
+use crate::doctor::belongings::drop_staged;
 use crate::doctor::owners::{Leftover, Owner, Why};
 use crate::doctor::{keeper_paths, leftovers, shadows};
 use crate::grants::list::name;
@@ -113,7 +112,7 @@ pub(crate) async fn run(args: GcArgs, config: &Config, output: Output) -> Result
                 document.staging.push(line(left));
             }
         }
-        for path in keeper_paths::left(&session.server).await? {
+        for path in keeper_paths::list_unowned(&session.server).await? {
             let refusal =
                 if args.yes { keeper_paths::remove(&session.server, &path).await? } else { None };
             match refusal {
@@ -156,17 +155,7 @@ async fn remove(session: &Session, left: &Leftover) -> Stored<bool> {
             return Ok(false);
         }
     }
-    let is_view = left.staged.engine == "MaterializedView";
-    let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
-    let server = &session.server;
-    retry_idempotent(|| {
-        server
-            .call(statement)
-            .name("database", &left.database)
-            .name("table", &left.staged.name)
-            .execute()
-    })
-    .await?;
+    drop_staged(&session.server, &left.database, &left.staged).await?;
     Ok(true)
 }
 

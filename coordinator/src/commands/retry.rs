@@ -5,12 +5,13 @@ use longshore_shared::config::Config;
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskBrief, TaskStore};
 use longshore_shared::task::{
-    Job, JobEvent, JobSpec, JobState, Reopening, StateName, Task, TaskEvent, TaskId,
+    Job, JobEvent, JobState, Reopening, StateName, Task, TaskEvent, TaskId,
 };
 use serde::Serialize;
 
 use crate::census::census;
 use crate::job::admission::{self, ForceArgs, Started};
+use crate::job::alter::keeps_changing;
 use crate::job::choice::{Choice, Chosen};
 use crate::job::filter::Filter;
 use crate::job::reopen::{self, Counts};
@@ -223,7 +224,7 @@ pub(crate) async fn open(
             }
         }
     }
-    Err(admission::changing(&job))
+    Err(keeps_changing(&job))
 }
 
 /// Adds what was chosen to what an earlier command has written down and not carried out.
@@ -248,20 +249,16 @@ async fn finish(session: &Session, job: Job, notes: Vec<String>) -> Result<Opene
     let request = job.spec.reopening.as_deref().cloned().unwrap_or_default();
     let Some(counts) = reopen::carry_out(session, &job, &request).await? else {
         let now = session.store.job(&job.id).await?;
-        let job = now.ok_or_else(|| admission::changing(&job))?;
+        let job = now.ok_or_else(|| keeps_changing(&job))?;
         return Ok(Opened { job, counts: Counts::default(), notes });
     };
-    let next = Job {
-        state: JobState::Running,
-        reason: String::new(),
-        spec: JobSpec { reopening: None, ..job.spec.clone() },
-        ..job.changed()
-    };
+    let mut next = job.after(JobEvent::Reopened, "")?;
+    next.spec.reopening = None;
     match session.store.swap_job(&job, &next).await? {
         Swap::Won => Ok(Opened { job: next, counts, notes }),
         // Somebody else finished the same, or has cancelled the job since.
         Swap::Lost(Some(job)) => Ok(Opened { job, counts, notes }),
-        Swap::Lost(None) => Err(admission::changing(&job)),
+        Swap::Lost(None) => Err(keeps_changing(&job)),
     }
 }
 
@@ -314,8 +311,8 @@ async fn choose(session: &Session, job: &Job, request: &RetryRequest) -> Result<
 
 /// The task that publishes failed because others did: it is tried again with them.
 fn last_too(job: &Job, tasks: &[TaskBrief], chosen: &Chosen) -> Option<Choice> {
-    let ordinal = job.tasks.checked_sub(1).filter(|_| job.spec.publish.mode.has_last_task())?;
-    let last = tasks.iter().find(|task| task.id.ordinal == ordinal)?;
+    let id = job.last_task()?;
+    let last = tasks.iter().find(|task| task.id == id)?;
     let is_new = !chosen.is_empty() && chosen.iter().all(|choice| choice.id != last.id);
     (is_new && last.state == StateName::Failed).then(|| Choice::of(last, TaskEvent::Reopened))
 }

@@ -12,13 +12,12 @@ use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
 
 use super::status::{self, JobStatus};
-use super::submit::{Submitted, submit};
+use super::submit::{Begun, Submitted, begin};
 use super::tasks::TaskLine;
 use crate::census::find_tasks;
 use crate::job::admission::ForceArgs;
-use crate::job::dry_run;
 use crate::local::dead_workers;
-use crate::local::progress::{Progress, look};
+use crate::local::progress::{Progress, read_progress};
 use crate::local::signals::Signals;
 use crate::local::supervisor::Supervisor;
 use crate::session::Session;
@@ -107,12 +106,12 @@ struct Summary {
 
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
-    let job = session.job(&args.job).await?;
-    if args.dry_run {
-        return dry_run::run(&session, &job, args.force, output).await;
-    }
-    let (job, submitted, notes) = submit(&session, job, args.force).await?;
-    output.notes(&notes);
+    let begun = begin(&session, &args.job, args.dry_run, args.force, output).await?;
+    let (job, submitted) = match begun {
+        Begun::Submitted(job, submitted, _) => (job, submitted),
+        Begun::DryRun(exit) => return Ok(exit),
+    };
+    let job = *job;
     let id = job.id;
     if submitted == Submitted::Ended {
         output.note(&format!("Job {id} has ended before; nothing is left to do."));
@@ -190,7 +189,7 @@ async fn watch(
     let mut away_since: Option<Instant> = None;
     let mut looked_for_dead = Instant::now();
     loop {
-        match look(&session.store, id).await {
+        match read_progress(&session.store, id).await {
             Ok(Some(look)) => {
                 away_since = None;
                 progress.show(&look);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::job_filter::JobFilter;
 use crate::census::{Census, census};
-use crate::local::progress::{Look, Progress, look};
+use crate::local::progress::{Look, Progress, read_progress};
 use crate::session::Session;
 use crate::ui::error::{Error, Exit};
 use crate::ui::output::{Output, Side, table};
@@ -176,7 +176,7 @@ async fn watch(session: &Session, job: Job, output: Output) -> Result<Job, Error
     let mut progress = Progress::new(output);
     let mut now = job;
     while now.state == JobState::Running {
-        let Some(look) = look(&session.store, &now.id).await? else {
+        let Some(look) = read_progress(&session.store, &now.id).await? else {
             break;
         };
         progress.show(&look);

@@ -57,12 +57,11 @@ struct Document<'a> {
 
 pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
-    let job = session.job(&args.job).await?;
-    if args.dry_run {
-        return dry_run::run(&session, &job, args.force, output).await;
-    }
-    let (job, submitted, notes) = submit(&session, job, args.force).await?;
-    output.notes(&notes);
+    let begun = begin(&session, &args.job, args.dry_run, args.force, output).await?;
+    let (job, submitted, notes) = match begun {
+        Begun::Submitted(job, submitted, notes) => (job, submitted, notes),
+        Begun::DryRun(exit) => return Ok(exit),
+    };
     let document = Document {
         job_id: job.id.as_str(),
         state: job.state,
@@ -73,6 +72,31 @@ pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Re
     };
     output.show(&document, words)?;
     Ok(if job.state == JobState::Failed { Exit::Unfinished } else { Exit::Done })
+}
+
+/// How `submit` and `run` begin.
+pub(crate) enum Begun {
+    /// The job, what the submit did, and what is worth knowing.
+    Submitted(Box<Job>, Submitted, Vec<String>),
+    /// Nothing was changed, and nothing follows.
+    DryRun(Exit),
+}
+
+/// Submits the job of this id, or only says what a submit would do.
+pub(crate) async fn begin(
+    session: &Session,
+    id: &str,
+    is_dry_run: bool,
+    force: ForceArgs,
+    output: Output,
+) -> Result<Begun, Error> {
+    let job = session.job(id).await?;
+    if is_dry_run {
+        return dry_run::run(session, &job, force, output).await.map(Begun::DryRun);
+    }
+    let (job, submitted, notes) = submit(session, job, force).await?;
+    output.notes(&notes);
+    Ok(Begun::Submitted(Box::new(job), submitted, notes))
 }
 
 /// Makes the job run unless it does already or has ended, and says what is worth knowing.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_shared::clickhouse::retry_idempotent;
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::sql;
 use longshore_shared::store::Stored;
 use longshore_shared::task::Job;
@@ -56,10 +56,20 @@ async fn drop_there(session: &Session, job: &Job) -> Stored<Vec<String>> {
     // Views first: what they fire on goes after them.
     ours.sort_by_key(|(_, staged)| staged.engine != "MaterializedView");
     for (database, staged) in &ours {
-        let is_view = staged.engine == "MaterializedView";
-        let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
-        let call = || server.call(statement).name("database", database).name("table", &staged.name);
-        retry_idempotent(|| call().execute()).await?;
+        drop_staged(server, database, staged).await?;
     }
     Ok(ours.into_iter().map(|(database, staged)| format!("{database}.{}", staged.name)).collect())
+}
+
+/// Drops one table or view that belongs to nobody any more.
+pub(crate) async fn drop_staged(
+    server: &Server,
+    database: &str,
+    staged: &Staged,
+) -> Result<(), Failure> {
+    let is_view = staged.engine == "MaterializedView";
+    let statement = if is_view { sql::DROP_VIEW } else { sql::DROP_TABLE };
+    let call = || server.call(statement).name("database", database).name("table", &staged.name);
+    retry_idempotent(|| call().execute()).await?;
+    Ok(())
 }

@@ -61,7 +61,7 @@ pub(crate) struct Look {
 }
 
 /// Reads what is needed to judge a job.
-pub(crate) async fn look(session: &Session, job: Job) -> Result<Look, Error> {
+pub(crate) async fn read_job(session: &Session, job: Job) -> Result<Look, Error> {
     let store = &session.store;
     let census = census(store, &job).await?;
     let of = |states: &'static [StateName]| find_tasks(store, &job, states, TASKS_MAX);

@@ -32,7 +32,7 @@ struct Parts {
 ///
 /// # Errors
 /// When the server or its Keeper cannot be asked.
-pub(crate) async fn left(server: &Server) -> Result<Vec<String>, Failure> {
+pub(crate) async fn list_unowned(server: &Server) -> Result<Vec<String>, Failure> {
     let facts = server.facts().await?;
     let folder = twins_in_keeper(server.staging(), &facts.server_uuid);
     let found = server.call(sql::LIST_KEEPER_PATHS).param("staging", server.staging()).fetch_all();

@@ -75,7 +75,7 @@ async fn staging(session: &Session, age: Duration) -> Result<Finding, StoreError
         let remedy = "give the staging tables a database of their own (--staging-database)";
         return Ok(Finding::warning(STAGING, message, remedy));
     }
-    let paths = keeper_paths::left(server).await?;
+    let paths = keeper_paths::list_unowned(server).await?;
     if let (true, Some(first)) = (found.leftovers.is_empty(), paths.first()) {
         let message = format!(
             "{} in Keeper without a table, as {first}: the server was killed while it made or dropped it",

@@ -7,7 +7,7 @@ use longshore_shared::faults;
 use longshore_shared::store::{LockStore, Swap, TaskStore};
 use longshore_shared::task::{Job, JobEvent, JobServer, JobState, Place, TaskId};
 
-use super::alter::Altered;
+use super::alter::{Altered, keeps_changing};
 use super::overlap;
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
@@ -45,7 +45,7 @@ pub(crate) async fn start(
             Started::Changed(now) => job = now,
         }
     }
-    Err(changing(&job))
+    Err(keeps_changing(&job))
 }
 
 /// What became of one try.
@@ -94,13 +94,8 @@ pub(crate) async fn start_exactly(
     match session.store.swap_job(job, &next).await? {
         Swap::Won => Ok(Started::Now(next, notes)),
         Swap::Lost(Some(now)) => Ok(Started::Changed(now)),
-        Swap::Lost(None) => Err(changing(job)),
+        Swap::Lost(None) => Err(keeps_changing(job)),
     }
-}
-
-pub(crate) fn changing(job: &Job) -> Error {
-    let message = format!("job {} keeps changing, or is gone", job.id);
-    Report::new(Kind::Conflict, message).help("look at it: longshore status").into()
 }
 
 /// Was the plan made for this environment?

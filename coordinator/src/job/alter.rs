@@ -32,6 +32,11 @@ pub(crate) async fn alter(
             Swap::Lost(None) => break,
         }
     }
+    Err(keeps_changing(&job))
+}
+
+/// The error of a job that somebody else changes again and again, or has deleted.
+pub(crate) fn keeps_changing(job: &Job) -> Error {
     let message = format!("job {} keeps changing, or is gone", job.id);
-    Err(Report::new(Kind::Conflict, message).help("look at it: longshore status").into())
+    Report::new(Kind::Conflict, message).help("look at it: longshore status").into()
 }

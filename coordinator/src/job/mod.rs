@@ -1,4 +1,9 @@
 //! What happens to a job after it was planned: it is admitted, looked at, changed, and its ended tasks are done again.
+//!
+//! Begin with `admission`: every command that makes a job live goes through it, so that no rule has a back
+//! door. `alter` applies any other event. Both write by compare-and-set and decide anew from the row that they
+//! lost to. `reopen` changes ended tasks back; its request stands in the row of the job before the first task
+//! is changed, so that whoever goes on carries out exactly that. The rest reads and changes nothing.
 
 pub(crate) mod admission;
 pub(crate) mod alter;

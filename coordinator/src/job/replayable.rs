@@ -211,7 +211,7 @@ pub(crate) async fn check_present(server: &Server, task: &Task) -> Result<(), Er
     }
     for handover in handovers().filter(|handover| handover.mode == PublishMode::Exchange) {
         let now = table_now(server, &handover.target).await?;
-        if now.is_none_or(|now| now.destination_uuid() != handover.shadow_uuid) {
+        if now.is_none_or(|now| now.uuid != Some(handover.shadow_uuid)) {
             let message = format!(
                 "task {} is not done: {} is not the table that the job filled (UUID {})",
                 task.id, handover.target, handover.shadow_uuid

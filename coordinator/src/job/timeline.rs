@@ -125,7 +125,10 @@ pub(crate) async fn statements(
     let processes = seen(processes)?.unwrap_or_default();
     let logged: Result<Vec<Logged>, Failure> = retry_idempotent(|| {
         let call = server.call(sql::TASK_STATEMENTS).param("prefix", &prefix);
-        call.param("seconds", seconds).param("limit", STATEMENTS_MAX).fetch_all()
+        call.param("seconds", seconds)
+            .param("limit", STATEMENTS_MAX)
+            .param("already_running", i32::from(Code::QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING))
+            .fetch_all()
     })
     .await;
     let (logged, missing) = match seen(logged)? {

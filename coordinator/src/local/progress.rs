@@ -30,7 +30,10 @@ pub(crate) struct Look {
 }
 
 /// Reads job and counts; nothing when the job is gone.
-pub(crate) async fn look<S: TaskStore>(store: &S, id: &JobId) -> Result<Option<Look>, StoreError> {
+pub(crate) async fn read_progress<S: TaskStore>(
+    store: &S,
+    id: &JobId,
+) -> Result<Option<Look>, StoreError> {
     let Some(job) = store.job(id).await? else {
         return Ok(None);
     };
@@ -89,7 +92,7 @@ impl Pace {
         (seconds > 0.0 && amount > 0).then(|| (amount as f64 / seconds, rows as f64 / seconds))
     }
 
-    fn left(&self, left: u64) -> Option<Duration> {
+    fn estimate_time_left(&self, left: u64) -> Option<Duration> {
         let (rate, _) = self.rates()?;
         Duration::try_from_secs_f64((left as f64 / rate).ceil()).ok()
     }
@@ -165,7 +168,7 @@ impl Progress {
         self.note_waiting(look);
         let (amount, total) = look.amount();
         self.pace.note(self.started.elapsed(), amount, look.census.rows);
-        let left = self.pace.left(total.saturating_sub(amount));
+        let left = self.pace.estimate_time_left(total.saturating_sub(amount));
         let percent = look.percent();
         let (amounts, state) = (amounts(look, &self.pace), state(look, left));
         if let Shape::Bar(bar) = &self.shape {

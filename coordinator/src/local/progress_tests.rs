@@ -21,7 +21,7 @@ fn the_rate_is_that_of_the_last_minute() {
     assert_eq!(pace.rates(), None);
     pace.note(Duration::from_secs(10), 1_000, 10);
     assert_eq!(pace.rates(), Some((100.0, 1.0)));
-    assert_eq!(pace.left(3_000), Some(Duration::from_secs(30)));
+    assert_eq!(pace.estimate_time_left(3_000), Some(Duration::from_secs(30)));
     // A long pause, then ten times faster: the slow beginning is forgotten.
     for second in 100u64..=170 {
         pace.note(Duration::from_secs(second), (second - 99) * 1_000, second);
@@ -39,7 +39,7 @@ fn a_line_names_what_matters() {
     pace.note(Duration::ZERO, 0, 0);
     pace.note(Duration::from_secs(10), look.census.bytes, look.census.rows);
     insta::assert_snapshot!(amounts(&look, &pace), @"12,345,678 rows, 1.30 GiB of 4.00 GiB, 1,234,568 rows/s, 133.12 MiB/s");
-    let left = pace.left(look.job.bytes - look.census.bytes);
+    let left = pace.estimate_time_left(look.job.bytes - look.census.bytes);
     insta::assert_snapshot!(state(&look, left), @"13 of 40 tasks, about 21s left, 0 workers, 2 failed, 1 quarantined");
 }
 

@@ -9,7 +9,7 @@ use longshore_shared::config::ConfigError;
 use longshore_shared::pack::UnpackError;
 use longshore_shared::schema::GraphError;
 use longshore_shared::store::StoreError;
-use longshore_shared::task::IdError;
+use longshore_shared::task::{IdError, IllegalJobEvent, UnknownUuid};
 use miette::Diagnostic;
 use serde::Serialize;
 
@@ -85,7 +85,6 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// An error without a remedy.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), help: None }
     }
@@ -156,6 +155,18 @@ impl From<Report> for Error {
 impl From<IdError> for Error {
     fn from(error: IdError) -> Self {
         Self::Report(Report::new(Kind::Usage, error.to_string()))
+    }
+}
+
+impl From<IllegalJobEvent> for Error {
+    fn from(error: IllegalJobEvent) -> Self {
+        Self::Report(Report::new(Kind::Conflict, error.to_string()))
+    }
+}
+
+impl From<UnknownUuid> for Error {
+    fn from(error: UnknownUuid) -> Self {
+        Self::Report(Report::new(Kind::Conflict, error.to_string()))
     }
 }
 

@@ -142,6 +142,7 @@ async fn logged(
             .param("query_id", &id)
             .param("seconds", LOG_SECONDS)
             .param("not_before", not_before_ms)
+            .param("already_running", i32::from(Code::QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING))
             .fetch_optional()
     })
     .await

@@ -71,10 +71,9 @@ pub fn policy(failure: &Failure) -> Policy {
     }
 }
 
-/// An error that a store's answer was wrapped in: what was wrong stands in the words alone.
-fn is_of_store(code: Code) -> bool {
-    matches!(
-        code,
+/// The codes of stores, for both matches. A constant could not stand in an exhaustive one.
+macro_rules! store_codes {
+    () => {
         Code::RECEIVED_ERROR_FROM_REMOTE_IO_SERVER
             | Code::S3_ERROR
             | Code::AZURE_BLOB_STORAGE_ERROR
@@ -82,10 +81,16 @@ fn is_of_store(code: Code) -> bool {
             | Code::AWS_ERROR
             | Code::GCP_ERROR
             | Code::GOOGLE_CLOUD_ERROR
-    )
+    };
+}
+
+/// An error that a store's answer was wrapped in: what was wrong stands in the words alone.
+fn is_of_store(code: Code) -> bool {
+    matches!(code, store_codes!())
 }
 
 /// What a code means whatever the words.
+#[allow(clippy::unnested_or_patterns)] // The pattern of `store_codes` is a pattern of its own.
 fn of_code(code: Code) -> Policy {
     match code {
         Code::DNS_ERROR
@@ -104,16 +109,12 @@ fn of_code(code: Code) -> Policy {
         | Code::KEEPER_EXCEPTION => Policy::Outage,
 
         // Stores tell what was wrong in words alone; see `policy`.
-        Code::RECEIVED_ERROR_FROM_REMOTE_IO_SERVER
-        | Code::S3_ERROR
-        | Code::AZURE_BLOB_STORAGE_ERROR
-        | Code::HDFS_ERROR
-        | Code::AWS_ERROR
-        | Code::GCP_ERROR
-        | Code::GOOGLE_CLOUD_ERROR
+        store_codes!()
         | Code::POCO_EXCEPTION
         // The disk, the log or a query of ours: another time may be better.
         | Code::TABLE_ALREADY_EXISTS
+        // One of the same id was sent before and goes on; the next attempt's ids are others.
+        | Code::QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
         | Code::CANNOT_READ_FROM_FILE_DESCRIPTOR
         | Code::CANNOT_WRITE_TO_FILE_DESCRIPTOR
         | Code::TIMEOUT_EXCEEDED

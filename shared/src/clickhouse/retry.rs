@@ -1,4 +1,5 @@
-//! The only retry loops: statements that may be repeated, and the pause before a task's next attempt.
+//! The only schedules of pauses: of statements that may be repeated, and before a task's next attempt. Loops
+//! elsewhere look at what happened between two tries, and take their pauses from here.
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ pub fn control_schedule() -> ExponentialBuilder {
 ///
 /// Only for statements that leave the same behind whether they are applied once or several times: a
 /// SELECT, DROP … IF EXISTS or CREATE … IF NOT EXISTS of a name that is used once, a DELETE, a note of the
-/// same words, SYSTEM SYNC. Every other write is sent once and resolved by looking at what it did.
+/// same words, SYSTEM SYNC, and an INSERT of rows that replace those of the same key (receipts, manifests).
+/// Every other write is sent once and resolved by looking at what it did.
 ///
 /// # Errors
 /// The last failure.
@@ -38,7 +40,7 @@ where
 {
     run.retry(control_schedule())
         .when(passes)
-        .notify(|failure, pause| tracing::debug!(error = %failure, ?pause, "reading again"))
+        .notify(|failure, pause| tracing::debug!(error = %failure, ?pause, "sending again"))
         .await
 }
 

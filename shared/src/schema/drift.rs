@@ -98,7 +98,7 @@ fn shadow_drift(planned: &Shadow, shadows: &[GraphTable]) -> Option<Drift> {
     if let Some(view) = now.dependents.first() {
         return Some(Drift::ViewAdded { view: view.clone(), table: name });
     }
-    if now.destination_uuid() != planned.uuid {
+    if now.uuid != Some(planned.uuid) {
         return Some(Drift::Recreated(name));
     }
     (now.definition != planned.definition).then(|| Drift::Altered {

@@ -1,3 +1,5 @@
+//! What a query reads besides its source: tables, functions, dictionaries, in every form that SQL has.
+
 use super::*;
 
 /// `what < function @ server` of all that is read.

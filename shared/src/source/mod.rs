@@ -169,25 +169,6 @@ pub fn is_pinned_by_path(source: &FilesSource, file: &SourceFile, keys: &SourceK
     reads(source, one, keys, "One", None).iter().any(|read| read.path.is_some())
 }
 
-/// What stands after FROM to read what a pattern matches, before anything was listed.
-pub fn pattern_from_clause(
-    location: &Location,
-    collection: Option<&str>,
-    keys: &SourceKeys,
-    format: &str,
-    structure: Option<&str>,
-) -> String {
-    table_function(
-        location.function,
-        collection,
-        location.container.as_deref(),
-        &location.pattern,
-        keys,
-        format,
-        structure,
-    )
-}
-
 struct Read {
     table: String,
     /// Set when the key in `table` is a pattern that may match neighbours.

@@ -145,10 +145,18 @@ async fn has_old_receipts(server: &Server) -> Stored<bool> {
     Ok(answer.is_err_and(|failure| failure.code() == Some(Code::UNKNOWN_IDENTIFIER)))
 }
 
+/// What the control tables call their version is no number.
+#[derive(Debug, thiserror::Error)]
+#[error("version `{text}` of the control tables: {source}")]
+struct BadVersion {
+    text: String,
+    source: std::num::ParseIntError,
+}
+
 fn check_version(text: &str) -> Stored<u32> {
     let found: u32 = text
         .parse()
-        .map_err(|_| StoreError::record(format!("version `{text}` of the control tables")))?;
+        .map_err(|source| StoreError::record(BadVersion { text: text.to_owned(), source }))?;
     if found > SCHEMA_VERSION {
         return Err(StoreError::NewerVersion { found, known: SCHEMA_VERSION });
     }

@@ -69,7 +69,7 @@ async fn remove_page(store: &KeeperMapStore, job: &Job, ids: &[TaskId]) -> Store
         if !store.job(&job.id).await?.is_some_and(|now| now.stamp == job.stamp) {
             return Ok(false);
         }
-        patience.look(rows.len()).await?;
+        patience.wait_for_fewer(rows.len()).await?;
         let (there, stamps): (Vec<String>, Vec<String>) =
             rows.into_iter().map(|row| (row.task_id, row.stamp)).unzip();
         let call = store.write(sql::DELETE_TASKS).list("tasks", &there).list("stamps", &stamps);
@@ -89,7 +89,7 @@ pub(super) async fn remove_job(store: &KeeperMapStore, job: &Job) -> Stored<bool
             Some(now) if now.stamp != job.stamp => return Ok(false),
             Some(_) => {}
         }
-        patience.look(1 + usize::from(cursor.is_some())).await?;
+        patience.wait_for_fewer(1 + usize::from(cursor.is_some())).await?;
         let (statement, stamp) = match &cursor {
             Some(cursor) => (sql::DELETE_CURSOR, &cursor.stamp.0),
             None => (sql::DELETE_JOB, &job.stamp.0),
@@ -115,7 +115,7 @@ impl Default for Patience {
 
 impl Patience {
     /// So many rows are left: goes on at once when they are fewer than before.
-    async fn look(&mut self, left: usize) -> Stored<()> {
+    async fn wait_for_fewer(&mut self, left: usize) -> Stored<()> {
         if left < self.left {
             (self.left, self.pauses) = (left, control_schedule().build());
             return Ok(());

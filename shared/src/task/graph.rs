@@ -25,6 +25,11 @@ impl Column {
     }
 }
 
+/// The plan does not say which table of this name it means.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the plan does not hold the UUID of {0}")]
+pub struct UnknownUuid(pub TableName);
+
 /// A table that rows of the job end in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GraphTable {
@@ -62,13 +67,19 @@ impl GraphTable {
     }
 
     /// UUID of the destination as it was planned.
-    pub fn destination_uuid(&self) -> Uuid {
-        self.shadow.as_ref().map_or_else(|| self.own_uuid(), |shadow| shadow.uuid)
+    ///
+    /// # Errors
+    /// When it is not known.
+    pub fn destination_uuid(&self) -> Result<Uuid, UnknownUuid> {
+        self.shadow.as_ref().map_or_else(|| self.own_uuid(), |shadow| Ok(shadow.uuid))
     }
 
-    /// UUID of the table itself, whatever is filled in its place; nil where none is known.
-    pub fn own_uuid(&self) -> Uuid {
-        self.uuid.unwrap_or_default()
+    /// UUID of the table itself, whatever is filled in its place.
+    ///
+    /// # Errors
+    /// When it is not known: nothing is moved or exchanged by an identity that is not there.
+    pub fn own_uuid(&self) -> Result<Uuid, UnknownUuid> {
+        self.uuid.ok_or_else(|| UnknownUuid(self.name.clone()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Identifiers, parsed once where they enter the program.
 
 use std::fmt;
+use std::num::ParseIntError;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,13 @@ const ORDINAL_DIGITS: usize = 7;
 pub struct IdError {
     what: &'static str,
     text: String,
+    /// Its number is none.
+    source: Option<ParseIntError>,
 }
 
 impl IdError {
     fn new(what: &'static str, text: &str) -> Self {
-        Self { what, text: text.to_owned() }
+        Self { what, text: text.to_owned(), source: None }
     }
 }
 
@@ -117,7 +120,8 @@ impl FromStr for TaskId {
         if !ordinal.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(wrong());
         }
-        Ok(Self { job: job.parse()?, ordinal: ordinal.parse().map_err(|_| wrong())? })
+        let of_number = |source| IdError { source: Some(source), ..wrong() };
+        Ok(Self { job: job.parse()?, ordinal: ordinal.parse().map_err(of_number)? })
     }
 }
 

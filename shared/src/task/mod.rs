@@ -1,4 +1,10 @@
 //! The nouns of the protocol: jobs, tasks, epochs, and the names derived from them.
+//!
+//! Begin with `state`, the life of a task, and `job`, the life of a job: each has one pure function that allows
+//! a change, and no store and no program changes a row in another way. Then `spec`, what a plan says.
+//!
+//! Nothing here asks a server. What is stored keeps its spelling: a field that gets another name keeps the old
+//! one for serde, and a record carries the lowest version of the format that understands it ([`FORMAT`]).
 
 mod chunk;
 mod cursor;
@@ -24,7 +30,7 @@ mod vouched;
 
 pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
-pub use graph::{Column, Graph, GraphTable, GraphView};
+pub use graph::{Column, Graph, GraphTable, GraphView, UnknownUuid};
 pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId};
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use lock::Lock;

@@ -287,7 +287,7 @@ impl Lane<'_> {
         }
         // People think for a moment.
         thread::sleep(Duration::from_millis(200));
-        if let Some(words) = deeds.goes_on(&state, &reason) {
+        if let Some(words) = deeds.resume_job(&state, &reason) {
             let is_of_people = reason.contains("operator") || state != "paused";
             if !is_of_people {
                 self.found(&format!("the job was paused: {reason}"));

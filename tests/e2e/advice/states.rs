@@ -51,7 +51,7 @@ pub(crate) fn planner_cut() -> Midway {
 pub(crate) fn paused() -> Midway {
     let mut midway = Midway::new();
     midway.scene.longshore(["pause", &midway.job]).run().ok();
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn deletion_cut() -> Midway {
 pub(crate) fn cancelled() -> Midway {
     let mut midway = Midway::new();
     midway.scene.longshore(["pause", &midway.job]).run().ok();
-    midway.goes_on();
+    midway.resume_workers();
     midway.scene.longshore(["cancel", &midway.job]).run().ok();
     midway
 }
@@ -104,7 +104,7 @@ pub(crate) fn file_missed() -> Midway {
     let file = files.first().expect("one file a task").clone();
     midway.scene.delete(&file);
     fs::write(midway.scene.folder().join(MISSED), &file).expect("a note");
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn file_changed() -> Midway {
     let file = files.first().expect("one file a task");
     midway.scene.forget(file);
     midway.scene.put_rows(file, 150, Format::Parquet);
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn plan_changed_files(midway: &Midway) {
 pub(crate) fn staging_hidden() -> Midway {
     let mut midway = Midway::new();
     rename_staged(&midway, "", "hidden_");
-    midway.goes_on();
+    midway.resume_workers();
     assert_eq!(midway.scene.tasks().count("quarantined"), 1, "{:?}", midway.scene.tasks());
     midway
 }
@@ -176,7 +176,7 @@ pub(crate) fn receipts_hidden() -> Midway {
     admin.run(&format!("CREATE TABLE {control}.hidden AS {control}.receipts"));
     admin.run(&format!("INSERT INTO {control}.hidden SELECT * FROM {control}.receipts FINAL"));
     admin.run(&format!("TRUNCATE TABLE {control}.receipts SYNC"));
-    midway.goes_on();
+    midway.resume_workers();
     midway.scene.worker(&midway.job).env("LONGSHORE_LEASE", LONG_LEASE).run();
     midway
 }
@@ -208,7 +208,7 @@ fn lost(states: &[&str]) -> Midway {
     let control = &midway.scene.control;
     let wrong = format!("DELETE FROM {control}.tasks WHERE task_id IN ({})", keys.join(", "));
     midway.scene.admin.run(&wrong);
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
@@ -223,7 +223,7 @@ pub(crate) fn staging_dropped() -> Midway {
 pub(crate) fn target_dropped() -> Midway {
     let mut midway = Midway::new();
     midway.scene.admin.run(&format!("DROP TABLE {}.events", midway.scene.db));
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn column_added() -> Midway {
         .scene
         .admin
         .run(&format!("ALTER TABLE {}.events ADD COLUMN extra UInt8", midway.scene.db));
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 
@@ -251,7 +251,7 @@ pub(crate) fn made_again() -> Midway {
     admin.run(&format!("CREATE TABLE {db}.other AS {db}.events"));
     admin.run(&format!("DROP TABLE {db}.events SYNC"));
     admin.run(&format!("RENAME TABLE {db}.other TO {db}.events"));
-    midway.goes_on();
+    midway.resume_workers();
     midway
 }
 

@@ -1,7 +1,8 @@
 //! Reads which file of a crate imports which: `use` lines, and paths in the code.
 //!
 //! An import counts for the file that defines what is imported: a `mod.rs` that only passes names on
-//! is looked through. What only tests import does not count.
+//! is looked through. What only tests import does not count, nor does a module that `#[path]` takes from
+//! another crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,21 +56,23 @@ impl Crate<'_> {
 
     /// Takes a module apart: imports, child modules, and code.
     fn scan(&mut self, at: usize, tokens: &[String]) {
-        let (mut next, mut is_public, mut is_test) = (0, false, false);
+        let (mut next, mut is_public, mut is_left_out) = (0, false, false);
         let word = |at: usize| tokens.get(at).map_or("", String::as_str);
         while next < tokens.len() {
             match (word(next), word(next + 1), word(next + 2)) {
                 ("#", "[", _) => {
                     let end = closing(tokens, next + 1);
                     let attribute = &tokens[next + 2..end];
-                    is_test |= attribute.starts_with(&["cfg".into(), "(".into(), "test".into()]);
+                    is_left_out |=
+                        attribute.starts_with(&["cfg".into(), "(".into(), "test".into()])
+                            || attribute.starts_with(&["path".into(), "=".into()]);
                     self.modules[at].code.extend_from_slice(attribute);
                     next = end + 1;
                 }
                 ("pub", "(", _) => (is_public, next) = (true, closing(tokens, next + 1) + 1),
                 ("pub", _, _) => (is_public, next) = (true, next + 1),
                 ("mod", name, ";") => {
-                    if !is_test {
+                    if !is_left_out {
                         let folder = &self.modules[at].folder;
                         let stem = format!("{folder}{name}");
                         let (flat, deep) = (format!("{stem}.rs"), format!("{stem}/mod.rs"));
@@ -77,11 +80,11 @@ impl Crate<'_> {
                         let child = self.load(&file, &format!("{stem}/"), at);
                         self.modules[at].children.insert(name.to_owned(), child);
                     }
-                    (next, is_public, is_test) = (next + 3, false, false);
+                    (next, is_public, is_left_out) = (next + 3, false, false);
                 }
                 ("mod", name, "{") => {
                     let end = closing(tokens, next + 2);
-                    if !is_test {
+                    if !is_left_out {
                         let Module { file, folder, .. } = &self.modules[at];
                         let (file, folder) = (file.clone(), format!("{folder}{name}/"));
                         self.modules.push(Module { file, folder, parent: at, ..Module::default() });
@@ -89,23 +92,23 @@ impl Crate<'_> {
                         self.modules[at].children.insert(name.to_owned(), child);
                         self.scan(child, &tokens[next + 3..end]);
                     }
-                    (next, is_public, is_test) = (end + 1, false, false);
+                    (next, is_public, is_left_out) = (end + 1, false, false);
                 }
                 ("use", first, _) if first != "<" => {
                     let length = tokens[next..].iter().position(|token| token == ";");
                     let end = next + length.expect("the end of a use line");
-                    if !is_test {
+                    if !is_left_out {
                         for (path, name) in leaves(&tokens[next + 1..end], &[]) {
                             let module = &mut self.modules[at];
                             module.names.insert(name.clone(), path.clone());
                             module.uses.push((path, name, is_public));
                         }
                     }
-                    (next, is_public, is_test) = (end + 1, false, false);
+                    (next, is_public, is_left_out) = (end + 1, false, false);
                 }
                 (token, _, _) => {
                     self.modules[at].code.push(token.to_owned());
-                    (next, is_public, is_test) = (next + 1, false, false);
+                    (next, is_public, is_left_out) = (next + 1, false, false);
                 }
             }
         }

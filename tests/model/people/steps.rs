@@ -101,7 +101,7 @@ impl State {
         self.tasks.iter().all(|task| matches!(task.state, StateName::Done | StateName::Failed))
     }
 
-    /// `audit::differs`
+    /// `audit::find_difference`
     pub(super) fn is_whole(&self) -> bool {
         self.tasks.iter().all(|task| task.state == StateName::Done && task.receipt.is_some())
     }

@@ -23,7 +23,7 @@ use crate::worker::Worker;
 const WAIT_NOTICED: Duration = Duration::from_millis(200);
 
 /// Loads the chunk into the staging set.
-pub(crate) async fn chunk(
+pub(crate) async fn load_chunk(
     worker: &Worker,
     claim: &Claim,
     set: &StagingSet,

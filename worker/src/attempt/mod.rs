@@ -1,4 +1,12 @@
 //! One attempt at one task: the protocol, top down.
+//!
+//! Begin with [`attempt`] below: it is the whole protocol, one line a step and one file a step (`fence`,
+//! `staging`, `load`, `verify`, `publish`, `receipt`). Then read `publish`, where rows become visible.
+//!
+//! Three rules hold everywhere. The fence comes first: nothing of an earlier epoch may act any more. Before
+//! the manifest stands in the row of the task, every error leads back to the beginning in a fresh staging set;
+//! after it the only way is forward. And no answer is believed where rows move: `proof` looks for parts by
+//! their identity. How a bad end is written down says `outcome`; which file or view is at fault, `blame`.
 
 pub(crate) mod blame;
 mod direct;
@@ -39,7 +47,7 @@ pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), At
         let manifest = match claim.job.spec.mode {
             _ if claim.is_last() => {
                 recall::refuse(claim).await?;
-                let manifest = preflight::manifest(worker, claim).await?;
+                let manifest = preflight::make_manifest(worker, claim).await?;
                 claim.ensure_running()?;
                 manifest
             }
@@ -55,7 +63,7 @@ pub(crate) async fn attempt(worker: &Worker, claim: &mut Claim) -> Result<(), At
         worker.edge(faults::MANIFEST_AFTER).await?;
     }
     claim.is_loaded();
-    let rows = publish::forward(worker, claim).await?;
+    let rows = publish::publish_manifest(worker, claim).await?;
     let epoch = claim.epoch();
     claim.advance(worker, &TaskEvent::Published { epoch, rows }).await?;
     worker.edge(faults::DONE_AFTER).await?;
@@ -76,11 +84,11 @@ async fn stage_and_load(worker: &Worker, claim: &Claim) -> Result<Manifest, Atte
         schemas::expected(worker, claim),
         recall::refuse(claim)
     )?;
-    let loaded = load::chunk(worker, claim, &set).await?;
+    let loaded = load::load_chunk(worker, claim, &set).await?;
     let counted = async {
         // A MOVE renames and links: what it links must be there. What a power loss took before, counts tell.
         durable::sync(claim).await?;
-        verify::manifest(worker, claim, &set, loaded).await
+        verify::make_manifest(worker, claim, &set, loaded).await
     };
     let (unchanged, manifest, same_schema) =
         tokio::join!(source::unchanged(worker, claim), counted, drift::schema(claim));

@@ -74,7 +74,7 @@ struct Rounds<'a> {
 
 impl Rounds<'_> {
     /// Many moves may take longer than the server lists merged parts: what was moved so far is looked for.
-    async fn look(&mut self, claim: &Claim) -> Result<(), AttemptError> {
+    async fn find_moved(&mut self, claim: &Claim) -> Result<(), AttemptError> {
         if self.looked.elapsed() < LOOK_EVERY {
             return Ok(());
         }
@@ -172,7 +172,7 @@ async fn round(
             break;
         }
         worker.edge(faults::MOVE_AFTER).await?;
-        rounds.look(claim).await?;
+        rounds.find_moved(claim).await?;
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore_shared::clickhouse::task_delay;
+use longshore_shared::clickhouse::{Kind, task_delay};
+use longshore_shared::store::StoreError;
 use longshore_shared::task::{Manifest, StateName, TaskEvent};
 
 use super::{fence, staging};
@@ -100,11 +101,28 @@ async fn carry_out(
         Remedy::Retry if !claim.is_used_up() => {
             let delay = task_delay(claim.task.progress.attempts);
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(0);
-            Some((TaskEvent::Retried { epoch, delay_ms, error: error.to_string() }, "retried"))
+            Some((TaskEvent::Retried { epoch, delay_ms, error: words(error) }, "retried"))
         }
         Remedy::Retry | Remedy::Fail => {
-            Some((TaskEvent::GaveUp { epoch, error: error.to_string() }, "failed"))
+            Some((TaskEvent::GaveUp { epoch, error: words(error) }, "failed"))
         }
+    }
+}
+
+/// What the row of the task says of the error. Of one that the list of codes lacks it says so: nobody has
+/// decided what it means, and the task is tried again all the same (`docs/decisions/0033`).
+fn words(error: &AttemptError) -> String {
+    let (AttemptError::Failure(failure)
+    | AttemptError::Store(StoreError::Failure(failure))
+    | AttemptError::Data { source: failure, .. }) = error
+    else {
+        return error.to_string();
+    };
+    match failure.kind {
+        Kind::Unlisted(number) => format!(
+            "{error}. Longshore does not know this error of ClickHouse ({number}); please report it"
+        ),
+        _ => error.to_string(),
     }
 }
 
@@ -163,5 +181,29 @@ async fn outlast(worker: &Worker, claim: &Claim) -> Result<bool, AttemptError> {
             return Ok(Duration::from_secs(facts.uptime_secs + 1) < claim.began.elapsed());
         }
         tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_shared::clickhouse::{Code, Failure};
+
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_not_listed_is_told_as_such() {
+        let unlisted = Failure::server("load", 424_242, "words of the server");
+        for error in [
+            AttemptError::Failure(unlisted.clone()),
+            AttemptError::Store(StoreError::Failure(unlisted.clone())),
+            AttemptError::Data { words: "file a".to_owned(), source: unlisted },
+        ] {
+            let told = words(&error);
+            assert!(told.starts_with(&error.to_string()), "{told}");
+            assert!(told.contains("does not know this error of ClickHouse (424242)"), "{told}");
+        }
+        let listed = Failure::server("load", Code::MEMORY_LIMIT_EXCEEDED, "words of the server");
+        let listed = AttemptError::Failure(listed);
+        assert_eq!(words(&listed), listed.to_string());
     }
 }

@@ -96,7 +96,7 @@ pub(crate) struct Claimed<'a> {
 ///
 /// # Errors
 /// When a part was never seen in its target: names every such table.
-pub(crate) async fn everything(
+pub(crate) async fn prove_all(
     server: &Server,
     claimed: &[Claimed<'_>],
 ) -> Result<PartNames, AttemptError> {

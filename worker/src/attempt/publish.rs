@@ -29,7 +29,7 @@ use crate::worker::Worker;
 const GONE: &str = "its staging table is gone";
 
 /// Moves every line of the manifest, proves them all, writes the receipts. Returns the base rows.
-pub(crate) async fn forward(worker: &Worker, claim: &Claim) -> Result<u64, AttemptError> {
+pub(crate) async fn publish_manifest(worker: &Worker, claim: &Claim) -> Result<u64, AttemptError> {
     let TaskState::Publishing { manifest, .. } = &claim.task.progress.state else {
         return Err(AttemptError::NotOurs);
     };
@@ -157,7 +157,7 @@ async fn publish(
         }
     }
     claimed.extend(gone);
-    let part_names = match proof::everything(server, &claimed).await {
+    let part_names = match proof::prove_all(server, &claimed).await {
         Err(AttemptError::Unprovable(words)) => {
             unproved.push(words);
             PartNames::new()

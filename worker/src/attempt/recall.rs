@@ -76,7 +76,7 @@ async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
         let of_target: Vec<&StagedIdentity> =
             found.iter().filter(|part| moved.contains_key(&part.identity)).collect();
         if !of_target.is_empty() {
-            tables.push(staged(task, target.clone(), table.destination_uuid(), &of_target));
+            tables.push(staged(task, target.clone(), table.destination_uuid()?, &of_target));
         }
     }
     if tables.is_empty() {

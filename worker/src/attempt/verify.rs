@@ -12,7 +12,7 @@ use crate::error::AttemptError;
 use crate::worker::Worker;
 
 /// Counts what was staged, compares it with what was read, and writes down what will be moved.
-pub(crate) async fn manifest(
+pub(crate) async fn make_manifest(
     worker: &Worker,
     claim: &Claim,
     set: &StagingSet,
@@ -107,7 +107,7 @@ fn staged_tables(
             suffix: StagingNames::suffix(graph, position),
             uuid,
             target: target.destination().clone(),
-            target_uuid: target.destination_uuid(),
+            target_uuid: target.destination_uuid()?,
             lines: lines(&twin, parts.iter().filter(|part| part.table == twin.table))?,
         });
     }

@@ -61,7 +61,10 @@ pub(crate) enum Found {
 }
 
 /// Takes the next task of any running job.
-pub(crate) async fn next(worker: &Worker, board: &Mutex<Board>) -> Result<Found, AttemptError> {
+pub(crate) async fn find_work(
+    worker: &Worker,
+    board: &Mutex<Board>,
+) -> Result<Found, AttemptError> {
     let mut board = board.lock().await;
     let jobs = board.running_jobs(worker).await?;
     let mut running = false;
@@ -347,7 +350,7 @@ async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Att
     }
     // Whoever claims a task after this look reads the job after its claim, and gives it back.
     if !in_flight && !worker.drain.is_cancelled() {
-        close::cancelled(worker, &fresh).await?;
+        close::close_cancelled(worker, &fresh).await?;
     }
     Ok(None)
 }

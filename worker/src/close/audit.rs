@@ -60,7 +60,7 @@ struct Differing {
 /// What keeps a job from being completed; nothing when it is.
 ///
 /// Asked when every task has ended well, after the staging database was swept.
-pub(crate) async fn differs(
+pub(crate) async fn find_difference(
     worker: &Worker,
     job: &Job,
     servers: &[Server],

@@ -1,3 +1,5 @@
+//! What the audit calls a difference, on tasks and receipts that are made up.
+
 use super::*;
 use longshore_shared::store::chunk_digest;
 

@@ -1,4 +1,11 @@
 //! The end of a job: the last worker sweeps what crashes left and closes it.
+//!
+//! Begin with [`close_job`], for a job whose tasks have all ended; [`close_cancelled`] is for one that was
+//! cancelled. Any number of workers may be here with the same job: whatever they drop belongs to nobody any
+//! more, and one compare-and-set on the row of the job decides who has closed it.
+//!
+//! A job is *completed* only after `audit` has compared tasks, receipts and targets, all read anew. The audit
+//! believes no counter of the job itself. A server that was started again since it was read is read again.
 
 mod audit;
 mod replicas;
@@ -55,7 +62,7 @@ pub(crate) async fn close_job(worker: &Worker, seen: &Job) -> Result<(), Attempt
         return change(worker, &job, JobEvent::Finished { unfinished }, &reason).await;
     }
     let started = server_clock::starts(&servers).await?;
-    if let Some(reason) = Box::pin(audit::differs(worker, &job, &servers)).await? {
+    if let Some(reason) = Box::pin(audit::find_difference(worker, &job, &servers)).await? {
         tracing::error!(job = %job.id, "{reason}");
         if !are_the_same(&job, &servers, &started).await? {
             return Ok(());
@@ -97,7 +104,7 @@ async fn are_the_same(
 
 /// Closes a cancelled job of which nothing is in flight: what was published stays, nothing else does
 /// but evidence. `job` is the row that was read before anybody looked for what is in flight.
-pub(crate) async fn cancelled(worker: &Worker, job: &Job) -> Result<(), AttemptError> {
+pub(crate) async fn close_cancelled(worker: &Worker, job: &Job) -> Result<(), AttemptError> {
     worker.edge(faults::CANCEL_BEFORE).await?;
     let is_over = |state| !matches!(state, StateName::Quarantined) && !StateName::is_owned(state);
     if !sweep_all(worker, job, is_over).await? {

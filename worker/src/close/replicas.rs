@@ -19,7 +19,7 @@ pub(super) async fn are_awaited(
     if job.spec.replicas_wait.is_one() {
         return Ok(false);
     }
-    match worker.replicas.look(job, of, servers).await? {
+    match worker.replicas.check_parts(job, of, servers).await? {
         Look::Whole => Ok(false),
         Look::Lacking(note) => {
             if let Some(words) = note {

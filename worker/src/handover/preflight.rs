@@ -20,7 +20,10 @@ use crate::{drift, server_clock};
 const SHOWN_MAX: usize = 5;
 
 /// Checks that everything is loaded and the targets are those of the plan; the manifest of swaps.
-pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest, AttemptError> {
+pub(crate) async fn make_manifest(
+    worker: &Worker,
+    claim: &Claim,
+) -> Result<Manifest, AttemptError> {
     let tally = others(worker, claim).await?;
     drift::schema(claim).await?;
     let clock = server_clock::clock(&claim.server).await?;
@@ -59,7 +62,7 @@ pub(crate) async fn manifest(worker: &Worker, claim: &Claim) -> Result<Manifest,
         handovers.push(Handover {
             mode,
             target: table.name.clone(),
-            target_uuid: table.own_uuid(),
+            target_uuid: table.own_uuid()?,
             position,
             database: shadow.name.database.clone(),
             shadow_uuid: shadow.uuid,

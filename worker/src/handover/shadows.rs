@@ -149,7 +149,7 @@ pub(crate) async fn drop_shadows(
             let name = ShadowName::full(&job.id, position, &table.name.table, epoch);
             let name = TableName { database: shadow.name.database.clone(), table: name };
             let found = table_now(server, &name).await?;
-            if found.is_some_and(|found| found.destination_uuid() == shadow.uuid) {
+            if found.is_some_and(|found| found.uuid == Some(shadow.uuid)) {
                 let call = || server.call(sql::DROP_TABLE).name("database", &name.database);
                 retry_idempotent(|| call().name("table", &name.table).execute()).await?;
             }

@@ -54,8 +54,8 @@ impl Outage {
 }
 
 /// Is this the trouble of everybody, and not of the task or the job?
-pub(crate) fn is_outage(trouble: &AttemptError) -> bool {
-    match trouble {
+pub(crate) fn is_outage(error: &AttemptError) -> bool {
+    match error {
         AttemptError::Failure(failure) | AttemptError::Store(StoreError::Failure(failure)) => {
             policy(failure) == Policy::Outage
         }

@@ -62,7 +62,7 @@ impl Replicas {
     }
 
     /// Looks whether the replicas of every target have every row, unless the last look was a moment ago.
-    pub(crate) async fn look(
+    pub(crate) async fn check_parts(
         &self,
         job: &Job,
         of: &Stamp,

@@ -60,7 +60,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config, output: Output) -> Re
             notes.push("it was made for another environment and is bound to this one".to_owned());
         }
         adopt::check(&session, &file).await?;
-        adopt::publish(&session, file, is_foreign).await?
+        Box::pin(adopt::publish(&session, file, is_foreign)).await?
     };
     let words = source_words(&job);
     output.show(&Document::of(&job, created, words, notes), Document::words)?;

@@ -16,7 +16,6 @@ const TRIES: u32 = 20;
 
 /// A clone without a name yet: `gc` removes it when its plan was given up.
 pub(crate) struct Clone {
-    /// The clone.
     pub(crate) table: TableName,
     /// The parts that the source had at that moment.
     pub(crate) parts: Vec<ListedPart>,

@@ -1,13 +1,11 @@
 //! A plan that reads tables: each is cut by its index into chunks, as it is, as a snapshot, or on another server.
 
-mod clones;
-pub(crate) mod delta;
+pub(crate) mod clones;
+pub(crate) mod cut_tables;
 pub(crate) mod engines;
 mod errors;
 pub(crate) mod feed;
-mod part_blocks;
-mod recut;
+pub(crate) mod part_blocks;
 pub(crate) mod remote;
 pub(crate) mod since;
-mod snapshot;
-pub(crate) mod source_tables;
+pub(crate) mod snapshot;

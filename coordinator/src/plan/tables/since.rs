@@ -1,7 +1,11 @@
 //! What a table held when an earlier plan of it was made.
 
+use clickhouse::Row;
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::schema::identities;
+use longshore_shared::sql;
 use longshore_shared::task::{JobId, Known, TableName};
+use serde::Deserialize;
 
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
@@ -12,6 +16,38 @@ pub(crate) struct Since {
     pub(crate) job: JobId,
     /// What the table consisted of then.
     pub(crate) known: Known,
+    /// What its engine keeps of rows that it merges.
+    pub(crate) engine: SourceEngine,
+}
+
+/// The engine of a table, and its settings.
+#[derive(Deserialize, Row)]
+pub(crate) struct SourceEngine {
+    engine: String,
+    engine_full: String,
+    #[allow(dead_code)]
+    primary_key: String,
+}
+
+impl SourceEngine {
+    async fn of(server: &Server, table: &TableName) -> Result<Self, Failure> {
+        let call = || {
+            let call = server.call(sql::TABLE_KEY).param("database", &table.database);
+            call.param("table", &table.table).fetch_one()
+        };
+        retry_idempotent(call).await
+    }
+
+    /// Other engines fold rows in a merge: the number of rows tells nothing there.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        matches!(self.engine.as_str(), "MergeTree" | "ReplicatedMergeTree" | "SharedMergeTree")
+    }
+
+    /// Do merged rows remember the block they came in?
+    pub(crate) fn numbers_blocks(&self) -> bool {
+        self.engine_full.contains("enable_block_number_column = 1")
+            || self.engine_full.contains("enable_block_number_column = true")
+    }
 }
 
 impl Since {
@@ -44,6 +80,7 @@ impl Since {
                 "only a plan with --snapshot can be followed by a --delta",
             ));
         };
-        Ok(Self { job: job.id, known })
+        let engine = SourceEngine::of(&session.server, from).await?;
+        Ok(Self { job: job.id, known, engine })
     }
 }

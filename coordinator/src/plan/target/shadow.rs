@@ -318,7 +318,7 @@ pub(crate) async fn make(
                 .into());
         }
         table.shadow = Some(Shadow {
-            uuid: now.destination_uuid(),
+            uuid: now.own_uuid()?,
             definition: now.definition,
             name,
             marks: marks.next().unwrap_or_default(),

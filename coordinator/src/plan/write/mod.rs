@@ -1,21 +1,27 @@
 //! The third stage of a plan: writes the plan and its tasks, unless they are written already. The two stages
 //! before it write nothing.
+//!
+//! What can be refused is refused before, with two exceptions. What only a snapshot of the source can tell:
+//! [`tables`] and [`delta`] make the snapshot here, for it is a table that stays. Both refuse a source that
+//! changes faster than it can be linked, `delta` parts that mix old rows with new ones, and `tables` a view that
+//! cannot be rewritten to read the snapshot. And what needs the id of the plan: a shadow whose name is taken.
 
+mod delta;
 pub(crate) mod missing;
+mod recut;
 pub(crate) mod rows;
+mod tables;
 pub(crate) mod task_rows;
 
 use longshore_shared::task::{Job, Source};
 
+use self::delta::plan_delta;
+use self::tables::{TablesPlan, plan_tables};
 use super::draft::{Content, Draft};
-use super::tables::delta::plan_delta;
-use super::tables::source_tables::{TablesPlan, plan_tables};
 use crate::session::Session;
 use crate::ui::error::Error;
 
-/// A plan that is there.
 pub(crate) struct Written {
-    /// The plan.
     pub(crate) job: Job,
     pub(crate) created: bool,
     /// Bytes of what is read, in the unit of the budget.
@@ -30,7 +36,8 @@ pub(crate) async fn write(session: &Session, draft: Draft) -> Result<Written, Er
     let plan = match content {
         Content::Files { source, chunks } => {
             let spec = base.spec(Source::Files(*source));
-            let (job, created) = Box::pin(rows::publish(session, spec, &chunks, marks)).await?;
+            let (job, created) =
+                Box::pin(rows::write_identified(session, spec, &chunks, marks)).await?;
             let bytes = job.bytes;
             return Ok(Written { job, created, bytes, notes });
         }

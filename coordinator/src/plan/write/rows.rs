@@ -69,7 +69,7 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
 }
 
 /// Writes the plan of these chunks under its identity, unless it is there.
-pub(crate) async fn publish(
+pub(crate) async fn write_identified(
     session: &Session,
     spec: JobSpec,
     chunks: &[Chunk],
@@ -143,11 +143,7 @@ pub(crate) async fn write_plan(
     faults::pass(faults::PLAN_TASKS).await?;
     store.create_cursor(&Cursor::new(id.clone())).await?;
     faults::pass(faults::PLAN_CURSOR).await?;
-    let job = Job {
-        state: ours.state.next(JobEvent::Planned).unwrap_or(JobState::Planned),
-        spec: spec.clone(),
-        ..ours.changed()
-    };
+    let job = Job { spec: spec.clone(), ..ours.after(JobEvent::Planned, "")? };
     // Whoever cuts the table elsewhere has put another stamp on the row before it touches a task.
     let swapped = store.swap_job(&ours, &job).await?;
     faults::pass(faults::PLAN_AFTER).await?;
@@ -190,12 +186,9 @@ async fn begin(store: &KeeperMapStore, planning: Job) -> Result<Begun, Error> {
             return Ok(Begun::Ours(Box::new(job)));
         }
         tracing::info!(job = %job.id, "an unfinished plan with other chunks is written anew");
-        let next = Job {
-            epoch: job.epoch.next(),
-            stamp: Stamp::fresh(),
-            created_ms: job.created_ms,
-            ..planning.clone()
-        };
+        let Job { spec, tasks, segment_tasks, files, bytes, .. } = planning.clone();
+        let next = job.after(JobEvent::Planning, "")?;
+        let next = Job { spec, tasks, segment_tasks, files, bytes, ..next };
         match store.swap_job(&job, &next).await? {
             Swap::Won => {
                 if !planted(Bug::MixCuts) {

@@ -1,3 +1,5 @@
+//! How a column of files becomes one of the target: the type it is read in, and what is named because it may lose something.
+
 use super::*;
 use std::collections::BTreeMap;
 

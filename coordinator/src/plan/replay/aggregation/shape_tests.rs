@@ -1,3 +1,5 @@
+//! Which queries of views are understood, and what of them keeps rows together.
+
 use super::*;
 
 fn column(name: &str) -> Expression {

@@ -2,10 +2,10 @@
 
 use longshore_shared::task::{Chunk, Job};
 
-use super::feed::{FeedOptions, Origin, chunks, cut_options, cut_window};
+use super::missing::{rests, write};
+use super::task_rows::tasks;
 use crate::plan::cut::{CutOptions, cut};
-use crate::plan::write::missing::{rests, write};
-use crate::plan::write::task_rows::tasks;
+use crate::plan::tables::feed::{FeedOptions, Origin, chunks, cut_options, cut_window};
 use crate::session::Session;
 use crate::ui::error::Error;
 

@@ -1,41 +1,32 @@
-//! From tables to a plan: cut each by its index, on a snapshot where that is asked for or needed.
+//! A plan of tables that were cut: on snapshots where that is asked for or needed, and then cut once more.
 
 use longshore_shared::schema::{identities, rewrite_source};
 use longshore_shared::task::{Feed, Job, JobId, Known, TableName, TablesSource};
 use sha2::{Digest, Sha256};
 
-use super::clones::{self, clone_of};
-use super::feed::{FeedOptions, Origin, Snapshot, chunks, cut_options, cut_window};
-use super::part_blocks::known;
-use super::remote::Source;
-use super::{recut, snapshot};
+use super::missing::needs_rows;
+use super::recut;
+use super::rows::{identity, whole, write_plan};
 use crate::plan::cut::{Cut, cut, digest};
 use crate::plan::draft::SpecBase;
+use crate::plan::tables::clones::{self, clone_of};
+use crate::plan::tables::feed::{FeedOptions, Origin, Snapshot, chunks, cut_options, cut_window};
+use crate::plan::tables::part_blocks::known;
+use crate::plan::tables::remote::Source;
+use crate::plan::tables::snapshot;
 use crate::plan::target::shadow::Marks;
-use crate::plan::write::missing::needs_rows;
-use crate::plan::write::rows::{identity, whole, write_plan};
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
 
 /// A plan of tables that was written, or had been before.
 pub(crate) struct TablesPlan {
-    /// The plan.
     pub(crate) job: Job,
     pub(crate) created: bool,
     /// Bytes of the tables, in the unit of the budget.
     pub(crate) bytes: u64,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
-}
-
-/// Cuts the tables as they are, without changing anything.
-pub(crate) async fn cut_tables(
-    session: &Session,
-    origins: &[Origin],
-    options: &FeedOptions,
-) -> Result<Vec<Cut>, Error> {
-    Plan { session, origins, options }.cut_all().await
 }
 
 /// Writes the plan of tables that were cut.
@@ -48,12 +39,6 @@ pub(crate) async fn plan_tables(
     marks: &Marks,
 ) -> Result<TablesPlan, Error> {
     let plan = Plan { session, origins, options };
-    let windowed = origins.iter().find_map(|origin| origin.windowed.as_ref());
-    if let (Some(windowed), true) = (windowed, cuts.iter().all(|cut| cut.slices.is_empty())) {
-        let help = format!("its times are those of {} (--time-column)", windowed.time.name);
-        let message = "there are no rows in this time window";
-        return Err(Report::new(Kind::Usage, message).help(help).into());
-    }
     let mut id = plan.identity(base, &cuts);
     // What a paused job lost is written again below.
     let there = whole(&session.store, &id).await?;
@@ -129,40 +114,6 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    async fn cut_all(&self) -> Result<Vec<Cut>, Error> {
-        let mut cuts = Vec::with_capacity(self.origins.len());
-        for origin in self.origins {
-            if let Some(windowed) = &origin.windowed {
-                let server = match &origin.source {
-                    Source::Remote(server) => server,
-                    _ => &self.session.server,
-                };
-                cuts.push(cut_window(server, windowed, &origin.feed.origin, self.options).await?);
-                continue;
-            }
-            cuts.push(match &origin.source {
-                Source::Local => {
-                    let options = cut_options(self.options, origin, false);
-                    cut(&self.session.server, &origin.feed.origin, &options).await?
-                }
-                Source::Remote(server) => {
-                    let options = cut_options(self.options, origin, false);
-                    cut(server, &origin.feed.origin, &options).await?
-                }
-                Source::Unseen => {
-                    super::remote::by_partition(
-                        &self.session.server,
-                        &origin.feed,
-                        self.options.chunk_bytes,
-                        self.options.unit,
-                    )
-                    .await?
-                }
-            });
-        }
-        Ok(cuts)
-    }
-
     /// Identity of the plan: the same tables in the same state, cut the same way, into the same target.
     fn identity(&self, base: &SpecBase, cuts: &[Cut]) -> JobId {
         let feeds = self.origins.iter().map(|origin| origin.feed.clone()).collect();

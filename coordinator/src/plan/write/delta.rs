@@ -5,23 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clickhouse::Row;
-use longshore_shared::clickhouse::{Server, retry_idempotent};
+use longshore_shared::clickhouse::Server;
 use longshore_shared::schema::identities;
 use longshore_shared::sql::{self, quote_literal};
 use longshore_shared::task::{Chunk, Feed, TableName, TablesSource};
-use serde::Deserialize;
 
-use super::clones::clone_of;
-use super::feed::{FeedOptions, Origin, cut_options};
-use super::part_blocks::{Arrived, Mixed, arrived, known};
-use super::since::Since;
-use super::source_tables::TablesPlan;
-use super::{recut, snapshot};
+use super::recut;
+use super::rows::{identity, whole, write_plan};
+use super::tables::TablesPlan;
 use crate::plan::cut::{ListedPart, cut, digest, list_parts};
 use crate::plan::draft::SpecBase;
+use crate::plan::tables::clones::{self, clone_of};
+use crate::plan::tables::feed::{FeedOptions, Origin, cut_options};
+use crate::plan::tables::part_blocks::{Arrived, Mixed, arrived, known};
+use crate::plan::tables::since::Since;
+use crate::plan::tables::snapshot;
 use crate::plan::target::shadow::Marks;
-use crate::plan::write::rows::{identity, whole, write_plan};
 use crate::session::Session;
 use crate::ui::error::{Error, Kind, Report};
 use crate::ui::text;
@@ -37,34 +36,7 @@ pub(crate) async fn plan_delta(
 ) -> Result<TablesPlan, Error> {
     let server = &session.server;
     let table = &origin.feed.origin;
-    let facts = table_facts(server, table).await?;
-    let clone = clone_of(server, table).await?;
-    let outcome = async {
-        let found = arrived(&since.known, &clone.parts, facts.keeps_rows())
-            .ok_or_else(|| unclear(table))?;
-        if let Some(mixed) = found.mixed.first().filter(|_| !facts.numbers_blocks()) {
-            return Err(cannot_divide(table, &mixed.part.name).into());
-        }
-        let rows = found.rows();
-        take_out(server, &clone.table, &found).await?;
-        divide(server, &clone.table, &found.mixed).await?;
-        let left: u64 = list_parts(server, &clone.table).await?.iter().map(|part| part.rows).sum();
-        if left != rows {
-            let message = format!("{rows} rows should be new in {table}, and {left} are");
-            return Err(Report::new(Kind::Conflict, message)
-                .help("rows were removed or folded since the first plan: copy the table anew")
-                .into());
-        }
-        Ok::<u64, Error>(rows)
-    }
-    .await;
-    let rows = match outcome {
-        Ok(rows) => rows,
-        Err(error) => {
-            snapshot::drop(server, &clone.table.table).await?;
-            return Err(error);
-        }
-    };
+    let (clone, rows) = clone_arrived(server, table, since).await?;
     let digest = digest(&clone.parts);
     let source = |feed: Feed, rows| TablesSource {
         feeds: vec![feed],
@@ -106,33 +78,39 @@ pub(crate) async fn plan_delta(
     Ok(TablesPlan { job, created, bytes: chopped.bytes, notes })
 }
 
-#[derive(Deserialize, Row)]
-struct TableFacts {
-    engine: String,
-    engine_full: String,
-    #[allow(dead_code)]
-    primary_key: String,
-}
-
-impl TableFacts {
-    /// Other engines fold rows in a merge: the number of rows tells nothing there.
-    fn keeps_rows(&self) -> bool {
-        matches!(self.engine.as_str(), "MergeTree" | "ReplicatedMergeTree" | "SharedMergeTree")
+/// Clones the table and takes out of the clone what the earlier plan had; the clone, and its rows.
+async fn clone_arrived(
+    server: &Server,
+    table: &TableName,
+    since: &Since,
+) -> Result<(clones::Clone, u64), Error> {
+    let clone = clone_of(server, table).await?;
+    let outcome = async {
+        let found = arrived(&since.known, &clone.parts, since.engine.keeps_rows())
+            .ok_or_else(|| unclear(table))?;
+        if let Some(mixed) = found.mixed.first().filter(|_| !since.engine.numbers_blocks()) {
+            return Err(cannot_divide(table, &mixed.part.name).into());
+        }
+        let rows = found.rows();
+        take_out(server, &clone.table, &found).await?;
+        divide(server, &clone.table, &found.mixed).await?;
+        let left: u64 = list_parts(server, &clone.table).await?.iter().map(|part| part.rows).sum();
+        if left != rows {
+            let message = format!("{rows} rows should be new in {table}, and {left} are");
+            return Err(Report::new(Kind::Conflict, message)
+                .help("rows were removed or folded since the first plan: copy the table anew")
+                .into());
+        }
+        Ok::<u64, Error>(rows)
     }
-
-    /// Do merged rows remember the block they came in?
-    fn numbers_blocks(&self) -> bool {
-        self.engine_full.contains("enable_block_number_column = 1")
-            || self.engine_full.contains("enable_block_number_column = true")
+    .await;
+    match outcome {
+        Ok(rows) => Ok((clone, rows)),
+        Err(error) => {
+            snapshot::drop(server, &clone.table.table).await?;
+            Err(error)
+        }
     }
-}
-
-async fn table_facts(server: &Server, table: &TableName) -> Result<TableFacts, Error> {
-    let call = || {
-        let call = server.call(sql::TABLE_KEY).param("database", &table.database);
-        call.param("table", &table.table).fetch_one()
-    };
-    Ok(retry_idempotent(call).await?)
 }
 
 fn unclear(table: &TableName) -> Report {

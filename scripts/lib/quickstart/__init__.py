@@ -1,0 +1,1 @@
+"""From nothing to a verified load, told in chapters."""
