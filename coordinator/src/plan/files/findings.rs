@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::column::Target;
 use super::formats::{Family, Format};
 use super::merge::Schemas;
-use super::notes::{first_words, missing_fails, why_broken};
+use super::notes::{LARGE_BYTES, first_words, large, missing_fails, why_broken};
 use super::{Files, is_marker};
 use crate::plan::target::columns::ColumnChoice;
 use crate::ui::error::Error;
@@ -23,8 +23,6 @@ use crate::ui::text;
 /// Files shown of one finding.
 const FILES_SHOWN: usize = 5;
 const PARSED_AT_A_TIME: usize = 4;
-/// A file of a format that is read from its beginning to its end by one thread takes long beyond this.
-pub(super) const LARGE_BYTES: u64 = 4 << 30;
 
 /// What is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -214,15 +212,6 @@ pub(crate) async fn validate(
     }
     let list = collected.findings();
     Ok(Findings { target, format: format_name, files: all, columns_unseen: is_unseen, list })
-}
-
-/// Files that one thread reads for long.
-pub(super) fn large<'f>(
-    format: &str,
-    files: &'f [SourceFile],
-) -> impl Iterator<Item = &'f SourceFile> {
-    let is_parallel = ["Parquet", "ORC", "Arrow"].contains(&format);
-    files.iter().filter(move |file| !is_parallel && file.size > LARGE_BYTES)
 }
 
 /// Files that hold nothing, and files that one thread reads for long.

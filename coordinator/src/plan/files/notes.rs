@@ -4,9 +4,11 @@ use longshore_shared::clickhouse::Failure;
 use longshore_shared::task::SourceFile;
 
 use super::column::{ReadAs, Remark, Target};
-use super::findings::{LARGE_BYTES, large};
 use super::merge::{Merged, Schemas};
 use crate::ui::text;
+
+/// A file of a format that is read from its beginning to its end by one thread takes long beyond this.
+pub(super) const LARGE_BYTES: u64 = 4 << 30;
 
 /// Columns named in one note.
 const NAMED: usize = 30;
@@ -192,4 +194,13 @@ pub(crate) fn first_words(message: &str) -> String {
         return line.to_owned();
     }
     format!("{} …", line.chars().take(CHARS).collect::<String>())
+}
+
+/// Files that one thread reads for long.
+pub(super) fn large<'f>(
+    format: &str,
+    files: &'f [SourceFile],
+) -> impl Iterator<Item = &'f SourceFile> {
+    let is_parallel = ["Parquet", "ORC", "Arrow"].contains(&format);
+    files.iter().filter(move |file| !is_parallel && file.size > LARGE_BYTES)
 }
