@@ -34,6 +34,11 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// It says nothing of what was sent: the same may work in a moment, or in smaller pieces.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Outage | Self::RetrySmaller)
+    }
+
     /// It stays until a person mends it.
     pub fn needs_operator(self) -> bool {
         matches!(self, Self::StopJob | Self::InDoubt)

@@ -1,4 +1,4 @@
-//! The only schedules of pauses: of statements that may be repeated, and before a task's next attempt. Loops
+//! The schedules of pauses between tries: of statements that may be repeated, and before a task's next attempt. Loops
 //! elsewhere look at what happened between two tries, and take their pauses from here.
 
 use std::time::Duration;

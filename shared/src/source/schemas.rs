@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::settings::EASIER;
 use super::{DESCRIBE_SETTINGS, Described, SourceKeys, raw_clause, read_settings, reads};
-use crate::clickhouse::{Code, Failure, Server, retry_idempotent};
+use crate::clickhouse::{Code, Failure, Server, policy, retry_idempotent};
 use crate::task::{FilesSource, SourceFile};
 use crate::types::Type;
 
@@ -108,7 +108,12 @@ impl SchemaReader {
     /// # Errors
     /// When the server cannot be asked.
     pub async fn asked_for(&self, file: &SourceFile) -> Result<Vec<(String, Type, bool)>, Failure> {
-        let from = raw_clause(&self.source, std::slice::from_ref(file), &self.keys);
+        let structure =
+            (!self.source.structure.is_empty()).then_some(self.source.structure.as_str());
+        let file = std::slice::from_ref(file);
+        let reads = reads(&self.source, file, &self.keys, &self.source.format, structure);
+        // The function itself: a subquery around it has no defaults.
+        let Some(from) = reads.first().map(|read| &read.table) else { return Ok(Vec::new()) };
         let found: Vec<Described> =
             self.ask("describe_structure", format!("DESCRIBE TABLE {from}"), &[]).await?;
         let asked = found.into_iter().map(|column| {
@@ -309,8 +314,9 @@ fn says_empty(failure: &Failure) -> bool {
 }
 
 /// Is it the file that cannot be read? Of one that is of another format the names of its columns may be no text.
+/// An error that passes says nothing of the file.
 fn says_broken(failure: &Failure) -> bool {
-    failure.is_refusal() || failure.is_not_text()
+    failure.is_not_text() || (failure.is_refusal() && !policy(failure).passes())
 }
 
 fn holds_null(kind: &Type) -> bool {

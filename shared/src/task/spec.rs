@@ -84,7 +84,7 @@ pub struct FilesSource {
     /// Settings of every statement that reads the files, chosen when the plan was made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
-    /// Only a sample of the files was looked at: workers look at those of their chunk.
+    /// Not all files were looked at: workers look at the others before they load them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
 }
@@ -96,6 +96,9 @@ pub struct Unseen {
     pub columns: Option<Vec<String>>,
     /// Every value of a column must have its like in the type that is read.
     pub types: bool,
+    /// Files that could not be looked at when the plan was made; none: any file, because a sample was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// The reader matches names in any case.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_case: bool,

@@ -167,3 +167,51 @@ fn the_file_of_a_value_that_does_not_fit_is_named_although_a_column_hides_its_pa
     let error = world.fails("*", &[]);
     assert!(error.contains("2.parquet") && error.contains("value 300 of column a"), "{error}");
 }
+
+#[test]
+fn a_file_whose_names_are_no_text_loses_nothing_where_nobody_has_looked_at_it() {
+    let world = World::with(TWO);
+    world.text("1.csv", "a,b\n1,x\n");
+    world.scene.put_bytes("3.csv", b"a,b\xff\n3,z\n");
+    let error = world.fails("*", &["--schemas-max", "1"]);
+    assert!(error.contains("3.csv") && error.contains("cannot be told"), "{error}");
+    assert_eq!(world.all("t"), "");
+    world.load("*", &["--columns", "a,b"]);
+    assert_eq!(world.all("t"), "1\tx\n3\td\n", "what was chosen is loaded");
+}
+
+#[test]
+fn a_file_with_types_whose_names_are_no_text_fails_its_own_task() {
+    let world = World::with(TWO);
+    world.put("1.native", "Native", "SELECT 1::Int64 AS a, 'x' AS b");
+    let select = "SELECT 2::Int64 AS a, 'y' AS bQQ FORMAT Native";
+    let bytes = world.scene.admin.bytes(select);
+    let at = bytes.windows(3).position(|name| name == b"bQQ").expect("the name of the column");
+    let odd = [&bytes[..at], b"b\xff\xfe", &bytes[at + 3..]].concat();
+    world.scene.put_bytes("2.native", &odd);
+    let notes = world.notes("*", &[]);
+    assert!(notes.contains("2.native") && notes.contains("not UTF-8"), "{notes}");
+    let error = world.fails("*", &["--chunk-files-max", "1"]);
+    assert!(error.contains("2.native") && error.contains("cannot be told"), "{error}");
+    assert_eq!(world.all("t"), "1\tx\n");
+}
+
+#[test]
+fn how_many_files_were_looked_at_does_not_change_the_plan() {
+    let world = World::with(TWO);
+    for file in ["1.csv", "2.csv"] {
+        world.text(file, "a,b\n1,x\n");
+    }
+    let all = world.scene.plan_into("t", "*", &[]);
+    assert_eq!(world.scene.plan_into("t", "*", &["--schemas-max", "1"]), all);
+}
+
+#[test]
+fn a_column_of_the_target_is_left_out_of_every_format_on_demand() {
+    for format in ["JSONEachRow", "CSVWithNames", "Parquet", "BSONEachRow"] {
+        let world = World::with(TWO);
+        world.put("1", format, "SELECT 1::Int64 AS a, 'x' AS b");
+        world.load("*", &["--format", format, "--ignore-columns", "b"]);
+        assert_eq!(world.all("t"), "1\td\n", "{format}");
+    }
+}

@@ -1,7 +1,8 @@
 //! Files that nobody looked at when the plan was made: their columns and types, before they are loaded.
 
+use longshore_shared::clickhouse::{Policy, policy};
 use longshore_shared::source::{Found, Schema, SchemaReader};
-use longshore_shared::task::{Chunk, Source, Unseen};
+use longshore_shared::task::{Chunk, FilesSource, Source, SourceFile, Unseen};
 use longshore_shared::types::{Fit, Reader, Type, fit, needs_cast};
 
 use crate::claim::Claim;
@@ -14,7 +15,13 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
     let Source::Files(source) = &spec.source else { return Ok(()) };
     let Some(unseen) = &source.unseen else { return Ok(()) };
     let chunk = Chunk::decode(&claim.task.chunk)?;
-    let files = chunk.files();
+    let is_unread =
+        |file: &&SourceFile| unseen.files.is_empty() || unseen.files.contains(&file.path);
+    let files: Vec<SourceFile> = chunk.files().iter().filter(is_unread).cloned().collect();
+    let files = files.as_slice();
+    if files.is_empty() || (unseen.columns.is_none() && !unseen.types) {
+        return Ok(());
+    }
     let reader = SchemaReader {
         server: claim.server.clone(),
         source: source.clone(),
@@ -26,8 +33,23 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
     let Some(first) = files.first() else { return Ok(()) };
     let asked = reader.asked_for(first).await?;
     for (file, found) in files.iter().zip(found) {
-        // What cannot be read fails the load, which names it.
-        let Found::Schema(schema, rows) = found else { continue };
+        let (schema, rows) = match found {
+            Found::Schema(schema, rows) => (schema, rows),
+            Found::Empty => continue,
+            // The reader refuses what it is not asked for: no look is needed.
+            Found::Broken(_) if refuses_surplus(source) => continue,
+            Found::Broken(failure) if policy(&failure) == Policy::StopJob => {
+                return Err(failure.into());
+            }
+            // The load might read it, and leave out a column that nobody knows.
+            Found::Broken(failure) => {
+                return Err(AttemptError::Source(format!(
+                    "file {}: its columns cannot be told, so something of it might be lost: {}. Name what to load \
+                     (--columns), or leave the file out",
+                    file.path, failure.message
+                )));
+            }
+        };
         if rows == Some(0) {
             continue;
         }
@@ -37,7 +59,7 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
                 continue;
             }
             return Err(AttemptError::Source(format!(
-                "file {}: {problem}. The plan was made from a sample of the files; --validate looks at all of them",
+                "file {}: {problem}. It was not looked at when the plan was made; --validate looks at all files",
                 file.path
             )));
         }
@@ -45,21 +67,24 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
     Ok(())
 }
 
+fn refuses_surplus(source: &FilesSource) -> bool {
+    source.settings.get("input_format_skip_unknown_fields").is_some_and(|skips| skips == "0")
+}
+
 /// May a file be nothing but the names of its columns? A footer tells its rows.
 fn has_header(format: &str) -> bool {
     format.contains("WithNames")
 }
 
-/// The name under which a column of a file is read.
-fn name_of<'n>(unseen: &'n Unseen, schema: &Schema, name: &'n str) -> &'n str {
+/// The name under which a column of a file is read: one of those that are known.
+fn name_of<'n>(known: &[&'n str], any_case: bool, schema: &Schema, name: &'n str) -> &'n str {
     let has = |name: &str| schema.columns.iter().any(|column| column.name == name);
-    let Some(known) = unseen.columns.as_ref().filter(|known| !known.iter().any(|k| k == name))
-    else {
+    if !any_case || known.contains(&name) {
         return name;
-    };
+    }
     let mut like = known.iter().filter(|known| known.eq_ignore_ascii_case(name));
     match (like.next(), like.next()) {
-        (Some(known), None) if unseen.any_case && !has(known) => known,
+        (Some(known), None) if !has(known) => known,
         _ => name,
     }
 }
@@ -70,13 +95,17 @@ fn problem(
     asked: &[(String, Type, bool)],
     format: &str,
 ) -> Option<String> {
+    let known: Vec<&str> = match &unseen.columns {
+        Some(columns) => columns.iter().map(String::as_str).collect(),
+        None => asked.iter().map(|(name, ..)| name.as_str()).collect(),
+    };
     for column in &schema.columns {
-        let name = name_of(unseen, schema, &column.name);
+        let name = name_of(&known, unseen.any_case, schema, &column.name);
         if let Some(known) = &unseen.columns
             && !known.iter().any(|known| known == name)
         {
             return Some(format!(
-                "it has a column `{name}` that the target lacks: its values would be lost"
+                "it has a column `{name}` that the plan does not load, so its values would be lost"
             ));
         }
         let Some((_, kind, has_default)) = asked.iter().find(|(asked, ..)| asked == name) else {
@@ -123,8 +152,12 @@ mod tests {
 
     #[test]
     fn a_file_that_differs_from_the_sample_is_named_with_its_column() {
-        let unseen =
-            Unseen { columns: Some(vec!["a".into(), "b".into()]), types: true, any_case: false };
+        let unseen = Unseen {
+            columns: Some(vec!["a".into(), "b".into()]),
+            types: true,
+            files: Vec::new(),
+            any_case: false,
+        };
         let asked = [
             ("a".to_owned(), Type::parse("UInt8"), false),
             ("b".to_owned(), Type::parse("String"), true),

@@ -26,7 +26,9 @@ pub(crate) async fn make_manifest(
         let there = staging::list_own(claim, set.names.prefix()).await?;
         // The time of the manifest is never later than what is listed of the parts.
         let parts = staging::parts(&claim.server, &twins).await?;
-        let taken_ms = there.first().map_or(0, |staged| staged.now_ms);
+        let Some(taken_ms) = there.first().map(|staged| staged.now_ms) else {
+            return Err(AttemptError::Count("the staging tables are gone".to_owned()));
+        };
         Ok::<_, AttemptError>((taken_ms, staged_tables(claim, set, &there, &parts)?))
     };
     let (listed, held) = tokio::join!(listed, source::count(worker, claim));

@@ -183,7 +183,7 @@ pub(crate) async fn validate(
     let mut ignored = files.choice.ignored.clone();
     if format.has_schema() {
         let found = files.reader().read(files.list).await?;
-        let any_case = files.takes_any_case(format, &found).await;
+        let any_case = files.takes_any_case(format, &found).await?;
         let found = if format.family == Family::Header {
             files.without_bare_headers(files.list, found, any_case).await
         } else {

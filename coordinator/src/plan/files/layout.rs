@@ -30,22 +30,21 @@ impl Request<'_> {
     /// A column of the files that no column of the target takes.
     pub(crate) fn lay_out(&self) -> Result<Layout, Error> {
         let mut layout = Layout::default();
-        let all = self.reader_refuses_surplus() || self.is_sample || !self.how.format.has_schema();
+        let all =
+            self.how.format.has_late_keys() || self.is_sample || !self.how.format.has_schema();
         self.refuse_unknown()?;
         let (mut nested, mut foreign) = (Vec::new(), Vec::new());
         for column in &self.schemas.columns {
             if VIRTUAL.contains(&column.name.as_str()) {
                 layout.own.push(column.name.clone());
             }
-            if self.target_of(&column.name).is_some() {
+            // A reader that refuses unknown keys must know these, those that the target has too.
+            let is_asked = self.choice.ignored.contains(&column.name);
+            if is_asked && self.how.format.has_late_keys() {
+                layout.leave_out(&column.name, self.how.format.is_text(), &column.types[0].0);
                 continue;
             }
-            if !self.wants(&column.name) {
-                // A reader that refuses unknown keys must know these.
-                let is_asked = self.choice.ignored.contains(&column.name);
-                if is_asked && self.reader_refuses_surplus() {
-                    layout.leave_out(&column.name, self.how.format.is_text(), &column.types[0].0);
-                }
+            if self.target_of(&column.name).is_some() || !self.wants(&column.name) {
                 continue;
             }
             match self.nested(column)? {
@@ -57,7 +56,7 @@ impl Request<'_> {
         if !foreign.is_empty() {
             return Err(surplus::refusal(self, &foreign).into());
         }
-        if self.reader_refuses_surplus() {
+        if self.how.format.has_late_keys() {
             let late = self.choice.ignored.iter().filter(|name| self.schemas.get(name).is_none());
             for name in late {
                 layout.leave_out(name, true, &Type::named("String"));

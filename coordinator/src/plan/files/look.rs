@@ -1,7 +1,7 @@
 //! The schemas of the files of a plan, and the names under which their columns are read.
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Failure, retry_idempotent};
+use longshore_shared::clickhouse::{Failure, policy, retry_idempotent};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::source::{Found, Schema};
 use longshore_shared::task::SourceFile;
@@ -50,7 +50,7 @@ impl Files<'_> {
         };
         let found = self.reader().read(files).await?;
         self.refuse_format(&found)?;
-        let any_case = self.takes_any_case(format, &found).await;
+        let any_case = self.takes_any_case(format, &found).await?;
         let mut merged =
             Schemas::merge(files, &found, |schema, name| self.name_of(any_case, schema, name));
         // A header may stand alone: such a file decides nothing.
@@ -79,7 +79,11 @@ impl Files<'_> {
     }
 
     /// Does the reader of this format match the names of these files in any case?
-    pub(super) async fn takes_any_case(&self, format: Format<'_>, found: &[Found]) -> bool {
+    pub(super) async fn takes_any_case(
+        &self,
+        format: Format<'_>,
+        found: &[Found],
+    ) -> Result<bool, Error> {
         let differs = |name: &str| {
             !self.columns.iter().any(|column| column.name == name)
                 && self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
@@ -88,21 +92,21 @@ impl Files<'_> {
             Found::Schema(schema, _) => Some(schema),
             _ => None,
         });
-        schemas.any(|schema| schema.columns.iter().any(|c| differs(&c.name)))
-            && self.matches_any_case(format).await
+        if !schemas.any(|schema| schema.columns.iter().any(|c| differs(&c.name))) {
+            return Ok(false);
+        }
+        self.matches_any_case(format).await
     }
 
     /// Does the reader of this format match names in any case? Newer servers do for text, unless the user says
     /// otherwise, and for columnar files where the user asks for it.
-    pub(super) async fn matches_any_case(&self, format: Format<'_>) -> bool {
+    pub(super) async fn matches_any_case(&self, format: Format<'_>) -> Result<bool, Error> {
         if let Some(setting) = format.case_setting() {
-            return self
-                .settings
-                .get(&setting)
-                .is_some_and(|value| value == "1" || value == "true");
+            let told = self.settings.get(&setting);
+            return Ok(told.is_some_and(|value| value == "1" || value == "true"));
         }
         if !format.is_text() {
-            return false;
+            return Ok(false);
         }
         let text = match format.family {
             Family::Keys => "format(JSONEachRow, 'a UInt8', '{\"A\":1}')",
@@ -118,8 +122,12 @@ impl Files<'_> {
             let call = self.server.call_text("any_case", text.clone());
             call.settings(&rule, known).fetch_all::<Probe>()
         });
-        // A server that refuses the key does not match it.
-        found.await.is_ok_and(|rows| rows.first().is_some_and(|row| row.a == 1))
+        match found.await {
+            Ok(rows) => Ok(rows.first().is_some_and(|row| row.a == 1)),
+            // A server that refuses the key does not match it.
+            Err(failure) if failure.is_refusal() && !policy(&failure).passes() => Ok(false),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// Files with columns that the target lacks count only if they have a row.

@@ -37,7 +37,7 @@ use crate::plan::target::outputs::NullIs;
 use crate::ui::error::{Error, Kind, Report};
 use column::{How, Target};
 pub(crate) use findings::{Findings, validate};
-use formats::{Family, Format};
+use formats::Format;
 use request::{Layout, Request};
 
 /// Keys of files that only tools that wrote them need.
@@ -100,19 +100,17 @@ impl Files<'_> {
         let mut notes = notes::of_files(&schemas, self.looked_at(), self.list.len());
         notes.extend(notes::of_large(&self.source.format, self.list));
         let wants_all = self.choice.select.is_none() && self.choice.columns.is_empty();
-        if is_sample {
+        // Of a file that cannot be read now a worker sees the columns, unless the reader refuses what it was
+        // not asked for.
+        let broken = || schemas.broken.iter().map(|(path, _)| path.clone());
+        let is_unread = !schemas.broken.is_empty() && !format.refuses_surplus();
+        if is_sample || is_unread {
             self.source.unseen = Some(Unseen {
                 columns: wants_all.then(Vec::new),
                 types: !self.choice.as_insert && !format.is_text(),
-                any_case: self.matches_any_case(format).await,
+                files: if is_sample { Vec::new() } else { broken().collect() },
+                any_case: self.matches_any_case(format).await?,
             });
-        }
-        // The header of a file that cannot be read now is seen by the reader alone, so the reader has to
-        // refuse a column that it was not asked for.
-        let has_unread_header = format.family == Family::Header && !schemas.broken.is_empty();
-        if has_unread_header && wants_all {
-            let refuses = ("input_format_skip_unknown_fields".to_owned(), "0".to_owned());
-            self.source.settings.extend([refuses]);
         }
         let targets = self.targets().await?;
         let (layout, mut schema) = if self.choice.select.is_some() {
@@ -120,14 +118,8 @@ impl Files<'_> {
         } else {
             let how = How { format, as_insert: self.choice.as_insert, is_under_select: false };
             let choice = self.choice;
-            let request = Request {
-                targets: &targets,
-                schemas: &schemas,
-                how: &how,
-                choice,
-                is_sample,
-                has_unread_header,
-            };
+            let request =
+                Request { targets: &targets, schemas: &schemas, how: &how, choice, is_sample };
             let mut layout = request.lay_out()?;
             layout.notes.refuses_missing = format.refuses_missing(self.settings);
             self.apply(&layout);
@@ -161,14 +153,19 @@ impl Files<'_> {
         let mut schema = self.query(names, null_is).await?;
         self.refuse_hidden_paths()?;
         let bare = self.without_default(&schema.columns).await?;
-        schema.notes.extend(notes::of_structure(&bare));
+        let skips = self.source.settings.get("input_format_skip_unknown_fields");
+        let refuses = skips.is_some_and(|skips| skips == "0");
+        schema.notes.extend(notes::of_structure(&bare, refuses));
         Ok((self.source, schema))
     }
 
     /// Columns whose DEFAULT in the table is not the one of `--structure`.
     async fn without_default(&self, columns: &[String]) -> Result<Vec<String>, Error> {
         let told = self.reader().asked_for(&self.list[0]).await?;
-        let has_own = |name: &str| told.iter().any(|(told, _, has)| told == name && *has);
+        // NULL becomes the DEFAULT of the table when it is inserted.
+        let has_own = |name: &str| {
+            told.iter().any(|(told, kind, has)| told == name && (*has || kind.is_nullable()))
+        };
         let targets = self.targets().await?;
         let of_table = targets.into_iter().filter(Target::has_default).map(|target| target.name);
         Ok(of_table.filter(|name| columns.contains(name) && !has_own(name)).collect())

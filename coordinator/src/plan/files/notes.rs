@@ -145,16 +145,20 @@ pub(crate) fn of_files(schemas: &Schemas, looked_at: usize, all: usize) -> Vec<S
     notes
 }
 
-/// What `--structure` leaves to the reader; `bare` has columns whose DEFAULT it does not repeat.
-pub(crate) fn of_structure(bare: &[String]) -> Vec<String> {
-    let read = "read as --structure says, and not compared with the files: a value that does not fit its type \
-                there is what the reader makes of it, and columns of the files that it does not name are left out";
+/// What `--structure` leaves to the reader; `bare` has columns whose DEFAULT it does not repeat. `refuses`: the
+/// reader refuses what it was not asked for.
+pub(crate) fn of_structure(bare: &[String], refuses: bool) -> Vec<String> {
+    let others = if refuses { "fails its task" } else { "is left out" };
+    let read = format!(
+        "read as --structure says, and not compared with the files: a value that does not fit its type there is what \
+         the reader makes of it, and a column of the files that it does not name {others}"
+    );
     let defaults = format!(
         "a row without a value gets the default of the type in --structure, not the DEFAULT of the table: {}; \
          write the DEFAULT into --structure",
         bare.join(", ")
     );
-    let mut notes = vec![read.to_owned()];
+    let mut notes = vec![read];
     if !bare.is_empty() {
         notes.push(defaults);
     }

@@ -22,13 +22,6 @@ pub(crate) struct Layout {
     pub(crate) notes: Notes,
 }
 
-impl Request<'_> {
-    /// Does the reader refuse a column of a file that it was not asked for?
-    pub(super) fn reader_refuses_surplus(&self) -> bool {
-        self.how.format.has_late_keys() || self.has_unread_header
-    }
-}
-
 /// What is to be laid out.
 pub(crate) struct Request<'a> {
     pub(crate) targets: &'a [Target],
@@ -37,6 +30,4 @@ pub(crate) struct Request<'a> {
     pub(crate) choice: &'a ColumnChoice,
     /// Only some of the files were looked at.
     pub(crate) is_sample: bool,
-    /// Of a file that cannot be read now the header may name any column.
-    pub(crate) has_unread_header: bool,
 }

@@ -15,7 +15,7 @@ use longshore_shared::store::{
 };
 use longshore_shared::task::{
     Chunk, Cursor, Epoch, FORMAT_AUDITED, Job, JobEvent, JobId, JobSpec, JobState, PlanOptions,
-    PublishMode, Stamp, Task, TaskId,
+    PublishMode, Source, Stamp, Task, TaskId,
 };
 use sha2::{Digest, Sha256};
 
@@ -38,6 +38,10 @@ pub(crate) fn identity(spec: &JobSpec, chunks: &[Chunk], again: &str) -> JobId {
     let mut hash = Sha256::new();
     let mut spec = spec.clone();
     spec.made = PlanOptions::default();
+    // Which files could be looked at is luck, and changes nothing of what is loaded.
+    if let Source::Files(source) = &mut spec.source {
+        source.unseen = None;
+    }
     // An exchange gives the target another UUID, and is the same plan before and after.
     if spec.publish.mode == PublishMode::Exchange {
         spec.graph.tables.iter_mut().for_each(|table| table.uuid = None);

@@ -112,7 +112,7 @@ async fn named(worker: &Worker, claim: &Claim, failure: &Failure) -> String {
 }
 
 /// Files that cannot be loaded, with the server's words. Of many files some are loaded together at first, so
-/// that all of them are loaded about once.
+/// that all of them are loaded twice at most.
 async fn at_fault<'f>(
     worker: &Worker,
     claim: &Claim,
