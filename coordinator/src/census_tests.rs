@@ -7,7 +7,7 @@ use longshore_shared::schema::Graph;
 use longshore_shared::store::MemoryStore;
 use longshore_shared::task::{
     Epoch, FilesSource, JobSpec, JobState, Limits, Mode, Owner, Progress, Source, SourceFunction,
-    Stamp, TableName, Task, TaskState,
+    Stamp, TableName, Task, TaskState, Waived,
 };
 
 fn job(tasks: u32, segment_tasks: u32) -> Job {
@@ -31,6 +31,7 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
                 own: Vec::new(),
                 settings: std::collections::BTreeMap::new(),
                 unseen: None,
+                waived: Waived::default(),
             }),
             mode: Mode::Staged,
             target: TableName { database: "db".into(), table: "t".into() },

@@ -6,7 +6,7 @@ use longshore_shared::schema::{Graph, GraphTable, GraphView};
 use longshore_shared::store::TaskBrief;
 use longshore_shared::task::{
     Chunk, Epoch, FilesSource, Job, JobSpec, JobState, Limits, Mode, Progress, Source, SourceFile,
-    SourceFunction, Stamp, StateName, TableName, Task, TaskId, TaskState, WorkerId,
+    SourceFunction, Stamp, StateName, TableName, Task, TaskId, TaskState, Waived, WorkerId,
 };
 
 use crate::census::Census;
@@ -59,6 +59,7 @@ pub(crate) fn job(state: JobState) -> Job {
                 own: Vec::new(),
                 settings: std::collections::BTreeMap::new(),
                 unseen: None,
+                waived: Waived::default(),
             }),
             mode: Mode::Staged,
             target: table_name("events"),

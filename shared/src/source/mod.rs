@@ -314,6 +314,7 @@ fn table_function(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Waived;
 
     fn source() -> FilesSource {
         FilesSource {
@@ -330,6 +331,7 @@ mod tests {
             own: Vec::new(),
             settings: std::collections::BTreeMap::new(),
             unseen: None,
+            waived: Waived::default(),
         }
     }
 

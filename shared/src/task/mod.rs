@@ -48,7 +48,7 @@ pub use replicas_wait::ReplicasWait;
 pub use servers::{JobServer, ShardBy, ShardColumn};
 pub use slice::{KeyColumn, PartRange, Piece, RowBounds, Slice};
 pub use spec::{
-    FilesSource, JobSpec, Limits, Load, Mode, PlanOptions, Source, SourceFunction, Unseen,
+    FilesSource, JobSpec, Limits, Load, Mode, PlanOptions, Source, SourceFunction, Unseen, Waived,
 };
 pub use state::{IllegalTransition, Owner, Progress, Task, TaskEvent, TaskState};
 pub use state_name::StateName;

@@ -87,6 +87,24 @@ pub struct FilesSource {
     /// Not all files were looked at: workers look at the others before they load them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
+    /// What the user took upon himself, so that it is checked of no file.
+    #[serde(default, skip_serializing_if = "Waived::is_nothing")]
+    pub waived: Waived,
+}
+
+/// Checks that the user does not want. Part of what a plan is, whatever files could be looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waived {
+    /// Columns that the target lacks: what to load was chosen by name or by expressions.
+    pub columns: bool,
+    /// Values that do not fit: they become what a plain INSERT makes of them.
+    pub types: bool,
+}
+
+impl Waived {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What must hold of files that were not looked at when the plan was made.

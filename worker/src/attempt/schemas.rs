@@ -43,9 +43,14 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
             }
             // The load might read it, and leave out a column that nobody knows.
             Found::Broken(failure) => {
+                let way = if unseen.types {
+                    "--columns, with --conversions as-insert"
+                } else {
+                    "--columns"
+                };
                 return Err(AttemptError::Source(format!(
                     "file {}: its columns cannot be told, so something of it might be lost: {}. Name what to load \
-                     (--columns), or leave the file out",
+                     ({way}), or leave the file out",
                     file.path, failure.message
                 )));
             }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use longshore_shared::config::Config;
 use longshore_shared::schema::{Column, Graph, columns};
 use longshore_shared::source::Reading;
-use longshore_shared::task::{Chunk, FilesSource, JobServer, ShardBy, SourceFile, SourceFunction};
+use longshore_shared::task::{
+    Chunk, FilesSource, JobServer, ShardBy, SourceFile, SourceFunction, Waived,
+};
 
 use crate::grants::durable::check_durable;
 use crate::plan::draft::{Content, Draft, SpecBase};
@@ -136,6 +138,7 @@ fn source(input: &FilesInput, listing: &Listing) -> Result<FilesSource, Error> {
         own: Vec::new(),
         settings: BTreeMap::new(),
         unseen: None,
+        waived: Waived::default(),
     })
 }
 

@@ -28,7 +28,7 @@ use longshore_shared::source::{
     Reading, SchemaReader, SourceKeys, VIRTUAL, is_pinned_by_path, raw_clause,
 };
 use longshore_shared::sql::{self, quote_list};
-use longshore_shared::task::{FilesSource, Output, SourceFile, TableName, Unseen};
+use longshore_shared::task::{FilesSource, Output, SourceFile, TableName, Unseen, Waived};
 use longshore_shared::types::Type;
 use serde::Deserialize;
 
@@ -103,6 +103,7 @@ impl Files<'_> {
         // Of a file that cannot be read now a worker sees the columns, unless the reader refuses what it was
         // not asked for.
         let broken = || schemas.broken.iter().map(|(path, _)| path.clone());
+        self.source.waived = Waived { columns: !wants_all, types: self.choice.as_insert };
         let is_unread = !schemas.broken.is_empty() && !format.refuses_surplus();
         if is_sample || is_unread {
             self.source.unseen = Some(Unseen {

@@ -4,7 +4,8 @@ use crate::schema::{Graph, GraphTable};
 use crate::store::{Swap, TaskStore};
 use crate::task::{
     Chunk, Epoch, FilesSource, Job, JobId, JobSpec, JobState, Limits, Mode, Owner, Progress,
-    Source, SourceFile, SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, WorkerId,
+    Source, SourceFile, SourceFunction, Stamp, TableName, Task, TaskEvent, TaskId, Waived,
+    WorkerId,
 };
 
 /// A plan of so many tasks with a random id, for tests of a store.
@@ -37,6 +38,7 @@ pub fn job(tasks: u32) -> Job {
         own: Vec::new(),
         settings: std::collections::BTreeMap::new(),
         unseen: None,
+        waived: Waived::default(),
     };
     let spec = JobSpec {
         source: Source::Files(source),
