@@ -93,7 +93,7 @@ pub struct FilesSource {
 }
 
 /// Checks that the user does not want. Part of what a plan is, whatever files could be looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waived {
     /// Columns that the target lacks: what to load was chosen by name or by expressions.
     pub columns: bool,

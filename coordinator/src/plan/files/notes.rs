@@ -208,3 +208,29 @@ pub(super) fn large<'f>(
     let is_parallel = ["Parquet", "ORC", "Arrow"].contains(&format);
     files.iter().filter(move |file| !is_parallel && file.size > LARGE_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_of_formats_that_one_thread_reads_are_told() {
+        let files = [
+            SourceFile::listed("b/1.csv", LARGE_BYTES, "e"),
+            SourceFile::listed("b/2.csv", LARGE_BYTES + 1, "e"),
+        ];
+        let told = of_large("CSVWithNames", &files).expect("one is large");
+        assert!(told.starts_with("1 file ") && told.contains("b/2.csv"), "{told}");
+        assert_eq!(of_large("Parquet", &files), None, "it is read in parallel");
+        assert_eq!(of_large("CSVWithNames", &files[..1]), None);
+    }
+
+    #[test]
+    fn a_note_of_avro_says_what_becomes_of_a_file_that_lacks_a_column() {
+        let mut notes = Notes { missing: vec!["b (in 1 file)".into()], ..Notes::default() };
+        assert!(notes.sentences()[0].contains("get their default"));
+        notes.refuses_missing = true;
+        let told = notes.sentences().remove(0);
+        assert!(told.contains("will fail") && !told.contains("  "), "{told}");
+    }
+}
