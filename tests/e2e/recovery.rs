@@ -1,4 +1,4 @@
-//! `docs/recovery.md`: each recipe is run as it stands there, against the damage that it is for.
+//! `docs/recovery.md`: each test makes the damage, and then runs the recipe's commands as the page has them.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -188,7 +188,7 @@ def _not_loaded(state, target):
     inside = oracle.rows_of(scene, target)
     if first.rows is not None and inside - first.rows and not _are_of_the_files(state, target):
         return Verdict(UNEXPLAINED, f"{verdict}, but the target holds rows that the plain INSERT does not have", told)
-    if "not looked at when the plan was made" in outcome.message:
+    if "made without a look at this file" in outcome.message:
         # What fits a file that was not looked at is told by its types alone: its task fails by name.
         named = [file.key.rpartition("/")[2] for file in scene.files if file.key.rpartition("/")[2] in outcome.message]
         return Verdict(FAILED, "a file unlike the sample", told) if named else Verdict(UNEXPLAINED, "a file unlike the sample is not named", told)

@@ -160,8 +160,9 @@ pub fn create_statements(
     Ok(statements)
 }
 
-/// The statement that drops what [`create_statements`] made, as far as it is there: views before the tables that
-/// they read and fill. `DROP TABLE` takes views too, and the server asks for DROP VIEW on them (26.7).
+/// The statement that drops the tables and views of [`create_statements`]. One that is missing is no error. Views
+/// are dropped before the tables that they read and fill. `DROP TABLE` drops views too, and needs the grant DROP
+/// VIEW for them (25.8, 26.7).
 #[must_use]
 pub fn drop_statement(graph: &Graph, names: &StagingNames) -> String {
     let views = (0..graph.views.len()).map(|at| names.view(graph, at));

@@ -122,8 +122,7 @@ impl SchemaReader {
         Ok(asked.collect())
     }
 
-    /// Does a small file have a row? A header may stand alone. Nothing is known of a file that is large or cannot be
-    /// read.
+    /// Is the file nothing but a header? False of a file that is larger than a header, or cannot be read.
     pub async fn is_bare_header(&self, file: &SourceFile) -> bool {
         #[derive(Deserialize, Row)]
         struct Rows {

@@ -44,13 +44,13 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
             // The load might read it, and leave out a column that nobody knows.
             Found::Broken(failure) => {
                 let way = if unseen.types {
-                    "--columns, with --conversions as-insert"
+                    "--columns and --conversions as-insert"
                 } else {
                     "--columns"
                 };
                 return Err(AttemptError::Source(format!(
-                    "file {}: its columns cannot be told, so something of it might be lost: {}. Name what to load \
-                     ({way}), or leave the file out",
+                    "file {}: its columns cannot be read ({}), so the load might leave values of it out. Plan again: \
+                     name what to load with {way}, or leave this file out",
                     file.path, failure.message
                 )));
             }
@@ -64,7 +64,7 @@ pub(crate) async fn expected(worker: &Worker, claim: &Claim) -> Result<(), Attem
                 continue;
             }
             return Err(AttemptError::Source(format!(
-                "file {}: {problem}. It was not looked at when the plan was made; --validate looks at all files",
+                "file {}: {problem}. The plan was made without a look at this file; `plan files --validate` looks at all files",
                 file.path
             )));
         }
