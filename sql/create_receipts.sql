@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS {control:Identifier}.receipts
     part_hashes Array(String),
     published_at DateTime64(3, 'UTC'),
     part_names Array(String) DEFAULT [],
-    taken_at DateTime64(3, 'UTC') DEFAULT toDateTime64(0, 3, 'UTC')
+    taken_at DateTime64(3, 'UTC') DEFAULT toDateTime64(0, 3, 'UTC'),
+    part_rows Array(UInt64) DEFAULT []
 )
 ENGINE = ReplacingMergeTree(published_at)
 ORDER BY (job_id, task_id, target)

@@ -97,6 +97,8 @@ pub enum Bug {
     ReceiptBeforeSync,
     /// What the closing audit saw counts, although a server was started again since.
     AuditBeforeRestart,
+    /// What a merged part covers by its name is taken for being in it.
+    CoverIsProof,
 }
 
 impl Bug {
@@ -147,6 +149,7 @@ impl Bug {
         (Self::SkipUnfinished, "skip-unfinished"),
         (Self::ReceiptBeforeSync, "receipt-before-sync"),
         (Self::AuditBeforeRestart, "audit-before-restart"),
+        (Self::CoverIsProof, "cover-is-proof"),
     ];
 }
 

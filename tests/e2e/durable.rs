@@ -95,7 +95,7 @@ fn receipts_of_an_earlier_version_get_their_columns_by_init() {
     // One task was done by a program that did not write names.
     scene.worker(&job).faults("done.after=1*exit").run();
     scene.admin.run(&format!(
-        "ALTER TABLE {receipts} DROP COLUMN part_names, DROP COLUMN taken_at SETTINGS alter_sync = 2"
+        "ALTER TABLE {receipts} DROP COLUMN part_names, DROP COLUMN taken_at, DROP COLUMN part_rows SETTINGS alter_sync = 2"
     ));
     let refused = scene.longshore(["status"]).run().exits_with(USAGE);
     refused.says(&["were made by an earlier version", "longshore init"]);
@@ -106,10 +106,10 @@ fn receipts_of_an_earlier_version_get_their_columns_by_init() {
     // Workers of the earlier version write receipts without these columns.
     let optional = format!(
         "SELECT count() FROM system.columns WHERE database = '{}' AND table = 'receipts' \
-         AND name IN ('part_names', 'taken_at') AND default_kind = 'DEFAULT'",
+         AND name IN ('part_names', 'taken_at', 'part_rows') AND default_kind = 'DEFAULT'",
         scene.control
     );
-    assert_eq!(scene.admin.number(&optional), 2);
+    assert_eq!(scene.admin.number(&optional), 3);
     scene.sign_all_off();
     scene.finish(&job);
     assert_eq!(scene.status(&job)["state"], "completed");

@@ -23,16 +23,32 @@ impl PartFolders {
     pub fn cut_a_part(&self, pick: usize) -> bool {
         let mut files: Vec<PathBuf> =
             self.0.iter().flat_map(|folder| below(folder)).flat_map(|part| below(&part)).collect();
-        files.retain(|file| {
-            file.extension().is_some_and(|ext| ext == "bin")
-                && fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() > 1)
-        });
+        files.retain(|file| holds_values(file));
         files.sort();
-        let Some(file) = files.get(pick % files.len().max(1)) else { return false };
-        let length = fs::metadata(file).map_or(0, |facts| facts.len());
-        let opened = fs::OpenOptions::new().write(true).open(file);
-        opened.and_then(|file| file.set_len(length / 2)).is_ok()
+        files.get(pick % files.len().max(1)).is_some_and(|file| cut(file))
     }
+}
+
+/// Cuts the first file with values of this part in half.
+///
+/// # Panics
+/// When there is none, or it cannot be written.
+pub fn cut_part(folder: &Path) {
+    let mut files: Vec<PathBuf> =
+        below(folder).into_iter().filter(|file| holds_values(file)).collect();
+    files.sort();
+    assert!(files.first().is_some_and(|file| cut(file)), "{} has no file to cut", folder.display());
+}
+
+fn holds_values(file: &Path) -> bool {
+    file.extension().is_some_and(|ext| ext == "bin")
+        && fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() > 1)
+}
+
+fn cut(file: &Path) -> bool {
+    let length = fs::metadata(file).map_or(0, |facts| facts.len());
+    let opened = fs::OpenOptions::new().write(true).open(file);
+    opened.and_then(|file| file.set_len(length / 2)).is_ok()
 }
 
 fn below(folder: &Path) -> Vec<PathBuf> {

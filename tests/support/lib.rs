@@ -37,7 +37,7 @@ mod wire;
 pub use bed::Bed;
 pub use check::{Audit, Digest};
 pub use control::{TaskRow, Tasks};
-pub use destroy::PartFolders;
+pub use destroy::{PartFolders, cut_part};
 pub use files::{DataFile, Format, rows_sql};
 pub use midway::Midway;
 pub use own_bed::{CLICKHOUSE, KEEPER, KEEPERS, OwnBed, Recording, S3, SECOND, send_signal};

@@ -260,6 +260,10 @@ fn worker(list: &mut List, scope: &Scope) {
         list.add(SYNC, "*.*", "--durable: what a receipt proves is on disk before it");
     }
     list.system("parts", "what is staged, and what is in the target already");
+    list.system(
+        "detached_parts",
+        "the closing audit: parts that the server has set aside as broken",
+    );
     list.system("replicas", "whether a replicated target knows its parts");
     if engines(scope).iter().any(|engine| engine.starts_with("Replicated")) {
         list.system(
@@ -284,6 +288,7 @@ fn reader(list: &mut List, scope: &Scope) {
     for table in [
         "processes",
         "parts",
+        "detached_parts",
         "disks",
         "merge_tree_settings",
         "server_settings",

@@ -4,6 +4,11 @@
 //! is listed nor covered is gone. The server is asked only about receipts that are older than its
 //! start: while it runs it forgets nothing by itself, and who takes rows out on purpose knows it.
 //!
+//! What is covered may be gone too. A merge joins the parts that are there, and its name covers the
+//! numbers between them as well: those of a part that the server has set aside as broken at its start
+//! ([decision 40](../../../docs/decisions/0040-a-merge-is-no-proof.md)). So merged parts are compared
+//! with the rows of the receipts that they stand for, and with what was set aside.
+//!
 //! Some tables empty their own parts: a TTL deletes rows, a collapsing merge pairs them off. The
 //! server then removes the empty part, which looks like a loss. Of such a table nothing is certain.
 
@@ -12,9 +17,25 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::clickhouse::{Failure, Server, retry_idempotent};
+use crate::planted::{Bug, planted};
 use crate::schema::{GraphTable, identities, ttls};
 use crate::sql;
 use crate::task::{JobId, JobSpec, PublishMode, TableName};
+
+#[derive(Deserialize, Row)]
+struct MergedRow {
+    merged: String,
+    rows: u64,
+    received: u64,
+    set_aside: u64,
+    example: String,
+    part: String,
+}
+
+#[derive(Deserialize, Row)]
+struct OlderRow {
+    older: u64,
+}
 
 #[derive(Deserialize, Row)]
 struct LostRow {
@@ -38,6 +59,9 @@ pub struct Loss {
 /// When the server cannot be asked.
 pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Loss>, Failure> {
     let mut found = Vec::new();
+    if !was_restarted(server, job).await? {
+        return Ok(found);
+    }
     for table in spec.graph.tables.iter().filter(|table| table.keeps_rows()) {
         // Partitions of a shadow are linked into their target under other names.
         if spec.publish.mode != PublishMode::Replace {
@@ -45,9 +69,19 @@ pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Lo
             let words = lost_in(server, job, &table.name, &target).await?;
             let is_certain = !empties_parts(table);
             found.extend(words.map(|words| Loss { words, is_certain }));
+            if !planted(Bug::CoverIsProof) {
+                found.extend(lost_in_merges(server, job, table, &target).await?);
+            }
         }
     }
     Ok(found)
+}
+
+/// Has the server been started since the first receipts of the job?
+async fn was_restarted(server: &Server, job: &JobId) -> Result<bool, Failure> {
+    let call = || server.call(sql::AUDIT_RESTARTED).name("control", server.control());
+    let row: OlderRow = retry_idempotent(|| call().param("job", job).fetch_one()).await?;
+    Ok(row.older > 0)
 }
 
 /// Can the table end with a part that holds no row any more, without anybody's command?
@@ -71,6 +105,46 @@ async fn lost_in(
              started again since, and they are neither listed nor merged"
         )
     }))
+}
+
+/// Does the table hold as many rows as were put into it, whatever it merges?
+fn keeps_every_row(table: &GraphTable) -> bool {
+    let is_plain =
+        matches!(&*table.engine, "MergeTree" | "ReplicatedMergeTree" | "SharedMergeTree");
+    is_plain && !empties_parts(table)
+}
+
+/// Merged parts that have not all rows of the parts whose place they took.
+async fn lost_in_merges(
+    server: &Server,
+    job: &JobId,
+    table: &GraphTable,
+    target: &str,
+) -> Result<Vec<Loss>, Failure> {
+    let name = &table.name;
+    let call = || server.call(sql::AUDIT_MERGED).name("control", server.control());
+    let call = || call().param("job", job).param("target", target);
+    let call = || call().param("database", &name.database).param("table", &name.table);
+    let call = || call().param("keeps_rows", keeps_every_row(table));
+    let rows: Vec<MergedRow> = retry_idempotent(|| call().fetch_all()).await?;
+    Ok(rows.into_iter().map(|row| Loss { words: row.words(name), is_certain: true }).collect())
+}
+
+impl MergedRow {
+    fn words(&self, table: &TableName) -> String {
+        let Self { merged, rows, received, set_aside, example, part } = self;
+        if *set_aside > 0 {
+            return format!(
+                "the server was started again and has set aside {set_aside} parts of {table} as broken that receipts \
+                 name (first: {part} of task {example}). Part {merged} was merged over their place, and nothing \
+                 shows that it has their rows"
+            );
+        }
+        format!(
+            "part {merged} of {table} holds fewer rows than receipts name: {rows} of {received} (first: task {example}). \
+             Parts were lost before the merge, when the server was started again, or somebody deleted rows"
+        )
+    }
 }
 
 /// Targets that were exchanged and are not the tables that the tasks filled, in a sentence each.

@@ -63,6 +63,7 @@ impl StagedTable {
             part_uuids: self.parts().map(|part| part.uuid).collect(),
             part_hashes: self.parts().map(|part| part.hash.clone()).collect(),
             part_names: vec![String::new(); self.parts().count()],
+            part_rows: self.parts().map(|part| part.rows).collect(),
             ..base.clone()
         }
     }

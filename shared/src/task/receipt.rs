@@ -39,6 +39,8 @@ pub struct Receipt {
     pub part_names: Vec<String>,
     /// Server time when the manifest was taken, in milliseconds since 1970: no part is older in the target.
     pub taken_at: i64,
+    /// Rows of the parts when they were moved, in the same order.
+    pub part_rows: Vec<u64>,
 }
 
 impl Receipt {
@@ -60,6 +62,7 @@ impl Receipt {
             part_hashes: Vec::new(),
             published_at: crate::clock::now_ms(),
             part_names: Vec::new(),
+            part_rows: Vec::new(),
             taken_at: 0,
         }
     }

@@ -9,5 +9,6 @@ mod audit;
 mod closing;
 mod evidence;
 mod lives;
+mod merged_losses;
 mod planners;
 mod wishes;

@@ -70,6 +70,7 @@ fn empty_receipt(worker: &Worker, claim: &Claim, manifest: &Manifest) -> Receipt
         part_hashes: Vec::new(),
         published_at: ledger::now_ms(),
         part_names: Vec::new(),
+        part_rows: Vec::new(),
         taken_at: manifest.taken_ms,
     }
 }
