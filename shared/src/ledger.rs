@@ -18,12 +18,12 @@ mod manifests;
 mod parts;
 
 pub use crate::clock::now_ms;
-pub use lost::{Loss, lost, not_exchanged};
+pub use lost::{Loss, lost, lost_in_table, not_exchanged};
 pub use manifests::{
     LedgerError, Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks,
     void_manifests,
 };
-pub use parts::{Seen, find_parts};
+pub use parts::{Seen, find_parts, find_parts_settled, wait_for_parts};
 
 /// Writes the receipts of one task. Writing them again replaces them.
 ///

@@ -99,6 +99,14 @@ pub enum Bug {
     AuditBeforeRestart,
     /// What a merged part covers by its name is taken for being in it.
     CoverIsProof,
+    /// A server that was just started is asked for parts before it lists all of them.
+    AskEarly,
+    /// What was decided first about a quarantined task counts, whatever is decided later.
+    KeepDecision,
+    /// The staging set of an attempt that ends badly is dropped, whatever has become of its parts.
+    DropEvidence,
+    /// A shadow takes the place of its target, whatever it has lost since it was filled.
+    ReplaceBlindly,
 }
 
 impl Bug {
@@ -150,6 +158,10 @@ impl Bug {
         (Self::ReceiptBeforeSync, "receipt-before-sync"),
         (Self::AuditBeforeRestart, "audit-before-restart"),
         (Self::CoverIsProof, "cover-is-proof"),
+        (Self::AskEarly, "ask-early"),
+        (Self::KeepDecision, "keep-decision"),
+        (Self::DropEvidence, "drop-evidence"),
+        (Self::ReplaceBlindly, "replace-blindly"),
     ];
 }
 

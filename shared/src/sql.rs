@@ -155,6 +155,7 @@ catalogue! {
     TELL_TASK = "tell_task",
     VOID_MANIFESTS = "void_manifests",
     VOID_RECEIPTS = "void_receipts",
+    WAIT_LOADING = "wait_loading",
     WEIGH_TASKS = "weigh_tasks",
 }
 

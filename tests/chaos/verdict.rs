@@ -137,6 +137,18 @@ pub(crate) fn of(
     findings
 }
 
+/// Everything that is wrong after a plan was deleted whose job had been cancelled: what was published stays,
+/// once, and nothing else does.
+pub(crate) fn of_deleted(scene: &Scene) -> Vec<String> {
+    let audit = scene.audit_rows("events");
+    let twice = (audit.duplicated > 0).then(|| format!("{} rows twice", audit.duplicated));
+    let gone = scene.longshore(["gc", "--yes", "--older-than", "0s"]).run();
+    let refused = (gone.code() != Some(0)).then(|| format!("gc after a deletion: {gone}"));
+    let left = scene.staged();
+    let left = (!left.is_empty()).then(|| format!("staged after a deletion: {left:?}"));
+    twice.into_iter().chain(refused).chain(left).collect()
+}
+
 /// Tells each fault that a worker met at one of its points; the constant delays are no faults.
 pub(crate) fn count_points(scene: &Scene, mut tell: impl FnMut(&str)) {
     let files = fs::read_dir(scene.folder()).into_iter().flatten().flatten();

@@ -25,6 +25,25 @@ fn merges_before_the_recovery_do_not_hide_what_was_moved() {
 }
 
 #[test]
+fn merged_parts_that_a_started_server_lists_late_are_waited_for() {
+    let bed = OwnBed::start();
+    let scene = Scene::on(&bed.bed).and_events(4, 300);
+    // A server with many parts takes as long by itself.
+    scene.admin.run(&format!(
+        "ALTER TABLE {}.events MODIFY SETTING sleep_before_loading_outdated_parts_ms = 20000",
+        scene.db
+    ));
+    let job = scene.submit(&["--chunk-files-max", "2"]);
+    let standing = Standing::new(&bed, &scene, &job, 1);
+    standing.kill_in_both("events");
+    // What was moved is merged away, and the server is killed once more before anybody has looked.
+    merge(&scene, "events");
+    send_signal(bed.pid(CLICKHOUSE), "KILL");
+    bed.restart(CLICKHOUSE);
+    standing.settle(WorkerOutcome::Dies, "parts that are listed late");
+}
+
+#[test]
 fn sums_stay_exact_when_merges_come_before_the_recovery() {
     let bed = OwnBed::start();
     for outcome in BOTH_OUTCOMES {

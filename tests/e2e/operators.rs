@@ -321,3 +321,27 @@ fn rows_of_workers_were_deleted() {
     midway.resume_workers();
     midway.scene.settle(&midway.job, "worker rows were deleted");
 }
+
+#[test]
+fn a_clone_of_a_view_was_dropped_before_the_load() {
+    let scene = Scene::with_events(1, 200);
+    let job = scene.submit(&[]);
+    let gate = scene.folder().join("gate");
+    let wait = format!("stage.after=1*until({})->off", gate.display());
+    let worker = scene.worker(&job).faults(wait).spawn();
+    wait_for("the clones are made", || worker.words().contains("until(").then_some(()));
+    let clones = scene.admin.column(&format!(
+        "SELECT name FROM system.tables WHERE database = '{}' AND engine = 'MaterializedView'",
+        scene.staging
+    ));
+    let clone = clones.iter().find(|name| name.contains("daily")).expect("a clone of the view");
+    scene.admin.run(&format!("DROP VIEW {}.{} SYNC", scene.staging, name(clone)));
+    std::fs::write(&gate, "").expect("a writable folder");
+    drop(worker.wait());
+    scene.finish(&job);
+    // The load fits the numbers of its table; only the rows of the view are missing.
+    assert_eq!(scene.status(&job)["state"], "completed", "{}", scene.status(&job));
+    scene.assert_exact();
+    let told = scene.longshore(["task", &format!("{job}-0000000")]).run().ok();
+    told.says(&["the staging clone of", "daily_mv is gone"]);
+}

@@ -176,6 +176,39 @@ fn a_quarantined_task_is_proved_again_and_never_taken_for_done_without() {
 }
 
 #[test]
+fn the_last_decision_counts_where_an_earlier_one_was_cut() {
+    let (scene, job) = quarantined(false);
+    let accept = ["retry", &job, "--quarantined", "--accept"];
+    let cut = scene.longshore(accept).faults("reopen.begun=exit").run();
+    assert!(cut.was_killed(), "{cut}");
+    // The person has looked again: nothing of it is in any target.
+    let reloaded = retry(&scene, &job, &["--quarantined", "--reload"]).ok().json();
+    assert_eq!(reloaded["quarantined"], 1, "{reloaded}");
+    scene.settle(&job, "accepted, cut, and then reloaded");
+}
+
+#[test]
+fn what_was_true_when_a_command_was_cut_is_looked_at_again() {
+    let scene = Scene::with_events(2, 200);
+    let job = scene.submit(&[]);
+    scene.finish(&job);
+    let truncate =
+        |table: &str| scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
+    for table in ["events", "daily", "buys"] {
+        truncate(table);
+    }
+    let cut = scene.longshore(["resume", &job, "--replay-done"]).faults("reopen.begun=exit").run();
+    assert!(cut.was_killed(), "{cut}");
+    // Before anybody goes on, somebody else fills the table.
+    let other = scene.plan(&["--again", "meanwhile"]);
+    scene.longshore(["submit", &other, "--force-overlap"]).run().ok();
+    scene.finish(&other);
+    let refused = scene.longshore(["resume", &job]).run().exits_with(EXIT_CONFLICT);
+    refused.says(&["would be in", "twice", "not empty"]);
+    scene.assert_exact();
+}
+
+#[test]
 fn a_quarantined_task_that_is_in_its_targets_is_not_loaded_again() {
     let (scene, job) = quarantined(true);
     let refused = retry(&scene, &job, &["--quarantined", "--reload"]).exits_with(EXIT_CONFLICT);

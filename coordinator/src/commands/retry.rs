@@ -191,14 +191,19 @@ pub(crate) async fn open(
     let mut job = job;
     for lost in 0..TRIES_MAX {
         replayable::refuse(&job)?;
-        if job.state == JobState::Reopening && job.spec.reopening.is_some() {
-            if planted(Bug::ForgetWish) {
-                job.spec.reopening = None;
-            }
+        if planted(Bug::ForgetWish) && job.state == JobState::Reopening {
+            job.spec.reopening = None;
             return finish(session, job, Vec::new()).await;
         }
         let chosen = choose(session, &job, request).await?;
         let recorded = record(&job, &chosen);
+        // An earlier command was cut. What it has written down is carried out, unless this one asks for more, or
+        // for something else.
+        let is_recorded = job.spec.reopening.as_deref() == Some(&recorded);
+        let is_begun = job.state == JobState::Reopening && job.spec.reopening.is_some();
+        if is_begun && (is_recorded || planted(Bug::KeepDecision)) {
+            return finish(session, job, Vec::new()).await;
+        }
         let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
         if recorded == Reopening::default() && !is_interrupted && !is_refused(session, &job).await?
         {
@@ -282,9 +287,7 @@ async fn choose(session: &Session, job: &Job, request: &RetryRequest) -> Result<
                 QuarantineDecision::Accept => {
                     let server = session.reach(job, &task.id).await?;
                     let of_task = quarantined(session, &task.id).await?;
-                    replayable::refuse_partial(&of_task)?;
-                    replayable::check_present(&server, &of_task).await?;
-                    replayable::check_moved(&server, &of_task).await?;
+                    replayable::check_accepted(&server, &of_task).await?;
                     TaskEvent::Accepted
                 }
                 QuarantineDecision::Reload => {

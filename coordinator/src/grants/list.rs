@@ -246,6 +246,13 @@ fn worker(list: &mut List, scope: &Scope) {
         } else {
             list.add("INSERT", table.to_string(), "publish");
         }
+        if engine.ends_with("MergeTree") {
+            list.add(
+                "SYSTEM WAIT LOADING PARTS",
+                table.to_string(),
+                "a server that was just started lists some parts late",
+            );
+        }
     }
     see_views(list, scope);
     read_others(list, scope);
@@ -289,6 +296,7 @@ fn reader(list: &mut List, scope: &Scope) {
         "processes",
         "parts",
         "detached_parts",
+        "replicas",
         "disks",
         "merge_tree_settings",
         "server_settings",

@@ -5,7 +5,7 @@
 //! carries out exactly that: tasks that were changed are left alone, and the cursor is made anew
 //! from all tasks in any case.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::faults;
@@ -15,8 +15,11 @@ use longshore_shared::store::{
     KeeperMapStore, REQUEST_ROWS_MAX, Swap, TaskBrief, TaskStore, segment_tasks,
 };
 use longshore_shared::task::{
-    Cursor, Job, Reopening, Segment, Stamp, StateName, Tally, Task, TaskEvent, TaskId, TaskState,
+    Cursor, Job, Reopening, Segment, Stamp, StateName, TableName, Tally, Task, TaskEvent, TaskId,
+    TaskState,
 };
+
+use uuid::Uuid;
 
 use super::choice::{Choice, Chosen};
 use super::replayable;
@@ -96,6 +99,7 @@ pub(crate) async fn carry_out(
     }
     let choose = |task: &TaskBrief| Some(Choice::of(task, wish.of(task.id.ordinal, task.state)?));
     let chosen: Chosen = tasks.iter().filter_map(choose).collect();
+    check_again(session, job, &tasks, &chosen).await?;
     settle(session, job, &chosen).await?;
     let mut counts = Counts::default();
     for was in [StateName::Failed, StateName::Done] {
@@ -112,6 +116,32 @@ pub(crate) async fn carry_out(
     Ok(Some(counts))
 }
 
+/// What was true when the command was given may not be any more: it was cut, and days have passed.
+async fn check_again(
+    session: &Session,
+    job: &Job,
+    tasks: &[TaskBrief],
+    chosen: &Chosen,
+) -> Result<(), Error> {
+    let of_done = chosen.iter().filter(|choice| choice.was == StateName::Done);
+    let of_done: HashSet<&TaskId> = of_done.map(|choice| &choice.id).collect();
+    let replayed: Vec<&TaskBrief> =
+        tasks.iter().filter(|task| of_done.contains(&task.id)).collect();
+    if !replayed.is_empty() {
+        replayable::check_empty(session, job, &replayed).await?;
+    }
+    for choice in chosen.iter().filter(|choice| choice.was == StateName::Quarantined) {
+        let Some(task) = session.store.task(&choice.id).await? else { continue };
+        let server = session.reach(job, &choice.id).await?;
+        match choice.event {
+            TaskEvent::Reset => replayable::check_absent(&server, &task).await?,
+            TaskEvent::Accepted => replayable::check_accepted(&server, &task).await?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// What the ledger says of these tasks is made right before their rows change: receipts of tasks that
 /// are loaded once more are void, those of tasks that a person vouches for are written.
 async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Error> {
@@ -124,12 +154,25 @@ async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Err
     void_manifests(session, job, &reloaded, Void::NeverMoved).await?;
     void_manifests(session, job, &replayed, Void::TakenOut).await?;
     replayable::void(session, job, &replayed).await?;
+    // An earlier command may have vouched for them and was cut: no worker loads a task that has a receipt.
+    replayable::void(session, job, &reloaded).await?;
     for choice in chosen.iter().filter(|choice| choice.event == TaskEvent::Accepted) {
         let Some(task) = session.store.task(&choice.id).await? else { continue };
         let TaskState::Quarantined { manifest, .. } = &task.progress.state else { continue };
+        // It was quarantined anew since it was chosen: that is for a person to look at once more.
+        if task.progress.epoch.0 != choice.epoch {
+            continue;
+        }
         let server = session.reach(job, &choice.id).await?;
         check_durable(&server, job.spec.durable).await?;
-        let receipts = manifest.vouched(&task);
+        let asked: Vec<(&TableName, Vec<Uuid>)> = manifest
+            .tables
+            .iter()
+            .map(|table| (&table.target, table.parts().map(|part| part.uuid).collect()))
+            .collect();
+        let found = ledger::find_parts_settled(&server, &asked).await?;
+        let name = |uuid: &Uuid| found.iter().find_map(|seen| seen.published.get(uuid).cloned());
+        let receipts = manifest.vouched(&task, name);
         retry_idempotent(|| ledger::append(&server, &receipts)).await?;
         check_durable(&server, job.spec.durable).await?;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clickhouse::Row;
 use longshore_shared::clickhouse::{Server, retry_idempotent, uuid_text};
-use longshore_shared::ledger::{Seen, find_parts};
+use longshore_shared::ledger::{Seen, find_parts, find_parts_settled};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::replicas::unknown_to_keeper;
 use longshore_shared::schema::{placed, table_now};
@@ -100,8 +100,15 @@ pub(crate) fn refuse_replay(job: &Job) -> Result<(), Error> {
     Err(Report::new(Kind::Conflict, message).help("plan it again, with --again TEXT").into())
 }
 
+/// Refuses to take a quarantined task for done that is not, as far as anybody can tell.
+pub(crate) async fn check_accepted(server: &Server, task: &Task) -> Result<(), Error> {
+    refuse_partial(task)?;
+    check_present(server, task).await?;
+    check_moved(server, task).await
+}
+
 /// Refuses to take a task for done of which only a part is known.
-pub(crate) fn refuse_partial(task: &Task) -> Result<(), Error> {
+fn refuse_partial(task: &Task) -> Result<(), Error> {
     if manifest(task).is_none_or(|manifest| !manifest.partial) {
         return Ok(());
     }
@@ -122,7 +129,18 @@ pub(crate) fn refuse_partial(task: &Task) -> Result<(), Error> {
 pub(crate) async fn check_absent(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
         let uuids: Vec<Uuid> = table.parts().map(|part| part.uuid).collect();
-        if let Some(part) = find(server, &table.target, uuids).await?.published.keys().min() {
+        let found = find_parts_settled(server, &[(&table.target, uuids)]).await?;
+        let found = found.into_iter().next().unwrap_or_default();
+        if let Some(part) = found.rolled_back.iter().min() {
+            let message = format!(
+                "task {} cannot be loaded again yet: a MOVE of part {part} into {} was rolled back, and the server has \
+                 not cleared it: if it is killed before, the part comes back",
+                task.id, table.target
+            );
+            let help = "try again in five minutes";
+            return Err(Report::new(Kind::Conflict, message).help(help).into());
+        }
+        if let Some(part) = found.published.keys().min() {
             let message = format!(
                 "task {} cannot be loaded again: part {part} of it is in {}",
                 task.id, table.target
@@ -144,7 +162,7 @@ async fn find(server: &Server, target: &TableName, uuids: Vec<Uuid>) -> Result<S
 
 /// Refuses to take a quarantined task for done while rows of it are staged that are not in their
 /// target: they would be swept. Identities that are in neither are for a person to vouch for.
-pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Error> {
+async fn check_moved(server: &Server, task: &Task) -> Result<(), Error> {
     for table in manifest(task).map(|manifest| &manifest.tables).into_iter().flatten() {
         let uuids: Vec<Uuid> = table.parts().map(|part| part.uuid).collect();
         let mut unmoved: Vec<StagedPart> = Vec::new();
@@ -189,7 +207,7 @@ pub(crate) async fn check_moved(server: &Server, task: &Task) -> Result<(), Erro
 
 /// Refuses to take a quarantined exchange for done while the target is not the new table, and a
 /// replacement while old rows are in one of its partitions.
-pub(crate) async fn check_present(server: &Server, task: &Task) -> Result<(), Error> {
+async fn check_present(server: &Server, task: &Task) -> Result<(), Error> {
     let handovers = || manifest(task).map(|manifest| &manifest.handovers).into_iter().flatten();
     for handover in handovers().filter(|handover| handover.mode == PublishMode::Replace) {
         let now = placed(server, &handover.target).await?;

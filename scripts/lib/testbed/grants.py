@@ -55,6 +55,8 @@ GRANTS = [
     "NAMED COLLECTION ON *",
     # Durable jobs: everything is on disk before a receipt is written.
     "SYSTEM SYNC FILE CACHE ON *.*",
+    # A server that was just started lists some parts late: waits for them.
+    "SYSTEM WAIT LOADING PARTS ON *.*",
     # Only for queries of other users; a worker fences its own kind without it.
     "KILL QUERY ON *.*",
 ]

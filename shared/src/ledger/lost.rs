@@ -20,7 +20,7 @@ use crate::clickhouse::{Failure, Server, retry_idempotent};
 use crate::planted::{Bug, planted};
 use crate::schema::{GraphTable, identities, ttls};
 use crate::sql;
-use crate::task::{JobId, JobSpec, PublishMode, TableName};
+use crate::task::{JobId, JobSpec, PublishMode, Shadow, TableName};
 
 #[derive(Deserialize, Row)]
 struct MergedRow {
@@ -28,6 +28,8 @@ struct MergedRow {
     rows: u64,
     received: u64,
     set_aside: u64,
+    maybe: u64,
+    tasks: u64,
     example: String,
     part: String,
 }
@@ -49,7 +51,8 @@ struct LostRow {
 pub struct Loss {
     /// In a sentence.
     pub words: String,
-    /// False when the table itself may have emptied these parts: a TTL, a collapsing merge.
+    /// False when the table itself may have emptied these parts (a TTL, a collapsing merge), or the server
+    /// may have made a merged part again that broke.
     pub is_certain: bool,
 }
 
@@ -59,20 +62,40 @@ pub struct Loss {
 /// When the server cannot be asked.
 pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Loss>, Failure> {
     let mut found = Vec::new();
-    if !was_restarted(server, job).await? {
-        return Ok(found);
-    }
+    let names: Vec<TableName> = spec.graph.tables.iter().map(|table| table.name.clone()).collect();
+    let now = identities(server, &names).await?;
     for table in spec.graph.tables.iter().filter(|table| table.keeps_rows()) {
+        // Before its exchange a shadow is another table than the one of this name, with other blocks.
+        let is_there = |shadow: &Shadow| now.contains(&(table.name.clone(), shadow.uuid));
+        let is_another = table.shadow.as_ref().is_some_and(|shadow| !is_there(shadow));
         // Partitions of a shadow are linked into their target under other names.
-        if spec.publish.mode != PublishMode::Replace {
-            let target = table.destination().to_string();
-            let words = lost_in(server, job, &table.name, &target).await?;
-            let is_certain = !empties_parts(table);
-            found.extend(words.map(|words| Loss { words, is_certain }));
-            if !planted(Bug::CoverIsProof) {
-                found.extend(lost_in_merges(server, job, table, &target).await?);
-            }
+        if spec.publish.mode != PublishMode::Replace && !is_another {
+            found.extend(lost_in_table(server, job, table, &table.name).await?);
         }
+    }
+    Ok(found)
+}
+
+/// What receipts in force say and one table does not hold. `name` is what the table is called now: a shadow
+/// has several names in its life.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn lost_in_table(
+    server: &Server,
+    job: &JobId,
+    table: &GraphTable,
+    name: &TableName,
+) -> Result<Vec<Loss>, Failure> {
+    if !was_restarted(server, job).await? {
+        return Ok(Vec::new());
+    }
+    let target = table.destination().to_string();
+    let words = lost_in(server, job, name, &target).await?;
+    let is_certain = !empties_parts(table);
+    let mut found: Vec<Loss> = words.map(|words| Loss { words, is_certain }).into_iter().collect();
+    if !planted(Bug::CoverIsProof) {
+        found.extend(lost_in_merges(server, job, table, name, &target).await?);
     }
     Ok(found)
 }
@@ -101,8 +124,10 @@ async fn lost_in(
     let LostRow { tasks, parts, example } = retry_idempotent(|| call().fetch_one()).await?;
     Ok((parts > 0).then(|| {
         format!(
-            "{table} has lost {parts} parts of {tasks} tasks that have receipts (first: {example}): the server was \
-             started again since, and they are neither listed nor merged"
+            "{table} has lost {} of {} with receipts (first: {example}): the server was started again since, and they \
+             are neither listed nor merged",
+            counted(parts, "part"),
+            counted(tasks, "task")
         )
     }))
 }
@@ -119,32 +144,51 @@ async fn lost_in_merges(
     server: &Server,
     job: &JobId,
     table: &GraphTable,
+    name: &TableName,
     target: &str,
 ) -> Result<Vec<Loss>, Failure> {
-    let name = &table.name;
     let call = || server.call(sql::AUDIT_MERGED).name("control", server.control());
     let call = || call().param("job", job).param("target", target);
     let call = || call().param("database", &name.database).param("table", &name.table);
     let call = || call().param("keeps_rows", keeps_every_row(table));
     let rows: Vec<MergedRow> = retry_idempotent(|| call().fetch_all()).await?;
-    Ok(rows.into_iter().map(|row| Loss { words: row.words(name), is_certain: true }).collect())
+    let keeps_rows = keeps_every_row(table);
+    Ok(rows.into_iter().map(|row| row.loss(name, keeps_rows)).collect())
 }
 
 impl MergedRow {
-    fn words(&self, table: &TableName) -> String {
-        let Self { merged, rows, received, set_aside, example, part } = self;
+    fn loss(&self, table: &TableName, keeps_rows: bool) -> Loss {
+        let Self { merged, rows, received, set_aside, maybe, tasks, example, part } = self;
         if *set_aside > 0 {
-            return format!(
-                "the server was started again and has set aside {set_aside} parts of {table} as broken that receipts \
-                 name (first: {part} of task {example}). Part {merged} was merged over their place, and nothing \
-                 shows that it has their rows"
+            let parts = counted(*set_aside, "part");
+            let words = format!(
+                "the server was started again and has set aside {parts} of {table} as broken that receipts name \
+                 (first: {part} of task {example}); {merged} was merged over their place, and nothing shows that it \
+                 has their rows"
             );
+            return Loss { words, is_certain: true };
         }
-        format!(
-            "part {merged} of {table} holds fewer rows than receipts name: {rows} of {received} (first: task {example}). \
-             Parts were lost before the merge, when the server was started again, or somebody deleted rows"
-        )
+        if keeps_rows && rows < received {
+            let tasks = counted(*tasks, "task");
+            let words = format!(
+                "part {merged} of {table} holds {rows} rows, and the receipts of parts that it was merged over name \
+                 {received}, of {tasks} of this job (first: {example}; which of them lacks rows is not known): parts \
+                 were lost at a start of the server, or somebody deleted rows"
+            );
+            return Loss { words, is_certain: true };
+        }
+        let parts = counted(*maybe, "part");
+        let words = format!(
+            "a merged part of {table} broke and was set aside when the server was started again, and {merged} was \
+             merged over {parts} of receipts in its range (first task: {example})"
+        );
+        Loss { words, is_certain: false }
     }
+}
+
+/// `1 part`, `12 parts`
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Targets that were exchanged and are not the tables that the tasks filled, in a sentence each.

@@ -1,6 +1,7 @@
 //! Where parts are, told by the identity that each keeps when it is moved.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use clickhouse::Row;
 use serde::Deserialize;
@@ -13,6 +14,15 @@ use crate::task::TableName;
 
 /// Part identities asked for in one statement.
 const IDENTITIES_MAX: usize = 2_000;
+/// The server counts whole seconds since its start, and its clock may be set.
+const UPTIME_MARGIN: Duration = Duration::from_secs(3);
+/// Before a server that was just started is asked again.
+const START_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize, Row)]
+struct Uptime {
+    seconds: u64,
+}
 
 #[derive(Deserialize, Row)]
 struct FoundRow {
@@ -68,4 +78,44 @@ pub async fn find_parts(
         }
     }
     Ok(seen)
+}
+
+/// The same, where it matters that a part is *not* there: a server that was just started lists parts late
+/// that were merged away. Waits until all parts are listed, and takes the answer only of a server that was not
+/// started again meanwhile.
+///
+/// # Errors
+/// As [`find_parts`], and without the right to `SYSTEM WAIT LOADING PARTS`.
+pub async fn find_parts_settled(
+    server: &Server,
+    asked: &[(&TableName, Vec<Uuid>)],
+) -> Result<Vec<Seen>, Failure> {
+    loop {
+        let began = Instant::now();
+        let tables: Vec<&TableName> = asked.iter().map(|(table, _)| *table).collect();
+        if !planted(Bug::AskEarly) {
+            wait_for_parts(server, &tables).await?;
+        }
+        let found = find_parts(server, asked).await?;
+        let Uptime { seconds } =
+            retry_idempotent(|| server.call(sql::SERVER_UPTIME).fetch_one()).await?;
+        if Duration::from_secs(seconds) >= began.elapsed() + UPTIME_MARGIN || planted(Bug::AskEarly)
+        {
+            return Ok(found);
+        }
+        tokio::time::sleep(START_PAUSE).await;
+    }
+}
+
+/// Waits until the server lists all parts that it has of these tables. Seconds to minutes after a start,
+/// nothing else.
+///
+/// # Errors
+/// When the server cannot be asked, a table is gone, or the right to it is missing.
+pub async fn wait_for_parts(server: &Server, tables: &[&TableName]) -> Result<(), Failure> {
+    for table in tables {
+        let call = || server.call(sql::WAIT_LOADING).name("database", &table.database);
+        retry_idempotent(|| call().name("table", &table.table).deadline(None).execute()).await?;
+    }
+    Ok(())
 }

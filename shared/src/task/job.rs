@@ -128,7 +128,9 @@ impl JobState {
                 | Self::Halted
                 | Self::Completed
                 | Self::Failed
-                | Self::Cancelled,
+                | Self::Cancelled
+                // What is to become of its tasks is decided anew.
+                | Self::Reopening,
                 JobEvent::Reopening,
             ) => Ok(Self::Reopening),
             (
@@ -343,6 +345,7 @@ mod tests {
         cancelled + Reopening -> reopening
         cancelled + Deleted -> deleting
         reopening + Cancelled -> cancelling
+        reopening + Reopening -> reopening
         reopening + Reopened -> running
         deleting + Deleted -> deleting
         ");

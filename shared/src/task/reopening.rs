@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{StateName, TaskEvent};
 use crate::hex::{from_hex, to_hex};
 use crate::pack::{pack, unpack};
+use crate::planted::{Bug, planted};
 
 /// A set of tasks of one job by their numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +22,13 @@ impl Ordinals {
             self.bits.resize(byte + 1, 0);
         }
         self.bits[byte] |= 1 << (ordinal % 8);
+    }
+
+    /// Takes a task out.
+    fn remove(&mut self, ordinal: u32) {
+        if let Some(bits) = self.bits.get_mut(ordinal as usize / 8) {
+            *bits &= !(1 << (ordinal % 8));
+        }
     }
 
     /// Is it in the set?
@@ -73,8 +81,14 @@ pub struct Reopening {
 }
 
 impl Reopening {
-    /// Adds a task that ended so, and what is to become of it. False when the two do not belong together.
+    /// Adds a task that ended so, and what is to become of it: what was said of it before does not count any
+    /// more. False when the two do not belong together.
     pub fn add(&mut self, ordinal: u32, was: StateName, event: &TaskEvent) -> bool {
+        if was == StateName::Quarantined && !planted(Bug::KeepDecision) {
+            for set in [&mut self.proved, &mut self.reloaded, &mut self.accepted] {
+                set.remove(ordinal);
+            }
+        }
         let set = match (was, event) {
             (StateName::Failed, TaskEvent::Reopened | TaskEvent::Reset) => &mut self.failed,
             (StateName::Quarantined, TaskEvent::Reopened) => &mut self.proved,
@@ -120,5 +134,16 @@ mod tests {
         assert_eq!(back.of(4, StateName::Done), None);
         assert_eq!(back.of(5, StateName::Quarantined), Some(TaskEvent::Accepted));
         assert_eq!(back.of(3, StateName::Pending), None, "it was changed before");
+    }
+
+    #[test]
+    fn the_last_decision_about_a_task_counts() {
+        let mut wish = Reopening::default();
+        for event in
+            [TaskEvent::Accepted, TaskEvent::Reset, TaskEvent::Reopened, TaskEvent::Accepted]
+        {
+            assert!(wish.add(9, StateName::Quarantined, &event));
+            assert_eq!(wish.of(9, StateName::Quarantined), Some(event));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod strike;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use longshore_tests::{CLICKHOUSE, OwnBed, Peer, Replica, SECOND, Scene, Wire, within};
 
 use crate::deeds::Deeds;
-use crate::people::People;
+use crate::people::{End, People};
 use crate::record::Record;
 use crate::request_faults::RequestFaults;
 use crate::schedule::{Kind, Schedule};
@@ -86,6 +87,7 @@ pub(crate) fn run(campaign: &Campaign, lane: u64) {
                 servers: &servers,
                 request_faults: &request_faults,
                 wire: &wire,
+                is_deleted: Cell::new(false),
             };
             is_well = this.job();
             job += 1;
@@ -110,6 +112,8 @@ struct Lane<'a> {
     servers: &'a Servers,
     request_faults: &'a RequestFaults,
     wire: &'a Wire,
+    /// Somebody cancelled the job and deleted its plan.
+    is_deleted: Cell<bool>,
 }
 
 impl Lane<'_> {
@@ -209,7 +213,7 @@ impl Lane<'_> {
         let mut next = schedule.next();
         let mut due = Instant::now() + Duration::from_millis(next.delay_ms);
         let (mut faults, mut damage) = (0, Damage::default());
-        while !is_over(&watch) && faults < FAULTS_MAX && !campaign.is_over() {
+        while !self.is_over(&watch) && faults < FAULTS_MAX && !campaign.is_over() {
             thread::sleep(TICK);
             workers.poll();
             people.poll();
@@ -249,7 +253,8 @@ impl Lane<'_> {
                 thread::sleep(Duration::from_secs(1));
                 return None;
             }
-            (is_over(&watch) || campaign.is_interrupted()).then(|| is_over(&watch))
+            let is_over = self.is_over(&watch);
+            (is_over || campaign.is_interrupted()).then_some(is_over)
         });
         if ended == Some(false) {
             return Vec::new();
@@ -265,7 +270,11 @@ impl Lane<'_> {
         self.count(&mut people);
         findings.extend(people.leave());
         drop(watch);
-        findings.extend(verdict::of(scene, &job, &shape, &campaign.record, &damage));
+        if self.is_deleted.get() {
+            findings.extend(verdict::of_deleted(scene));
+        } else {
+            findings.extend(verdict::of(scene, &job, &shape, &campaign.record, &damage));
+        }
         let count = format!("SELECT count() FROM {}.events", scene.db);
         let astray = peer.map_or(0, |peer| peer.admin.number(&count));
         findings.extend((astray > 0).then(|| format!("{astray} rows on a server of no plan")));
@@ -282,6 +291,12 @@ impl Lane<'_> {
     /// A job that was stopped goes on, and is counted.
     fn resume(&self, deeds: &Deeds, watch: &Watch) {
         let (state, reason) = watch.job();
+        // A deletion that was cut can only be given again.
+        if state == "deleting" {
+            let again = deeds.scene.longshore(["plan", "delete", deeds.job, "--yes"]).run();
+            self.is_deleted.set(again.code() == Some(0) || self.is_deleted.get());
+            return;
+        }
         if matches!(state.as_str(), "running" | "completed" | "failed" | "cancelling" | "") {
             return;
         }
@@ -297,18 +312,21 @@ impl Lane<'_> {
         }
     }
 
+    fn is_over(&self, watch: &Watch) -> bool {
+        self.is_deleted.get() || matches!(watch.job().0.as_str(), "completed" | "failed")
+    }
+
     /// Commands that have ended.
     fn count(&self, people: &mut People) {
         for (kind, end) in people.ended() {
             self.campaign.record.note(self.number, self.job, kind.name(), &format!("{end:?}"));
+            if kind == Kind::PlanDelete && end == End::Done {
+                self.is_deleted.set(true);
+            }
             self.campaign.record.add(|sums| {
                 let counts = sums.commands.entry(kind.name()).or_default();
                 counts[end as usize] += 1;
             });
         }
     }
-}
-
-fn is_over(watch: &Watch) -> bool {
-    matches!(watch.job().0.as_str(), "completed" | "failed")
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use longshore_tests::{CLICKHOUSE, OwnBed, Scene, cut_part, wait_for};
+use longshore_tests::{CLICKHOUSE, LONG_LEASE, OwnBed, Scene, cut_part, wait_for};
 
 /// A receipt is taken for older than the start of the server from two seconds on.
 const START_MARGIN: Duration = Duration::from_secs(3);
@@ -23,8 +23,8 @@ impl<'a> Begun<'a> {
         scene.admin.run("SYSTEM STOP MERGES");
         let job = scene.submit(&["--chunk-files-max", "1"]);
         scene.worker(&job).args(["--slots", "1"]).faults("done.after=2*off->1*exit").run();
-        let receipts = format!("SELECT count() FROM {}.receipts", scene.control);
-        assert_eq!(scene.admin.number(&receipts), 9, "three tasks, three tables");
+        let done = format!("SELECT uniqExact(task_id) FROM {}.receipts", scene.control);
+        assert_eq!(scene.admin.number(&done), 3, "tasks that are done");
         thread::sleep(START_MARGIN);
         Self { bed, scene, job }
     }
@@ -79,7 +79,10 @@ fn a_part_that_broke_before_a_merge_fails_the_job() {
         let parts = begun.parts(table, "active");
         assert_eq!(parts.len(), 3, "a part of each task");
         let lost = begun.lose(|| cut_part(&parts[1]));
-        assert_told(&lost, &["has set aside 1 parts", "as broken", "was merged over their place"]);
+        assert_told(
+            &lost,
+            &["has set aside 1 part of", "as broken", "was merged over their place"],
+        );
     }
 }
 
@@ -91,8 +94,41 @@ fn a_part_that_vanished_before_a_merge_fails_the_job() {
     let lost = begun.lose(|| std::fs::remove_dir_all(&parts[1]).expect("a folder of a part"));
     assert_told(
         &lost,
-        &["holds fewer rows than receipts name", "Parts were lost before the merge"],
+        &[
+            "was merged over name",
+            "of 3 tasks of this job",
+            "parts were lost at a start of the server",
+        ],
     );
+}
+
+#[test]
+fn a_shadow_that_has_lost_a_part_does_not_take_the_place_of_its_target() {
+    let bed = OwnBed::start();
+    let scene = Scene::for_swaps(&bed.bed).with_old_events(4, 200);
+    scene.admin.run("SYSTEM STOP MERGES");
+    let job = scene.submit(&["--publish", "replace", "--chunk-files-max", "1"]);
+    let gate = scene.folder().join("gate");
+    let wait = format!("manifest.after=4*off->1*until({})->off", gate.display());
+    let worker = scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", LONG_LEASE);
+    let worker = worker.faults(wait).spawn();
+    wait_for("all is loaded and counted", || worker.words().contains("until(").then_some(()));
+    thread::sleep(START_MARGIN);
+    let parts = scene.admin.column(&format!(
+        "SELECT path FROM system.parts WHERE active AND database = '{}' AND match(table, '_shadow_[0-9a-f]')",
+        scene.staging
+    ));
+    bed.signal(CLICKHOUSE, "KILL");
+    cut_part(parts.last().expect("the shadow has parts").as_ref());
+    bed.restart(CLICKHOUSE);
+    std::fs::write(&gate, "").expect("a writable folder");
+    drop(worker.wait());
+    scene.sign_all_off();
+    scene.finish(&job);
+    assert_eq!(scene.status(&job)["state"], "failed", "{}", scene.status(&job));
+    let told = scene.longshore(["tasks", &job, "--state", "quarantined"]).run().ok();
+    told.says(&["has lost 1 part of 1 task"]);
+    scene.assert_untouched();
 }
 
 #[test]

@@ -17,7 +17,7 @@ use longshore_shared::task::{StagedTable, TableName};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::proof::{self, Claimed};
+use super::proof::{self, Claimed, PartNames};
 use super::staging::{self, StagedPart};
 use crate::claim::Claim;
 use crate::drift;
@@ -43,8 +43,8 @@ pub(crate) struct Staged<'a> {
     was_seen: bool,
     /// Names of parts in the target that Keeper did not know.
     doubted: BTreeSet<String>,
-    /// Parts that were seen in the target: what has been seen there is moved, for good.
-    seen: HashSet<Uuid>,
+    /// Parts that were seen in the target, with their names there: what has been seen there is moved, for good.
+    seen: PartNames,
 }
 
 impl<'a> Staged<'a> {
@@ -54,13 +54,13 @@ impl<'a> Staged<'a> {
         taken_ms: i64,
         in_doubt: bool,
     ) -> Self {
-        let (doubted, seen) = (BTreeSet::new(), HashSet::new());
+        let (doubted, seen) = (BTreeSet::new(), PartNames::new());
         Self { table, twin, taken_ms, in_doubt, was_seen: false, doubted, seen }
     }
 
     fn unseen(&self) -> Vec<Uuid> {
         let all = self.table.parts().map(|part| part.uuid);
-        all.filter(|uuid| !self.seen.contains(uuid)).collect()
+        all.filter(|uuid| !self.seen.contains_key(uuid)).collect()
     }
 }
 
@@ -83,7 +83,7 @@ impl Rounds<'_> {
         let asked: Vec<_> = all().map(|staged| (&staged.table.target, staged.unseen())).collect();
         let found = proof::find_all(&claim.server, &asked).await?;
         for (staged, found) in self.open.iter_mut().chain(&mut self.empty).zip(found) {
-            staged.seen.extend(found.published.into_keys());
+            staged.seen.extend(found.published);
         }
         Ok(())
     }
@@ -148,12 +148,12 @@ async fn round(
     refuse_foreign(staged.table, parts, &staged.twin)?;
     if staged.in_doubt && !planted(Bug::MoveBlindly) {
         let uuids: Vec<Uuid> = parts.iter().map(|part| part.uuid).collect();
-        let found = proof::find(&claim.server, &staged.table.target, &uuids).await?;
+        let found = proof::find_settled(&claim.server, &staged.table.target, &uuids).await?;
         if !is_known_to_keeper(worker, claim, staged, &found).await? {
             return Ok(());
         }
-        let published: HashSet<Uuid> = found.published.into_keys().collect();
-        staged.seen.extend(&published);
+        let published: HashSet<Uuid> = found.published.keys().copied().collect();
+        staged.seen.extend(found.published);
         if !published.is_empty() {
             return drop_published(worker, &claim.server, &staged.twin, parts, &published).await;
         }

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{Kind, task_delay};
+use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::StoreError;
-use longshore_shared::task::{Manifest, StateName, TaskEvent};
+use longshore_shared::task::{Manifest, Mode, StateName, TaskEvent};
 
-use super::{fence, staging};
+use super::{fence, recall, staging};
 use crate::claim::Claim;
 use crate::error::{AttemptError, Remedy};
 use crate::job_change;
@@ -42,8 +43,8 @@ pub(crate) async fn end_badly(
         claim.release(worker).await;
     }
     match carry_out(worker, claim, error, remedy).await {
-        Some((event, word)) if give_back(worker, claim, &event, is_away).await => word,
-        _ => ABANDONED,
+        Some((event, word)) => give_back(worker, claim, &event, word, is_away).await,
+        None => ABANDONED,
     }
 }
 
@@ -126,25 +127,52 @@ fn words(error: &AttemptError) -> String {
     }
 }
 
-/// Stops what runs of the attempt, changes the task, and drops the staging set. False when the task was
-/// not changed.
+/// Stops what runs of the attempt, changes the task, and drops the staging set. Returns what happened.
 ///
 /// First nothing may write into the staging set, then the task changes, then the set goes: a crash in
 /// between leaves a set that the next owner drops. On a server that is away the next owner does both,
 /// before anything else.
-async fn give_back(worker: &Worker, claim: &mut Claim, event: &TaskEvent, is_away: bool) -> bool {
+async fn give_back(
+    worker: &Worker,
+    claim: &mut Claim,
+    event: &TaskEvent,
+    word: &'static str,
+    is_away: bool,
+) -> &'static str {
     if !is_away && let Err(error) = claim.while_there(fence::kill_own(worker, claim)).await {
         tracing::warn!(%error, "could not stop what runs of this attempt");
-        return false;
+        return ABANDONED;
+    }
+    let evidence = if is_away { Ok(()) } else { claim.while_there(refuse_moved(claim)).await };
+    if let Some(event) = evidence.as_ref().err().and_then(|error| quarantine(claim, error)) {
+        return match claim.advance(worker, &event).await {
+            Ok(()) => "quarantined",
+            Err(_) => ABANDONED,
+        };
     }
     if let Err(error) = claim.advance(worker, event).await {
         tracing::warn!(%error, "could not give the task back; it is taken over when needed");
-        return false;
+        return ABANDONED;
     }
-    if !is_away && let Err(error) = claim.while_there(staging::drop_set(claim)).await {
-        tracing::warn!(%error, "a staging set is left; the job's end sweeps it");
+    let dropped = match evidence {
+        Ok(()) if is_away => Ok(()),
+        Ok(()) => claim.while_there(staging::drop_set(claim)).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = dropped {
+        tracing::warn!(%error, "a staging set is left; the next attempt or the job's end sweeps it");
     }
-    true
+    word
+}
+
+/// By its row nothing of a task was ever published. The row may be wrong: it was deleted and written again while
+/// an owner of its former life was at work, or a MOVE of that life came late and found tables of this one. What
+/// that left is evidence, and is not dropped.
+async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
+    if claim.is_last() || claim.job.spec.mode == Mode::Direct || planted(Bug::DropEvidence) {
+        return Ok(());
+    }
+    recall::refuse_sets(claim).await
 }
 
 /// The task is pending again, without an attempt less. What was away is waited for first, so that it is

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clickhouse::Row;
 use futures_util::future::try_join_all;
 use longshore_shared::clickhouse::{Server, uuid_text};
-use longshore_shared::ledger::{Seen, find_parts};
+use longshore_shared::ledger::{Seen, find_parts, find_parts_settled};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
 use longshore_shared::task::{StagedTable, TableName};
@@ -31,6 +31,19 @@ pub(crate) async fn find(
     uuids: &[Uuid],
 ) -> Result<Seen, AttemptError> {
     let found = find_all(server, &[(target, uuids.to_vec())]).await?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}
+
+/// The same, where it matters that one is not listed: a server that was just started lists some late.
+pub(crate) async fn find_settled(
+    server: &Server,
+    target: &TableName,
+    uuids: &[Uuid],
+) -> Result<Seen, AttemptError> {
+    if planted(Bug::HashesAsSet) {
+        return find(server, target, uuids).await;
+    }
+    let found = find_parts_settled(server, &[(target, uuids.to_vec())]).await?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
@@ -81,15 +94,23 @@ pub(crate) type PartNames = HashMap<Uuid, String>;
 pub(crate) struct Claimed<'a> {
     pub(crate) table: &'a StagedTable,
     /// What was seen in the target before: it may be merged and forgotten by now.
-    pub(crate) seen: HashSet<Uuid>,
+    pub(crate) seen: PartNames,
     /// Its staging table was listed with parts.
     pub(crate) was_seen: bool,
     /// Why nothing else can prove it.
     pub(crate) why: &'static str,
 }
 
+/// The names that proved parts have, or had, in their targets.
+#[derive(Debug, Default)]
+pub(crate) struct Proved {
+    /// Those that are listed.
+    pub(crate) listed: PartNames,
+    /// Those that were seen earlier in this attempt.
+    pub(crate) seen: PartNames,
+}
+
 /// Looks for every part of these tables in their targets; nothing else is taken for a proof.
-/// Returns the names of the parts that are listed there.
 ///
 /// An empty staging table proves nothing, however old its manifest is: a person can empty it, and a
 /// power cut can take its parts.
@@ -99,16 +120,26 @@ pub(crate) struct Claimed<'a> {
 pub(crate) async fn prove_all(
     server: &Server,
     claimed: &[Claimed<'_>],
-) -> Result<PartNames, AttemptError> {
+) -> Result<Proved, AttemptError> {
     let all = |one: &Claimed<'_>| one.table.parts().map(|part| part.uuid).collect();
     let asked: Vec<(&TableName, Vec<Uuid>)> =
         claimed.iter().map(|one| (&one.table.target, all(one))).collect();
-    let mut names = PartNames::new();
+    let lacks = |one: &Claimed<'_>, found: &Seen| {
+        let is_missing =
+            |uuid: &Uuid| !found.published.contains_key(uuid) && !one.seen.contains_key(uuid);
+        all(one).iter().filter(|uuid| is_missing(uuid)).count()
+    };
+    let mut found = find_all(server, &asked).await?;
+    let is_whole = claimed.iter().zip(&found).all(|(one, found)| lacks(one, found) == 0);
+    if !is_whole && !planted(Bug::HashesAsSet) {
+        found = find_parts_settled(server, &asked).await?;
+    }
+    let mut proved = Proved::default();
     let mut unproved = Vec::new();
-    for (one, found) in claimed.iter().zip(find_all(server, &asked).await?) {
-        names.extend(found.published);
-        let is_missing = |uuid: &Uuid| !names.contains_key(uuid) && !one.seen.contains(uuid);
-        let missing = all(one).iter().filter(|uuid| is_missing(uuid)).count();
+    for (one, found) in claimed.iter().zip(found) {
+        let missing = lacks(one, &found);
+        proved.seen.extend(one.seen.iter().map(|(uuid, name)| (*uuid, name.clone())));
+        proved.listed.extend(found.published);
         if missing > 0 && !planted(Bug::OldIsProof) && !planted(Bug::EmptyIsProof) {
             unproved.push(format!(
                 "{}, and {missing} of {} parts are not found in {}{}",
@@ -120,7 +151,7 @@ pub(crate) async fn prove_all(
         }
     }
     if unproved.is_empty() {
-        return Ok(names);
+        return Ok(proved);
     }
     Err(AttemptError::Unprovable(unproved.join("; ")))
 }

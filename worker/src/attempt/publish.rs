@@ -5,7 +5,6 @@
 //! both tables. So each staging table is reconciled by part identity until it is empty:
 //! a staged part whose identity is in the target is dropped, what is left is moved.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use longshore_shared::clickhouse::{policy, retry_idempotent, task_delay};
@@ -18,7 +17,7 @@ use uuid::Uuid;
 
 use super::durable::Round;
 use super::moves::{self, Staged};
-use super::proof::{Claimed, PartNames};
+use super::proof::{Claimed, PartNames, Proved};
 use super::{proof, receipt, staging};
 use crate::claim::Claim;
 use crate::error::AttemptError;
@@ -76,7 +75,7 @@ async fn move_all(
     claim: &Claim,
     manifest: &Manifest,
     is_first: bool,
-) -> Result<PartNames, AttemptError> {
+) -> Result<Proved, AttemptError> {
     let mut tries = 0;
     loop {
         // Only right after our own load is it certain that nothing was moved yet.
@@ -111,7 +110,7 @@ async fn publish(
     claim: &Claim,
     manifest: &Manifest,
     is_first: bool,
-) -> Result<PartNames, AttemptError> {
+) -> Result<Proved, AttemptError> {
     let server = &claim.server;
     let names = StagingNames::of_task(server.staging(), &claim.task.id, claim.epoch());
     let targets: Vec<TableName> = manifest.tables.iter().map(|t| t.target.clone()).collect();
@@ -139,7 +138,7 @@ async fn publish(
                 if is_there(table, &twin) {
                     open.push(Staged::new(table, twin, manifest.taken_ms, !is_first));
                 } else {
-                    let seen = HashSet::new();
+                    let seen = PartNames::new();
                     gone.push(Claimed { table, seen, was_seen: false, why: GONE });
                 }
             }
@@ -157,10 +156,10 @@ async fn publish(
         }
     }
     claimed.extend(gone);
-    let part_names = match proof::prove_all(server, &claimed).await {
+    let proved_parts = match proof::prove_all(server, &claimed).await {
         Err(AttemptError::Unprovable(words)) => {
             unproved.push(words);
-            PartNames::new()
+            Proved::default()
         }
         proved => proved?,
     };
@@ -173,7 +172,7 @@ async fn publish(
     for handover in &manifest.handovers {
         handover::hand_over(worker, claim, handover, is_first, &mut step).await?;
     }
-    Ok(part_names)
+    Ok(proved_parts)
 }
 
 /// A target that was dropped, exchanged or made again since the manifest was written is another

@@ -72,7 +72,7 @@ async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
     let mut tables = Vec::new();
     for table in &claim.job.spec.graph.tables {
         let target = table.destination();
-        let moved = proof::find(server, target, &uuids).await?.published;
+        let moved = proof::find_settled(server, target, &uuids).await?.published;
         let of_target: Vec<&StagedIdentity> =
             found.iter().filter(|part| moved.contains_key(&part.identity)).collect();
         if !of_target.is_empty() {

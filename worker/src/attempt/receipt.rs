@@ -6,7 +6,7 @@ use longshore_shared::sql;
 use longshore_shared::task::{Handover, Manifest, Mode, Receipt};
 use uuid::Uuid;
 
-use super::proof::PartNames;
+use super::proof::Proved;
 use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::server_clock::{START_MARGIN_MS, Started};
@@ -17,7 +17,7 @@ pub(crate) async fn of(
     worker: &Worker,
     claim: &Claim,
     manifest: &Manifest,
-    names: &PartNames,
+    proved: &Proved,
 ) -> Result<Vec<Receipt>, AttemptError> {
     if claim.job.spec.mode == Mode::Direct {
         return Ok(vec![of_direct(worker, claim, manifest)]);
@@ -30,12 +30,15 @@ pub(crate) async fn of(
     let mut receipts: Vec<Receipt> = Vec::new();
     for table in &manifest.tables {
         let receipt = table.receipt(&base);
-        let name = |uuid: &Uuid| names.get(uuid).cloned().unwrap_or_default();
-        let part_names: Vec<String> = receipt.part_uuids.iter().map(name).collect();
-        let unnamed = part_names.iter().filter(|name| name.is_empty()).count();
-        if unnamed > 0 {
-            refuse_lost(claim, manifest, &receipt.target, unnamed).await?;
+        let forgotten =
+            receipt.part_uuids.iter().filter(|uuid| !proved.listed.contains_key(uuid)).count();
+        if forgotten > 0 {
+            refuse_lost(claim, manifest, &receipt.target, forgotten).await?;
         }
+        // Those that are forgotten too: the audit looks for what a receipt names.
+        let name = |uuid: &Uuid| proved.listed.get(uuid).or_else(|| proved.seen.get(uuid));
+        let part_names =
+            receipt.part_uuids.iter().map(|uuid| name(uuid).cloned().unwrap_or_default()).collect();
         receipts.push(Receipt { part_names, ..receipt });
     }
     receipts.extend(manifest.handovers.iter().map(handed_over));
@@ -80,7 +83,7 @@ async fn refuse_lost(
     claim: &Claim,
     manifest: &Manifest,
     target: &str,
-    unnamed: usize,
+    forgotten: usize,
 ) -> Result<(), AttemptError> {
     let Started { started_ms } =
         retry_idempotent(|| claim.server.call(sql::SERVER_STARTED).fetch_one()).await?;
@@ -88,7 +91,7 @@ async fn refuse_lost(
         return Ok(());
     }
     Err(AttemptError::Unprovable(format!(
-        "{unnamed} parts are not found in {target} any more: the server was started again after their manifest was \
+        "{forgotten} parts are not found in {target} any more: the server was started again after their manifest was \
          taken"
     )))
 }

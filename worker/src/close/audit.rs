@@ -12,6 +12,7 @@
 //! | no part of an attempt that does not count is in a target | manifests, `system.parts` |
 //! | parts that the targets still list have the rows of their receipts | receipts, `system.parts` |
 //! | parts of receipts that are older than the start of the server are there, or merged | receipts, `system.parts` |
+//! | … and what was merged over their place has their rows | receipts, `system.parts`, `system.detached_parts` |
 //! | a target that was exchanged is the table that the tasks filled | UUIDs of tables |
 //! | nothing of the job is staged | the staging database |
 
@@ -79,6 +80,10 @@ pub(crate) async fn find_difference(
             .iter()
             .filter(|task| !job.spec.is_sharded() || job.spec.shard(&task.id) == number);
         let received = retry_idempotent(|| call().param("job", &id).fetch_all::<Received>());
+        // A server that was just started lists parts late that were merged away.
+        let merged = spec.graph.tables.iter().filter(|table| table.engine.ends_with("MergeTree"));
+        let merged: Vec<&TableName> = merged.map(|table| &table.name).collect();
+        ledger::wait_for_parts(server, &merged).await?;
         let tables = tables(&spec).into_iter();
         let (received, of_tables, lost, not_exchanged, of_staging) = tokio::try_join!(
             async { Ok(received.await?) },

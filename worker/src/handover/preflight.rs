@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{Placed, placed, table_now};
+use longshore_shared::schema::{GraphTable, Placed, placed, table_now};
 use longshore_shared::store::{TaskStore, segment_tasks};
 use longshore_shared::task::{
     Handover, HandoverPartition, LateRows, Manifest, OtherPartitions, PublishMode, TableName,
@@ -31,6 +32,9 @@ pub(crate) async fn make_manifest(
     let mut handovers = Vec::new();
     for (position, table) in job.spec.graph.tables.iter().enumerate() {
         let Some(shadow) = &table.shadow else { continue };
+        if let Some(words) = lost(claim, table, &shadow.name).await? {
+            return Err(AttemptError::NotPublished(format!("{words}. Nothing is published")));
+        }
         let filled = placed(&claim.server, &shadow.name).await?;
         let rows: u64 = filled.iter().map(|block| block.rows).sum();
         if position == 0 {
@@ -79,6 +83,19 @@ pub(crate) async fn make_manifest(
         doubted: false,
         partial: false,
     })
+}
+
+/// What a shadow has lost since the tasks filled it: its server was started again, and parts of it are gone.
+pub(crate) async fn lost(
+    claim: &Claim,
+    table: &GraphTable,
+    shadow: &TableName,
+) -> Result<Option<String>, AttemptError> {
+    if planted(Bug::ReplaceBlindly) {
+        return Ok(None);
+    }
+    let found = ledger::lost_in_table(&claim.server, &claim.job.id, table, shadow).await?;
+    Ok(found.into_iter().find(|loss| loss.is_certain).map(|loss| loss.words))
 }
 
 /// What the other tasks brought. All of them must be done.

@@ -15,7 +15,7 @@ use longshore_shared::sql;
 use longshore_shared::task::{Handover, HandoverPartition, TableName};
 use serde::Deserialize;
 
-use super::{shadows, unfinished};
+use super::{preflight, shadows, unfinished};
 use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::worker::Worker;
@@ -35,6 +35,13 @@ pub(crate) async fn partitions(
     step: &mut usize,
 ) -> Result<(), AttemptError> {
     let shadow = shadows::shadow_of(claim, handover);
+    // The target would take the place of rows that are there for fewer: the server may have been started again
+    // since the manifest was taken.
+    if let Some(table) = claim.job.spec.graph.tables.get(handover.position)
+        && let Some(words) = preflight::lost(claim, table, &shadow).await?
+    {
+        return Err(AttemptError::Unprovable(words));
+    }
     for partition in &handover.partitions {
         let mut is_doubtful = !is_first;
         loop {
