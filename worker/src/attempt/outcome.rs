@@ -43,7 +43,7 @@ pub(crate) async fn end_badly(
         claim.release(worker).await;
     }
     match carry_out(worker, claim, error, remedy).await {
-        Some((event, word)) => give_back(worker, claim, &event, word, is_away).await,
+        Some((event, word)) => Box::pin(give_back(worker, claim, &event, word, is_away)).await,
         None => ABANDONED,
     }
 }

@@ -68,6 +68,7 @@ pub(crate) async fn run(args: DeleteArgs, config: &Config, output: Output) -> Re
     let state = job.state;
     let job = give_up(&session, job, args.discard_quarantined).await?;
     faults::pass(faults::DELETE_MARKED).await?;
+    check_same(&session, &job).await?;
     let dropped = belongings::drop_all(&session, &job).await?;
     for url in &dropped.away {
         output.note(&format!(
@@ -75,6 +76,7 @@ pub(crate) async fn run(args: DeleteArgs, config: &Config, output: Output) -> Re
         ));
     }
     faults::pass(faults::DELETE_TABLES).await?;
+    check_same(&session, &job).await?;
     forget(&session, &job).await;
     remove_rows(&session, &job).await?;
     let document = Document {
@@ -165,6 +167,16 @@ async fn give_up(session: &Session, job: Job, discard: bool) -> Result<Job, Erro
             Err(gone(&job))
         }
     }
+}
+
+/// A command that slept must not act on the next life of its plan: another one may have finished the deletion,
+/// and the same plan may have been made again.
+async fn check_same(session: &Session, job: &Job) -> Result<(), Error> {
+    let now = session.store.job(&job.id).await?;
+    if now.is_some_and(|now| now.stamp == job.stamp) {
+        return Ok(());
+    }
+    Err(gone(job))
 }
 
 /// What the ledger proves of this plan is of a life that is over. On a server that is away it stays:
