@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use longshore_shared::faults;
-use longshore_tests::{LONG_LEASE, Scene, TaskRow, wait_for};
+use longshore_tests::{Format, LONG_LEASE, Scene, TaskRow, wait_for};
 
 use crate::crashes::settle;
 
@@ -156,4 +156,22 @@ fn a_table_of_another_life_with_the_same_name_is_not_loaded_into() {
     scene.admin.run(&format!("INSERT INTO {old} (file, n) VALUES ('a stranger', 1)"));
     settle(&scene, &job, "a staging table held rows already");
     assert_eq!(only_task(&scene).epoch, 2, "the first attempt refused it");
+}
+
+#[test]
+fn a_load_through_a_null_table_is_taken_over() {
+    let scene = Scene::new();
+    scene.create(
+        "CREATE TABLE {db}.events (file String, n UInt64, day Date, kind String, value UInt64, checksum UInt64) ENGINE = Null;
+         CREATE MATERIALIZED VIEW {db}.mv ENGINE = MergeTree ORDER BY n AS SELECT file, n, value FROM {db}.events;\n",
+    );
+    scene.put_rows("0.parquet", 400, Format::Parquet);
+    let job = scene.submit(&[]);
+    let dead = scene.worker(&job).faults("load.after=exit").run();
+    assert!(dead.was_killed(), "{dead}");
+    scene.sign_all_off();
+    scene.finish(&job);
+    assert_eq!(scene.status(&job)["state"], "completed", "{}", scene.status(&job));
+    assert_eq!(scene.admin.number(&format!("SELECT count() FROM {}.mv", scene.db)), 400);
+    scene.assert_clean(&job);
 }

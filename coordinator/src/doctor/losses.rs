@@ -61,8 +61,8 @@ fn told(loss: Loss) -> Finding {
         return Finding::problem(CHECK, loss.words, RECOVERY);
     }
     let remedy = format!(
-        "its TTL or its engine may have emptied and removed them, which looks the same; if the server lost its \
-         power, {RECOVERY}"
+        "its TTL or its engine may have emptied and removed them, or the server has made a broken part again from \
+         those that it was merged from: both look the same. If the server lost its power, {RECOVERY}"
     );
     Finding::warning(CHECK, loss.words, remedy)
 }

@@ -14,6 +14,8 @@ use serde::Serialize;
 const COMPARED: &str = "definitions are compared before each load";
 /// What `--durable` asks for.
 pub(crate) const SYNC: &str = "SYSTEM SYNC FILE CACHE";
+const WAIT: &str = "SYSTEM WAIT LOADING PARTS";
+const LISTED_LATE: &str = "a server that was just started lists some parts late";
 const LEFT_IN_KEEPER: &str =
     "gc: staging tables that a killed server did not finish to make or to drop";
 const UNFINISHED: &str = "a change that is still in the queue must not be undone";
@@ -246,19 +248,22 @@ fn worker(list: &mut List, scope: &Scope) {
         } else {
             list.add("INSERT", table.to_string(), "publish");
         }
-        if engine.ends_with("MergeTree") {
-            list.add(
-                "SYSTEM WAIT LOADING PARTS",
-                table.to_string(),
-                "a server that was just started lists some parts late",
-            );
+        // Shadows that are exchanged are in the same database: there it is granted as a whole.
+        if engine.ends_with("MergeTree") && scope.publish != PublishMode::Exchange {
+            list.add(WAIT, table.to_string(), LISTED_LATE);
         }
     }
     see_views(list, scope);
     read_others(list, scope);
     list.source(scope);
     shadows(list, scope);
+    if scope.publish == PublishMode::Exchange {
+        for database in databases(scope) {
+            list.add(WAIT, all_of(database), LISTED_LATE);
+        }
+    }
     if scope.publish == PublishMode::Replace {
+        list.add(WAIT, &staging, LISTED_LATE);
         for (table, _) in &scope.tables {
             list.add("ALTER DELETE", table.to_string(), "old partitions are replaced");
         }
@@ -307,14 +312,16 @@ fn reader(list: &mut List, scope: &Scope) {
     }
 }
 
+fn databases(scope: &Scope) -> BTreeSet<&str> {
+    scope.tables.iter().map(|(table, _)| table.database.as_str()).collect()
+}
+
 /// An exchange makes, fills and renames tables beside its target.
 fn shadows(list: &mut List, scope: &Scope) {
     if scope.publish != PublishMode::Exchange {
         return;
     }
-    let databases: BTreeSet<&str> =
-        scope.tables.iter().map(|(table, _)| table.database.as_str()).collect();
-    for database in databases {
+    for database in databases(scope) {
         list.add(
             "CREATE TABLE, DROP TABLE, SELECT, INSERT",
             all_of(database),

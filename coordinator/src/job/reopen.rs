@@ -5,7 +5,7 @@
 //! carries out exactly that: tasks that were changed are left alone, and the cursor is made anew
 //! from all tasks in any case.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use longshore_shared::clickhouse::retry_idempotent;
 use longshore_shared::faults;
@@ -99,8 +99,10 @@ pub(crate) async fn carry_out(
     }
     let choose = |task: &TaskBrief| Some(Choice::of(task, wish.of(task.id.ordinal, task.state)?));
     let chosen: Chosen = tasks.iter().filter_map(choose).collect();
-    check_again(session, job, &tasks, &chosen).await?;
-    settle(session, job, &chosen).await?;
+    check_again(session, job, wish, &tasks, &chosen).await?;
+    if !settle(session, job, &chosen).await? {
+        return Ok(None);
+    }
     let mut counts = Counts::default();
     for was in [StateName::Failed, StateName::Done] {
         let of = chosen.iter().filter(|choice| choice.was == was);
@@ -120,13 +122,16 @@ pub(crate) async fn carry_out(
 async fn check_again(
     session: &Session,
     job: &Job,
+    wish: &Reopening,
     tasks: &[TaskBrief],
     chosen: &Chosen,
 ) -> Result<(), Error> {
-    let of_done = chosen.iter().filter(|choice| choice.was == StateName::Done);
-    let of_done: HashSet<&TaskId> = of_done.map(|choice| &choice.id).collect();
-    let replayed: Vec<&TaskBrief> =
-        tasks.iter().filter(|task| of_done.contains(&task.id)).collect();
+    // Those that were reset before the command was cut as well: their receipts are void, and tell where they were.
+    let is_replayed = |task: &&TaskBrief| {
+        wish.of(task.id.ordinal, StateName::Done).is_some()
+            && matches!(task.state, StateName::Done | StateName::Pending)
+    };
+    let replayed: Vec<&TaskBrief> = tasks.iter().filter(is_replayed).collect();
     if !replayed.is_empty() {
         replayable::check_empty(session, job, &replayed).await?;
     }
@@ -144,13 +149,18 @@ async fn check_again(
 
 /// What the ledger says of these tasks is made right before their rows change: receipts of tasks that
 /// are loaded once more are void, those of tasks that a person vouches for are written.
-async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Error> {
+///
+/// False when the row of the job has changed: somebody has decided otherwise, or it was carried out.
+async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<bool, Error> {
     let replayed: Vec<&Choice> =
         chosen.iter().filter(|choice| choice.was == StateName::Done).collect();
     let reloaded: Vec<&Choice> = chosen
         .iter()
         .filter(|choice| choice.was == StateName::Quarantined && choice.event == TaskEvent::Reset)
         .collect();
+    if !is_same(session, job).await? {
+        return Ok(false);
+    }
     void_manifests(session, job, &reloaded, Void::NeverMoved).await?;
     void_manifests(session, job, &replayed, Void::TakenOut).await?;
     replayable::void(session, job, &replayed).await?;
@@ -170,13 +180,23 @@ async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<(), Err
             .iter()
             .map(|table| (&table.target, table.parts().map(|part| part.uuid).collect()))
             .collect();
-        let found = ledger::find_parts_settled(&server, &asked).await?;
+        let found = ledger::find_parts(&server, &asked).await?;
         let name = |uuid: &Uuid| found.iter().find_map(|seen| seen.published.get(uuid).cloned());
         let receipts = manifest.vouched(&task, name);
+        // The last moment: a receipt of a task that somebody lets be loaded meanwhile would keep it from it.
+        if !is_same(session, job).await? {
+            return Ok(false);
+        }
         retry_idempotent(|| ledger::append(&server, &receipts)).await?;
         check_durable(&server, job.spec.durable).await?;
     }
-    Ok(())
+    is_same(session, job).await
+}
+
+/// Does the row of the job say what it said? Then nobody has decided otherwise, and nothing is claimed.
+async fn is_same(session: &Session, job: &Job) -> Result<bool, Error> {
+    let now = session.store.job(&job.id).await?;
+    Ok(now.is_some_and(|now| now.stamp == job.stamp) || planted(Bug::LagBlindly))
 }
 
 async fn void_manifests(

@@ -317,6 +317,7 @@ async fn check_partitions(server: &Server, went: &Went) -> Result<(), Error> {
         shown.join(", ")
     );
     let help = "drop or truncate what is to be loaded again first (views have targets of their own), or load \
-                it into another table";
+                it into another table\n\
+                a replay that was cut stays written down: longshore cancel JOB and longshore plan delete JOB give it up";
     Err(Report::new(Kind::Conflict, message).help(help).into())
 }

@@ -88,6 +88,7 @@ pub(crate) fn run(campaign: &Campaign, lane: u64) {
                 request_faults: &request_faults,
                 wire: &wire,
                 is_deleted: Cell::new(false),
+                was_to_be_deleted: Cell::new(false),
             };
             is_well = this.job();
             job += 1;
@@ -114,6 +115,8 @@ struct Lane<'a> {
     wire: &'a Wire,
     /// Somebody cancelled the job and deleted its plan.
     is_deleted: Cell<bool>,
+    /// Somebody gave the command to delete its plan.
+    was_to_be_deleted: Cell<bool>,
 }
 
 impl Lane<'_> {
@@ -270,7 +273,10 @@ impl Lane<'_> {
         self.count(&mut people);
         findings.extend(people.leave());
         drop(watch);
-        if self.is_deleted.get() {
+        // The command may have ended when nobody looked any more.
+        let row = format!("SELECT count() FROM {}.jobs WHERE job_id = '{job}'", scene.control);
+        if self.is_deleted.get() || (self.was_to_be_deleted.get() && scene.admin.number(&row) == 0)
+        {
             findings.extend(verdict::of_deleted(scene));
         } else {
             findings.extend(verdict::of(scene, &job, &shape, &campaign.record, &damage));

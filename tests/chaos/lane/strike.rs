@@ -74,7 +74,13 @@ impl Lane<'_> {
                 (self.servers.stop(keeper, length, healed), keeper.into())
             }
             Kind::StoreStop => (self.servers.stop(S3, length, healed), S3.into()),
-            kind if kind.is_of_people() => (deeds.does(fault, people), "operator".into()),
+            kind if kind.is_of_people() => {
+                let happened = deeds.does(fault, people);
+                if happened && kind == Kind::PlanDelete {
+                    self.was_to_be_deleted.set(true);
+                }
+                (happened, "operator".into())
+            }
             Kind::Everything => {
                 let happened = self.servers.kill_all(fault.pick, length, healed);
                 if happened {

@@ -18,6 +18,9 @@ use crate::worker::Worker;
 /// Between two looks at a server that is away.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
+/// A worker that ends waits so long for what the server says of parts.
+const EVIDENCE_MAX: Duration = Duration::from_secs(20);
+
 /// In the history: the task is left as it is, and whoever owns it acts.
 const ABANDONED: &str = "let go";
 
@@ -150,7 +153,15 @@ async fn give_back(
             Err(_) => ABANDONED,
         };
     }
-    if let Err(error) = claim.advance(worker, event).await {
+    let mut event = event.clone();
+    if let Err(error @ AttemptError::Loaded(..)) = &evidence {
+        // Its receipts say that it is done: no other end is true, and a person restores it.
+        if let Err(error) = job_change::pause(worker, &claim.job, error).await {
+            tracing::warn!(%error, "could not pause the job");
+        }
+        event = TaskEvent::HandedBack { epoch: claim.epoch() };
+    }
+    if let Err(error) = claim.advance(worker, &event).await {
         tracing::warn!(%error, "could not give the task back; it is taken over when needed");
         return ABANDONED;
     }
@@ -172,7 +183,11 @@ async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
     if claim.is_last() || claim.job.spec.mode == Mode::Direct || planted(Bug::DropEvidence) {
         return Ok(());
     }
-    recall::refuse_sets(claim).await
+    match tokio::time::timeout(EVIDENCE_MAX, recall::refuse_sets(claim)).await {
+        Ok(looked) => looked,
+        // The set stays, and whoever takes the task next looks before it drops it.
+        Err(_) => Err(AttemptError::Unsettled),
+    }
 }
 
 /// The task is pending again, without an attempt less. What was away is waited for first, so that it is

@@ -132,7 +132,11 @@ pub(crate) async fn prove_all(
     let mut found = find_all(server, &asked).await?;
     let is_whole = claimed.iter().zip(&found).all(|(one, found)| lacks(one, found) == 0);
     if !is_whole && !planted(Bug::HashesAsSet) {
-        found = find_parts_settled(server, &asked).await?;
+        // What was seen stays seen: the wait may be longer than a merged part is listed.
+        let later = find_parts_settled(server, &asked).await?;
+        for (found, later) in found.iter_mut().zip(later) {
+            found.published.extend(later.published);
+        }
     }
     let mut proved = Proved::default();
     let mut unproved = Vec::new();

@@ -70,7 +70,7 @@ async fn refuse_moved(claim: &Claim) -> Result<(), AttemptError> {
     }
     let uuids: Vec<Uuid> = found.iter().map(|part| part.identity).collect();
     let mut tables = Vec::new();
-    for table in &claim.job.spec.graph.tables {
+    for table in claim.job.spec.graph.tables.iter().filter(|table| table.keeps_rows()) {
         let target = table.destination();
         let moved = proof::find_settled(server, target, &uuids).await?.published;
         let of_target: Vec<&StagedIdentity> =

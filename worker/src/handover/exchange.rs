@@ -7,7 +7,7 @@ use longshore_shared::sql;
 use longshore_shared::task::{Handover, TableName, kept_name};
 
 use super::shadows::{find, rename, shadow_of};
-use super::{late_rows, unfinished};
+use super::{late_rows, preflight, unfinished};
 use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::worker::Worker;
@@ -57,6 +57,7 @@ pub(crate) async fn exchange(
             Some(name) if *name == shadow => {
                 worker.edge(faults::EXCHANGE_BEFORE).await?;
                 unfinished::refuse(&claim.server, &handover.target).await?;
+                preflight::refuse_lost(claim, handover, &shadow).await?;
                 worker.lease.check()?;
                 send_exchange(claim, handover, &shadow, *step).await?;
                 worker.edge(faults::EXCHANGE_AFTER).await?;

@@ -32,6 +32,8 @@ pub(crate) async fn make_manifest(
     let mut handovers = Vec::new();
     for (position, table) in job.spec.graph.tables.iter().enumerate() {
         let Some(shadow) = &table.shadow else { continue };
+        // In every job, so that a missing right shows before a take-over needs it.
+        ledger::wait_for_parts(&claim.server, &[&shadow.name]).await?;
         if let Some(words) = lost(claim, table, &shadow.name).await? {
             return Err(AttemptError::NotPublished(format!("{words}. Nothing is published")));
         }
@@ -86,7 +88,7 @@ pub(crate) async fn make_manifest(
 }
 
 /// What a shadow has lost since the tasks filled it: its server was started again, and parts of it are gone.
-pub(crate) async fn lost(
+async fn lost(
     claim: &Claim,
     table: &GraphTable,
     shadow: &TableName,
@@ -96,6 +98,20 @@ pub(crate) async fn lost(
     }
     let found = ledger::lost_in_table(&claim.server, &claim.job.id, table, shadow).await?;
     Ok(found.into_iter().find(|loss| loss.is_certain).map(|loss| loss.words))
+}
+
+/// The server may have been started again since the manifest was taken: a shadow that has lost rows since does
+/// not take the place of its target.
+pub(crate) async fn refuse_lost(
+    claim: &Claim,
+    handover: &Handover,
+    shadow: &TableName,
+) -> Result<(), AttemptError> {
+    let Some(table) = claim.job.spec.graph.tables.get(handover.position) else { return Ok(()) };
+    match lost(claim, table, shadow).await? {
+        Some(words) => Err(AttemptError::Unprovable(words)),
+        None => Ok(()),
+    }
 }
 
 /// What the other tasks brought. All of them must be done.

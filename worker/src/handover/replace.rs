@@ -35,13 +35,7 @@ pub(crate) async fn partitions(
     step: &mut usize,
 ) -> Result<(), AttemptError> {
     let shadow = shadows::shadow_of(claim, handover);
-    // The target would take the place of rows that are there for fewer: the server may have been started again
-    // since the manifest was taken.
-    if let Some(table) = claim.job.spec.graph.tables.get(handover.position)
-        && let Some(words) = preflight::lost(claim, table, &shadow).await?
-    {
-        return Err(AttemptError::Unprovable(words));
-    }
+    preflight::refuse_lost(claim, handover, &shadow).await?;
     for partition in &handover.partitions {
         let mut is_doubtful = !is_first;
         loop {
