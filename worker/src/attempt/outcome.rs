@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_shared::clickhouse::{Kind, task_delay};
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::store::StoreError;
+use longshore_shared::store::{StoreError, TaskStore};
 use longshore_shared::task::{Manifest, Mode, StateName, TaskEvent};
 
 use super::{fence, recall, staging};
@@ -96,6 +96,8 @@ async fn carry_out(
             let event = interrupted(worker, claim, error).await.ok()?;
             Some((event, "interrupted"))
         }
+        // A worker that was fenced off and has not heard of it finds its tables gone: no fault of the job.
+        Remedy::PauseJob if !is_still_ours(worker, claim).await => None,
         Remedy::PauseJob => {
             if let Err(error) = job_change::pause(worker, &claim.job, error).await {
                 tracing::warn!(%error, "could not pause the job");
@@ -110,6 +112,14 @@ async fn carry_out(
         Remedy::Retry | Remedy::Fail => {
             Some((TaskEvent::GaveUp { epoch, error: words(error) }, "failed"))
         }
+    }
+}
+
+/// Does the row of the task say what this worker wrote last? Where it cannot be read nothing speaks against it.
+async fn is_still_ours(worker: &Worker, claim: &Claim) -> bool {
+    match worker.store.task(&claim.task.id).await {
+        Ok(Some(task)) => task.stamp == claim.task.stamp,
+        Ok(None) | Err(_) => true,
     }
 }
 
