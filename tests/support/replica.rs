@@ -186,17 +186,20 @@ impl Replica {
             let known: Vec<_> = scene.admin.try_rows(tables)?.into_iter().flatten().collect();
             Ok(paths.into_iter().filter(|path| !known.contains(path)).collect())
         };
-        let mut left = Vec::new();
+        let (mut left, mut said) = (Vec::new(), String::new());
         // A server goes on dropping what was dropped before it was killed.
         let is_clean = within(DROPPED_AFTER, || {
-            scene.longshore(["gc", "--yes", "--older-than", "0s"]).run();
+            said = scene.longshore(["gc", "--yes", "--older-than", "0s"]).run().to_string();
             left = orphans().unwrap_or_else(|words| vec![words]);
             left.is_empty().then_some(())
         });
         if is_clean.is_some() {
             return Vec::new();
         }
-        vec![format!("{} paths of staging tables are left in Keeper: {left:?}", left.len())]
+        vec![format!(
+            "{} paths of staging tables are left in Keeper: {left:?}; gc said: {said}",
+            left.len()
+        )]
     }
 }
 

@@ -150,9 +150,9 @@ async fn lost_in_merges(
     let call = || server.call(sql::AUDIT_MERGED).name("control", server.control());
     let call = || call().param("job", job).param("target", target);
     let call = || call().param("database", &name.database).param("table", &name.table);
-    let call = || call().param("keeps_rows", keeps_every_row(table));
-    let rows: Vec<MergedRow> = retry_idempotent(|| call().fetch_all()).await?;
     let keeps_rows = keeps_every_row(table);
+    let call = || call().param("keeps_rows", keeps_rows);
+    let rows: Vec<MergedRow> = retry_idempotent(|| call().fetch_all()).await?;
     Ok(rows.into_iter().map(|row| row.loss(name, keeps_rows)).collect())
 }
 

@@ -20,11 +20,6 @@ const UPTIME_MARGIN: Duration = Duration::from_secs(3);
 const START_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize, Row)]
-struct Uptime {
-    seconds: u64,
-}
-
-#[derive(Deserialize, Row)]
 struct FoundRow {
     in_database: String,
     in_table: String,
@@ -103,10 +98,8 @@ pub async fn find_parts_settled(
         let tables: Vec<&TableName> = asked.iter().map(|(table, _)| *table).collect();
         wait_for_parts(server, &tables).await?;
         let found = find_parts(server, asked).await?;
-        let Uptime { seconds } =
-            retry_idempotent(|| server.call(sql::SERVER_UPTIME).fetch_one()).await?;
-        if Duration::from_secs(seconds) >= began.elapsed() + UPTIME_MARGIN || planted(Bug::AskEarly)
-        {
+        let uptime = Duration::from_secs(server.facts().await?.uptime_secs);
+        if uptime >= began.elapsed() + UPTIME_MARGIN {
             return Ok(found);
         }
         tokio::time::sleep(START_PAUSE).await;

@@ -88,7 +88,7 @@ fn a_move_of_an_older_life_that_comes_late_doubles_nothing() {
     let audit = scene.audit_rows("events");
     assert_eq!(audit.duplicated, 0, "{:?}", scene.tasks());
     assert!(scene.tasks().all("quarantined"), "a person decides: {:?}", scene.tasks());
-    // The person takes out what is there, and lets the task be loaded.
+    // The operator empties the table, and then loads the task again.
     admin.run(&format!("TRUNCATE TABLE {db}.events SYNC"));
     scene.longshore(["retry", &again, "--quarantined", "--reload"]).run().ok();
     scene.settle(&again, "a late move");
