@@ -13,10 +13,11 @@ WITH
 ) AS is_settled
 SELECT part.database AS in_database, part.table AS in_table, toString(part.uuid) AS identity,
        toUInt8(max(part.active OR toUnixTimestamp(part.remove_time) > 0)) AS is_published,
-       anyIf(part.name, part.active OR toUnixTimestamp(part.remove_time) > 0) AS name
+       anyIf(part.name, part.active OR toUnixTimestamp(part.remove_time) > 0) AS name,
+       part.engine AS engine
 FROM system.parts AS part
 WHERE part.database IN {databases:Array(String)} AND part.table IN {tables:Array(String)}
     AND (part.database, part.table) IN {names:Array(Tuple(String, String))}
     AND part.uuid IN {uuids:Array(UUID)} AND is_settled = 0
-GROUP BY part.database, part.table, part.uuid
+GROUP BY part.database, part.table, part.uuid, part.engine
 SETTINGS allow_custom_error_code_in_throwif = 1

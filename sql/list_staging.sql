@@ -1,6 +1,6 @@
--- The staging tables and view clones whose names start so, views first; on which server that is (as in server_facts),
--- and its time before anything was listed.
-SELECT name, engine, toString(uuid) AS uuid,
+-- The staging tables and view clones whose names start so, views first, with what fires on each; on which server that
+-- is (as in server_facts), and its time before anything was listed.
+SELECT name, engine, toString(uuid) AS uuid, dependencies_database, dependencies_table,
        if(serverUUID() = toUUID('00000000-0000-0000-0000-000000000000'),
           ifNull((SELECT toString(uuid) FROM system.databases WHERE name = {control:String}), ''),
           toString(serverUUID())) AS server_uuid,

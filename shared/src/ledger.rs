@@ -20,8 +20,8 @@ mod parts;
 pub use crate::clock::now_ms;
 pub use lost::{Loss, lost, lost_in_table, not_exchanged};
 pub use manifests::{
-    LedgerError, Unsettled, Void, announce, forget, is_received, unsettled, unsettled_tasks,
-    void_manifests,
+    LedgerError, Unsettled, Void, announce, forget, is_received, is_remembered, unsettled,
+    unsettled_tasks, void_manifests,
 };
 pub use parts::{Seen, find_parts, find_parts_settled, wait_for_parts};
 

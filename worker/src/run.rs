@@ -40,8 +40,6 @@ pub(crate) async fn worker(
     environment(&server).await?;
     let endpoints = Endpoints::new(config.connection.clone(), config.lease);
     loop {
-        // The control database may have been made again meanwhile.
-        facts = server.facts().await.unwrap_or(facts);
         let slots = match config.slots {
             Some(slots) => slots,
             None => crowd::share_of_cores(&server, &facts, options.together).await,
@@ -70,6 +68,8 @@ pub(crate) async fn worker(
             return Ok(());
         }
         tokio::time::sleep(task_delay(2)).await;
+        // The control database may have been made again meanwhile.
+        facts = server.facts().await.unwrap_or(facts);
     }
 }
 
@@ -158,7 +158,7 @@ async fn look_for_work(
     let mut pause = POLL_MIN;
     while !worker.drain.is_cancelled() && worker.lease.check().is_ok() {
         let found = tokio::select! {
-            found = board::find_work(worker, board) => found,
+            found = board::find_work(worker, board, pause / 2) => found,
             // Keeper may hang: a life without a lease has nothing to look for.
             () = worker.lease.lost() => return ControlFlow::Break(None),
         };
@@ -190,7 +190,7 @@ async fn look_for_work(
             () = worker.drain.cancelled() => {}
             () = worker.lease.lost() => {}
             // A slot is free, or a task has ended: it may have been the last one, and its job is to be closed.
-            () = worker.moved.notified() => pause = POLL_MIN,
+            () = worker.moved.told() => pause = POLL_MIN,
         }
     }
     ControlFlow::Break(None)
@@ -201,7 +201,7 @@ async fn work(worker: &Worker, mut claim: Claim) {
     let span = tracing::info_span!("task", task = %claim.task.id, epoch = %claim.epoch());
     finish_work(worker, &mut claim).instrument(span).await;
     drop(claim);
-    worker.moved.notify_waiters();
+    worker.moved.tell();
 }
 
 /// Runs the attempt, ends it, and notes it in the history.

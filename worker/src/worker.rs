@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub(crate) struct Worker {
     /// Lanes that look for work at the same time.
     pub(crate) looks: Semaphore,
     /// A load is over, or a task.
-    pub(crate) moved: Arc<Notify>,
+    pub(crate) moved: Arc<Moved>,
     /// Tasks in hand whose load is not over.
     unloaded: Arc<AtomicU32>,
     /// What its loads wait for.
@@ -95,13 +95,37 @@ impl Drop for Acting {
 /// A task whose load is not over. It fills a slot for as long as this lives.
 pub(crate) struct Unloaded {
     tasks: Arc<AtomicU32>,
-    moved: Arc<Notify>,
+    moved: Arc<Moved>,
+}
+
+/// Tells slots that wait for work that something of this worker has moved on.
+#[derive(Default)]
+pub(crate) struct Moved {
+    waiting: Notify,
+    times: AtomicU64,
+}
+
+impl Moved {
+    pub(crate) fn tell(&self) {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        self.waiting.notify_waiters();
+    }
+
+    /// Ends when it is told the next time.
+    pub(crate) async fn told(&self) {
+        self.waiting.notified().await;
+    }
+
+    /// How often it was told.
+    pub(crate) fn times(&self) -> u64 {
+        self.times.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Unloaded {
     fn drop(&mut self) {
         self.tasks.fetch_sub(1, Ordering::Relaxed);
-        self.moved.notify_waiters();
+        self.moved.tell();
     }
 }
 

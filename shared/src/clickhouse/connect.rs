@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clickhouse::Row;
@@ -50,6 +51,7 @@ pub struct Server {
     client: clickhouse::Client,
     connection: Connection,
     known: Arc<OnceCell<Known>>,
+    has_replicas: Arc<AtomicBool>,
 }
 
 #[derive(Deserialize, Row)]
@@ -90,7 +92,7 @@ impl Server {
             .with_password(connection.password.expose_secret())
             .with_compression(clickhouse::Compression::None)
             .with_product_info("longshore", env!("CARGO_PKG_VERSION"));
-        Ok(Self { client, connection, known: Arc::default() })
+        Ok(Self { client, connection, known: Arc::default(), has_replicas: Arc::default() })
     }
 
     /// Address, user and database names.
@@ -134,6 +136,16 @@ impl Server {
 }
 
 impl Server {
+    /// Has anybody seen a replicated table here?
+    pub(crate) fn has_replicas(&self) -> bool {
+        self.has_replicas.load(Ordering::Relaxed)
+    }
+
+    /// A replicated table was seen here.
+    pub(crate) fn note_replicas(&self) {
+        self.has_replicas.store(true, Ordering::Relaxed);
+    }
+
     /// Is it certain that the server knows this setting?
     pub async fn knows(&self, name: &str) -> bool {
         self.known_settings().await.0.as_ref().is_some_and(|names| names.contains(name))

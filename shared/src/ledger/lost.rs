@@ -62,6 +62,9 @@ pub struct Loss {
 /// When the server cannot be asked.
 pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Loss>, Failure> {
     let mut found = Vec::new();
+    if !was_restarted(server, job).await? {
+        return Ok(found);
+    }
     let names: Vec<TableName> = spec.graph.tables.iter().map(|table| table.name.clone()).collect();
     let now = identities(server, &names).await?;
     for table in spec.graph.tables.iter().filter(|table| table.keeps_rows()) {
@@ -70,7 +73,7 @@ pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Lo
         let is_another = table.shadow.as_ref().is_some_and(|shadow| !is_there(shadow));
         // Partitions of a shadow are linked into their target under other names.
         if spec.publish.mode != PublishMode::Replace && !is_another {
-            found.extend(lost_in_table(server, job, table, &table.name).await?);
+            found.extend(look_in(server, job, table, &table.name).await?);
         }
     }
     Ok(found)
@@ -90,6 +93,15 @@ pub async fn lost_in_table(
     if !was_restarted(server, job).await? {
         return Ok(Vec::new());
     }
+    look_in(server, job, table, name).await
+}
+
+async fn look_in(
+    server: &Server,
+    job: &JobId,
+    table: &GraphTable,
+    name: &TableName,
+) -> Result<Vec<Loss>, Failure> {
     let target = table.destination().to_string();
     let words = lost_in(server, job, name, &target).await?;
     let is_certain = !empties_parts(table);

@@ -67,6 +67,11 @@ struct FoundRow {
 }
 
 #[derive(Deserialize, Row)]
+struct RememberedRow {
+    rows: u64,
+}
+
+#[derive(Deserialize, Row)]
 struct TaskRow {
     task_id: String,
 }
@@ -100,6 +105,19 @@ pub async fn announce(
         written_at: now_ms(),
     };
     insert(server, "manifests", &[row]).await
+}
+
+/// Does the ledger hold anything about a task, whatever became of it? Where it does not, [`super::published`] and
+/// [`unsettled`] find nothing, and cost the server several times as much.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn is_remembered(server: &Server, task: &TaskId) -> Result<bool, Failure> {
+    let id = task.to_string();
+    let call = || server.call(sql::COUNT_REMEMBERED).name("control", server.control());
+    let found: RememberedRow =
+        retry_idempotent(|| call().param("job", &task.job).param("task", &id).fetch_one()).await?;
+    Ok(found.rows > 0)
 }
 
 /// What a task was about to move, and no receipt in force names. The latest manifest, if there is one.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::discover::{get, get_many};
 use super::table_row::TableRow;
-use crate::clickhouse::{Failure, Server, retry_idempotent};
+use crate::clickhouse::{Failure, Server, retry_idempotent, uuid_text};
 use crate::sql;
 use crate::task::{Graph, GraphTable, TableName};
 
@@ -32,6 +32,14 @@ impl Placed {
     pub fn is_patch(&self) -> bool {
         self.partition.starts_with("patch-")
     }
+}
+
+#[derive(Deserialize, Row)]
+struct UuidRow {
+    database: String,
+    name: String,
+    #[serde(deserialize_with = "uuid_text")]
+    uuid: Uuid,
 }
 
 /// The active parts of a table that hold rows, by partition.
@@ -101,7 +109,12 @@ pub async fn identities(
     server: &Server,
     tables: &[TableName],
 ) -> Result<Vec<(TableName, Uuid)>, Failure> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
     let names: Vec<&TableName> = tables.iter().collect();
-    let rows = get_many(server, &names).await?;
-    Ok(rows.iter().map(|row| (row.table_name(), row.uuid)).collect())
+    let call = || server.call(sql::GET_UUIDS).tables(&names);
+    let rows: Vec<UuidRow> = retry_idempotent(|| call().fetch_all()).await?;
+    let pair = |row: UuidRow| (TableName { database: row.database, table: row.name }, row.uuid);
+    Ok(rows.into_iter().map(pair).collect())
 }

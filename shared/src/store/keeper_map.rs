@@ -1,8 +1,10 @@
 //! The store on KeeperMap tables of a real server.
 
+use std::sync::Arc;
+
 use backon::BackoffBuilder;
 
-use super::handle::{KeeperMapStore, ReadBack, settle_insert};
+use super::handle::{KeeperMapStore, ReadBack, Stamped, settle_insert};
 use super::keys::{BriefRow, JobRow, NewJobRow, NewTaskRow, TaskFields, TaskRow, spec_text};
 use super::rows::{CursorRow, WorkerRow, readable};
 use super::{
@@ -34,6 +36,18 @@ impl KeeperMapStore {
             retry_idempotent(|| self.call(sql::GET_CURSOR).param("job", job).fetch_optional())
                 .await?;
         row.map(Cursor::try_from).transpose()
+    }
+
+    /// The same job, read anew only where its row has changed; none when it is gone.
+    ///
+    /// # Errors
+    /// When the server or its Keeper cannot be asked.
+    pub async fn refreshed(&self, job: &Arc<Job>) -> Stored<Option<Arc<Job>>> {
+        let at = Stamped { table: "jobs", column: "job_id", key: job.id.as_str() };
+        if self.stamp(at).await? == Some(job.stamp.0.clone()) {
+            return Ok(Some(Arc::clone(job)));
+        }
+        Ok(self.read_job(&job.id).await?.map(Arc::new))
     }
 
     /// Inserts rows that may be there already: whoever is there stays.
@@ -120,8 +134,10 @@ impl TaskStore for KeeperMapStore {
                 .param("was_epoch", was.epoch)
                 .param("was_stamp", &was.stamp.0)
         };
+        let at = Stamped { table: "jobs", column: "job_id", key: was.id.as_str() };
         let back = || Box::pin(self.read_job(&was.id)) as ReadBack<'_, Job>;
-        self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |job| &job.stamp.0).await
+        self.settle_swap(&was.stamp.0, &next.stamp.0, send, Some(at), back, |job| &job.stamp.0)
+            .await
     }
 
     async fn create_tasks(&self, tasks: &[Task]) -> Stored<()> {
@@ -202,8 +218,10 @@ impl TaskStore for KeeperMapStore {
                 .param("was_epoch", was.progress.epoch)
                 .param("was_stamp", &was.stamp.0)
         };
+        let at = Stamped { table: "tasks", column: "task_id", key: &id };
         let back = || Box::pin(self.read_task(&was.id)) as ReadBack<'_, Task>;
-        self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |task| &task.stamp.0).await
+        self.settle_swap(&was.stamp.0, &next.stamp.0, send, Some(at), back, |task| &task.stamp.0)
+            .await
     }
 
     async fn tell(&self, task: &Task, words: &str) -> Stored<()> {
@@ -246,7 +264,8 @@ impl TaskStore for KeeperMapStore {
                 .param("was_stamp", &was.stamp.0)
         };
         let back = || Box::pin(self.read_cursor(&was.job)) as ReadBack<'_, Cursor>;
-        self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |cursor| &cursor.stamp.0).await
+        self.settle_swap(&was.stamp.0, &next.stamp.0, send, None, back, |cursor| &cursor.stamp.0)
+            .await
     }
 
     async fn register(&self, worker: &WorkerRecord) -> Stored<()> {

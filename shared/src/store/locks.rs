@@ -140,7 +140,7 @@ impl LockStore for KeeperMapStore {
                 .param("was", &was_text)
         };
         let back = || Box::pin(self.lock_of(&was.table)) as ReadBack<'_, Lock>;
-        self.settle_swap(&was.stamp.0, &next.stamp.0, send, back, |lock| &lock.stamp.0).await
+        self.settle_swap(&was.stamp.0, &next.stamp.0, send, None, back, |lock| &lock.stamp.0).await
     }
 
     async fn mark_dry_run(&self, job: &JobId) -> Stored<()> {

@@ -42,6 +42,12 @@ struct Value {
     value: String,
 }
 
+#[derive(Deserialize, Row)]
+struct Fact {
+    key: String,
+    value: String,
+}
+
 /// Removes the control tables that Keeper does not know any more, so that [`init`] can make them
 /// again; their names. Rows of them are lost already; receipts and history are not in Keeper.
 ///
@@ -94,7 +100,7 @@ pub async fn init(server: &Server) -> Stored<InitReport> {
     for statement in LOCAL_TABLES {
         server.call(statement).name("control", server.control()).execute().await?;
     }
-    if has_old_receipts(server).await? {
+    if probe_receipts(server).await == Some(Code::UNKNOWN_IDENTIFIER) {
         server.call(sql::ADD_RECEIPT_COLUMNS).name("control", server.control()).execute().await?;
     }
     let version = ensure_meta(server, VERSION_KEY, &SCHEMA_VERSION.to_string()).await?;
@@ -124,25 +130,25 @@ async fn noted_environment(server: &Server) -> Stored<Option<String>> {
 /// [`StoreError::NotInitialised`] before `init`, [`StoreError::NewerVersion`] after an upgrade elsewhere.
 pub async fn environment(server: &Server) -> Stored<String> {
     let missing = || StoreError::NotInitialised(server.control().to_owned());
-    let version = get_meta(server, VERSION_KEY).await?.ok_or_else(missing)?;
-    check_version(&version)?;
-    let probe = server.call(sql::PROBE_TABLE).name("control", server.control());
-    let answer = probe.name("table", "manifests").execute().await;
-    if answer.is_err_and(|failure| failure.code() == Some(Code::UNKNOWN_TABLE)) {
+    let call = || server.call(sql::GET_FACTS).name("control", server.control());
+    let facts = if_made(server, retry_idempotent(|| call().fetch_all::<Fact>()).await)?;
+    let fact = |key: &str| {
+        let found = facts.iter().find(|fact| fact.key == key);
+        found.map(|fact| fact.value.clone()).ok_or_else(missing)
+    };
+    check_version(&fact(VERSION_KEY)?)?;
+    let code = probe_receipts(server).await;
+    if matches!(code, Some(Code::UNKNOWN_TABLE | Code::UNKNOWN_IDENTIFIER)) {
         return Err(StoreError::Outdated(server.control().to_owned()));
     }
-    if has_old_receipts(server).await? {
-        return Err(StoreError::Outdated(server.control().to_owned()));
-    }
-    get_meta(server, ENVIRONMENT_KEY).await?.ok_or_else(missing)
+    fact(ENVIRONMENT_KEY)
 }
 
-/// Were the receipts made by a version that did not write the names of parts? A table that cannot be
-/// asked is judged by whoever needs it.
-async fn has_old_receipts(server: &Server) -> Stored<bool> {
+/// What the server says of tables that an earlier version made: there were no manifests, or receipts had no
+/// names of parts. A table that cannot be asked is judged by whoever needs it.
+async fn probe_receipts(server: &Server) -> Option<Code> {
     let probe = server.call(sql::PROBE_RECEIPTS).name("control", server.control());
-    let answer = probe.execute().await;
-    Ok(answer.is_err_and(|failure| failure.code() == Some(Code::UNKNOWN_IDENTIFIER)))
+    probe.execute().await.err().and_then(|failure| failure.code())
 }
 
 /// What the control tables call their version is no number.
@@ -172,15 +178,17 @@ async fn get_meta(server: &Server, key: &str) -> Stored<Option<String>> {
             .fetch_optional()
     })
     .await;
-    match row {
-        Ok(row) => Ok(row.map(|row| row.value)),
-        Err(failure)
-            if matches!(failure.code(), Some(Code::UNKNOWN_TABLE | Code::UNKNOWN_DATABASE)) =>
-        {
-            Err(StoreError::NotInitialised(server.control().to_owned()))
+    Ok(if_made(server, row)?.map(|row| row.value))
+}
+
+/// An answer about `meta`: where that table is not there, nothing was made yet.
+fn if_made<T>(server: &Server, answer: Result<T, Failure>) -> Stored<T> {
+    answer.map_err(|failure| match failure.code() {
+        Some(Code::UNKNOWN_TABLE | Code::UNKNOWN_DATABASE) => {
+            StoreError::NotInitialised(server.control().to_owned())
         }
-        Err(failure) => Err(failure.into()),
-    }
+        _ => failure.into(),
+    })
 }
 
 /// Writes a fact unless one is there; the first writer wins and everybody reads the same.

@@ -50,6 +50,11 @@ pub struct GraphTable {
     pub shadow: Option<Shadow>,
 }
 
+/// Is this the engine of tables that several servers hold, each all of their rows?
+pub fn is_replicated_engine(engine: &str) -> bool {
+    engine.starts_with("Replicated") || engine.starts_with("Shared")
+}
+
 impl GraphTable {
     /// Does it keep rows that have to be moved? (`Null` only feeds views.)
     pub fn keeps_rows(&self) -> bool {
@@ -58,7 +63,7 @@ impl GraphTable {
 
     /// Do several servers hold it, each all of its rows?
     pub fn is_replicated(&self) -> bool {
-        self.engine.starts_with("Replicated") || self.engine.starts_with("Shared")
+        is_replicated_engine(&self.engine)
     }
 
     /// The table that tasks move their rows into: its shadow, if it has one.

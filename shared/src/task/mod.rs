@@ -30,7 +30,7 @@ mod vouched;
 
 pub use chunk::{Chunk, SourceFile};
 pub use cursor::{Cursor, Segment, Tally};
-pub use graph::{Column, Graph, GraphTable, GraphView, UnknownUuid};
+pub use graph::{Column, Graph, GraphTable, GraphView, UnknownUuid, is_replicated_engine};
 pub use ids::{Epoch, IdError, JobId, QueryId, Stamp, TableName, TaskId, WorkerId};
 pub use job::{IllegalJobEvent, Job, JobEvent, JobState};
 pub use lock::Lock;

@@ -21,6 +21,9 @@ use crate::error::AttemptError;
 /// Refuses to load a task that was published, or was about to be, in an earlier life of its row.
 pub(crate) async fn refuse(claim: &Claim) -> Result<(), AttemptError> {
     let (task, server) = (&claim.task.id, &claim.server);
+    if !ledger::is_remembered(server, task).await? {
+        return Ok(());
+    }
     let (receipt, unsettled) =
         tokio::join!(ledger::published(server, task), ledger::unsettled(server, task));
     if let Some(before) = receipt? {

@@ -4,7 +4,7 @@ use clickhouse::Row;
 use longshore_shared::clickhouse::{Code, Server, retry_idempotent, uuid_text};
 use longshore_shared::faults;
 use longshore_shared::planted::{Bug, planted};
-use longshore_shared::schema::{StagingNames, create_statements, dependents, drop_statement};
+use longshore_shared::schema::{Graph, StagingNames, create_statements, drop_statement};
 use longshore_shared::sql;
 use longshore_shared::task::{Mode, StateName, TableName};
 use serde::Deserialize;
@@ -26,6 +26,8 @@ pub(crate) struct Staged {
     pub(crate) name: String,
     pub(crate) engine: String,
     pub(crate) uuid: Uuid,
+    /// The views that fire on it, in order.
+    pub(crate) dependents: Vec<TableName>,
     /// Identity of the server that listed it.
     pub(crate) server_uuid: String,
     /// The server's clock before it was listed, in milliseconds since 1970.
@@ -38,6 +40,8 @@ struct StagedRow {
     engine: String,
     #[serde(deserialize_with = "uuid_text")]
     uuid: Uuid,
+    dependencies_database: Vec<String>,
+    dependencies_table: Vec<String>,
     server_uuid: String,
     now_ms: i64,
 }
@@ -70,8 +74,10 @@ pub(crate) async fn create(worker: &Worker, claim: &Claim) -> Result<StagingSet,
     }
     if was_there {
         check_empty(claim, &names).await?;
+        // Who made them is not certain; of what was made here the manifest is early enough (`check_views`).
+        let there = list(server, names.prefix()).await?;
+        check_views(graph, &names, &there)?;
     }
-    check(claim, &names).await?;
     worker.edge(faults::STAGE_AFTER).await?;
     Ok(StagingSet { names })
 }
@@ -95,24 +101,22 @@ async fn check_empty(claim: &Claim, names: &StagingNames) -> Result<(), AttemptE
 }
 
 /// Every clone fires on its twin, and nothing else does.
-async fn check(claim: &Claim, names: &StagingNames) -> Result<(), AttemptError> {
-    let graph = &claim.job.spec.graph;
+pub(crate) fn check_views(
+    graph: &Graph,
+    names: &StagingNames,
+    there: &[Staged],
+) -> Result<(), AttemptError> {
     if graph.views.is_empty() || planted(Bug::SkipViews) {
         return Ok(());
     }
-    let twins: Vec<_> = (0..graph.tables.len()).map(|at| names.table(graph, at)).collect();
-    let found = dependents(&claim.server, &twins).await?;
     for (position, table) in graph.tables.iter().enumerate() {
-        let mut expected: Vec<_> = graph
-            .views
-            .iter()
-            .enumerate()
-            .filter(|(_, view)| view.source == table.name)
-            .map(|(at, _)| names.view(graph, at))
-            .collect();
+        let views = graph.views.iter().enumerate().filter(|(_, view)| view.source == table.name);
+        let mut expected: Vec<_> = views.map(|(at, _)| names.view(graph, at)).collect();
         expected.sort();
-        let fires = found.iter().find(|(name, _)| *name == twins[position]);
-        if fires.is_none_or(|(_, fires)| *fires != expected) {
+        let twin = names.table(graph, position).table;
+        let fires =
+            there.iter().find(|staged| staged.name == twin).map(|staged| &staged.dependents);
+        if fires != Some(&expected) {
             return Err(AttemptError::Count(format!(
                 "the view clones on the staging twin of {} are not those of the plan",
                 table.name
@@ -137,10 +141,18 @@ pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, A
         name: row.name,
         engine: row.engine,
         uuid: row.uuid,
+        dependents: in_order(row.dependencies_database, row.dependencies_table),
         server_uuid: row.server_uuid,
         now_ms: row.now_ms,
     };
     Ok(rows.into_iter().map(staged).collect())
+}
+
+fn in_order(databases: Vec<String>, tables: Vec<String>) -> Vec<TableName> {
+    let pairs = databases.into_iter().zip(tables);
+    let mut names: Vec<_> = pairs.map(|(database, table)| TableName { database, table }).collect();
+    names.sort();
+    names
 }
 
 /// The set of a task, by names that are on its server only. What comes back says which server it was.

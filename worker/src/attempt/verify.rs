@@ -120,6 +120,7 @@ fn staged_tables(
             lines: lines(&twin, parts.iter().filter(|part| part.table == twin.table))?,
         });
     }
+    staging::check_views(graph, &set.names, twins)?;
     Ok(tables)
 }
 

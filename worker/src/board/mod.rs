@@ -48,6 +48,18 @@ pub(crate) struct Board {
     finished: HashMap<JobId, Instant>,
     /// Jobs of other servers that were told of.
     elsewhere: HashSet<JobId>,
+    /// The last look, if it was in vain.
+    vain: Option<Vain>,
+}
+
+/// A look that found nothing to take.
+#[derive(Clone, Copy)]
+struct Vain {
+    began: Instant,
+    /// How often something of this worker had moved on before it.
+    moved: u64,
+    /// A job is running.
+    is_running: bool,
 }
 
 /// Is there anything left to wait for?
@@ -61,11 +73,23 @@ pub(crate) enum Found {
 }
 
 /// Takes the next task of any running job.
+///
+/// Slots of one worker share what they see: a look of another slot that found nothing is good for `fresh`,
+/// as long as nothing of this worker has moved on since.
 pub(crate) async fn find_work(
     worker: &Worker,
     board: &Mutex<Board>,
+    fresh: Duration,
 ) -> Result<Found, AttemptError> {
     let mut board = board.lock().await;
+    let (began, moved) = (Instant::now(), worker.moved.times());
+    if let Some(vain) = board.vain
+        && vain.moved == moved
+        && vain.began.elapsed() < fresh
+    {
+        return Ok(if vain.is_running { Found::Nothing } else { Found::NoJob });
+    }
+    board.vain = None;
     let jobs = board.running_jobs(worker).await?;
     let mut running = false;
     for job in jobs {
@@ -86,6 +110,7 @@ pub(crate) async fn find_work(
             Err(trouble) => return Err(trouble),
         }
     }
+    board.vain = Some(Vain { began, moved, is_running: running });
     Ok(if running { Found::Nothing } else { Found::NoJob })
 }
 
@@ -93,6 +118,7 @@ impl Board {
     /// Forgets what was read of the segments: somebody lapsed, so their tasks are to be found.
     pub(crate) fn forget_pages(&mut self) {
         self.candidates.clear();
+        self.vain = None;
     }
 
     /// Tasks of the job that may be loaded at the same time as the one that was just taken, itself

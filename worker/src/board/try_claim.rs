@@ -50,7 +50,7 @@ pub(crate) async fn try_claim(
         Swap::Won => {
             worker.edge(faults::CLAIM_AFTER).await?;
             // What was known of the job is older than the claim: it may be cancelled by now.
-            let job = worker.store.job(&job.id).await?.map_or_else(|| Arc::clone(job), Arc::new);
+            let job = worker.store.refreshed(job).await?.unwrap_or_else(|| Arc::clone(job));
             let (stop, job) = (worker.stop_of(&job.id), on_its_server(job, &next.id));
             Ok(Some(Claim::new(job, next, endpoint, stop, began, acting, worker.unloaded())))
         }

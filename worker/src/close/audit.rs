@@ -19,7 +19,6 @@
 use std::collections::HashMap;
 
 use clickhouse::Row;
-use futures_util::future::try_join_all;
 use longshore_shared::clickhouse::{Server, retry_idempotent};
 use longshore_shared::ledger;
 use longshore_shared::planted::{Bug, planted};
@@ -46,6 +45,8 @@ struct Received {
 
 #[derive(Debug, Deserialize, Row)]
 struct Strangers {
+    in_database: String,
+    in_table: String,
     parts: u64,
     rows: u64,
     example: String,
@@ -53,6 +54,7 @@ struct Strangers {
 
 #[derive(Debug, Deserialize, Row)]
 struct Differing {
+    target: String,
     task_id: String,
     staged: u64,
     found: u64,
@@ -84,16 +86,16 @@ pub(crate) async fn find_difference(
         let merged = spec.graph.tables.iter().filter(|table| table.engine.ends_with("MergeTree"));
         let merged: Vec<&TableName> = merged.map(|table| &table.name).collect();
         ledger::wait_for_parts(server, &merged).await?;
-        let tables = tables(&spec).into_iter();
+        let tables = tables(&spec);
         let (received, of_tables, lost, not_exchanged, of_staging) = tokio::try_join!(
             async { Ok(received.await?) },
-            try_join_all(tables.map(|(table, target)| of_table(server, job, table, target))),
+            of_tables(server, job, &tables),
             async { Ok(ledger::lost(server, &job.id, &spec).await?) },
             async { Ok(ledger::not_exchanged(server, &spec).await?) },
             of_staging(server, job)
         )?;
         findings.extend(of_receipts(job, &spec, own, received));
-        findings.extend(of_tables.into_iter().flatten());
+        findings.extend(of_tables);
         findings.extend(lost.into_iter().filter(|loss| loss.is_certain).map(|loss| loss.words));
         findings.extend(not_exchanged);
         findings.extend(of_staging);
@@ -227,34 +229,39 @@ fn tables(spec: &JobSpec) -> Vec<(&TableName, &TableName)> {
     kept.map(|table| (&table.name, table.destination())).collect()
 }
 
-/// Parts of the job in one of its tables.
-async fn of_table(
+/// Parts of the job in its tables, which are asked together.
+async fn of_tables(
     server: &Server,
     job: &Job,
-    table: &TableName,
-    receipts_name: &TableName,
+    tables: &[(&TableName, &TableName)],
 ) -> Result<Vec<String>, AttemptError> {
-    let mut findings = Vec::new();
-    let (id, target) = (job.id.to_string(), receipts_name.to_string());
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let id = job.id.to_string();
+    let (names, targets): (Vec<&TableName>, Vec<String>) =
+        tables.iter().map(|(table, target)| (*table, target.to_string())).unzip();
     let fill = |statement| {
         let call = server.call(statement).name("control", server.control()).param("job", &id);
-        call.param("database", &table.database).param("table", &table.table)
+        call.tables(&names)
     };
-    let strangers = retry_idempotent(|| fill(sql::AUDIT_STRANGERS).fetch_one::<Strangers>());
+    let strangers = retry_idempotent(|| fill(sql::AUDIT_STRANGERS).fetch_all::<Strangers>());
     let differing = retry_idempotent(|| {
-        fill(sql::AUDIT_ROWS).param("target", &target).fetch_all::<Differing>()
+        fill(sql::AUDIT_ROWS).list("targets", &targets).fetch_all::<Differing>()
     });
     let (strangers, differing) = tokio::try_join!(strangers, differing)?;
-    if strangers.parts > 0 {
+    let mut findings = Vec::new();
+    for Strangers { in_database, in_table, parts, rows, example } in strangers {
+        let table = TableName { database: in_database, table: in_table };
         findings.push(format!(
-            "{table} holds parts of this job that no receipt names: {} parts, {} rows (first: {})",
-            strangers.parts, strangers.rows, strangers.example
+            "{table} holds parts of this job that no receipt names: {parts} parts, {rows} rows (first: {example})"
         ));
     }
-    if let Some(first) = differing.first() {
+    for Differing { target, task_id, staged, found } in differing {
+        let table = tables.iter().zip(&targets).find(|(_, of)| **of == target);
+        let table = table.map_or(target.clone(), |((table, _), _)| table.to_string());
         findings.push(format!(
-            "{table} holds {} rows of task {}, and its receipt says {}",
-            first.found, first.task_id, first.staged
+            "{table} holds {found} rows of task {task_id}, and its receipt says {staged}"
         ));
     }
     Ok(findings)
