@@ -107,6 +107,8 @@ pub enum Bug {
     DropEvidence,
     /// A shadow takes the place of its target, whatever it has lost since it was filled.
     ReplaceBlindly,
+    /// The closing audit is made once more without a word of a person.
+    AuditUnasked,
 }
 
 impl Bug {
@@ -162,6 +164,7 @@ impl Bug {
         (Self::KeepDecision, "keep-decision"),
         (Self::DropEvidence, "drop-evidence"),
         (Self::ReplaceBlindly, "replace-blindly"),
+        (Self::AuditUnasked, "audit-unasked"),
     ];
 }
 

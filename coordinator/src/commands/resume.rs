@@ -5,7 +5,7 @@ use longshore_shared::config::{Config, WorkerArgs};
 use longshore_shared::task::{Job, JobState};
 use serde::Serialize;
 
-use super::retry::{self, Opened, RetryRequest};
+use super::retry::{self, Audit, Opened, RetryRequest};
 use super::run::{self, LocalWorkersArgs};
 use super::submit::submit;
 use crate::job::admission::ForceArgs;
@@ -30,6 +30,10 @@ pub(crate) struct ResumeArgs {
     /// Load tasks that are done once more: only where the partitions they went into are empty now
     #[arg(long)]
     replay_done: bool,
+
+    /// Make the closing audit once more, of a job that it has failed: only after the cause is mended
+    #[arg(long)]
+    audit_again: bool,
 
     /// Work on it here, with local worker processes, until it ends
     #[arg(long)]
@@ -94,8 +98,10 @@ async fn go_on(
     job: Job,
     args: &ResumeArgs,
 ) -> Result<(Job, Counts, Vec<String>), Error> {
-    let ResumeArgs { replay_done, force, .. } = *args;
-    let request = RetryRequest { failed: true, done: replay_done, ..RetryRequest::default() };
+    let ResumeArgs { replay_done, audit_again, force, .. } = *args;
+    let audit = if audit_again { Audit::Again } else { Audit::Stands };
+    let request =
+        RetryRequest { failed: true, done: replay_done, audit, ..RetryRequest::default() };
     match job.state {
         JobState::Cancelling => {
             let message = format!("job {} is being cancelled", job.id);

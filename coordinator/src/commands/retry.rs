@@ -94,6 +94,17 @@ pub(crate) struct RetryRequest {
     pub(crate) filter: Option<Filter>,
     /// What becomes of quarantined ones.
     pub(crate) quarantined_as: QuarantineDecision,
+    /// Of a job that the closing audit has failed.
+    pub(crate) audit: Audit,
+}
+
+/// What becomes of a failed closing audit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Audit {
+    #[default]
+    Stands,
+    /// It is made once more.
+    Again,
 }
 
 /// What a person says of a quarantined task.
@@ -146,6 +157,7 @@ impl RetryArgs {
             tasks: self.task.clone(),
             filter: self.condition.as_deref().map(Filter::parse).transpose()?,
             quarantined_as,
+            audit: Audit::Stands,
         })
     }
 }
@@ -205,9 +217,13 @@ pub(crate) async fn open(
             return finish(session, job, Vec::new()).await;
         }
         let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
-        if recorded == Reopening::default() && !is_interrupted && !is_refused(session, &job).await?
-        {
-            return Err(nothing(session, &job).await?);
+        if recorded == Reopening::default() && !is_interrupted {
+            if !is_refused(session, &job).await? {
+                return Err(nothing(session, &job).await?);
+            }
+            if request.audit == Audit::Stands && !planted(Bug::AuditUnasked) {
+                return Err(refused(&job).into());
+            }
         }
         let change = |next: &mut Job| next.spec.reopening = Some(Box::new(recorded));
         let words = "tasks are opened again";
@@ -247,6 +263,19 @@ async fn is_refused(session: &Session, job: &Job) -> Result<bool, Error> {
         return Ok(false);
     }
     Ok(census(&session.store, job).await?.done == u64::from(job.tasks))
+}
+
+/// What the audit found stays true without a mend, but the server may not show it any more: it lists merged parts
+/// for minutes, and a person can remove what was set aside.
+fn refused(job: &Job) -> Report {
+    let reason = job.reason.trim_end_matches('.');
+    let message = format!("all tasks of job {} are done, but {reason}", job.id);
+    Report::new(Kind::Conflict, message).help(format!(
+        "docs/recovery.md says what each finding means: The closing audit failed a job\n\
+         A second audit can miss what the first one found, because the server forgets merged parts.\n\
+         When the cause is mended: longshore resume {} --audit-again",
+        job.id
+    ))
 }
 
 /// Carries out what stands in the row of the job, and lets it run.

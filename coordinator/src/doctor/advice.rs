@@ -27,7 +27,7 @@ pub(super) const LOOK_AT_TASKS: &str =
     "longshore tasks JOB --state failed,quarantined\neach line below says how its task goes on";
 /// A job that the closing audit failed.
 pub(super) const AUDIT: &str = "`The closing audit failed a job` in docs/recovery.md explains the findings.\n\
-     When the cause is mended, the job is audited again: longshore resume JOB, then longshore run JOB";
+     When the cause is mended, the job is audited again: longshore resume JOB --audit-again, then longshore run JOB";
 /// Nobody is there to work.
 pub(super) const WORKER: &str = "longshore-worker --job JOB";
 /// A task failed.

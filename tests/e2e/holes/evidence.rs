@@ -3,6 +3,9 @@
 
 use longshore_tests::{Scene, name, wait_for};
 
+/// A command that something speaks against.
+const EXIT_CONFLICT: i32 = 6;
+
 /// The server forgets a part a second after it was merged, instead of eight minutes.
 const FORGETFUL: &str = "MODIFY SETTING old_parts_lifetime = 1, cleanup_delay_period = 1, \
                          max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, \
@@ -160,4 +163,37 @@ fn receipts_that_were_deleted_fail_the_job() {
         "tasks that are done without all of their receipts: 1",
         &format!("{job}-0000001"),
     ]);
+}
+
+/// What an audit found can have gone from the server's lists by the time of the next one, without any mend.
+#[test]
+fn a_second_audit_is_made_only_where_a_person_asks_for_it() {
+    let scene = Scene::with_events(2, 200);
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    let gate = scene.folder().join("gate");
+    let held = scene
+        .worker(&job)
+        .faults(format!("finish.before=1*until({})->off", gate.display()))
+        .spawn();
+    wait_for("both tasks are done", || held.words().contains("until(").then_some(()));
+    let control = &scene.control;
+    scene.admin.run(&format!("RENAME TABLE {control}.receipts TO {control}.hidden"));
+    scene.admin.run(&format!("CREATE TABLE {control}.receipts AS {control}.hidden"));
+    std::fs::write(&gate, "").expect("a writable folder");
+    held.wait();
+    scene.worker(&job).run();
+    assert_eq!(scene.status(&job)["state"], "failed");
+    scene.admin.run(&format!("EXCHANGE TABLES {control}.receipts AND {control}.hidden"));
+    for command in [&["resume"][..], &["retry", "--failed"]] {
+        let (name, more) = command.split_first().expect("a command");
+        let given = scene.longshore([&[*name, &*job], more].concat()).run();
+        given.exits_with(EXIT_CONFLICT).says(&["all tasks", "without all of their receipts: 2"]);
+        assert_eq!(scene.status(&job)["state"], "failed", "{name} changes nothing");
+    }
+    let refused = scene.longshore(["resume", &job]).run().exits_with(EXIT_CONFLICT);
+    refused.says(&["can miss what the first one found", &format!("resume {job} --audit-again")]);
+    scene.longshore(["resume", &job, "--audit-again"]).run().ok();
+    scene.worker(&job).run().ok();
+    assert_eq!(scene.status(&job)["state"], "completed");
+    scene.assert_exact();
 }
