@@ -49,6 +49,8 @@ fn job(tasks: u32, segment_tasks: u32) -> Job {
             durable: false,
             made: longshore_shared::task::PlanOptions::default(),
             replicas_wait: longshore_shared::task::ReplicasWait::One,
+            loads_max: None,
+            audit_failed: None,
             reopening: None,
         },
         tasks,

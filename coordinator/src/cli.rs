@@ -8,7 +8,7 @@ use longshore_shared::{faults, telemetry};
 
 use crate::commands::{
     cancel, check, doctor, explain, gc, init, jobs, pause, plan, restore, resume, retry, run,
-    status, submit, task, tasks,
+    scale, status, submit, task, tasks,
 };
 use crate::ui::ending;
 use crate::ui::error::{Error, Exit};
@@ -70,6 +70,7 @@ enum Command {
     Pause(pause::PauseArgs),
     Resume(resume::ResumeArgs),
     Retry(retry::RetryArgs),
+    Scale(scale::ScaleArgs),
     Cancel(cancel::CancelArgs),
     Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
@@ -112,8 +113,9 @@ impl Command {
             Self::Task(args) => task::run(args, config, output).await,
             Self::Explain(args) => explain::run(args, config, output).await,
             Self::Pause(args) => pause::run(args, config, output).await,
-            Self::Resume(args) => resume::run(args, config, output).await,
-            Self::Retry(args) => retry::run(args, config, output).await,
+            Self::Resume(args) => Box::pin(resume::run(args, config, output)).await,
+            Self::Retry(args) => Box::pin(retry::run(args, config, output)).await,
+            Self::Scale(args) => scale::run(args, config, output).await,
             Self::Cancel(args) => cancel::run(args, config, output).await,
             Self::Restore(args) => restore::run(args, config, output).await,
             Self::Check(args) => check::run(args, config, output).await,

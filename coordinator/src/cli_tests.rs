@@ -36,6 +36,7 @@ fn help() {
       pause    Stop a job from being worked on, until it is resumed
       resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry    Let tasks that ended badly be done again
+      scale    Change how many tasks of a job may be loaded at the same time, also while it runs
       cancel   End a job: loads in flight are given back, what is being published is finished
       restore  Count tasks as done that have receipts, after Keeper was put back or rows of it were lost
       check    Fail when a plan is not loaded, or a job waits for a person
@@ -89,6 +90,7 @@ fn long_help() {
       pause    Stop a job from being worked on, until it is resumed
       resume   Let a job go on: one that was paused, halted, cancelled, interrupted, or has failed tasks
       retry    Let tasks that ended badly be done again
+      scale    Change how many tasks of a job may be loaded at the same time, also while it runs
       cancel   End a job: loads in flight are given back, what is being published is finished
       restore  Count tasks as done that have receipts, after Keeper was put back or rows of it were lost
       check    Fail when a plan is not loaded, or a job waits for a person
@@ -248,6 +250,8 @@ fn help_of_submit() {
 
     Options:
           --dry-run            Check everything and say what would happen, but change nothing
+          --max-loads <N>      Load at most so many tasks at the same time, over all workers; `longshore
+                               scale` changes it
           --force-overlap      Let it run although another job loads into the same table
           --force-environment  Let it run although the plan was made for another environment; it is
                                bound to this one
@@ -271,6 +275,8 @@ fn help_of_run() {
           --slots <K>          Loads that each worker runs at the same time [env: LONGSHORE_SLOTS]
           --log-dir <DIR>      Folder for the workers' logs, instead of a temporary one
           --dry-run            Check everything and say what would happen, but change nothing
+          --max-loads <N>      Load at most so many tasks at the same time, over all workers; `longshore
+                               scale` changes it
           --force-overlap      Let it run although another job loads into the same table
           --force-environment  Let it run although the plan was made for another environment; it is
                                bound to this one

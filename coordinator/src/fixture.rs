@@ -76,6 +76,8 @@ pub(crate) fn job(state: JobState) -> Job {
             shard_by: None,
             durable: false,
             replicas_wait: longshore_shared::task::ReplicasWait::One,
+            loads_max: None,
+            audit_failed: None,
             made: longshore_shared::task::PlanOptions::default(),
             reopening: None,
         },

@@ -109,6 +109,12 @@ pub enum Bug {
     ReplaceBlindly,
     /// The closing audit is made once more without a word of a person.
     AuditUnasked,
+    /// Clones of views that are there after a load are taken for having fired, although the server was started again.
+    TrustClones,
+    /// Loads go on, however busy the server is.
+    LoadOn,
+    /// More tasks are loaded at the same time than a person allows.
+    IgnoreLimit,
 }
 
 impl Bug {
@@ -165,6 +171,9 @@ impl Bug {
         (Self::DropEvidence, "drop-evidence"),
         (Self::ReplaceBlindly, "replace-blindly"),
         (Self::AuditUnasked, "audit-unasked"),
+        (Self::TrustClones, "trust-clones"),
+        (Self::LoadOn, "load-on"),
+        (Self::IgnoreLimit, "ignore-limit"),
     ];
 }
 

@@ -131,6 +131,7 @@ catalogue! {
     MOVE_TABLE = "move_table",
     PARTITION_ROWS = "partition_rows",
     PARTS_LIMITS = "parts_limits",
+    PRESSURE = "pressure",
     PROBE_RECEIPTS = "probe_receipts",
     PROBE_TABLE = "probe_table",
     QUERY_FATE = "query_fate",

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore_tests::{
-    CLICKHOUSE, DEADLINE, LONG_LEASE, OwnBed, Running, Scene, Tasks, send_signal, within,
+    CLICKHOUSE, DEADLINE, LONG_LEASE, OwnBed, Running, Scene, Tasks, long_or, send_signal, within,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -13,8 +13,8 @@ use rand::{RngExt, SeedableRng};
 use crate::place::{Folders, classify, settle_replicas};
 use crate::tally::Tally;
 
-/// Kills inside publishing of a run; `LONGSHORE_CRASH_KILLS` asks for more.
-const KILLS: usize = 14;
+/// Kills inside publishing of a usual run, and of a long one; `LONGSHORE_CRASH_KILLS` asks for more.
+const KILLS: [usize; 2] = [7, 14];
 /// How long the server waits before and after each rename.
 pub(crate) const RENAME: Duration = Duration::from_millis(20);
 /// The lease of workers that die with the server: it outlives a busy machine and lapses soon.
@@ -39,7 +39,7 @@ pub(crate) fn kills(usual: usize) -> usize {
 
 #[test]
 fn a_server_killed_inside_publishing_loses_and_doubles_nothing() {
-    let wanted = kills(KILLS);
+    let wanted = kills(long_or(KILLS[0], KILLS[1]));
     let seed = seed();
     let mut tally = Tally::new("server killed inside publishing", seed);
     let mut rng = StdRng::seed_from_u64(seed);

@@ -4,12 +4,13 @@
 use std::thread;
 use std::time::Duration;
 
-use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, Program, Running, S3, Scene, wait_for};
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, Program, Running, S3, Scene, long_or, wait_for};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-const ROUNDS: usize = 2;
+/// Blows of a usual run, and of a long one.
+const ROUNDS: [usize; 2] = [1, 2];
 /// A load takes about a second, so that most blows meet some.
 const SLOW: &str = "sleepEachRow(0.005) = 0";
 
@@ -32,7 +33,7 @@ fn everything_that_is_killed_at_once_and_started_in_any_order_goes_on() {
     println!("FAULT_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let bed = OwnBed::start();
-    for round in 0..ROUNDS {
+    for round in 0..long_or(ROUNDS[0], ROUNDS[1]) {
         let scene = Scene::on(&bed.bed).and_events(8, 200);
         let more = ["--chunk-files-max", "1", "--attempts-max", "50", "--where", SLOW];
         let job = scene.plan(&more);

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{KEEPER, LONG_LEASE, OwnBed, Running, Scene, wait_for};
+use longshore_tests::{KEEPER, LONG_LEASE, OwnBed, Running, Scene, drawn_few, wait_for};
 
 use crate::tally::spread;
 
@@ -55,14 +55,15 @@ fn stop(bed: &OwnBed, secs: u64) {
 }
 
 /// A worker whose lease outlives the outage, and one whose lease does not, stand at each moment in
-/// scenes of their own while the Keeper is away.
+/// scenes of their own while the Keeper is away. Each kind of outage draws some of these.
 fn outage(away: impl Fn(&OwnBed)) {
     let bed = OwnBed::start();
     let places = [LONG_LEASE, "2s"].into_iter().flat_map(|lease| MOMENTS.map(|at| (at, lease)));
-    let scenes: Vec<_> = places
+    let scenes: Vec<_> = drawn_few(&places.collect::<Vec<_>>(), 3)
+        .into_iter()
         .map(|(moment, lease)| {
-            let scene = Scene::on(&bed.bed).and_events(4, 300);
-            let job = scene.submit(&["--chunk-files-max", "2", "--attempts-max", "50"]);
+            let scene = Scene::on(&bed.bed).and_events(2, 300);
+            let job = scene.submit(&["--chunk-files-max", "1", "--attempts-max", "50"]);
             (moment, lease, scene, job)
         })
         .collect();

@@ -10,12 +10,12 @@ const EXIT_CONFLICT: i32 = 6;
 #[test]
 fn a_keeper_that_is_wiped_stops_the_job_and_nothing_is_loaded_twice() {
     let bed = OwnBed::start();
-    let scene = Scene::on(&bed.bed).and_events(6, 200);
+    let scene = Scene::on(&bed.bed).and_events(4, 200);
     let more = ["--chunk-files-max", "1"];
     let job = scene.submit(&more);
-    let dead = scene.worker(&job).faults("done.after=2*off->exit").run();
+    let dead = scene.worker(&job).faults("done.after=1*off->exit").run();
     assert!(dead.was_killed(), "{dead}");
-    assert_eq!(scene.tasks().count("done"), 3);
+    assert_eq!(scene.tasks().count("done"), 2);
 
     bed.signal(KEEPER, "KILL");
     let data = bed.folder().join("zookeeper");
@@ -46,7 +46,7 @@ fn a_keeper_that_is_wiped_stops_the_job_and_nothing_is_loaded_twice() {
     let reason = scene.status(&job)["reason"].to_string();
     assert!(reason.contains("longshore restore"), "{reason}");
     let restored = scene.longshore(["restore", &job, "--json"]).run().ok().json();
-    assert_eq!(restored["restored"], 3, "{restored}");
+    assert_eq!(restored["restored"], 2, "{restored}");
     scene.longshore(["resume", &job]).run().ok();
     scene.settle(&job, "after the Keeper was wiped");
 }

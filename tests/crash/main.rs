@@ -16,6 +16,7 @@ mod replicas;
 mod replicas_wait;
 mod replicated_loads;
 mod replicated_moves;
+mod restarted;
 mod server;
 mod swaps;
 mod tally;

@@ -4,15 +4,18 @@
 use std::thread;
 use std::time::Duration;
 
-use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, S3, Scene, Tasks, wait_for};
+use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, S3, Scene, Tasks, long_or, wait_for};
 
-/// Tasks of a job: the kills come while some of them are loaded.
-const FILES: usize = 12;
+/// Tasks of a job in a usual run, and in a long one: the kills come while some of them are loaded.
+const FILES: [usize; 2] = [6, 12];
+/// Kills of a usual run, and of a long one; `LONGSHORE_CRASH_KILLS` asks for more.
+const KILLS: [usize; 2] = [2, 4];
 const ONE_ATTEMPT: [&str; 4] = ["--chunk-files-max", "1", "--attempts-max", "1"];
 
 /// How often a part of the installation is killed while the job runs.
 fn kills() -> usize {
-    std::env::var("LONGSHORE_CRASH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+    let asked = std::env::var("LONGSHORE_CRASH_KILLS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(long_or(KILLS[0], KILLS[1]))
 }
 
 fn is_over(tasks: &Tasks) -> bool {
@@ -22,7 +25,7 @@ fn is_over(tasks: &Tasks) -> bool {
 /// Kills one part again and again beside the job, at default settings of everything else.
 fn killed_again_and_again(part: &str) {
     let bed = OwnBed::start();
-    let scene = Scene::on(&bed.bed).and_events(FILES, 3_000);
+    let scene = Scene::on(&bed.bed).and_events(long_or(FILES[0], FILES[1]), 3_000);
     let job = scene.submit(&ONE_ATTEMPT);
     // A load is long enough for a kill to meet it.
     let slow = "load.after=sleep(800)";
@@ -69,7 +72,7 @@ fn the_store_was_killed_again_and_again() {
 #[test]
 fn run_waits_for_a_server_that_was_killed() {
     let bed = OwnBed::start();
-    let scene = Scene::on(&bed.bed).and_events(4, 2_000);
+    let scene = Scene::on(&bed.bed).and_events(3, 1_000);
     let job = scene.plan(&ONE_ATTEMPT);
     let mut run = scene.longshore(["run", &job, "--workers", "1"]).spawn();
     wait_for("tasks are in work", || (scene.try_tasks()?.count("claimed") > 0).then_some(()));
@@ -87,7 +90,7 @@ fn run_waits_for_a_server_that_was_killed() {
 #[test]
 fn a_server_that_starts_without_its_keeper_is_waited_for() {
     let bed = OwnBed::start_with(&[("LONGSHORE_TESTBED_KEEPER_RETRIES", "1".to_owned())]);
-    let scene = Scene::on(&bed.bed).and_events(4, 2_000);
+    let scene = Scene::on(&bed.bed).and_events(3, 1_000);
     let job = scene.submit(&ONE_ATTEMPT);
     let slow = "load.after=sleep(800)";
     let mut worker = scene.worker(&job).faults(slow).spawn();

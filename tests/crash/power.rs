@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use longshore_tests::{
     CLICKHOUSE, Call, Event, LONG_LEASE, OwnBed, Program, Recording, Running, Scene, Taken,
-    send_signal, wait_for,
+    long_or, send_signal, wait_for,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Losses of each kind in a usual run.
-const LOSSES: usize = 2;
+/// Losses of each kind in a usual run, and in a long one.
+const LOSSES: [usize; 2] = [1, 2];
 /// Files, each a task.
-const FILES: usize = 5;
+const FILES: usize = 4;
 
 /// Where a worker is held while the power goes.
 const STEPS: [&str; 10] = [
@@ -200,7 +200,9 @@ fn without_durable_every_loss_is_found() {
 
 fn losses() -> usize {
     let asked = std::env::var("LONGSHORE_POWER_LOSSES").ok();
-    asked.map_or(LOSSES, |text| text.parse().expect("LONGSHORE_POWER_LOSSES is a number"))
+    asked.map_or(long_or(LOSSES[0], LOSSES[1]), |text| {
+        text.parse().expect("LONGSHORE_POWER_LOSSES is a number")
+    })
 }
 
 /// What the losses of a run did.

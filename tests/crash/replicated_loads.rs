@@ -1,6 +1,6 @@
 //! Loads into replicated tables on two real replicas: exact on each, whatever the Keeper path.
 
-use longshore_tests::{Admin, Format, OwnBed, Scene, wait_for};
+use longshore_tests::{Admin, Format, OwnBed, Scene, wait_for_seldom};
 
 const COLUMNS: &str =
     "(file String, n UInt64, day Date, kind LowCardinality(String), value UInt64, checksum UInt64)";
@@ -10,13 +10,20 @@ struct Pair {
     scene: Scene,
     second: Admin,
     second_url: String,
-    _bed: OwnBed,
+    // Dropped after the scene, which drops its databases there.
+    _bed: Option<OwnBed>,
 }
 
 impl Pair {
     /// With `{db}.events` of this engine, a view with a table of its own and one with a target, on both.
     fn with(database: &str, engine: &str) -> Self {
         let bed = OwnBed::of_replicas(&[]);
+        let pair = Self::on(&bed, database, engine);
+        Self { _bed: Some(bed), ..pair }
+    }
+
+    /// The same on a bed that others use too.
+    fn on(bed: &OwnBed, database: &str, engine: &str) -> Self {
         let scene = Scene::on(&bed.bed);
         let second_url = bed.bed.second_url.clone().expect("a second server");
         let second = Admin::new(&second_url);
@@ -49,7 +56,7 @@ impl Pair {
         for file in 0..4 {
             scene.put_rows(&format!("events-{file}.parquet"), 300, Format::Parquet);
         }
-        Self { scene, second, second_url, _bed: bed }
+        Self { scene, second, second_url, _bed: None }
     }
 
     /// Every row once and every view right on both, and nothing left in Keeper.
@@ -122,7 +129,7 @@ fn what_a_killed_server_left_in_keeper_is_told_and_removed() {
     scene.admin.run(&format!("INSERT INTO {staging}.kept VALUES (7)"));
     scene.admin.run(&format!("DETACH TABLE {staging}.kept PERMANENTLY"));
     scene.longshore(["gc", "--yes"]).run().ok().says(&["There is nothing to remove."]);
-    wait_for("it is older than a minute", || {
+    wait_for_seldom("it is older than a minute", || {
         let doctor = scene.longshore(["doctor"]).run();
         doctor.stdout.contains("1 path in Keeper without a table").then_some(())
     });
@@ -179,12 +186,13 @@ fn a_table_whose_replicas_share_files_is_refused() {
 /// A snapshot links the parts of one replica into a table of that server alone.
 #[test]
 fn a_replicated_table_is_copied_from_a_snapshot_of_one_moment() {
+    let bed = OwnBed::of_replicas(&[]);
     for engine in [
         "ReplicatedMergeTree('/sources/{database}/source', '{replica}')",
         "ReplicatedMergeTree",
         "ReplicatedReplacingMergeTree",
     ] {
-        let pair = Pair::with("ENGINE = Atomic", "ReplicatedMergeTree");
+        let pair = Pair::on(&bed, "ENGINE = Atomic", "ReplicatedMergeTree");
         let (scene, db) = (&pair.scene, &pair.scene.db);
         for file in 0..4 {
             scene.forget(&format!("events-{file}.parquet"));
@@ -194,10 +202,10 @@ fn a_replicated_table_is_copied_from_a_snapshot_of_one_moment() {
             "CREATE TABLE {db}.source ON CLUSTER {cluster} {COLUMNS} ENGINE = {engine} \
              PARTITION BY toYYYYMM(day) ORDER BY (file, n) SETTINGS index_granularity = 512"
         ));
-        scene.put_source("first.parquet", 2_000);
+        scene.put_source("first.parquet", 1_000);
         // Parts that this replica has fetched are its own as well.
-        scene.put_rows("second.parquet", 2_000, Format::Parquet);
-        let rows = longshore_tests::rows_sql("second.parquet", 2_000);
+        scene.put_rows("second.parquet", 1_000, Format::Parquet);
+        let rows = longshore_tests::rows_sql("second.parquet", 1_000);
         pair.second.run(&format!("INSERT INTO {db}.source {rows}"));
         scene.admin.run(&format!("SYSTEM SYNC REPLICA {db}.source"));
         let job = scene.submit_copy(&["--snapshot", "--chunk-bytes", "20K"]);

@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use longshore_tests::{CLICKHOUSE, LONG_LEASE, OwnBed, Scene, send_signal, wait_for, within};
+use longshore_tests::{
+    CLICKHOUSE, LONG_LEASE, OwnBed, Scene, drawn_few, long_or, send_signal, wait_for, within,
+};
 
 use crate::campaign::RENAME;
 
@@ -15,7 +17,7 @@ fn a_server_killed_with_staging_sets_lying_about_loses_and_doubles_nothing() {
     let bed = OwnBed::start();
     // Half a set, a whole set, a loaded set, all with clones of the views; and an ended task's set.
     let points = ["stage.between", "stage.after", "load.after", "manifest.before", "done.after"];
-    for (round, point) in points.into_iter().enumerate() {
+    for (round, point) in drawn_few(&points, 2).into_iter().enumerate() {
         let survives = round % 2 == 0;
         let scene = Scene::on(&bed.bed).and_events(FILES, 300);
         let job = scene.submit(&[]);
@@ -44,7 +46,10 @@ fn a_server_killed_with_staging_sets_lying_about_loses_and_doubles_nothing() {
 fn a_server_killed_inside_an_insert_loses_and_doubles_nothing() {
     let bed = OwnBed::with_slow_renames(RENAME);
     let mut hits = 0;
-    for round in 0..6_u64 {
+    // Their number tells how late the kill comes, and whether the worker outlives it. The first kill of
+    // a long run often comes before the claim.
+    let rounds: Vec<u64> = long_or(vec![2, 3], (0..6).collect());
+    for round in &rounds {
         let survives = round % 2 == 0;
         let scene = Scene::on(&bed.bed).and_events(FILES, 5_000);
         // Small blocks: each is a part in every partition, and every part waits for its rename.
@@ -75,15 +80,15 @@ fn a_server_killed_inside_an_insert_loses_and_doubles_nothing() {
         }
         scene.settle(&job, "a server killed inside an INSERT");
     }
-    assert!(hits >= 3, "only {hits} kills came before the manifest");
+    assert!(hits * 2 >= rounds.len(), "only {hits} kills came before the manifest");
 }
 
 #[test]
 fn a_server_that_stops_for_seconds_loses_and_doubles_nothing() {
     let bed = OwnBed::start();
-    for secs in [5, 10] {
-        let scene = Scene::on(&bed.bed).and_events(12, 500);
-        let job = scene.submit(&["--chunk-files-max", "2"]);
+    for secs in drawn_few(&[5, 10], 1) {
+        let scene = Scene::on(&bed.bed).and_events(6, 500);
+        let job = scene.submit(&["--chunk-files-max", "1"]);
         // One keeps its lease through the pause, the others lose theirs and begin new lives.
         let steady = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE).spawn();
         let others = [(); 2].map(|()| scene.worker(&job).args(["--slots", "2"]).spawn());

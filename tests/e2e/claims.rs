@@ -1,12 +1,14 @@
 //! Many workers, one job: a task belongs to exactly one of them.
 
-use longshore_tests::{Format, LONG_LEASE, Running, Scene};
+use longshore_tests::{Format, LONG_LEASE, Running, Scene, long_or};
 
-/// More than two segments of the cursor (64 tasks each), so that workers also count at once.
-const TASKS: usize = 140;
+/// More than one segment of the cursor (64 tasks each), so that workers also count at once; more than
+/// two in a long run.
+const TASKS: [usize; 2] = [72, 140];
 
 #[test]
 fn sixteen_workers_claim_each_task_once() {
+    let files = long_or(TASKS[0], TASKS[1]);
     let scene = Scene::new();
     // A plain table: what costs here is to be the workers' quarrel, not the server's work.
     scene.create(
@@ -14,7 +16,7 @@ fn sixteen_workers_claim_each_task_once() {
          (file String, n UInt64, day Date, kind String, value UInt64, checksum UInt64)
          ENGINE = MergeTree ORDER BY (file, n);\n",
     );
-    for file in 0..TASKS {
+    for file in 0..files {
         scene.put_rows(&format!("{file:03}.parquet"), 20, Format::Parquet);
     }
     let job = scene.submit(&["--chunk-files-max", "1"]);
@@ -28,7 +30,7 @@ fn sixteen_workers_claim_each_task_once() {
         worker.wait().ok();
     }
     let tasks = scene.tasks();
-    assert_eq!(tasks.0.len(), TASKS);
+    assert_eq!(tasks.0.len(), files);
     for task in &tasks.0 {
         assert_eq!((task.state.as_str(), task.epoch, task.attempts), ("done", 1, 1), "{task:?}");
     }
@@ -37,20 +39,23 @@ fn sixteen_workers_claim_each_task_once() {
          WHERE job_id = '{job}' AND event = 'done'",
         scene.control
     ));
-    let expected = [TASKS.to_string(), TASKS.to_string(), "1".to_owned()];
+    let expected = [files.to_string(), files.to_string(), "1".to_owned()];
     assert_eq!(claims, [expected], "the history tells the same, of more than one worker");
     let status = scene.status(&job);
-    assert_eq!(status["tasks"]["done"], TASKS, "each is counted once: {status}");
-    assert_eq!(status["rows"], TASKS * 20);
+    assert_eq!(status["tasks"]["done"], files, "each is counted once: {status}");
+    assert_eq!(status["rows"], files * 20);
     scene.assert_rows("events");
     scene.assert_clean(&job);
 }
 
 #[test]
 fn the_slots_of_one_worker_claim_each_task_once() {
-    let scene = Scene::with_events(16, 50);
+    // Two tasks for each slot: one is published while the next is loaded.
+    let slots = long_or(4, 8);
+    let scene = Scene::with_events(slots * 2, 50);
     let job = scene.submit(&["--chunk-files-max", "1"]);
-    let worker = scene.worker(&job).args(["--slots", "8", "--load-ahead", "true"]);
+    let slots = slots.to_string();
+    let worker = scene.worker(&job).args(["--slots", &slots, "--load-ahead", "true"]);
     worker.env("LONGSHORE_LEASE", LONG_LEASE).run().ok();
     assert!(scene.tasks().0.iter().all(|task| task.epoch == 1 && task.state == "done"));
     scene.assert_exact();

@@ -2,7 +2,7 @@
 //! less, and workers never needed it.
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{LONG_LEASE, Scene, wait_for};
+use longshore_tests::{LONG_LEASE, Scene, drawn_few, wait_for};
 
 use crate::crashes::settle;
 
@@ -89,7 +89,7 @@ fn a_plan_killed_between_its_batches_is_not_a_plan() {
 
 #[test]
 fn a_submit_that_dies_is_repeated() {
-    for point in [faults::SUBMIT_BEFORE, faults::SUBMIT_AFTER] {
+    for point in drawn_few(&[faults::SUBMIT_BEFORE, faults::SUBMIT_AFTER], 1) {
         let scene = scene();
         let id = scene.plan(&MORE);
         let dead = scene.longshore(["submit", &id]).faults(format!("{}=exit", point.0)).run();
@@ -105,7 +105,8 @@ fn a_submit_that_dies_is_repeated() {
 
 #[test]
 fn a_run_that_dies_leaves_workers_that_finish_and_can_be_run_again() {
-    for point in [faults::SUBMIT_AFTER, faults::RUN_STARTED, faults::RUN_SETTLED] {
+    let points = [faults::SUBMIT_AFTER, faults::RUN_STARTED, faults::RUN_SETTLED];
+    for point in drawn_few(&points, 1) {
         let scene = scene();
         let id = scene.plan(&MORE);
         let run = ["run", id.as_str(), "--workers", "2"];

@@ -1,6 +1,6 @@
 //! `plan copy`: every row of a table once in another, and in the targets of its views.
 
-use longshore_tests::Scene;
+use longshore_tests::{Scene, drawn_few};
 
 #[test]
 fn a_copy_is_exact_in_the_target_and_in_both_views() {
@@ -221,7 +221,7 @@ fn a_delta_that_cannot_tell_old_rows_from_new_ones_is_refused() {
 
 #[test]
 fn a_plan_of_a_snapshot_that_dies_is_finished_by_planning_again() {
-    for point in ["plan.before", "plan.tasks", "plan.cursor", "plan.after"] {
+    for point in drawn_few(&["plan.before", "plan.tasks", "plan.cursor", "plan.after"], 2) {
         let scene = Scene::with_source(2, 300);
         let more = ["--snapshot", "--chunk-bytes", "20K"];
         let dead = scene.copy_program("source", "events", &more);

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{Running, Scene, drawn};
+use longshore_tests::{Format, Running, Scene, drawn, drawn_few};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -14,47 +14,44 @@ const LANES: usize = 4;
 #[test]
 fn a_worker_that_dies_at_a_named_point_loses_and_doubles_nothing() {
     // The one sweep that is always whole.
-    at_each(faults::ALL, |point| {
-        let scene = Scene::with_events(4, 300);
-        let job = scene.submit(&["--chunk-files-max", "2"]);
+    at_each(faults::ALL, |scene, point| {
+        let job = two_tasks(scene, point);
         let dead = scene.worker(&job).args(["--slots", "1"]).faults(format!("{}=exit", point.0));
         let dead = dead.run();
         assert!(dead.was_killed(), "the worker never passed {}\n{dead}", point.0);
-        settle(&scene, &job, point.0);
+        settle(scene, &job, point.0);
     });
 }
 
 #[test]
 fn a_worker_that_dies_at_the_second_pass_of_a_point_loses_and_doubles_nothing() {
-    at_each(&drawn(faults::ALL), |point| {
+    at_each(&drawn(faults::ALL), |scene, point| {
         // One task: the job finishes once, everything else happens more than once in its two tasks.
         if matches!(*point, faults::FINISH_BEFORE | faults::FINISH_AUDITED) {
             return;
         }
-        let scene = Scene::with_events(4, 300);
-        let job = scene.submit(&["--chunk-files-max", "2"]);
+        let job = two_tasks(scene, point);
         let faults = format!("{}=1*off->exit", point.0);
         // Both of its tasks are in hand at the same time.
         let dead = scene.worker(&job).args(["--slots", "1", "--load-ahead", "true"]);
         let dead = dead.faults(faults).run();
         assert!(dead.was_killed(), "the worker never passed {} twice\n{dead}", point.0);
-        settle(&scene, &job, point.0);
+        settle(scene, &job, point.0);
     });
 }
 
 #[test]
 fn an_error_at_a_named_point_is_survived() {
-    at_each(&drawn(faults::ALL), |point| {
-        let scene = Scene::with_events(4, 300);
-        let job = scene.submit(&["--chunk-files-max", "2"]);
+    at_each(&drawn(faults::ALL), |scene, point| {
+        let job = two_tasks(scene, point);
         scene.worker(&job).faults(format!("{}=1*error", point.0)).run();
-        settle(&scene, &job, point.0);
+        settle(scene, &job, point.0);
     });
 }
 
 #[test]
 fn a_worker_that_dies_at_a_named_point_of_a_copy_loses_and_doubles_nothing() {
-    at_each(&drawn(faults::ALL), |point| {
+    in_lanes(&drawn_few(faults::ALL, LANES), |point| {
         let scene = Scene::with_source(2, 300);
         let job = scene.submit_copy(&["--snapshot", "--chunk-bytes", "20K"]);
         // Others go on in the source: the snapshot is what is copied.
@@ -110,8 +107,36 @@ pub(crate) fn settle(scene: &Scene, job: &str, what: &str) {
     println!("{what}: {:?}", scene.tasks().0.iter().map(|task| task.epoch).collect::<Vec<_>>());
 }
 
-/// Visits points, several scenes at a time; all failures are told.
-fn at_each(points: &[Point], visit: impl Fn(&Point) + Sync) {
+/// Submits a job of two tasks in a scene that may have seen others: its tables are empty again.
+fn two_tasks(scene: &Scene, point: &Point) -> String {
+    for table in ["events", "daily", "buys"] {
+        scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
+    }
+    scene.forget_all();
+    for file in 0..2 {
+        scene.put_rows(&format!("{}-{file}.parquet", point.0), 300, Format::Parquet);
+    }
+    let id = scene.plan_into("events", &format!("{}-*", point.0), &["--chunk-files-max", "1"]);
+    scene.longshore(["submit", &id]).run().ok();
+    id
+}
+
+/// Visits points, several scenes at a time: the visits of a lane share a scene, one after the other.
+fn at_each(points: &[Point], visit: impl Fn(&Scene, &Point) + Sync) {
+    assert!(points.len() >= LANES);
+    let visit = &visit;
+    thread::scope(|scope| {
+        for lane in 0..LANES {
+            scope.spawn(move || {
+                let scene = Scene::with_events(0, 0);
+                points.iter().skip(lane).step_by(LANES).for_each(|point| visit(&scene, point));
+            });
+        }
+    });
+}
+
+/// Visits points that make scenes of their own, several at a time; all failures are told.
+fn in_lanes(points: &[Point], visit: impl Fn(&Point) + Sync) {
     assert!(points.len() >= LANES);
     let visit = &visit;
     thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{Format, LONG_LEASE, OwnBed, Program, Proxy, Scene, Verdict, within};
+use longshore_tests::{Format, LONG_LEASE, OwnBed, Program, Proxy, Scene, Verdict, drawn, within};
 
 /// Cases that go on at the same time.
 const LANES: usize = 6;
@@ -37,6 +37,7 @@ struct Grant {
 }
 
 /// A user without one grant of its role, with control and staging databases of its own.
+#[derive(Clone)]
 struct Case {
     user: String,
     mark: String,
@@ -159,6 +160,7 @@ fn a_job_runs_with_the_printed_grants_and_each_of_them_is_needed() {
     the(&world).assert_rows("events");
     the(&world).assert_view("daily_mv");
 
+    let cases = drawn(&cases);
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {

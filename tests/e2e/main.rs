@@ -24,6 +24,7 @@ mod holes;
 mod imports;
 mod job_control;
 mod load;
+mod load_limits;
 mod looking;
 mod looks;
 mod names;

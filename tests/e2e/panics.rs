@@ -4,15 +4,15 @@
 use std::process::Command;
 
 use longshore_shared::faults;
-use longshore_tests::{LONG_LEASE, Scene, drawn, wait_for};
+use longshore_tests::{LONG_LEASE, Scene, drawn_few, wait_for};
 
 use crate::crashes::settle;
 
 #[test]
 fn a_panic_at_any_point_costs_one_attempt_and_not_the_worker() {
-    for points in drawn(faults::ALL).chunks(5) {
-        let scene = Scene::with_events(10, 200);
-        let job = scene.submit(&["--chunk-files-max", "2"]);
+    for points in drawn_few(faults::ALL, 5).chunks(5) {
+        let scene = Scene::with_events(5, 200);
+        let job = scene.submit(&["--chunk-files-max", "1"]);
         let plan: Vec<String> = points.iter().map(|point| format!("{}=1*panic", point.0)).collect();
         // One slot, one worker, a lease that does not lapse: nobody else could go on.
         let worker = scene.worker(&job).args(["--slots", "1"]).env("LONGSHORE_LEASE", LONG_LEASE);
@@ -30,9 +30,9 @@ fn a_panic_at_any_point_costs_one_attempt_and_not_the_worker() {
 
 #[test]
 fn a_statement_that_was_done_and_looks_failed_is_found_out() {
-    for statement in drawn(faults::CHANGES) {
-        let scene = Scene::with_events(4, 200);
-        let job = scene.submit(&["--chunk-files-max", "2"]);
+    for statement in drawn_few(faults::CHANGES, 3) {
+        let scene = Scene::with_events(2, 200);
+        let job = scene.submit(&["--chunk-files-max", "1"]);
         let faults = format!("answer.{statement}=2*do-then-error");
         let worker = scene.worker(&job).env("LONGSHORE_LEASE", "5s").faults(faults);
         worker.run();
@@ -71,7 +71,7 @@ fn a_task_that_kills_its_workers_is_given_up_and_the_rest_goes_on() {
 
 #[test]
 fn a_worker_that_may_open_no_more_files_goes_on_when_it_may() {
-    for files in [10, 13, 16] {
+    for files in drawn_few(&[10, 13, 16], 1) {
         let scene = Scene::with_events(4, 200);
         let job = scene.submit(&["--chunk-files-max", "1"]);
         let worker = scene.worker(&job).args(["--slots", "4"]).faults("load.after=sleep(200)");

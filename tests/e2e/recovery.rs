@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 
 use crate::advice::states::{self, column_added, target_dropped, workers_gone};
-use longshore_tests::{CLICKHOUSE, LONG_LEASE, Midway, OwnBed, Scene, name};
+use longshore_tests::{CLICKHOUSE, LONG_LEASE, Midway, OwnBed, Scene, drawn_few, name};
 
 /// Recipes that are tried at the same time.
 const LANES: usize = 4;
@@ -128,11 +128,11 @@ fn every_recipe_does_what_it_says() {
     assert_eq!(tested.len(), written.len(), "a recipe is missing in docs/recovery.md: {written:?}");
     let first_look = &all[""];
     assert_eq!(first_look.len(), 1);
+    let (all, visited) = (&all, &drawn_few(RECIPES, LANES));
     thread::scope(|scope| {
         for lane in 0..LANES {
-            let all = &all;
             scope.spawn(move || {
-                for (title, damage, end) in RECIPES.iter().skip(lane).step_by(LANES) {
+                for (title, damage, end) in visited.iter().skip(lane).step_by(LANES) {
                     let midway = damage();
                     follow(&midway, first_look, title);
                     follow(&midway, &all[*title], title);

@@ -1,13 +1,13 @@
 //! `plan replay`: the target of a view again, through the view's own query.
 
 use longshore_shared::faults;
-use longshore_tests::{Bed, Scene};
+use longshore_tests::{Bed, Scene, drawn_few};
 
 /// What rows are, whatever order they are in.
 const ROWS: &str = "SELECT count(), sum(cityHash64(*)) FROM {t}";
 const MERGED: &str = "SELECT count(), sum(cityHash64(*)) FROM {t} FINAL";
-/// Small enough that every source here is cut into many chunks.
-const SMALL: [&str; 2] = ["--chunk-bytes", "16K"];
+/// Small enough that every source here is cut into several chunks.
+const SMALL: [&str; 2] = ["--chunk-bytes", "32K"];
 
 /// A scene whose `events` hold rows, and whose view targets were emptied.
 fn scene(rows: u64) -> Scene {
@@ -100,7 +100,7 @@ fn chosen_views_of_a_chain_fire_in_order_and_the_rest_is_left_out() {
 #[test]
 fn a_cascade_fills_everything_that_follows() {
     let scene = source(1_500, CHAIN);
-    let plan = scene.replay(&["days_mv"], &["--cascade", "--chunk-bytes", "16K"]);
+    let plan = scene.replay(&["days_mv"], &["--cascade", "--chunk-bytes", "32K"]);
     assert_eq!((&plan["tables"], &plan["views"]), (&3.into(), &2.into()), "{plan}");
     for view in ["days_mv", "months_mv", "years_mv"] {
         scene.assert_view(view);
@@ -125,7 +125,7 @@ CREATE MATERIALIZED VIEW {db}.loud_mv TO {db}.loud AS SELECT n FROM {db}.source 
 fn a_target_alone_is_filled_by_every_view_that_writes_it() {
     let scene = source(1_000, FAN_IN);
     let target = format!("{}.totals", scene.db);
-    scene.replay(&[], &["--target", &target, "--chunk-bytes", "16K"]);
+    scene.replay(&[], &["--target", &target, "--chunk-bytes", "32K"]);
     scene.assert_replayed(&["a_mv", "b_mv", "c_mv"], "totals", MERGED);
     assert_eq!(count(&scene, "loud"), 0);
 }
@@ -162,7 +162,8 @@ fn states_are_merged_whatever_the_cut() {
 
 #[test]
 fn a_worker_that_dies_in_a_replay_loses_and_doubles_nothing() {
-    for point in [faults::LOAD_AFTER, faults::MOVE_AFTER, faults::RECEIPT_BEFORE] {
+    let points = [faults::LOAD_AFTER, faults::MOVE_AFTER, faults::RECEIPT_BEFORE];
+    for point in drawn_few(&points, 1) {
         let scene = source(1_500, CHAIN);
         let more = ["--cascade", "--chunk-bytes", "48K"];
         let plan = scene.replay_program(&["days_mv"], &more).run().ok().json();
@@ -206,7 +207,7 @@ fn a_snapshot_is_read_in_the_place_of_the_source() {
          SELECT s.n, source.kind AS kind FROM (SELECT n, kind FROM {db}.source) AS s \
          LEFT ANY JOIN (SELECT 'buy' AS kind) AS source ON s.kind = source.kind;",
     );
-    let plan = scene.replay_program(&["loud_mv"], &["--snapshot", "--chunk-bytes", "16K"]).run();
+    let plan = scene.replay_program(&["loud_mv"], &["--snapshot", "--chunk-bytes", "32K"]).run();
     let plan = plan.ok().json();
     let id = plan["plan_id"].as_str().expect("a plan id");
     scene.assert_replayed(&["loud_mv"], "loud", "SELECT 1 FROM {t} LIMIT 0 UNION ALL SELECT 1");
@@ -219,7 +220,7 @@ fn a_snapshot_is_read_in_the_place_of_the_source() {
 
 #[test]
 fn the_old_rows_are_there_until_the_replay_takes_their_place() {
-    for how in ["exchange", "replace"] {
+    for how in drawn_few(&["exchange", "replace"], 1) {
         let scene = source_in(Scene::for_swaps(&Bed::from_env()), 1_000, FAN_IN);
         scene.put_into("source", "third", 500);
         let target = format!("{}.totals", scene.db);
@@ -230,7 +231,7 @@ fn the_old_rows_are_there_until_the_replay_takes_their_place() {
         let refused = scene.replay_program(&["a_mv", "b_mv"], &gone).run().exits_with(2);
         refused.says(&["c_mv writes to", "would be gone"]);
 
-        scene.replay(&[], &["--target", &target, "--publish", how, "--chunk-bytes", "16K"]);
+        scene.replay(&[], &["--target", &target, "--publish", how, "--chunk-bytes", "48K"]);
         scene.assert_replayed(&["a_mv", "b_mv", "c_mv"], "totals", MERGED);
         // The views go on writing into the table that is there now.
         scene.put_into("source", "fourth", 500);

@@ -1,10 +1,10 @@
 //! `plan replay` of views whose queries look at more than one row, and of those that must be refused.
 
-use longshore_tests::Scene;
+use longshore_tests::{Scene, drawn_few};
 
 const ROWS: &str = "SELECT count(), sum(cityHash64(*)) FROM {t}";
-/// Small enough that every source here is cut into many chunks.
-const SMALL: [&str; 2] = ["--chunk-bytes", "16K"];
+/// Small enough that every source here is cut into several chunks.
+const SMALL: [&str; 2] = ["--chunk-bytes", "48K"];
 
 /// A source sorted by (kind, day, n), in months, with three views' worth of rows.
 fn source(ddl: &str) -> Scene {
@@ -24,10 +24,19 @@ fn source(ddl: &str) -> Scene {
 
 /// A source with one view `v` into a table `t` of these columns and engine.
 fn with_view(columns: &str, engine: &str, select: &str) -> Scene {
-    source(&format!(
-        "CREATE TABLE {{db}}.t ({columns}) ENGINE = {engine};
-         CREATE MATERIALIZED VIEW {{db}}.v TO {{db}}.t AS {select};"
-    ))
+    let scene = source("");
+    put_view(&scene, columns, engine, select);
+    scene
+}
+
+/// The view `v` and its target `t`, in the place of those that were there before.
+fn put_view(scene: &Scene, columns: &str, engine: &str, select: &str) {
+    scene.create(&format!(
+        "DROP TABLE IF EXISTS {{db}}.v SYNC;
+         DROP TABLE IF EXISTS {{db}}.t SYNC;
+         CREATE TABLE {{db}}.t ({columns}) ENGINE = {engine};
+         CREATE MATERIALIZED VIEW {{db}}.v TO {{db}}.t AS {select};\n"
+    ));
 }
 
 /// It is replayed in several chunks, and the target is what one INSERT makes.
@@ -62,7 +71,7 @@ fn groups_within_a_partition_let_partitions_be_borders() {
 
 #[test]
 fn distinct_windows_and_limit_by_are_groups_too() {
-    for (columns, select) in [
+    let views = [
         ("kind String, day Date", "SELECT DISTINCT kind, day FROM {db}.source"),
         (
             "kind String, day Date, n UInt64",
@@ -76,15 +85,17 @@ fn distinct_windows_and_limit_by_are_groups_too() {
             "kind String, day Date, c UInt64",
             "SELECT kind, day, max(c) AS c FROM (SELECT kind, day, value, count() AS c FROM {db}.source GROUP BY kind, day, value) GROUP BY kind, day",
         ),
-    ] {
-        let scene = with_view(columns, "MergeTree ORDER BY kind", select);
+    ];
+    let scene = source("");
+    for (columns, select) in drawn_few(&views, 2) {
+        put_view(&scene, columns, "MergeTree ORDER BY kind", select);
         replayed_in_pieces(&scene);
     }
 }
 
 #[test]
 fn what_cannot_be_cut_is_refused_or_taken_whole() {
-    for (select, words) in [
+    let views = [
         (
             "SELECT value % 7 AS k, avg(n) AS a FROM {db}.source GROUP BY k",
             "groups by modulo(value, 7)",
@@ -110,12 +121,14 @@ fn what_cannot_be_cut_is_refused_or_taken_whole() {
             "RIGHT JOIN",
         ),
         ("SELECT 1 AS k, avg(value) AS a FROM {db}.source", "GROUP BY"),
-    ] {
-        let scene = with_view("k UInt64, a Float64", "MergeTree ORDER BY k", select);
+    ];
+    let scene = source("");
+    for (select, words) in drawn_few(&views, 3) {
+        put_view(&scene, "k UInt64, a Float64", "MergeTree ORDER BY k", select);
         let refused = scene.replay_program(&["v"], &SMALL).run().exits_with(2);
-        refused.says(&["cannot be replayed in pieces", "--as-blocks"]);
+        let refused = refused.says(&["cannot be replayed in pieces", "--as-blocks"]);
         if words != "GROUP BY" {
-            scene.replay_program(&["v"], &SMALL).run().says(&[words]);
+            refused.says(&[words]);
         }
         let plan = scene.replay(&["v"], &[]);
         assert_eq!(plan["chunks"], 1, "{plan}");

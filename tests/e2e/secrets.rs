@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use longshore_tests::{OwnBed, Program, Scene};
+use longshore_tests::{OwnBed, Program, Scene, drawn_few};
 
 /// Every library too, not only our own.
 const LOUDEST: &str = "trace,longshore=trace,longshore_shared=trace,longshore_worker=trace";
@@ -152,9 +152,10 @@ fn no_secret_is_anywhere_after_a_whole_life() {
     let failed = scene.tasks().0.into_iter().find(|task| task.state == "failed");
     let failed = failed.expect("a failed task").id;
     life.run(scene.longshore(["task", &failed]), 0);
-    for wrong in ["value = = 1", "value = 1) UNION ALL (SELECT", "value = 'open", "nosuch(value)"] {
-        life.run(life.plan_inline(Keys::Environment, &["--where", wrong]), 2);
-        life.run(life.plan_inline(Keys::Environment, &["--select", wrong]), 2);
+    let wrong = ["value = = 1", "value = 1) UNION ALL (SELECT", "value = 'open", "nosuch(value)"];
+    let flags = wrong.map(|wrong| ["--where", "--select"].map(|flag| [flag, wrong]));
+    for flags in drawn_few(flags.as_flattened(), 3) {
+        life.run(life.plan_inline(Keys::Environment, &flags), 2);
     }
     life.run(life.plan_inline(Keys::Wrong, &["--again", "wrong keys"]), 1);
     let canary = format!("{WRONG}password");

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{Bed, LONG_LEASE, Proxy, Running, Scene, Verdict, drawn, wait_for};
+use longshore_tests::{Bed, LONG_LEASE, Proxy, Running, Scene, Verdict, drawn_few, wait_for};
 
 /// Scenes side by side: they mostly wait for a lease to lapse.
 const LANES: usize = 3;
@@ -29,8 +29,8 @@ fn points(mode: &str) -> Vec<(Point, usize)> {
 }
 
 fn job(mode: &str) -> (Scene, String) {
-    let scene = Scene::for_swaps(&Bed::from_env()).with_old_events(4, 200);
-    let job = scene.submit(&["--publish", mode, "--chunk-files-max", "2"]);
+    let scene = Scene::for_swaps(&Bed::from_env()).with_old_events(2, 200);
+    let job = scene.submit(&["--publish", mode, "--chunk-files-max", "1"]);
     (scene, job)
 }
 
@@ -40,7 +40,7 @@ fn at_each_point(visit: impl Fn(&str, Point, usize) + Sync) {
         .into_iter()
         .flat_map(|mode| points(mode).into_iter().map(move |(point, skip)| (mode, point, skip)))
         .collect();
-    let (visit, all) = (&visit, &drawn(&all));
+    let (visit, all) = (&visit, &drawn_few(&all, LANES));
     thread::scope(|scope| {
         for lane in 0..LANES {
             scope.spawn(move || {
@@ -110,7 +110,7 @@ const LATE: [(&str, &str); 4] = [
 
 #[test]
 fn a_statement_that_arrives_after_the_take_over_changes_nothing() {
-    for (mode, words) in LATE {
+    for (mode, words) in drawn_few(&LATE, 2) {
         let what = format!("{mode}: a late {words}");
         let (scene, job) = job(mode);
         let late = Late::of(&scene, &job, words);
@@ -192,19 +192,20 @@ fn a_late_statement_does_not_touch_what_is_published_meanwhile() {
 
 #[test]
 fn lost_answers_and_requests_of_the_last_task_are_settled() {
-    for (mode, statement) in [
+    let statements = [
         ("exchange", "exchange_tables"),
         ("exchange", "move_table"),
         ("replace", "replace_partition"),
         ("replace", "move_table"),
-    ] {
-        for (place, action) in [("answer", "do-then-error"), ("send", "error")] {
-            let what = format!("{mode}: {place} of {statement}");
-            let (scene, job) = job(mode);
-            let worker = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
-            worker.faults(format!("{place}.{statement}=1*{action}")).run().ok();
-            scene.settle_swap(&job, mode, &what);
-        }
+    ];
+    let losses = statements
+        .map(|of| [("answer", "do-then-error"), ("send", "error")].map(|what| (of, what)));
+    for ((mode, statement), (place, action)) in drawn_few(losses.as_flattened(), 3) {
+        let what = format!("{mode}: {place} of {statement}");
+        let (scene, job) = job(mode);
+        let worker = scene.worker(&job).env("LONGSHORE_LEASE", LONG_LEASE);
+        worker.faults(format!("{place}.{statement}=1*{action}")).run().ok();
+        scene.settle_swap(&job, mode, &what);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::bed::Bed;
 use crate::files::Format;
 use crate::scene::Scene;
 use crate::sql::{Admin, literal, name};
-use crate::wait::within;
+use crate::wait::{seldom, within};
 
 /// A drop that a kill interrupted has been finished after this (`DROP_DELAY_SECS` of the bed is 10), and
 /// `gc` takes what a kill left in Keeper after a minute.
@@ -187,8 +187,9 @@ impl Replica {
             Ok(paths.into_iter().filter(|path| !known.contains(path)).collect())
         };
         let (mut left, mut said) = (Vec::new(), String::new());
-        // A server goes on dropping what was dropped before it was killed.
-        let is_clean = within(DROPPED_AFTER, || {
+        // A server goes on dropping what was dropped before it was killed, and a path is a minute old before
+        // it is taken: a program at each look.
+        let is_clean = seldom(DROPPED_AFTER, || {
             said = scene.longshore(["gc", "--yes", "--older-than", "0s"]).run().to_string();
             left = orphans().unwrap_or_else(|words| vec![words]);
             left.is_empty().then_some(())

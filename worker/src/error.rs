@@ -39,6 +39,12 @@ pub(crate) enum AttemptError {
         /// The load was sent: it may be what took the server down.
         is_loading: bool,
     },
+    /// The server was started again between the making of the staging tables and the end of the load.
+    #[error(
+        "the server was started again since the staging tables were made: whether their views knew of the load is not \
+         certain, and it begins anew"
+    )]
+    Restarted,
     /// Another server answers at the address of the task's server.
     #[error("another server answers at {0}; the task waits for the one that the plan names")]
     AnotherServer(String),
@@ -198,7 +204,7 @@ impl AttemptError {
             | Self::Lost(_)
             | Self::NotPublished(_) => Remedy::Fail,
             Self::Count(_) | Self::Probe(_) | Self::Injected(_) => Remedy::Retry,
-            Self::Away { .. } => Remedy::Wait,
+            Self::Away { .. } | Self::Restarted => Remedy::Wait,
             Self::Draining | Self::JobStopped(_) => Remedy::HandBack,
             Self::LateRows(_)
             | Self::Unfinished(_)

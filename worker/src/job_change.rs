@@ -2,7 +2,7 @@
 
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{Swap, TaskStore};
-use longshore_shared::task::{Job, JobEvent};
+use longshore_shared::task::{Job, JobEvent, JobSpec};
 
 use crate::error::AttemptError;
 use crate::worker::Worker;
@@ -18,6 +18,16 @@ pub(crate) async fn pause(
     change(worker, job, JobEvent::Paused, &error.to_string()).await
 }
 
+/// Fails the job by what the closing audit found. That stays in its row when the job is cancelled or let go on.
+pub(crate) async fn fail_audit(
+    worker: &Worker,
+    job: &Job,
+    found: &str,
+) -> Result<(), AttemptError> {
+    let event = JobEvent::Finished { unfinished: 1 };
+    change_spec(worker, job, event, found, |spec| spec.audit_failed = Some(found.to_owned())).await
+}
+
 /// Changes the job if its row is exactly this one.
 pub(crate) async fn change(
     worker: &Worker,
@@ -25,12 +35,23 @@ pub(crate) async fn change(
     event: JobEvent,
     reason: &str,
 ) -> Result<(), AttemptError> {
+    change_spec(worker, job, event, reason, |_| {}).await
+}
+
+async fn change_spec(
+    worker: &Worker,
+    job: &Job,
+    event: JobEvent,
+    reason: &str,
+    spec: impl FnOnce(&mut JobSpec),
+) -> Result<(), AttemptError> {
     let was = if planted(Bug::CloseBlindly) {
         worker.store.job(&job.id).await?.unwrap_or_else(|| job.clone())
     } else {
         job.clone()
     };
-    let Ok(next) = was.after(event, reason) else { return Ok(()) };
+    let Ok(mut next) = was.after(event, reason) else { return Ok(()) };
+    spec(&mut next.spec);
     match worker.store.swap_job(&was, &next).await? {
         Swap::Won => {
             tracing::info!(job = %job.id, state = next.state.as_str(), "the job has changed");

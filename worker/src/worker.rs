@@ -20,6 +20,7 @@ use crate::crowd::Crowd;
 use crate::error::AttemptError;
 use crate::lease::Lease;
 use crate::servers::{Endpoint, Endpoints};
+use crate::waits::governor::Governor;
 use crate::waits::outage::Outage;
 use crate::waits::replicas::Replicas;
 
@@ -74,6 +75,8 @@ pub(crate) struct Worker {
     pub(crate) outage: Outage,
     /// What its looks for work wait for.
     pub(crate) blind: Outage,
+    /// What holds loads back.
+    pub(crate) governor: Governor,
     /// Replicas that must have every row before their jobs are completed.
     pub(crate) replicas: Replicas,
     /// What ends the loads in flight of a job.
@@ -160,6 +163,7 @@ impl Worker {
             unloaded: Arc::default(),
             outage: Outage::default(),
             blind: Outage::default(),
+            governor: Governor::default(),
             replicas: Replicas::default(),
             stops: Mutex::default(),
         }

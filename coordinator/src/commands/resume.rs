@@ -5,10 +5,11 @@ use longshore_shared::config::{Config, WorkerArgs};
 use longshore_shared::task::{Job, JobState};
 use serde::Serialize;
 
-use super::retry::{self, Audit, Opened, RetryRequest};
+use super::retry::{self, Opened, RetryRequest};
 use super::run::{self, LocalWorkersArgs};
 use super::submit::submit;
 use crate::job::admission::ForceArgs;
+use crate::job::audited::AuditArgs;
 use crate::job::in_flight::{self, InFlight};
 use crate::job::reopen::Counts;
 use crate::session::Session;
@@ -31,16 +32,15 @@ pub(crate) struct ResumeArgs {
     #[arg(long)]
     replay_done: bool,
 
-    /// Make the closing audit once more, of a job that it has failed: only after the cause is mended
-    #[arg(long)]
-    audit_again: bool,
-
     /// Work on it here, with local worker processes, until it ends
     #[arg(long)]
     here: bool,
 
     #[command(flatten)]
     workers: LocalWorkersArgs,
+
+    #[command(flatten)]
+    audit: AuditArgs,
 
     #[command(flatten)]
     force: ForceArgs,
@@ -98,8 +98,7 @@ async fn go_on(
     job: Job,
     args: &ResumeArgs,
 ) -> Result<(Job, Counts, Vec<String>), Error> {
-    let ResumeArgs { replay_done, audit_again, force, .. } = *args;
-    let audit = if audit_again { Audit::Again } else { Audit::Stands };
+    let ResumeArgs { replay_done, audit, force, .. } = *args;
     let request =
         RetryRequest { failed: true, done: replay_done, audit, ..RetryRequest::default() };
     match job.state {

@@ -9,9 +9,9 @@ use longshore_shared::task::{
 };
 use serde::Serialize;
 
-use crate::census::census;
 use crate::job::admission::{self, ForceArgs, Started};
 use crate::job::alter::keeps_changing;
+use crate::job::audited::{self, AuditArgs};
 use crate::job::choice::{Choice, Chosen};
 use crate::job::filter::Filter;
 use crate::job::reopen::{self, Counts};
@@ -62,6 +62,9 @@ pub(crate) struct RetryArgs {
     dry_run: bool,
 
     #[command(flatten)]
+    audit: AuditArgs,
+
+    #[command(flatten)]
     force: ForceArgs,
 }
 
@@ -95,16 +98,7 @@ pub(crate) struct RetryRequest {
     /// What becomes of quarantined ones.
     pub(crate) quarantined_as: QuarantineDecision,
     /// Of a job that the closing audit has failed.
-    pub(crate) audit: Audit,
-}
-
-/// What becomes of a failed closing audit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Audit {
-    #[default]
-    Stands,
-    /// It is made once more.
-    Again,
+    pub(crate) audit: AuditArgs,
 }
 
 /// What a person says of a quarantined task.
@@ -157,7 +151,7 @@ impl RetryArgs {
             tasks: self.task.clone(),
             filter: self.condition.as_deref().map(Filter::parse).transpose()?,
             quarantined_as,
-            audit: Audit::Stands,
+            audit: self.audit,
         })
     }
 }
@@ -217,15 +211,15 @@ pub(crate) async fn open(
             return finish(session, job, Vec::new()).await;
         }
         let is_interrupted = matches!(job.state, JobState::Reopening | JobState::Cancelled);
-        if recorded == Reopening::default() && !is_interrupted {
-            if !is_refused(session, &job).await? {
-                return Err(nothing(session, &job).await?);
-            }
-            if request.audit == Audit::Stands && !planted(Bug::AuditUnasked) {
-                return Err(refused(&job).into());
-            }
+        let is_idle = recorded == Reopening::default();
+        audited::refuse(session, &job, is_idle, request.audit).await?;
+        if is_idle && !is_interrupted && !audited::is_all_done(session, &job).await? {
+            return Err(nothing(session, &job).await?);
         }
-        let change = |next: &mut Job| next.spec.reopening = Some(Box::new(recorded));
+        let change = |next: &mut Job| {
+            next.spec.reopening = Some(Box::new(recorded));
+            next.spec.audit_failed = None;
+        };
         let words = "tasks are opened again";
         let event = JobEvent::Reopening;
         let started =
@@ -255,27 +249,6 @@ fn record(job: &Job, chosen: &Chosen) -> Reopening {
         request.add(choice.id.ordinal, choice.was, &choice.event);
     }
     request
-}
-
-/// The closing audit has failed the job, and no task: it is looked at once more.
-async fn is_refused(session: &Session, job: &Job) -> Result<bool, Error> {
-    if job.state != JobState::Failed {
-        return Ok(false);
-    }
-    Ok(census(&session.store, job).await?.done == u64::from(job.tasks))
-}
-
-/// What the audit found stays true without a mend, but the server may not show it any more: it lists merged parts
-/// for minutes, and a person can remove what was set aside.
-fn refused(job: &Job) -> Report {
-    let reason = job.reason.trim_end_matches('.');
-    let message = format!("all tasks of job {} are done, but {reason}", job.id);
-    Report::new(Kind::Conflict, message).help(format!(
-        "docs/recovery.md says what each finding means: The closing audit failed a job\n\
-         A second audit can miss what the first one found, because the server forgets merged parts.\n\
-         When the cause is mended: longshore resume {} --audit-again",
-        job.id
-    ))
 }
 
 /// Carries out what stands in the row of the job, and lets it run.

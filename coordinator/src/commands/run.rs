@@ -12,7 +12,7 @@ use longshore_shared::task::{JobId, JobState, StateName};
 use serde::Serialize;
 
 use super::status::{self, JobStatus};
-use super::submit::{Begun, Submitted, begin};
+use super::submit::{Begun, LimitArgs, Submitted, begin};
 use super::tasks::TaskLine;
 use crate::census::find_tasks;
 use crate::job::admission::ForceArgs;
@@ -52,6 +52,9 @@ pub(crate) struct RunArgs {
     /// The exit code is 8 when something is in the way.
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    limit: LimitArgs,
 
     #[command(flatten)]
     force: ForceArgs,
@@ -106,7 +109,7 @@ struct Summary {
 
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
-    let begun = begin(&session, &args.job, args.dry_run, args.force, output).await?;
+    let begun = begin(&session, &args.job, args.dry_run, (args.limit, args.force), output).await?;
     let (job, submitted) = match begun {
         Begun::Submitted(job, submitted, _) => (job, submitted),
         Begun::DryRun(exit) => return Ok(exit),

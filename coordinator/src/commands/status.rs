@@ -46,6 +46,8 @@ pub(crate) struct JobStatus {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) reason: String,
+    /// Tasks that may be loaded at the same time; null for no limit.
+    pub(crate) loads_max: Option<u32>,
     pub(crate) created_at: Option<String>,
     pub(crate) submitted_at: Option<String>,
     pub(crate) ended_at: Option<String>,
@@ -139,6 +141,7 @@ fn document(job: &Job, tasks: Census, workers: Vec<WorkerLine>) -> JobStatus {
         rows: tasks.rows,
         bytes: tasks.bytes,
         reason: job.reason.clone(),
+        loads_max: job.spec.loads_max,
         created_at: text::time(job.created_ms),
         submitted_at: text::time(job.submitted_ms),
         ended_at: text::time(job.ended_ms),
@@ -213,6 +216,9 @@ fn status_text(status: &JobStatus) -> String {
     if tasks.unfinished() > 0 {
         let (failed, quarantined) = (text::count(tasks.failed), text::count(tasks.quarantined));
         lines.push(format!("not done  {failed} failed, {quarantined} quarantined"));
+    }
+    if let Some(limit) = status.loads_max {
+        lines.push(format!("limit     {} at a time", text::plural(limit.into(), "load")));
     }
     if !status.reason.is_empty() {
         lines.push(format!("reason    {}", status.reason));

@@ -105,6 +105,7 @@ fn the_keys_of_the_document() {
       "rows": 12345678,
       "bytes": 1395864371,
       "reason": "",
+      "loads_max": null,
       "created_at": "2026-08-21T12:00:00.000Z",
       "submitted_at": "2026-08-21T12:00:01.000Z",
       "ended_at": "2026-08-21T12:01:06.000Z",

@@ -1,11 +1,14 @@
 //! `longshore submit`: hands a plan to the workers, or lets a paused job go on.
 
+use std::num::NonZeroU32;
+
 use clap::Args;
 use longshore_shared::config::Config;
 use longshore_shared::faults;
 use longshore_shared::task::{Job, JobEvent, JobState};
 use serde::Serialize;
 
+use super::scale;
 use crate::job::admission::{self, ForceArgs};
 use crate::job::alter::Altered;
 use crate::job::dry_run;
@@ -29,7 +32,18 @@ pub(crate) struct SubmitArgs {
     dry_run: bool,
 
     #[command(flatten)]
+    limit: LimitArgs,
+
+    #[command(flatten)]
     force: ForceArgs,
+}
+
+/// How many loads a job may have.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct LimitArgs {
+    /// Load at most so many tasks at the same time, over all workers; `longshore scale` changes it
+    #[arg(long, value_name = "N")]
+    max_loads: Option<NonZeroU32>,
 }
 
 /// What a submit did.
@@ -53,11 +67,14 @@ struct Document<'a> {
     tasks: u32,
     /// What was allowed and is worth knowing.
     notes: Vec<String>,
+    /// The closing audit has failed the job.
+    #[serde(skip)]
+    is_audit_failed: bool,
 }
 
 pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Result<Exit, Error> {
     let session = Session::open(config).await?;
-    let begun = begin(&session, &args.job, args.dry_run, args.force, output).await?;
+    let begun = begin(&session, &args.job, args.dry_run, (args.limit, args.force), output).await?;
     let (job, submitted, notes) = match begun {
         Begun::Submitted(job, submitted, notes) => (job, submitted, notes),
         Begun::DryRun(exit) => return Ok(exit),
@@ -69,6 +86,7 @@ pub(crate) async fn run(args: SubmitArgs, config: &Config, output: Output) -> Re
         target: job.spec.target.to_string(),
         tasks: job.tasks,
         notes,
+        is_audit_failed: job.spec.audit_failed.is_some(),
     };
     output.show(&document, words)?;
     Ok(if job.state == JobState::Failed { Exit::Unfinished } else { Exit::Done })
@@ -87,13 +105,18 @@ pub(crate) async fn begin(
     session: &Session,
     id: &str,
     is_dry_run: bool,
-    force: ForceArgs,
+    (limit, force): (LimitArgs, ForceArgs),
     output: Output,
 ) -> Result<Begun, Error> {
     let job = session.job(id).await?;
     if is_dry_run {
         return dry_run::run(session, &job, force, output).await.map(Begun::DryRun);
     }
+    // Before it runs, so that not one load too many begins.
+    let job = match limit.max_loads {
+        Some(_) => scale::set(session, job, limit.max_loads).await?.0,
+        None => job,
+    };
     let (job, submitted, notes) = submit(session, job, force).await?;
     output.notes(&notes);
     Ok(Begun::Submitted(Box::new(job), submitted, notes))
@@ -162,6 +185,10 @@ fn words(document: &Document<'_>) -> String {
         (Submitted::Ended, JobState::Completed) => {
             format!("Job {job_id} is already completed: {tasks} for {target}.")
         }
+        (Submitted::Ended, _) if document.is_audit_failed => format!(
+            "Job {job_id} has ended, and the closing audit failed it.\n\n\
+             Next: longshore doctor {job_id}"
+        ),
         (Submitted::Ended, _) => format!(
             "Job {job_id} has ended, and some of its tasks are not done.\n\n\
              Next: longshore tasks {job_id} --state failed,quarantined"
@@ -183,6 +210,7 @@ mod tests {
                 target: "db.t".into(),
                 tasks: 40,
                 notes: Vec::new(),
+                is_audit_failed: false,
             })
         };
         insta::assert_snapshot!(words(Submitted::Now, JobState::Running), @"

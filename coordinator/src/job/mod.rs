@@ -7,6 +7,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod alter;
+pub(crate) mod audited;
 pub(crate) mod choice;
 pub(crate) mod dry_run;
 pub(crate) mod filter;

@@ -75,6 +75,8 @@ impl SpecBase {
             shard_by: self.shard_by.clone(),
             durable: job.durable,
             replicas_wait: job.replicas_wait,
+            loads_max: None,
+            audit_failed: None,
             made: job.made.clone(),
             reopening: None,
         }

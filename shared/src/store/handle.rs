@@ -126,7 +126,7 @@ impl KeeperMapStore {
                 _ => {}
             }
             if let Some(at) = at
-                && self.stamp(at).await?.as_deref() == Some(own_stamp)
+                && Box::pin(self.stamp(at)).await?.as_deref() == Some(own_stamp)
             {
                 return Ok(Swap::Won);
             }

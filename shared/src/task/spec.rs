@@ -292,6 +292,13 @@ pub struct JobSpec {
     /// On how many replicas every row must be before the job is completed.
     #[serde(default, skip_serializing_if = "ReplicasWait::is_one")]
     pub replicas_wait: ReplicasWait,
+    /// Tasks that may be loaded at the same time, over all workers. A person can change it at any time, so it is
+    /// no part of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loads_max: Option<u32>,
+    /// What the closing audit found, until a person has it made again. It stays while the job is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_failed: Option<String>,
     /// How the plan was made.
     #[serde(default, skip_serializing_if = "PlanOptions::is_unsaid")]
     pub made: PlanOptions,

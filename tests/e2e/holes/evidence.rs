@@ -187,11 +187,17 @@ fn a_second_audit_is_made_only_where_a_person_asks_for_it() {
     for command in [&["resume"][..], &["retry", "--failed"]] {
         let (name, more) = command.split_first().expect("a command");
         let given = scene.longshore([&[*name, &*job], more].concat()).run();
-        given.exits_with(EXIT_CONFLICT).says(&["all tasks", "without all of their receipts: 2"]);
+        given
+            .exits_with(EXIT_CONFLICT)
+            .says(&["stays as it is", "without all of their receipts: 2"]);
         assert_eq!(scene.status(&job)["state"], "failed", "{name} changes nothing");
     }
     let refused = scene.longshore(["resume", &job]).run().exits_with(EXIT_CONFLICT);
     refused.says(&["can miss what the first one found", &format!("resume {job} --audit-again")]);
+    // Not by a way round either: what was found stays in the row of the job.
+    scene.longshore(["cancel", &job]).run().ok();
+    scene.longshore(["resume", &job]).run().exits_with(EXIT_CONFLICT).says(&["--audit-again"]);
+    assert_eq!(scene.status(&job)["state"], "cancelled");
     scene.longshore(["resume", &job, "--audit-again"]).run().ok();
     scene.worker(&job).run().ok();
     assert_eq!(scene.status(&job)["state"], "completed");

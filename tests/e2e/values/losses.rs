@@ -1,5 +1,7 @@
 //! Values that do not fit into their column.
 
+use longshore_tests::{drawn, drawn_few};
+
 use super::World;
 
 /// Type of the target, a value as the server writes it into the file, and how the file shows it.
@@ -20,27 +22,28 @@ const MISFITS: &[(&str, &str, &str)] = &[
 #[test]
 fn a_value_that_does_not_fit_fails_its_task_with_file_column_and_value() {
     let world = World::with("");
-    for (at, (kind, value, shown)) in MISFITS.iter().enumerate() {
-        for (place, format) in
-            ["Parquet", "JSONEachRow", "Native", "CSVWithNames"].iter().enumerate()
-        {
+    let formats = ["Parquet", "JSONEachRow", "Native", "CSVWithNames"];
+    let mut pairs = Vec::new();
+    for (at, misfit) in MISFITS.iter().enumerate() {
+        for (place, format) in formats.iter().enumerate() {
             // The reader of text refuses a sign by itself; not every pair is tried in every format.
-            if (*shown == "-1" && place % 2 == 1) || (place > 1 && at % 3 != 0) {
-                continue;
+            if !(misfit.2 == "-1" && place % 2 == 1) && (place <= 1 || at % 3 == 0) {
+                pairs.push((format!("bad-{at}-{place}"), *misfit, *format));
             }
-            world.again(&format!("k UInt8, v {kind}"));
-            let file = format!("bad-{at}-{place}");
-            world.put(&file, format, &format!("SELECT 2::UInt8 AS k, {value} AS v"));
-            let error = world.fails(&file, &["--format", format]);
-            for word in [&file, "column v", shown, "--conversions as-insert"] {
-                assert!(error.contains(word), "{format} {kind}: {word} is not in {error}");
-            }
-            assert_eq!(world.all("t"), "", "{format} {kind}");
-            world.load(&file, &["--format", format, "--conversions", "as-insert"]);
-            let from = world.files(&file, format, &format!("k UInt8, v {kind}"));
-            let plain = world.plain(&format!("INSERT INTO {{db}}.oracle SELECT k, v FROM {from}"));
-            assert_eq!(world.all("t"), plain, "{format} {kind}");
         }
+    }
+    for (file, (kind, value, shown), format) in drawn(&pairs) {
+        world.again(&format!("k UInt8, v {kind}"));
+        world.put(&file, format, &format!("SELECT 2::UInt8 AS k, {value} AS v"));
+        let error = world.fails(&file, &["--format", format]);
+        for word in [&file, "column v", shown, "--conversions as-insert"] {
+            assert!(error.contains(word), "{format} {kind}: {word} is not in {error}");
+        }
+        assert_eq!(world.all("t"), "", "{format} {kind}");
+        world.load(&file, &["--format", format, "--conversions", "as-insert"]);
+        let from = world.files(&file, format, &format!("k UInt8, v {kind}"));
+        let plain = world.plain(&format!("INSERT INTO {{db}}.oracle SELECT k, v FROM {from}"));
+        assert_eq!(world.all("t"), plain, "{format} {kind}");
     }
 }
 
@@ -147,19 +150,13 @@ fn exports_of_the_server_come_back_as_they_were() {
         ("JSON", "UInt64", "18446744073709551615"),
     ];
     let world = World::with("");
-    for (at, (format, kind, value)) in all.into_iter().enumerate() {
+    for (at, (format, kind, value)) in drawn(&all).into_iter().enumerate() {
         world.again(&format!("k UInt8, c {kind}"));
         let file = format!("x{at}");
-        world.put(
-            &file,
-            format,
-            &format!("SELECT 1::UInt8 AS k, CAST({value}, '{}') AS c", kind.replace('\'', "\\'")),
-        );
+        let value = format!("CAST({value}, '{}')", kind.replace('\'', "\\'"));
+        world.put(&file, format, &format!("SELECT 1::UInt8 AS k, {value} AS c"));
         world.load(&file, &["--format", format]);
-        let there = world.value(&format!(
-            "SELECT c IS NOT DISTINCT FROM CAST({value}, '{}') FROM {{db}}.t",
-            kind.replace('\'', "\\'")
-        ));
+        let there = world.value(&format!("SELECT c IS NOT DISTINCT FROM {value} FROM {{db}}.t"));
         assert_eq!(there, "1", "{format} {kind}");
     }
 }
@@ -200,7 +197,7 @@ fn the_word_null_is_not_blamed_for_the_value_beside_it() {
 #[test]
 fn a_date_that_is_in_no_calendar_fails_its_task() {
     let world = World::with("");
-    for (kind, date) in [
+    let dates = [
         ("Date", "2023-02-30"),
         ("Date32", "2023-13-45"),
         ("Nullable(Date32)", "1850-01-01"),
@@ -209,7 +206,9 @@ fn a_date_that_is_in_no_calendar_fails_its_task() {
         ("DateTime64(9, 'UTC')", "2023-13-45"),
         ("Nullable(DateTime64(9, 'UTC'))", "2023-02-30"),
         ("DateTime64(9, 'UTC')", "2300-01-01"),
-    ] {
+    ];
+    let in_files = dates.map(|date| ["d.csv", "d.jsonl", "d.parquet"].map(|file| (date, file)));
+    for ((kind, date), file) in drawn_few(in_files.as_flattened(), 6) {
         world.again(&format!("k UInt8, v {kind}"));
         let is_list = kind.starts_with("Array");
         let (csv, json) =
@@ -218,11 +217,9 @@ fn a_date_that_is_in_no_calendar_fails_its_task() {
         world.text("d.jsonl", &format!("{{\"k\": 1, \"v\": {}{date}{}}}\n", json.0, json.1));
         let value = if is_list { format!("['{date}']") } else { format!("'{date}'") };
         world.put("d.parquet", "Parquet", &format!("SELECT 1::UInt8 AS k, {value} AS v"));
-        for file in ["d.csv", "d.jsonl", "d.parquet"] {
-            let error = world.fails(file, &[]);
-            assert!(error.contains(file) && error.contains(date), "{kind} {date}: {error}");
-            assert_eq!(world.all("t"), "", "{kind} {date}");
-        }
+        let error = world.fails(file, &[]);
+        assert!(error.contains(file) && error.contains(date), "{kind} {date}: {error}");
+        assert_eq!(world.all("t"), "", "{kind} {date}");
     }
     world.again("k UInt8, v Date32, n Date");
     world.text("days.jsonl", "{\"k\": 1, \"v\": \"1950-01-01\", \"n\": 19723}\n");
@@ -332,20 +329,19 @@ fn a_moment_between_own_delimiters_is_looked_at_or_told() {
 
 #[test]
 fn a_number_that_is_too_large_is_not_made_infinite() {
-    for format in ["Parquet", "Native", "Avro"] {
-        for (kind, value) in [("Float32", "1e303"), ("Array(Float32)", "[1.5, 1e303]")] {
-            let world = World::with(&format!(
-                "CREATE TABLE {{db}}.t (k UInt8, v {kind}) ENGINE = MergeTree ORDER BY k;\n"
-            ));
-            world.put("bad", format, &format!("SELECT 1::UInt8 AS k, {value} AS v"));
-            let error = world.fails("bad", &["--format", format]);
-            assert!(error.contains("column v") && error.contains("1e303"), "{format}: {error}");
-            // What is infinite stays so, and digits are rounded as ever.
-            let good = value.replace("1e303", "inf").replace("1.5", "0.1");
-            world.put("good", format, &format!("SELECT 1::UInt8 AS k, {good} AS v"));
-            world.load("good", &["--format", format]);
-            assert_eq!(world.all("t"), format!("1\t{}\n", good.replace(' ', "")), "{format}");
-        }
+    let values = [("Float32", "1e303"), ("Array(Float32)", "[1.5, 1e303]")];
+    let in_files = values.map(|value| ["Parquet", "Native", "Avro"].map(|format| (value, format)));
+    let world = World::with("");
+    for ((kind, value), format) in drawn_few(in_files.as_flattened(), 3) {
+        world.again(&format!("k UInt8, v {kind}"));
+        world.put("bad", format, &format!("SELECT 1::UInt8 AS k, {value} AS v"));
+        let error = world.fails("bad", &["--format", format]);
+        assert!(error.contains("column v") && error.contains("1e303"), "{format}: {error}");
+        // What is infinite stays so, and digits are rounded as ever.
+        let good = value.replace("1e303", "inf").replace("1.5", "0.1");
+        world.put("good", format, &format!("SELECT 1::UInt8 AS k, {good} AS v"));
+        world.load("good", &["--format", format]);
+        assert_eq!(world.all("t"), format!("1\t{}\n", good.replace(' ', "")), "{format}");
     }
 }
 

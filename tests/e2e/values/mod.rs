@@ -68,7 +68,9 @@ impl World {
 
     /// Loads files into `t`; fails the test when the job does not end well.
     fn load(&self, glob: &str, more: &[&str]) -> Finished {
-        self.scene.load_into("t", glob, more).ok()
+        let id = self.scene.plan_into("t", glob, more);
+        // Few rows in a task or two: a second worker would only look on.
+        self.scene.longshore(["run", &id, "--workers", "1"]).run().ok()
     }
 
     /// Loads files into `t`, where a task must fail; the error on its row.

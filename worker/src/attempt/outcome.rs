@@ -212,6 +212,8 @@ async fn interrupted(
     let died = match error {
         // Its server is another one: the load that it had may be what took it down.
         AttemptError::Away { is_loading, .. } => *is_loading,
+        // The load has ended well.
+        AttemptError::Restarted => false,
         _ => outlast(worker, claim).await? && is_loading,
     };
     let delay_ms = u64::try_from(outage::pause().as_millis()).unwrap_or(0);

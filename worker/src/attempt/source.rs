@@ -206,14 +206,14 @@ fn judge(feed: &Feed, slice: &Slice, rows: u64) -> Result<(), AttemptError> {
     if rows < planned.min {
         return Err(AttemptError::Source(format!(
             "{table} holds {rows} rows in this chunk and held at least {} when it was planned: \
-             rows were removed. Plan again, with --snapshot if it goes on",
+             rows were removed. Bring them back and retry the task: a new plan would load the other chunks once more",
             planned.min
         )));
     }
     if rows > planned.max && feed.is_snapshot {
         return Err(AttemptError::Source(format!(
             "the snapshot of {table} holds {rows} rows in this chunk, more than the {} that were \
-             planned: somebody wrote into it. Plan again",
+             planned: somebody wrote into it",
             planned.max
         )));
     }

@@ -32,6 +32,8 @@ pub(crate) struct Staged {
     pub(crate) server_uuid: String,
     /// The server's clock before it was listed, in milliseconds since 1970.
     pub(crate) now_ms: i64,
+    /// Seconds since the server was started.
+    pub(crate) uptime_secs: u64,
 }
 
 #[derive(Deserialize, Row)]
@@ -44,6 +46,7 @@ struct StagedRow {
     dependencies_table: Vec<String>,
     server_uuid: String,
     now_ms: i64,
+    uptime_secs: u64,
 }
 
 #[derive(Deserialize, Row)]
@@ -144,6 +147,7 @@ pub(crate) async fn list(server: &Server, prefix: &str) -> Result<Vec<Staged>, A
         dependents: in_order(row.dependencies_database, row.dependencies_table),
         server_uuid: row.server_uuid,
         now_ms: row.now_ms,
+        uptime_secs: row.uptime_secs,
     };
     Ok(rows.into_iter().map(staged).collect())
 }

@@ -3,26 +3,24 @@
 //! The board remembers pages of the open segments between claims; what it remembers may be stale, so
 //! every claim is decided by the compare-and-set alone ([`try_claim::try_claim`]).
 
+mod limit;
+mod look;
 mod try_claim;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_shared::planted::{Bug, planted};
-use longshore_shared::store::{Swap, TaskBrief, TaskStore, segment_tasks};
-use longshore_shared::task::{
-    Cursor, Job, JobId, JobState, Place, StateName, TaskEvent, TaskId, WorkerId,
-};
-use rand::seq::SliceRandom;
+use longshore_shared::store::{TaskStore, segment_tasks};
+use longshore_shared::task::{Job, JobId, JobState, Place, TaskEvent, TaskId};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::attempt::fence::is_suspect;
 use crate::claim::Claim;
 use crate::error::AttemptError;
 use crate::worker::Worker;
 use crate::{close, job_change};
+use look::{Looked, orphans, scan_open_segments};
 use try_claim::try_claim;
 
 /// How long the list of jobs is good.
@@ -81,11 +79,12 @@ pub(crate) async fn find_work(
     board: &Mutex<Board>,
     fresh: Duration,
 ) -> Result<Found, AttemptError> {
+    let asked = Instant::now();
     let mut board = board.lock().await;
     let (began, moved) = (Instant::now(), worker.moved.times());
     if let Some(vain) = board.vain
         && vain.moved == moved
-        && vain.began.elapsed() < fresh
+        && (vain.began >= asked || vain.began.elapsed() < fresh)
     {
         return Ok(if vain.is_running { Found::Nothing } else { Found::NoJob });
     }
@@ -110,7 +109,9 @@ pub(crate) async fn find_work(
             Err(trouble) => return Err(trouble),
         }
     }
-    board.vain = Some(Vain { began, moved, is_running: running });
+    // What was found out about a job that has changed meanwhile is no answer for others.
+    let is_settled = board.jobs_read.is_some();
+    board.vain = is_settled.then_some(Vain { began, moved, is_running: running });
     Ok(if running { Found::Nothing } else { Found::NoJob })
 }
 
@@ -202,6 +203,12 @@ impl Board {
         if worker.is_full() && !self.is_plenty(worker, &job.id) {
             return Ok(None);
         }
+        let is_held = worker.governor.holds(worker, job).await?;
+        let limit = job.spec.loads_max;
+        if is_held || limit.is_some() {
+            // What was free a moment ago is decided anew.
+            self.candidates.remove(&job.id);
+        }
         // What is found and not taken is found again: after some rounds the slot rests first.
         for _ in 0..ROUNDS_MAX {
             // Nothing is taken then, so the same tasks would be found again for ever.
@@ -210,7 +217,10 @@ impl Board {
             }
             while let Some(id) = self.candidates.get_mut(&job.id).and_then(Vec::pop) {
                 if let Some(mut claim) = try_claim(worker, job, &id).await? {
-                    claim.among = self.among(worker, &job.id);
+                    if limit::is_one_too_many(worker, &mut claim).await? {
+                        return Ok(None);
+                    }
+                    claim.among = self.among(worker, &job.id).min(limit.unwrap_or(u32::MAX).into());
                     return Ok(Some(claim));
                 }
                 // Others were quicker since the page was read: of the rest of it they may have taken
@@ -220,16 +230,17 @@ impl Board {
             let Some(cursor) = worker.store.cursor(&job.id).await? else {
                 return Err(AttemptError::CursorMissing(job.id.clone()));
             };
+            let may_load = !is_held && limit::has_room(worker, job, &cursor).await?;
             let Looked { candidates, others, elsewhere, suspects, cursor, has_won } =
-                scan_open_segments(worker, job, cursor).await?;
+                scan_open_segments(worker, job, cursor, may_load).await?;
             let is_open = cursor.frontier >= job.segments();
             self.besides.insert(job.id.clone(), if is_open { elsewhere } else { u64::MAX });
             if !candidates.is_empty() {
                 self.candidates.insert(job.id.clone(), candidates);
-            } else if cursor.frontier < job.segments() {
+            } else if may_load && cursor.frontier < job.segments() {
                 // Won or lost, somebody has opened it.
                 worker.store.swap_cursor(&cursor, &cursor.opened()).await?;
-            } else if others == 0 && !suspects.is_empty() {
+            } else if may_load && others == 0 && !suspects.is_empty() {
                 return take_alone(worker, job, &suspects).await;
             } else {
                 if cursor.finished_segments() == job.segments()
@@ -243,87 +254,6 @@ impl Board {
         }
         Ok(None)
     }
-}
-
-/// What the open segments hold.
-struct Looked {
-    /// To be taken now, the next one last.
-    candidates: Vec<TaskId>,
-    /// Tasks that are not over, and are no suspects that wait.
-    others: usize,
-    /// Tasks that other workers hold.
-    elsewhere: u64,
-    /// Tasks that may be what kills workers or the server: the last to be taken, and alone.
-    suspects: Vec<TaskId>,
-    cursor: Cursor,
-    /// A segment was finished by this very look.
-    has_won: bool,
-}
-
-/// Reads the open segments until one has something to take; marks those that have ended.
-async fn scan_open_segments(
-    worker: &Worker,
-    job: &Job,
-    mut cursor: Cursor,
-) -> Result<Looked, AttemptError> {
-    let mut open = cursor.open_segments();
-    // Every worker begins elsewhere, so that they do not all want the same task.
-    open.shuffle(&mut rand::rng());
-    let (mut others, mut elsewhere, mut suspects, mut has_won) = (0, 0, Vec::new(), false);
-    for segment in open {
-        let ids = segment_tasks(job, segment);
-        let page = worker.store.briefs(&ids).await?;
-        if let Some(missing) = ids.iter().find(|id| !page.iter().any(|brief| brief.id == **id)) {
-            return Err(AttemptError::TaskMissing(missing.clone()));
-        }
-        let mut tally = longshore_shared::task::Tally::default();
-        let ended = page.iter().filter(|b| tally.add(b.state, b.rows, b.bytes)).count();
-        if ended == page.len() {
-            // The cursor was read before the page: a task reopened in between changes the cursor.
-            let next = cursor.finishing(segment, tally);
-            match worker.store.swap_cursor(&cursor, &next).await? {
-                Swap::Won => (cursor, has_won) = (next, true),
-                Swap::Lost(Some(now)) => cursor = now,
-                Swap::Lost(None) => {}
-            }
-            continue;
-        }
-        let is_held = |brief: &&TaskBrief| brief.state.is_owned() && brief.worker != worker.id;
-        elsewhere += u64::try_from(page.iter().filter(is_held).count()).unwrap_or(u64::MAX);
-        let mut candidates = orphans(worker, &page).await?;
-        candidates.retain(|id| worker.reaches(job, id));
-        // What publishes the others' work waits until all of them have ended.
-        let is_last_left =
-            ended + 1 == page.len() && cursor.finished_segments() + 1 == job.segments();
-        let last = job.last_task();
-        let waits = last.as_ref().filter(|_| !is_last_left);
-        let is_pending = |brief: &&TaskBrief| brief.state == StateName::Pending;
-        let waiting = page.iter().filter(is_pending).filter(|brief| Some(&brief.id) != waits);
-        let (suspected, free): (Vec<&TaskBrief>, Vec<&TaskBrief>) =
-            waiting.partition(|brief| is_suspect(brief.deaths));
-        let mut pending: Vec<TaskId> = free
-            .iter()
-            .filter(|brief| brief.due && worker.reaches(job, &brief.id))
-            .map(|brief| brief.id.clone())
-            .collect();
-        pending.shuffle(&mut rand::rng());
-        // Orphans go first: they stand last in the list.
-        pending.append(&mut candidates);
-        if !pending.is_empty() {
-            return Ok(Looked {
-                candidates: pending,
-                others,
-                elsewhere,
-                suspects,
-                cursor,
-                has_won,
-            });
-        }
-        others += free.len() + page.iter().filter(|brief| brief.state.is_owned()).count();
-        let due = suspected.iter().filter(|brief| brief.due && worker.reaches(job, &brief.id));
-        suspects.extend(due.map(|brief| brief.id.clone()));
-    }
-    Ok(Looked { candidates: Vec::new(), others, elsewhere, suspects, cursor, has_won })
 }
 
 /// Takes a task that is suspected of killing workers or the server. Nothing else of the job is in
@@ -379,21 +309,4 @@ async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Att
         close::close_cancelled(worker, &fresh).await?;
     }
     Ok(None)
-}
-
-/// Tasks whose owner has lapsed or left, or which we own without knowing it.
-async fn orphans(worker: &Worker, page: &[TaskBrief]) -> Result<Vec<TaskId>, AttemptError> {
-    let owned = || page.iter().filter(|brief| brief.state.is_owned());
-    let others: HashSet<&WorkerId> =
-        owned().map(|brief| &brief.worker).filter(|id| **id != worker.id).collect();
-    // One statement for all of them. Whoever is not registered any more has left.
-    let records = if others.is_empty() { Vec::new() } else { worker.store.workers().await? };
-    let live = records.iter().filter(|record| !record.has_lapsed()).map(|record| &record.id);
-    let live: HashSet<&WorkerId> = live.collect();
-    let is_gone = |other: &WorkerId| !live.contains(other) || planted(Bug::IgnoreLease);
-    let gone: HashSet<&WorkerId> = others.into_iter().filter(|other| is_gone(other)).collect();
-    let orphan = |brief: &&TaskBrief| {
-        gone.contains(&brief.worker) || (brief.worker == worker.id && !worker.acts_on(&brief.id))
-    };
-    Ok(owned().filter(orphan).map(|brief| brief.id.clone()).collect())
 }

@@ -23,7 +23,7 @@ use longshore_shared::task::{Job, JobEvent, JobState, StateName, TaskId};
 use crate::attempt::staging;
 use crate::error::AttemptError;
 use crate::handover::shadows;
-use crate::job_change::change;
+use crate::job_change::{change, fail_audit};
 use crate::server_clock::{self, START_MARGIN_MS};
 use crate::worker::Worker;
 
@@ -67,7 +67,7 @@ pub(crate) async fn close_job(worker: &Worker, seen: &Job) -> Result<(), Attempt
         if !are_the_same(&job, &servers, &started).await? {
             return Ok(());
         }
-        return change(worker, &job, JobEvent::Finished { unfinished: 1 }, &reason).await;
+        return fail_audit(worker, &job, &reason).await;
     }
     // After the audit, so that rows that are lost are told at once; then it is made once more.
     if !is_waiting && replicas::are_awaited(worker, &job, &cursor.stamp, &servers).await? {

@@ -49,9 +49,11 @@ impl PlanFile {
     pub(crate) fn from_parts(id: JobId, mut spec: JobSpec, chunks: Vec<Chunk>) -> Self {
         let shadows = spec.graph.tables.iter_mut().filter_map(|table| table.shadow.take());
         let marks = shadows.map(|shadow| shadow.marks).collect();
-        // The digest is of the tasks as they are written; a wish is of a job that lives.
+        // The digest is of the tasks as they are written; a wish and a limit are of a job that lives.
         spec.made.digest.clear();
         spec.reopening = None;
+        spec.loads_max = None;
+        spec.audit_failed = None;
         Self { id, spec, marks, chunks }
     }
 

@@ -57,6 +57,8 @@ pub fn job(tasks: u32) -> Job {
         shard_by: None,
         durable: false,
         replicas_wait: crate::task::ReplicasWait::One,
+        loads_max: None,
+        audit_failed: None,
         made: crate::task::PlanOptions::default(),
         reopening: None,
     };
