@@ -48,7 +48,8 @@ fn a_server_killed_inside_publishing_loses_and_doubles_nothing() {
         if tally.inside >= wanted {
             break;
         }
-        let kills = (wanted - tally.inside).min(KILLS_PER_JOB);
+        // Not all in one job: the next one has workers that die, or survive.
+        let kills = (wanted - tally.inside).min(wanted.div_ceil(2)).min(KILLS_PER_JOB);
         // Turn by turn: the worker outlives every kill, or dies with the server.
         let scene = Scene::on(&bed.bed).and_events(FILES, ROWS);
         Siege::new(&bed, scene, job % 2 == 0, &mut rng).run(&mut tally, &mut rng, kills);

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// Losses of each kind in a usual run, and in a long one.
-const LOSSES: [usize; 2] = [1, 2];
+const LOSSES: [usize; 2] = [2, 2];
 /// Files, each a task.
 const FILES: usize = 4;
 
@@ -309,7 +309,7 @@ impl Play {
         }
         let step = if is_first { 0 } else { self.random.random_range(0..STEPS.len()) };
         let point = STEPS[step];
-        let passes = self.random.random_range(0..FILES);
+        let passes = self.random.random_range(usize::from(is_first)..FILES);
         let mut worker = program.faults(format!("{point}={passes}*off->1*sleep(3000)")).spawn();
         wait_for(point, || (worker.words().contains(point) || worker.has_ended()).then_some(()));
         (worker, format!("at {point} after {passes} passes"))

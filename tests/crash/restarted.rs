@@ -18,5 +18,6 @@ fn a_load_that_a_restarted_server_took_begins_anew() {
     bed.restart(CLICKHOUSE);
     fs::write(&gate, "").expect("a writable folder");
     worker.wait().ok().says(&["started again since the staging tables were made"]);
+    assert!(scene.loads(&job) >= 2, "it was loaded anew");
     scene.settle(&job, "a server that was started between staging and load");
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use longshore_tests::{LONG_LEASE, Proxy, Scene, Verdict, drawn_few};
+use longshore_tests::{LONG_LEASE, Proxy, Scene, Verdict, drawn_few, long_or};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::Mutex;
@@ -12,8 +12,9 @@ use crate::crashes::settle;
 
 /// Loads through a proxy that treats the first requests with these words in a special way.
 fn with_lost(words: &'static str, times: u32, verdict: Verdict) -> (Scene, String) {
-    let scene = Scene::with_events(2, 300);
-    let job = scene.submit(&["--chunk-files-max", "1"]);
+    let (files, chunk) = long_or((2, "1"), (4, "2"));
+    let scene = Scene::with_events(files, 300);
+    let job = scene.submit(&["--chunk-files-max", chunk]);
     let seen = std::sync::Arc::new(AtomicU32::new(0));
     let counted = seen.clone();
     let what = format!("{verdict:?} of {words}");

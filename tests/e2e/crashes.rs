@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{Format, Running, Scene, drawn, drawn_few};
+use longshore_tests::{Format, Running, Scene, drawn, drawn_few, long_or};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -109,14 +109,17 @@ pub(crate) fn settle(scene: &Scene, job: &str, what: &str) {
 
 /// Submits a job of two tasks in a scene that may have seen others: its tables are empty again.
 fn two_tasks(scene: &Scene, point: &Point) -> String {
+    // What the visit before has left, since it was looked at last.
+    scene.assert_exact();
     for table in ["events", "daily", "buys"] {
         scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
     }
     scene.forget_all();
-    for file in 0..2 {
+    let (files, chunk) = long_or((2, "1"), (4, "2"));
+    for file in 0..files {
         scene.put_rows(&format!("{}-{file}.parquet", point.0), 300, Format::Parquet);
     }
-    let id = scene.plan_into("events", &format!("{}-*", point.0), &["--chunk-files-max", "1"]);
+    let id = scene.plan_into("events", &format!("{}-*", point.0), &["--chunk-files-max", chunk]);
     scene.longshore(["submit", &id]).run().ok();
     id
 }

@@ -39,8 +39,11 @@ fn a_limit_holds_over_all_workers_until_it_is_changed() {
     let limited = scene.longshore(["scale", &job, "--loads", "1"]).run().ok();
     limited.says(&["loads 1 task at a time"]);
     scene.longshore(["submit", &job]).run().ok();
-    let workers: Vec<_> =
-        (0..3).map(|_| scene.worker(&job).env("LONGSHORE_SLOTS", "2").spawn()).collect();
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            scene.worker(&job).env("LONGSHORE_SLOTS", "2").env("LONGSHORE_LEASE", "60s").spawn()
+        })
+        .collect();
     wait_for("three tasks are done", || (scene.tasks().count("done") >= 3).then_some(()));
     assert_eq!(scene.status(&job)["loads_max"], 1);
     let changed = scene.admin.run("SELECT toString(now64(6))").trim().to_owned();
@@ -60,7 +63,7 @@ fn a_limit_holds_over_all_workers_until_it_is_changed() {
 
 #[test]
 fn loads_wait_for_merges_before_the_server_slows_them_down() {
-    let scene = Scene::with_events(16, 100);
+    let scene = Scene::with_events(20, 100);
     let table = format!("{}.events", scene.db);
     scene.admin.run(&format!("ALTER TABLE {table} MODIFY SETTING parts_to_delay_insert = 10"));
     scene.admin.run(&format!("SYSTEM STOP MERGES {table}"));
@@ -68,17 +71,19 @@ fn loads_wait_for_merges_before_the_server_slows_them_down() {
     // It is looked at every five seconds.
     let worker = scene.worker(&job).env("LONGSHORE_SLOTS", "1").faults("stage.after=sleep(700)");
     let worker = worker.spawn();
-    let reason = wait_for("the job waits", || {
-        let reason = scene.status(&job)["reason"].as_str().unwrap_or_default().to_owned();
-        reason.starts_with("waits for the server since ").then_some(reason)
+    let reason = wait_for("the job waits for merges", || {
+        let status = scene.status(&job);
+        assert_ne!(status["state"], "completed", "all was loaded");
+        let reason = status["reason"].as_str().unwrap_or_default().to_owned();
+        reason.contains("slows inserts down at 10: merges must catch up").then_some(reason)
     });
-    assert!(reason.contains("slows inserts down at 10: merges must catch up"), "{reason}");
+    assert!(reason.starts_with("waits for the server since "), "{reason}");
     wait_for("nothing is in flight", || {
         let tasks = scene.tasks();
         (tasks.count("claimed") + tasks.count("publishing") == 0).then_some(())
     });
     let done = scene.tasks().count("done");
-    assert!((8..16).contains(&done), "{done} of 16 are done");
+    assert!((8..20).contains(&done), "{done} of 20 are done");
     scene.longshore(["status", &job]).run().ok().says(&["merges must catch up"]);
     scene.admin.run(&format!("SYSTEM START MERGES {table}"));
     scene.admin.run(&format!("OPTIMIZE TABLE {table} FINAL"));

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use longshore_shared::faults::{self, Point};
-use longshore_tests::{Bed, LONG_LEASE, Proxy, Running, Scene, Verdict, drawn_few, wait_for};
+use longshore_tests::{
+    Bed, LONG_LEASE, Proxy, Running, Scene, Verdict, drawn_few, long_or, wait_for,
+};
 
 /// Scenes side by side: they mostly wait for a lease to lapse.
 const LANES: usize = 3;
@@ -29,8 +31,9 @@ fn points(mode: &str) -> Vec<(Point, usize)> {
 }
 
 fn job(mode: &str) -> (Scene, String) {
-    let scene = Scene::for_swaps(&Bed::from_env()).with_old_events(2, 200);
-    let job = scene.submit(&["--publish", mode, "--chunk-files-max", "1"]);
+    let (files, chunk) = long_or((2, "1"), (4, "2"));
+    let scene = Scene::for_swaps(&Bed::from_env()).with_old_events(files, 200);
+    let job = scene.submit(&["--publish", mode, "--chunk-files-max", chunk]);
     (scene, job)
 }
 

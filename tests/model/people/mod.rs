@@ -1,10 +1,11 @@
-//! People beside a job: retry with a wish, replay, cancel, delete, restore; the closing of the job by
-//! two workers; receipts. Every order of their steps within bounds, with the real `JobState::next`.
+//! People beside a job: retry, replay with a wish, cancel, restore; the closing of the job by two workers;
+//! receipts. Every order of their steps within bounds, with the real `JobState::next`.
 //!
 //! What a worker does with one task is the other model's; here a task is loaded in one step. Each
 //! command and each closing is cut into the steps between which others have their turn, and may stop
-//! for good at any of them. Steps stand for `close::close_job`, `retry::open`, `reopen::carry_out`,
-//! `plan delete` and `restore`.
+//! for good at any of them. Steps stand for `close::close_job`, `retry::open`, `reopen::carry_out` and
+//! `restore`. Not in it: `plan delete` and a second life of the same plan (`tests/e2e/plan_delete.rs` and
+//! `tests/e2e/holes/lives.rs` are), manifests, decisions about quarantined tasks.
 
 mod steps;
 

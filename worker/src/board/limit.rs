@@ -1,22 +1,36 @@
-//! A person's limit on loads at the same time (`--max-loads`, `longshore scale`).
+//! What keeps a job from loading more at the moment: a busy server, or a person's limit.
 //!
-//! It holds for a job as a whole, over all workers. Nobody counts in one place: each worker counts claimed
-//! tasks in the task table before it claims one, and once more after, because others may have claimed at the
-//! same moment. Then those that were first stay.
+//! The limit (`--max-loads`, `longshore scale`) holds for a job as a whole, over all workers. Nobody counts in
+//! one place: each worker counts claimed tasks in the task table before it claims one, and once more after,
+//! because others may have claimed at the same moment. Then each of those hands its task back, and the pauses
+//! that they draw tell who is first the next time.
 
 use std::collections::HashSet;
 
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{TaskBrief, TaskStore, segment_tasks};
-use longshore_shared::task::{Cursor, Job, StateName, TaskEvent, TaskId};
+use longshore_shared::task::{Cursor, Job, JobEvent, StateName, TaskEvent, TaskId};
 
 use super::look::orphans;
 use crate::claim::Claim;
 use crate::error::AttemptError;
+use crate::job_change::change;
+use crate::waits::governor::Look;
 use crate::worker::Worker;
 
 /// A task that was one too many may be claimed again after this, in milliseconds.
 const BACK_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
+
+/// Does the server of the job have too much to do? The row of the job says then for what it waits.
+pub(super) async fn is_held(worker: &Worker, job: &Job) -> Result<bool, AttemptError> {
+    let servers = worker.all_servers(job).unwrap_or_default();
+    let Look { is_held, note } = worker.governor.look(job, &servers).await;
+    if let Some(words) = note {
+        tracing::info!(job = %job.id, "{}", if words.is_empty() { "loads go on" } else { &words });
+        change(worker, job, JobEvent::Waits, &words).await?;
+    }
+    Ok(is_held)
+}
 
 /// May another task of the job be loaded?
 pub(super) async fn has_room(
@@ -40,10 +54,10 @@ pub(super) async fn is_one_too_many(
         return Ok(false);
     }
     let Some(cursor) = worker.store.cursor(&claim.job.id).await? else { return Ok(false) };
-    let mut all = loading(worker, &claim.job, &cursor).await?;
-    all.sort_by(|a, b| (a.changed_ms, &a.id).cmp(&(b.changed_ms, &b.id)));
-    let before = all.iter().take_while(|brief| brief.id != claim.task.id).count();
-    if before < limit as usize {
+    let all = loading(worker, &claim.job, &cursor).await?;
+    // Not by the times of their rows: a row that was written later can have the earlier time.
+    let others = all.iter().filter(|brief| brief.id != claim.task.id).count();
+    if others < limit as usize {
         return Ok(false);
     }
     let error = format!("waits: the job loads {limit} tasks at a time");

@@ -203,7 +203,7 @@ impl Board {
         if worker.is_full() && !self.is_plenty(worker, &job.id) {
             return Ok(None);
         }
-        let is_held = worker.governor.holds(worker, job).await?;
+        let is_held = limit::is_held(worker, job).await?;
         let limit = job.spec.loads_max;
         if is_held || limit.is_some() {
             // What was free a moment ago is decided anew.

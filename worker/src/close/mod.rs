@@ -39,7 +39,8 @@ pub(crate) async fn close_job(worker: &Worker, seen: &Job) -> Result<(), Attempt
     let Some(cursor) = worker.store.cursor(&job.id).await? else {
         return Err(AttemptError::CursorMissing(job.id));
     };
-    if job.state != JobState::Running || cursor.finished_segments() != job.segments() {
+    let is_finished = cursor.finished_segments() == job.segments() || planted(Bug::CloseBlindly);
+    if job.state != JobState::Running || !is_finished {
         return Ok(());
     }
     let is_waiting = worker.replicas.waits(&job.id, &cursor.stamp);

@@ -6,25 +6,22 @@
 //! a lower one, so that loads do not start and stop every few seconds.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clickhouse::Row;
-use longshore_shared::clickhouse::{Code, Failure, Server, retry_idempotent};
+use longshore_shared::clickhouse::{Failure, Server, retry_idempotent};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::schema::own_setting;
 use longshore_shared::sql;
-use longshore_shared::task::{Graph, Job, JobEvent, JobId, TableName};
+use longshore_shared::task::{Graph, Job, JobId, TableName};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::error::AttemptError;
-use crate::job_change::change;
-use crate::worker::Worker;
-
 /// How long a look at a server is good.
 const LOOK_FRESH: Duration = Duration::from_secs(5);
+/// A heartbeat that was answered longer ago says nothing of Keeper as it is now.
+const BEAT_FRESH: Duration = Duration::from_secs(20);
 /// Between two notes on the row of a job: each is a write to Keeper.
 const NOTE_PAUSE: Duration = Duration::from_secs(30);
 /// What a note begins with. The time behind it stays when another worker writes the next one.
@@ -64,49 +61,57 @@ struct Held {
 #[derive(Default)]
 pub(crate) struct Governor {
     jobs: Mutex<HashMap<JobId, Held>>,
-    keeper_ms: AtomicU64,
+    /// When the last heartbeat was answered, and how many milliseconds it took.
+    beat: Mutex<Option<(Instant, u64)>>,
+}
+
+/// What a look found.
+pub(crate) struct Look {
+    /// Loads must wait.
+    pub(crate) is_held: bool,
+    /// What the row of the job is to say, if it is time for that; nothing any more when it is empty.
+    pub(crate) note: Option<String>,
 }
 
 impl Governor {
     /// Notes how long a heartbeat took.
     pub(crate) fn beat(&self, took: Duration) {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.keeper_ms.store(ms, Ordering::Relaxed);
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ms));
     }
 
-    /// Must loads of this job wait? Its row says then for what. A server that cannot be asked holds nothing
-    /// back: its claims find out.
-    pub(crate) async fn holds(&self, worker: &Worker, job: &Job) -> Result<bool, AttemptError> {
+    /// Must loads of this job wait? A server that cannot be asked holds nothing back: its claims find out.
+    pub(crate) async fn look(&self, job: &Job, servers: &[Server]) -> Look {
         let known = self.all().remove(&job.id);
         // A job that is over within seconds needs no look.
         let mut held = known.unwrap_or_else(Held::unseen);
         if held.looked.elapsed() >= LOOK_FRESH {
-            held.cause = self.cause(worker, job, held.cause.is_some()).await;
+            held.cause = self.cause(job, servers, held.cause.is_some()).await;
             held.looked = Instant::now();
         }
-        let note = held.note(job);
-        let is_held = held.cause.is_some();
+        let look = Look { note: held.note(job), is_held: held.cause.is_some() };
         self.all().insert(job.id.clone(), held);
-        if let Some(words) = note {
-            tracing::info!(job = %job.id, "{}", if is_held { &words } else { "loads go on" });
-            change(worker, job, JobEvent::Waits, &words).await?;
-        }
-        Ok(is_held)
+        look
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Held>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn cause(&self, worker: &Worker, job: &Job, was_held: bool) -> Option<String> {
+    /// How long the last heartbeat took, unless that was long ago.
+    fn keeper_ms(&self) -> u64 {
+        let beat = *self.beat.lock().unwrap_or_else(PoisonError::into_inner);
+        beat.filter(|(at, _)| at.elapsed() < BEAT_FRESH).map_or(0, |(_, ms)| ms)
+    }
+
+    async fn cause(&self, job: &Job, servers: &[Server], was_held: bool) -> Option<String> {
         if planted(Bug::LoadOn) {
             return None;
         }
-        let keeper_ms = self.keeper_ms.load(Ordering::Relaxed);
+        let keeper_ms = self.keeper_ms();
         if is_beyond(keeper_ms, KEEPER_MS, was_held) {
             return Some(format!("Keeper is slow, a heartbeat took {keeper_ms} ms"));
         }
-        let servers = worker.all_servers(job)?;
         for (at, server) in servers.iter().enumerate() {
             let own = job.spec.servers.get(at).and_then(|server| server.graph.as_ref());
             let graph = own.unwrap_or(&job.spec.graph);
@@ -116,9 +121,6 @@ impl Governor {
                     if let Some(cause) = crowded.or_else(|| burdened(&rows, was_held)) {
                         return Some(cause);
                     }
-                }
-                Err(failure) if failure.code() == Some(Code::ACCESS_DENIED) => {
-                    tracing::debug!(error = %failure, "this user may not see how busy the server is");
                 }
                 Err(failure) => {
                     tracing::debug!(error = %failure, "how busy the server is, is not known");
