@@ -137,11 +137,22 @@ pub async fn environment(server: &Server) -> Stored<String> {
         found.map(|fact| fact.value.clone()).ok_or_else(missing)
     };
     check_version(&fact(VERSION_KEY)?)?;
-    let code = probe_receipts(server).await;
-    if matches!(code, Some(Code::UNKNOWN_TABLE | Code::UNKNOWN_IDENTIFIER)) {
+    let is_old = match probe_receipts(server).await {
+        Some(Code::UNKNOWN_IDENTIFIER) => true,
+        // Receipts that somebody has dropped are told by whoever needs them.
+        Some(Code::UNKNOWN_TABLE) => is_missing(server, "manifests").await,
+        _ => false,
+    };
+    if is_old {
         return Err(StoreError::Outdated(server.control().to_owned()));
     }
     fact(ENVIRONMENT_KEY)
+}
+
+async fn is_missing(server: &Server, table: &str) -> bool {
+    let probe = server.call(sql::PROBE_TABLE).name("control", server.control());
+    let answer = probe.name("table", table).execute().await;
+    answer.is_err_and(|failure| failure.code() == Some(Code::UNKNOWN_TABLE))
 }
 
 /// What the server says of tables that an earlier version made: there were no manifests, or receipts had no

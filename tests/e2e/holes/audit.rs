@@ -1,7 +1,31 @@
 //! The closing audit alone: the mend of a hole is taken out of the command (its bug is planted there),
 //! the workers are as they are, and the job does not end as completed.
 
-use longshore_tests::Scene;
+use longshore_tests::{Bed, Finished, LONG_LEASE, Program, Running, Scene, wait_for};
+
+/// A worker that is held before it closes its job.
+struct Held {
+    gate: std::path::PathBuf,
+    running: Running,
+}
+
+/// All tasks are done, and the job is not closed yet.
+fn held_before_the_end(scene: &Scene, worker: Program) -> Held {
+    let gate = scene.folder().join("gate");
+    let faults = format!("finish.before=1*until({})->off", gate.display());
+    let running = worker.env("LONGSHORE_LEASE", LONG_LEASE).faults(faults).spawn();
+    wait_for("a worker is about to close the job", || {
+        running.words().contains("until(").then_some(())
+    });
+    Held { gate, running }
+}
+
+impl Held {
+    fn release(self) -> Finished {
+        std::fs::write(&self.gate, "").expect("a writable folder");
+        self.running.wait()
+    }
+}
 
 fn reason(scene: &Scene, job: &str) -> String {
     let status = scene.status(job);
@@ -65,4 +89,66 @@ fn rows_of_an_attempt_that_does_not_count_are_not_completed() {
     let reason = reason(&scene, &job);
     assert!(reason.contains("holds parts of this job that no receipt names"), "{reason}");
     assert!(scene.audit_rows("events").duplicated > 0, "the audit has seen what the checker sees");
+}
+
+/// H10: a worker has decided that a job is over; the job was opened again before it acts.
+#[test]
+fn a_job_that_is_closed_by_an_old_decision_is_not_completed() {
+    let scene = Scene::with_events(2, 200);
+    let job = scene.submit(&["--chunk-files-max", "1"]);
+    let held =
+        held_before_the_end(&scene, scene.worker(&job).env("LONGSHORE_PLANT", "close-blindly"));
+    scene.worker(&job).run().ok();
+    assert_eq!(scene.status(&job)["state"], "completed", "the other worker has closed it");
+    for table in ["events", "daily", "buys"] {
+        scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
+    }
+    scene.longshore(["resume", &job, "--replay-done"]).run().ok();
+    held.release();
+    let reason = reason(&scene, &job);
+    assert!(reason.contains("2 of 2 tasks are not done"), "{reason}");
+}
+
+#[test]
+fn a_table_with_other_rows_than_its_receipt_says_is_not_completed() {
+    let scene = Scene::with_events(1, 300);
+    let job = scene.submit(&[]);
+    let held = held_before_the_end(&scene, scene.worker(&job));
+    scene.admin.run(&format!(
+        "INSERT INTO {control}.receipts SELECT * REPLACE (rows_staged + 5 AS rows_staged, \
+         published_at + toIntervalMillisecond(1) AS published_at) FROM (SELECT * FROM {control}.receipts FINAL) \
+         WHERE endsWith(target, '.daily')",
+        control = scene.control
+    ));
+    held.release();
+    let reason = reason(&scene, &job);
+    assert!(reason.contains(".daily holds") && reason.contains("and its receipt says"), "{reason}");
+}
+
+#[test]
+fn a_table_that_somebody_exchanged_once_more_is_not_completed() {
+    let scene = Scene::for_swaps(&Bed::from_env()).with_old_events(2, 200);
+    let job = scene.submit(&["--publish", "exchange"]);
+    let held = held_before_the_end(&scene, scene.worker(&job));
+    let db = &scene.db;
+    scene.admin.run(&format!("CREATE TABLE {db}.other AS {db}.events"));
+    scene.admin.run(&format!("EXCHANGE TABLES {db}.events AND {db}.other"));
+    held.release();
+    let reason = reason(&scene, &job);
+    assert!(reason.contains("is not the table that was exchanged into its place"), "{reason}");
+}
+
+#[test]
+fn a_staging_table_that_nobody_swept_is_not_completed() {
+    let scene = Scene::with_events(1, 200);
+    let job = scene.submit(&[]);
+    let held = held_before_the_end(&scene, scene.worker(&job));
+    let staging = &scene.staging;
+    scene.admin.run(&format!(
+        "CREATE TABLE {staging}.`{job}_left` (n UInt64) ENGINE = MergeTree ORDER BY n"
+    ));
+    held.release();
+    let reason = reason(&scene, &job);
+    assert!(reason.contains("1 staging tables of the job are left"), "{reason}");
+    scene.admin.run(&format!("DROP TABLE {staging}.`{job}_left` SYNC"));
 }
