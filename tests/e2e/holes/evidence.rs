@@ -1,7 +1,9 @@
 //! H4, H6, H7: what a task was about to move is known after Keeper has forgotten it, after the
 //! server has forgotten it, and whatever an operator sweeps.
 
-use longshore_tests::{Scene, name, wait_for};
+use std::path::PathBuf;
+
+use longshore_tests::{Running, Scene, name, wait_for};
 
 /// A command that something speaks against.
 const EXIT_CONFLICT: i32 = 6;
@@ -139,8 +141,8 @@ fn staged_parts_that_are_gone_are_no_proof_however_old_the_manifest_is() {
     assert_eq!(scene.status(&job)["state"], "failed", "0 of 300 rows are there");
 }
 
-#[test]
-fn receipts_that_were_deleted_fail_the_job() {
+/// Both tasks of a job are done. The worker that would close it waits until somebody writes the file.
+fn done_and_not_closed() -> (Scene, String, Running, PathBuf) {
     let scene = Scene::with_events(2, 200);
     let job = scene.submit(&["--chunk-files-max", "1"]);
     let gate = scene.folder().join("gate");
@@ -149,6 +151,12 @@ fn receipts_that_were_deleted_fail_the_job() {
         .faults(format!("finish.before=1*until({})->off", gate.display()))
         .spawn();
     wait_for("both tasks are done", || held.words().contains("until(").then_some(()));
+    (scene, job, held, gate)
+}
+
+#[test]
+fn receipts_that_were_deleted_fail_the_job() {
+    let (scene, job, held, gate) = done_and_not_closed();
     let control = &scene.control;
     scene.admin.run(&format!(
         "DELETE FROM {control}.receipts WHERE task_id = '{job}-0000001' SETTINGS lightweight_deletes_sync = 2"
@@ -168,14 +176,7 @@ fn receipts_that_were_deleted_fail_the_job() {
 /// What an audit found can have gone from the server's lists by the time of the next one, without any mend.
 #[test]
 fn a_second_audit_is_made_only_where_a_person_asks_for_it() {
-    let scene = Scene::with_events(2, 200);
-    let job = scene.submit(&["--chunk-files-max", "1"]);
-    let gate = scene.folder().join("gate");
-    let held = scene
-        .worker(&job)
-        .faults(format!("finish.before=1*until({})->off", gate.display()))
-        .spawn();
-    wait_for("both tasks are done", || held.words().contains("until(").then_some(()));
+    let (scene, job, held, gate) = done_and_not_closed();
     let control = &scene.control;
     scene.admin.run(&format!("RENAME TABLE {control}.receipts TO {control}.hidden"));
     scene.admin.run(&format!("CREATE TABLE {control}.receipts AS {control}.hidden"));
