@@ -1,9 +1,13 @@
 //! Jobs that load into two servers of one Keeper.
 
+use std::time::{Duration, Instant};
+
 use longshore_tests::{Bed, LONG_LEASE, OwnBed, SECOND, TaskRow, TwoServers, drawn_few, wait_for};
 
 /// A busy machine must not make the worker lose its own lease.
 const LEASE: &str = "6s";
+/// A server that hangs is let go after a lease. The rest is for a busy machine.
+const LET_GO_MAX: Duration = Duration::from_secs(120);
 
 fn plan(two: &TwoServers, more: &[&str]) -> String {
     let flags = [two.both().as_slice(), &["--chunk-files-max", "1"], more].concat();
@@ -109,7 +113,11 @@ fn a_server_that_hangs_while_it_loads_is_let_go_and_taken_up_again() {
         seconds(&two).iter().any(|task| task.state == "claimed").then_some(())
     });
     bed.signal(SECOND, "STOP");
+    let stopped = Instant::now();
     wait_for_the_first(&two);
+    // A statement of a worker is given up after 60 seconds, and sent six times.
+    let took = stopped.elapsed();
+    assert!(took < LET_GO_MAX, "the tasks of the first server waited {took:?} for the second");
     wait_for("nobody holds a task of the server that hangs", || {
         seconds(&two).iter().all(|t| t.state != "claimed").then_some(())
     });

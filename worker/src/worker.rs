@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use longshore_shared::clickhouse::{Server, ServerFacts};
 use longshore_shared::config::Config;
 use longshore_shared::faults::{self, Point};
@@ -296,17 +297,47 @@ impl Worker {
         }
     }
 
+    /// The servers of a job that are there, each with its number in the job.
+    pub(crate) fn servers_there(&self, job: &Job) -> Vec<(usize, Server)> {
+        if job.spec.servers.is_empty() {
+            return vec![(0, self.server.clone())];
+        }
+        let found = |server: &JobServer| self.found(server).map(|endpoint| endpoint.server);
+        let all = job.spec.servers.iter().map(found).enumerate();
+        all.filter_map(|(at, server)| Some((at, server?))).collect()
+    }
+
     /// Every server of a job; nothing while one of them is away.
     pub(crate) fn all_servers(&self, job: &Job) -> Option<Vec<Server>> {
-        if job.spec.servers.is_empty() {
-            return Some(vec![self.server.clone()]);
+        let there = self.servers_there(job);
+        (there.len() == job.spec.servers.len().max(1))
+            .then(|| there.into_iter().map(|(_, server)| server).collect())
+    }
+
+    fn found(&self, server: &JobServer) -> Option<Endpoint> {
+        if server.uuid == self.facts.server_uuid {
+            return Some(self.home(&server.url));
         }
-        let server = |server: &JobServer| {
-            if server.uuid == self.facts.server_uuid {
-                return Some(self.server.clone());
-            }
-            self.endpoints.ready(&server.url, Some(&server.uuid)).map(|found| found.server)
-        };
-        job.spec.servers.iter().map(server).collect()
+        self.endpoints.ready(&server.url, Some(&server.uuid))
+    }
+
+    /// Runs what asks all servers of a job, for as long as they are there. Nothing when one of them went away:
+    /// it must not hold up the tasks of other servers and other jobs.
+    pub(crate) async fn while_all_there<T>(
+        &self,
+        job: &Job,
+        run: impl Future<Output = T>,
+    ) -> Option<T> {
+        // One that is away already is for `run` to find.
+        let there = job.spec.servers.iter().filter_map(|server| self.found(server));
+        let there: Vec<Endpoint> = there.collect();
+        if there.is_empty() {
+            return Some(run.await);
+        }
+        let any_away = select_all(there.iter().map(|endpoint| Box::pin(endpoint.gone.cancelled())));
+        tokio::select! {
+            result = run => Some(result),
+            _ = any_away => None,
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! that they draw tell who is first the next time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::store::{TaskBrief, TaskStore, segment_tasks};
@@ -22,9 +23,8 @@ use crate::worker::Worker;
 const BACK_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
 
 /// Does the server of the job have too much to do? The row of the job says then for what it waits.
-pub(super) async fn is_held(worker: &Worker, job: &Job) -> Result<bool, AttemptError> {
-    let servers = worker.all_servers(job).unwrap_or_default();
-    let Look { is_held, note } = worker.governor.look(job, &servers).await;
+pub(super) async fn is_held(worker: &Worker, job: &Arc<Job>) -> Result<bool, AttemptError> {
+    let Look { is_held, note } = worker.governor.look(job, worker.servers_there(job));
     if let Some(words) = note {
         tracing::info!(job = %job.id, "{}", if words.is_empty() { "loads go on" } else { &words });
         change(worker, job, JobEvent::Waits, &words).await?;

@@ -246,7 +246,8 @@ impl Board {
                 if cursor.finished_segments() == job.segments()
                     && self.is_ours_to_close(&job.id, has_won)
                 {
-                    close::close_job(worker, job).await?;
+                    let closing = close::close_job(worker, job);
+                    worker.while_all_there(job, Box::pin(closing)).await.transpose()?;
                     self.jobs_read = None;
                 }
                 return Ok(None);
@@ -306,7 +307,8 @@ async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Att
     }
     // Whoever claims a task after this look reads the job after its claim, and gives it back.
     if !in_flight && !worker.drain.is_cancelled() {
-        close::close_cancelled(worker, &fresh).await?;
+        let closing = close::close_cancelled(worker, &fresh);
+        worker.while_all_there(job, Box::pin(closing)).await.transpose()?;
     }
     Ok(None)
 }

@@ -4,9 +4,11 @@
 //! nothing more is claimed: what is in flight goes on, and merges catch up. The same holds for memory, for the
 //! replication queue of the targets, and for a Keeper that answers slowly. Each begins at one mark and ends at
 //! a lower one, so that loads do not start and stop every few seconds.
+//!
+//! Servers are asked beside the claims, never before one: a server that hangs must not hold up the tasks of others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clickhouse::Row;
@@ -16,10 +18,14 @@ use longshore_shared::schema::own_setting;
 use longshore_shared::sql;
 use longshore_shared::task::{Graph, Job, JobId, TableName};
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long a look at a server is good.
 const LOOK_FRESH: Duration = Duration::from_secs(5);
+/// A server that has not answered within this time is one that cannot be asked.
+const LOOK_MAX: Duration = Duration::from_secs(20);
+/// A job that nobody asked about for so long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// A heartbeat that was answered longer ago says nothing of Keeper as it is now.
 const BEAT_FRESH: Duration = Duration::from_secs(20);
 /// Between two notes on the row of a job: each is a write to Keeper.
@@ -52,6 +58,8 @@ struct PressureRow {
 /// What is known of one job.
 struct Held {
     looked: Instant,
+    /// Servers are being asked.
+    is_asked: bool,
     /// What holds its loads back.
     cause: Option<String>,
     noted: Option<Instant>,
@@ -60,7 +68,7 @@ struct Held {
 /// The jobs whose loads are held back.
 #[derive(Default)]
 pub(crate) struct Governor {
-    jobs: Mutex<HashMap<JobId, Held>>,
+    jobs: Arc<Mutex<HashMap<JobId, Held>>>,
     /// When the last heartbeat was answered, and how many milliseconds it took.
     beat: Mutex<Option<(Instant, u64)>>,
 }
@@ -80,22 +88,27 @@ impl Governor {
         *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ms));
     }
 
-    /// Must loads of this job wait? A server that cannot be asked holds nothing back: its claims find out.
-    pub(crate) async fn look(&self, job: &Job, servers: &[Server]) -> Look {
-        let known = self.all().remove(&job.id);
+    /// Must loads of this job wait? `servers` are those that are there, each with its number in the job.
+    ///
+    /// The answer is that of the last look; a look that is due begins here and ends later. A server that cannot
+    /// be asked holds nothing back: its claims find out.
+    pub(crate) fn look(&self, job: &Arc<Job>, servers: Vec<(usize, Server)>) -> Look {
+        let mut all = lock(&self.jobs);
+        all.retain(|id, held| *id == job.id || held.looked.elapsed() < FORGET_AFTER);
         // A job that is over within seconds needs no look.
-        let mut held = known.unwrap_or_else(Held::unseen);
-        if held.looked.elapsed() >= LOOK_FRESH {
-            held.cause = self.cause(job, servers, held.cause.is_some()).await;
-            held.looked = Instant::now();
+        let held = all.entry(job.id.clone()).or_insert_with(Held::unseen);
+        if held.looked.elapsed() >= LOOK_FRESH && !held.is_asked {
+            held.is_asked = true;
+            let (was_held, keeper_ms) = (held.cause.is_some(), self.keeper_ms());
+            let (jobs, job) = (Arc::clone(&self.jobs), Arc::clone(job));
+            tokio::spawn(async move {
+                let cause = cause(&job, &servers, was_held, keeper_ms).await;
+                if let Some(held) = lock(&jobs).get_mut(&job.id) {
+                    (held.cause, held.looked, held.is_asked) = (cause, Instant::now(), false);
+                }
+            });
         }
-        let look = Look { note: held.note(job), is_held: held.cause.is_some() };
-        self.all().insert(job.id.clone(), held);
-        look
-    }
-
-    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Held>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        Look { note: held.note(job), is_held: held.cause.is_some() }
     }
 
     /// How long the last heartbeat took, unless that was long ago.
@@ -103,37 +116,47 @@ impl Governor {
         let beat = *self.beat.lock().unwrap_or_else(PoisonError::into_inner);
         beat.filter(|(at, _)| at.elapsed() < BEAT_FRESH).map_or(0, |(_, ms)| ms)
     }
+}
 
-    async fn cause(&self, job: &Job, servers: &[Server], was_held: bool) -> Option<String> {
-        if planted(Bug::LoadOn) {
-            return None;
-        }
-        let keeper_ms = self.keeper_ms();
-        if is_beyond(keeper_ms, KEEPER_MS, was_held) {
-            return Some(format!("Keeper is slow, a heartbeat took {keeper_ms} ms"));
-        }
-        for (at, server) in servers.iter().enumerate() {
-            let own = job.spec.servers.get(at).and_then(|server| server.graph.as_ref());
-            let graph = own.unwrap_or(&job.spec.graph);
-            match look(server, graph).await {
-                Ok(rows) => {
-                    let crowded = crowded(graph, &rows, was_held);
-                    if let Some(cause) = crowded.or_else(|| burdened(&rows, was_held)) {
-                        return Some(cause);
-                    }
-                }
-                Err(failure) => {
-                    tracing::debug!(error = %failure, "how busy the server is, is not known");
+fn lock(jobs: &Mutex<HashMap<JobId, Held>>) -> std::sync::MutexGuard<'_, HashMap<JobId, Held>> {
+    jobs.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What holds loads of a job back, in words.
+async fn cause(
+    job: &Job,
+    servers: &[(usize, Server)],
+    was_held: bool,
+    keeper_ms: u64,
+) -> Option<String> {
+    if planted(Bug::LoadOn) {
+        return None;
+    }
+    if is_beyond(keeper_ms, KEEPER_MS, was_held) {
+        return Some(format!("Keeper is slow, a heartbeat took {keeper_ms} ms"));
+    }
+    for (at, server) in servers {
+        let own = job.spec.servers.get(*at).and_then(|server| server.graph.as_ref());
+        let graph = own.unwrap_or(&job.spec.graph);
+        match timeout(LOOK_MAX, look(server, graph)).await {
+            Ok(Ok(rows)) => {
+                let crowded = crowded(graph, &rows, was_held);
+                if let Some(cause) = crowded.or_else(|| burdened(&rows, was_held)) {
+                    return Some(cause);
                 }
             }
+            Ok(Err(failure)) => {
+                tracing::debug!(error = %failure, "how busy the server is, is not known");
+            }
+            Err(_) => tracing::debug!("how busy the server is, is not known: no answer"),
         }
-        None
     }
+    None
 }
 
 impl Held {
     fn unseen() -> Self {
-        Self { looked: Instant::now(), cause: None, noted: None }
+        Self { looked: Instant::now(), is_asked: false, cause: None, noted: None }
     }
 
     /// What is to be written on the row of the job, if it is time for that.
