@@ -1,6 +1,9 @@
 //! `scripts/chaos`: jobs under random faults, checked row by row. See docs/testbed.md.
 
 mod deeds;
+mod ends;
+mod kind;
+mod known;
 mod lane;
 mod people;
 mod record;
@@ -8,6 +11,7 @@ mod report;
 mod request_faults;
 mod schedule;
 mod servers;
+mod spoils;
 mod supervisor;
 mod tables;
 mod verdict;
@@ -23,9 +27,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::kind::Kind;
 use crate::lane::Campaign;
 use crate::record::Record;
-use crate::schedule::Kind;
 
 /// Load job after job while servers, workers, commands and connections fail at random, and compare
 /// every row with the files

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use longshore_tests::{Program, Running, Scene, send_signal, within};
 
-use crate::schedule::Kind;
+use crate::ends::{self, End};
+use crate::kind::Kind;
 
 /// Workers of a killed `run` end by themselves when the job is over.
 const CHILDREN_MAX: Duration = Duration::from_secs(60);
@@ -16,17 +17,6 @@ struct Given {
     hour: Instant,
     /// What it is called in the report; nothing when it is not counted there.
     kind: Option<Kind>,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It has changed something, or found that it was so.
-    Done,
-    /// It was killed.
-    Cut,
-    /// It was refused.
-    Refused,
 }
 
 /// Commands that run, each with its hour of death.
@@ -45,13 +35,21 @@ impl<'a> People<'a> {
     }
 
     /// Plans the load and kills the command after a while. False when it was done by then.
-    pub(crate) fn plan_dies(&mut self, more: &[&str], after: Duration) -> bool {
-        let mut plan = self.scene.plan_program("events", "*", more).spawn();
+    pub(crate) fn plan_dies(plan: Program, after: Duration) -> bool {
+        let mut plan = plan.spawn();
         if within(after, || plan.has_ended().then_some(())).is_some() {
             return false;
         }
         plan.kill();
         true
+    }
+
+    /// The same beside another one who makes the same plan, and lives.
+    pub(crate) fn twin_dies(plan: impl Fn() -> Program, after: Duration) -> bool {
+        let other = plan().spawn();
+        let has_died = Self::plan_dies(plan(), after);
+        other.wait();
+        has_died
     }
 
     /// Gives a command that will be killed after a while.
@@ -71,15 +69,24 @@ impl<'a> People<'a> {
         std::mem::take(&mut self.ended)
     }
 
+    /// Does any counted command run?
+    pub(crate) fn is_busy(&self) -> bool {
+        self.running.iter().any(|given| given.kind.is_some())
+    }
+
+    /// Does a command of this kind run?
+    pub(crate) fn gives(&self, kind: Kind) -> bool {
+        self.running.iter().any(|given| given.kind == Some(kind))
+    }
+
     /// Kills those whose hour has come.
     pub(crate) fn poll(&mut self) {
         let now = Instant::now();
         let mut still = Vec::new();
         for mut given in self.running.drain(..) {
             if given.running.has_ended() {
-                let is_done = given.running.wait().code() == Some(0);
-                let end = if is_done { End::Done } else { End::Refused };
-                self.ended.extend(given.kind.map(|kind| (kind, end)));
+                let finished = given.running.wait();
+                self.ended.extend(given.kind.map(|kind| (kind, ends::of(kind, &finished))));
             } else if now < given.hour {
                 still.push(given);
             } else {

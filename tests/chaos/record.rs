@@ -9,14 +9,15 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::schedule::Kind;
+use crate::ends::End;
+use crate::kind::Kind;
 
 /// Sums of a whole campaign.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sums {
     pub(crate) faults: BTreeMap<&'static str, u64>,
-    /// Commands of people by kind: carried out, cut, refused.
-    pub(crate) commands: BTreeMap<&'static str, [u64; 3]>,
+    /// Commands of people by kind, and by how they ended.
+    pub(crate) commands: BTreeMap<&'static str, [u64; End::COUNT]>,
     /// Jobs that the closing audit did not let pass.
     pub(crate) refused: Vec<String>,
     /// Faults within two seconds of another one of the same lane.
@@ -24,6 +25,8 @@ pub(crate) struct Sums {
     /// Faults of the schedule that could not happen, as the server was down already.
     pub(crate) skipped: u64,
     pub(crate) jobs: u64,
+    /// Jobs that were loaded once more into tables that somebody had emptied.
+    pub(crate) again: u64,
     pub(crate) tasks: u64,
     pub(crate) rows: u64,
     pub(crate) lost: u64,

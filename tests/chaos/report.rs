@@ -1,13 +1,15 @@
 //! The report of a campaign, as a table for people and as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::ends::End;
+use crate::kind::Kind;
 use crate::record::Sums;
-use crate::schedule::Kind;
 
 /// Tells what happened. True when nothing was lost, doubled or left.
 pub(crate) fn tell(sums: &Sums, seed: u64, seconds: f64, log: &Path, file: Option<&Path>) -> bool {
@@ -19,11 +21,13 @@ pub(crate) fn tell(sums: &Sums, seed: u64, seconds: f64, log: &Path, file: Optio
     }
     println!("{:<34}{faults:>10}", "all faults");
     if !sums.commands.is_empty() {
-        println!("\n{:<34}{:>10}{:>10}{:>10}", "commands", "done", "cut", "refused");
-        for (name, [done, cut, refused]) in &sums.commands {
-            println!("{name:<34}{done:>10}{cut:>10}{refused:>10}");
-        }
+        let titles = ["commands", "done", "cut", "in vain", "refused"];
         println!();
+        line_of_command(titles[0], &titles[1..]);
+        for kind in commands() {
+            line_of_command(kind.name(), &counts_of(sums, kind));
+        }
+        println!("{:<34}{:>10}\n", "commands done or cut", done_or_cut(sums));
     }
     println!("{:<34}{:>10}", "within 2 s of another", sums.doubles);
     println!("{:<34}{:>10}", "not done (server already down)", sums.skipped);
@@ -31,6 +35,7 @@ pub(crate) fn tell(sums: &Sums, seed: u64, seconds: f64, log: &Path, file: Optio
     println!();
     let numbers = [
         ("jobs", sums.jobs),
+        ("jobs loaded again", sums.again),
         ("tasks", sums.tasks),
         ("rows checked", sums.rows),
         ("rows lost", sums.lost),
@@ -91,6 +96,28 @@ pub(crate) fn tell(sums: &Sums, seed: u64, seconds: f64, log: &Path, file: Optio
     is_well
 }
 
+/// Every command, also those that were never given: each is to have its share.
+fn commands() -> impl Iterator<Item = Kind> {
+    Kind::ALL.iter().map(|(kind, ..)| *kind).filter(|kind| kind.is_command())
+}
+
+fn counts_of(sums: &Sums, kind: Kind) -> [u64; End::COUNT] {
+    sums.commands.get(kind.name()).copied().unwrap_or_default()
+}
+
+/// Those that changed something or were killed: what was refused, or had nothing to do, tries nothing.
+fn done_or_cut(sums: &Sums) -> u64 {
+    sums.commands.values().map(|ends| ends[End::Done as usize] + ends[End::Cut as usize]).sum()
+}
+
+fn line_of_command<T: Display>(name: &str, cells: &[T]) {
+    print!("{name:<34}");
+    for cell in cells {
+        print!("{cell:>10}");
+    }
+    println!();
+}
+
 fn json_of(
     sums: &Sums,
     seed: u64,
@@ -108,6 +135,13 @@ fn json_of(
             )
         })
         .collect();
+    let commands: BTreeMap<&str, Value> = commands()
+        .map(|kind| {
+            let [done, cut, vain, refused] = counts_of(sums, kind);
+            let ends = json!({"done": done, "cut": cut, "vain": vain, "refused": refused});
+            (kind.name(), ends)
+        })
+        .collect();
     json!({
         "seed": seed,
         "seconds": seconds,
@@ -117,6 +151,7 @@ fn json_of(
         "faults_a_second": faults as f64 / seconds.max(0.001),
         "not_done": sums.skipped,
         "jobs": sums.jobs,
+        "jobs_loaded_again": sums.again,
         "tasks": sums.tasks,
         "rows": sums.rows,
         "lost": sums.lost,
@@ -124,7 +159,8 @@ fn json_of(
         "quarantined": sums.quarantined,
         "given_up": sums.given_up,
         "paused": sums.paused,
-        "commands": sums.commands,
+        "commands": commands,
+        "commands_done_or_cut": done_or_cut(sums),
         "refused_by_the_audit": sums.refused,
         "findings": sums.findings,
         "recovery": times,

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use longshore_tests::{Proxy, Verdict, within};
 
+use crate::kind::Kind;
 use crate::record::Record;
-use crate::schedule::{Fault, Kind};
+use crate::schedule::Fault;
 
 const TICK: Duration = Duration::from_millis(50);
 /// A statement that is let go has reached the server and done its work after this.

@@ -5,119 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-/// What a fault does. The names are those of the report and of `--faults`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
-    WorkerKill,
-    WorkerStop,
-    WorkerTerm,
-    WorkerPoint,
-    PlanKill,
-    SubmitKill,
-    StatusKill,
-    RunKill,
-    ClickHouseKill,
-    ClickHouseStop,
-    KeeperKill,
-    KeeperStop,
-    StoreKill,
-    StoreStop,
-    PartCut,
-    LostRequest,
-    LostAnswer,
-    Delay,
-    Held,
-    Reroute,
-    Cut,
-    Everything,
-    ReplicaKill,
-    ReplicaStop,
-    ReplicaEmptied,
-    FetchesStopped,
-    KeepersKill,
-    Pause,
-    Resume,
-    Cancel,
-    Retry,
-    ReplayDone,
-    Gc,
-    Restore,
-    PlanAgain,
-    TwinPlan,
-    PlanDelete,
-    Init,
-    TaskRowGone,
-    ReceiptRowGone,
-    StagingGone,
-}
-
-impl Kind {
-    /// Every kind, its name and how often it comes up among the others. Kinds without a weight
-    /// happen beside the schedule: at the start of a job, or at a point in a worker.
-    pub(crate) const ALL: &[(Self, &str, u32)] = &[
-        (Self::WorkerKill, "worker-kill", 20),
-        (Self::WorkerStop, "worker-stop", 8),
-        (Self::WorkerTerm, "worker-term", 6),
-        (Self::WorkerPoint, "worker-point", 14),
-        (Self::PlanKill, "plan-kill", 0),
-        (Self::SubmitKill, "submit-kill", 2),
-        (Self::StatusKill, "status-kill", 1),
-        (Self::RunKill, "run-kill", 3),
-        (Self::ClickHouseKill, "clickhouse-kill", 9),
-        (Self::ClickHouseStop, "clickhouse-stop", 4),
-        (Self::KeeperKill, "keeper-kill", 4),
-        (Self::KeeperStop, "keeper-stop", 4),
-        (Self::StoreKill, "s3-kill", 2),
-        (Self::StoreStop, "s3-stop", 3),
-        (Self::PartCut, "part-cut", 1),
-        (Self::LostRequest, "lost-request", 9),
-        (Self::LostAnswer, "lost-answer", 14),
-        (Self::Delay, "delay", 4),
-        (Self::Held, "held", 4),
-        (Self::Reroute, "reroute", 4),
-        (Self::Cut, "cut", 6),
-        (Self::Everything, "everything-killed", 1),
-        (Self::ReplicaKill, "replica-kill", 6),
-        (Self::ReplicaStop, "replica-stop", 4),
-        (Self::ReplicaEmptied, "replica-emptied", 2),
-        (Self::FetchesStopped, "fetches-stopped", 4),
-        (Self::KeepersKill, "keepers-kill", 2),
-        (Self::Pause, "pause", 5),
-        (Self::Resume, "resume", 6),
-        (Self::Cancel, "cancel", 4),
-        (Self::Retry, "retry", 4),
-        (Self::ReplayDone, "replay-done", 3),
-        (Self::Gc, "gc", 5),
-        (Self::Restore, "restore", 3),
-        (Self::PlanAgain, "plan-again", 3),
-        (Self::TwinPlan, "twin-plan", 2),
-        (Self::PlanDelete, "plan-delete", 2),
-        (Self::Init, "init", 2),
-        (Self::TaskRowGone, "task-row-gone", 3),
-        (Self::ReceiptRowGone, "receipt-row-gone", 1),
-        (Self::StagingGone, "staging-gone", 2),
-    ];
-
-    /// Is it something that a person does?
-    pub(crate) fn is_of_people(self) -> bool {
-        self >= Self::Pause
-    }
-
-    /// Does it need a second replica, or several Keepers?
-    pub(crate) fn is_of_replicas(self) -> bool {
-        (Self::ReplicaKill..Self::Pause).contains(&self)
-    }
-
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("?", |(_, name, _)| name)
-    }
-
-    /// The kind of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known, _)| *known == name).map(|(kind, ..)| *kind)
-    }
-}
+use crate::kind::Kind;
 
 /// One fault of the schedule.
 #[derive(Debug, Clone)]
@@ -147,13 +35,31 @@ pub(crate) struct Shape {
     pub(crate) forgets: bool,
     /// The rows are in a table, which is copied from a snapshot while others write to it.
     pub(crate) copies: bool,
+    /// Attempts of a task: with a single one every error of its own fails it.
+    pub(crate) attempts_max: u32,
+    /// How often it is loaded: after the first time its tables are emptied.
+    pub(crate) turns: u32,
+}
+
+impl Shape {
+    /// Do its people make the plan again from a file? The others give the same command once more, which
+    /// would make another plan of a table that got rows since.
+    pub(crate) fn has_plan_file(&self) -> bool {
+        self.copies || self.files.is_multiple_of(2)
+    }
 }
 
 /// Everything random about one job.
 pub(crate) struct Schedule {
     rng: StdRng,
     kinds: Vec<(Kind, u32)>,
+    /// For what people decide when a job has ended: how often that is follows from the machine, and the
+    /// schedule follows from the seed alone.
+    decisions: StdRng,
 }
+
+/// Mixed into the seed of the decisions.
+const DECISIONS: u64 = 0x5DEE_CE66_D1CE_CAFE;
 
 /// Words of requests that a proxy is asked to hit; none means any request.
 const WORDS: &[&str] = &[
@@ -183,7 +89,8 @@ impl Schedule {
             .filter(|(kind, ..)| has_replicas || !kind.is_of_replicas())
             .map(|(kind, _, weight)| (*kind, *weight))
             .collect();
-        Self { rng: StdRng::seed_from_u64(mixed), kinds }
+        let decisions = StdRng::seed_from_u64(mixed ^ DECISIONS);
+        Self { rng: StdRng::seed_from_u64(mixed), kinds, decisions }
     }
 
     /// The shape of the job. Asked for first.
@@ -195,15 +102,22 @@ impl Schedule {
             "move.before=sleep(60);receipt.before=sleep(60)",
             "claim.after=sleep(100);manifest.before=sleep(100);manifest.after=sleep(100)",
             "stage.after=sleep(150);done.after=sleep(80)",
+            "announce.after=sleep(400);move.after=sleep(30)",
         ];
+        // Of a task with a single attempt one error is the end; each life of a worker makes one.
+        let is_frail = rng.random_bool(0.35);
+        let frailty = if is_frail { ";stage.between=6*off->1*error->off" } else { "" };
         Shape {
             files,
             rows: rng.random_range(50..800),
             files_a_task: rng.random_range(1..=3),
             deep: rng.random_bool(0.5),
-            stretch: (*stretch.choose(rng).expect("not empty")).to_owned(),
+            stretch: format!("{}{frailty}", stretch.choose(rng).expect("not empty")),
             forgets: rng.random_bool(0.3),
             copies: rng.random_bool(0.4),
+            attempts_max: if is_frail { 1 } else { 100 },
+            // Of a copy the snapshot is gone by then, so that it is one job in four.
+            turns: if rng.random_bool(0.4) { 2 } else { 1 },
         }
     }
 
@@ -223,41 +137,56 @@ impl Schedule {
             is_it
         });
         let kind = kind.map_or(Kind::WorkerKill, |(kind, _)| *kind);
-        let rng = &mut self.rng;
-        // One in five comes right after the one before it.
-        let delay_ms =
-            if rng.random_bool(0.2) { rng.random_range(0..50) } else { rng.random_range(50..800) };
-        let length_ms = match kind {
-            Kind::WorkerStop => *[300, 1_300, 2_500].choose(rng).expect("not empty"),
-            Kind::ClickHouseStop | Kind::ReplicaStop => rng.random_range(500..5_000),
-            // Beyond the session is beyond 6 s.
-            Kind::KeeperStop => {
-                *[2_000, 2_000, 2_000, 8_000, 15_000].choose(rng).expect("not empty")
-            }
-            Kind::StoreStop => rng.random_range(500..4_000),
-            Kind::Delay => rng.random_range(100..3_000),
-            // Past leases, sessions and the memory of tables that forget.
-            Kind::Held => rng.random_range(15_000..120_000),
-            Kind::Reroute | Kind::FetchesStopped => rng.random_range(300..6_000),
-            Kind::ClickHouseKill
-            | Kind::KeeperKill
-            | Kind::StoreKill
-            | Kind::ReplicaKill
-            | Kind::KeepersKill
-            | Kind::PartCut
-            | Kind::Everything => rng.random_range(0..1_500),
-            _ => rng.random_range(0..400),
-        };
-        let point = match kind {
-            Kind::WorkerPoint => worker_point(rng),
-            Kind::LostRequest | Kind::LostAnswer | Kind::Delay | Kind::Held => {
-                (*WORDS.choose(rng).expect("not empty")).to_owned()
-            }
-            _ => String::new(),
-        };
-        let pick = rng.random_range(0..10_000);
-        Fault { kind, delay_ms, length_ms, pick, point }
+        fault_of(kind, &mut self.rng)
     }
+
+    /// A coin for those who decide.
+    pub(crate) fn is_heads(&mut self) -> bool {
+        self.decisions.random_bool(0.5)
+    }
+
+    /// What a person does next, of these; nothing when there is nothing to choose from.
+    pub(crate) fn decide(&mut self, kinds: &[Kind]) -> Option<Fault> {
+        let kind = *kinds.choose(&mut self.decisions)?;
+        Some(fault_of(kind, &mut self.decisions))
+    }
+}
+
+/// When a fault of this kind comes, and how long it lasts.
+fn fault_of(kind: Kind, rng: &mut StdRng) -> Fault {
+    // One in five comes right after the one before it.
+    let delay_ms =
+        if rng.random_bool(0.2) { rng.random_range(0..50) } else { rng.random_range(50..800) };
+    let length_ms = match kind {
+        Kind::WorkerStop => *[300, 1_300, 2_500].choose(rng).expect("not empty"),
+        Kind::ClickHouseStop | Kind::ReplicaStop => rng.random_range(500..5_000),
+        // Beyond the session is beyond 6 s.
+        Kind::KeeperStop => *[2_000, 2_000, 2_000, 8_000, 15_000].choose(rng).expect("not empty"),
+        Kind::StoreStop => rng.random_range(500..4_000),
+        Kind::Delay => rng.random_range(100..3_000),
+        // Past leases, sessions and the memory of tables that forget.
+        Kind::Held => rng.random_range(15_000..120_000),
+        Kind::Reroute | Kind::FetchesStopped => rng.random_range(300..6_000),
+        // Its worker has loaded something by then.
+        Kind::RunScaled => rng.random_range(100..4_000),
+        Kind::ClickHouseKill
+        | Kind::KeeperKill
+        | Kind::StoreKill
+        | Kind::ReplicaKill
+        | Kind::KeepersKill
+        | Kind::PartCut
+        | Kind::Everything => rng.random_range(0..1_500),
+        _ => rng.random_range(0..400),
+    };
+    let point = match kind {
+        Kind::WorkerPoint => worker_point(rng),
+        Kind::LostRequest | Kind::LostAnswer | Kind::Delay | Kind::Held => {
+            (*WORDS.choose(rng).expect("not empty")).to_owned()
+        }
+        _ => String::new(),
+    };
+    let pick = rng.random_range(0..10_000);
+    Fault { kind, delay_ms, length_ms, pick, point }
 }
 
 /// A point that a worker passes, and what happens there.

@@ -143,6 +143,7 @@ impl<'a> Supervisor<'a> {
         self.options.lease = CALM_LEASE.to_owned();
         self.options.stretch.clear();
         for at in 0..MEMBERS {
+            self.members[at].next_faults.clear();
             self.members[at].wake();
             self.term(at);
         }

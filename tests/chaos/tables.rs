@@ -1,6 +1,6 @@
 //! Tables and files of a job.
 
-use longshore_tests::{EVENTS, Format, SOURCE, Scene};
+use longshore_tests::{EVENTS, Format, SOURCE, Scene, name};
 
 use crate::schedule::Shape;
 
@@ -46,6 +46,18 @@ ENGINE = ReplicatedSummingMergeTree ORDER BY month AS
 SELECT toYYYYMM(day) AS month, sum(events) AS events FROM {db}.daily GROUP BY month;
 ";
 
+/// The files of a job, each with its number of rows.
+pub(crate) fn files(shape: &Shape) -> impl Iterator<Item = (String, u64)> {
+    (0..shape.files).map(|file| {
+        let rows = match file {
+            0 => 0,
+            1 => 1,
+            _ => shape.rows,
+        };
+        (format!("events-{file:03}.parquet"), rows)
+    })
+}
+
 /// Makes the tables and files of a job: one file without rows and one with a single row among them.
 pub(crate) fn prepare(scene: &Scene, shape: &Shape) {
     let cluster = scene.bed.cluster.as_deref();
@@ -62,16 +74,10 @@ pub(crate) fn prepare(scene: &Scene, shape: &Shape) {
     if shape.copies {
         scene.create(SOURCE);
     }
-    for file in 0..shape.files {
-        let rows = match file {
-            0 => 0,
-            1 => 1,
-            _ => shape.rows,
-        };
-        let name = format!("events-{file:03}.parquet");
-        scene.put_rows(&name, rows, Format::Parquet);
+    for (file, rows) in files(shape) {
+        scene.put_rows(&file, rows, Format::Parquet);
         if shape.copies {
-            scene.put_into("source", &name, rows);
+            scene.put_into("source", &file, rows);
         }
     }
     if shape.forgets {
@@ -82,4 +88,14 @@ pub(crate) fn prepare(scene: &Scene, shape: &Shape) {
             ));
         }
     }
+}
+
+/// Takes all rows out of the target and out of the targets of its views.
+pub(crate) fn empty(scene: &Scene, shape: &Shape) -> Result<(), String> {
+    let deeper: &[_] = if shape.deep { &["users", "months"] } else { &[] };
+    let mut tables = ["events", "daily", "buys"].iter().chain(deeper);
+    tables.try_for_each(|table| {
+        let statement = format!("TRUNCATE TABLE {}.{} SYNC", scene.db, name(table));
+        scene.admin.try_run(&statement).map(drop)
+    })
 }

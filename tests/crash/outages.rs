@@ -7,9 +7,9 @@ use std::time::Duration;
 use longshore_tests::{CLICKHOUSE, KEEPER, OwnBed, S3, Scene, Tasks, long_or, wait_for};
 
 /// Tasks of a job in a usual run, and in a long one: the kills come while some of them are loaded.
-const FILES: [usize; 2] = [6, 12];
-/// Kills of a usual run, and of a long one; `LONGSHORE_CRASH_KILLS` asks for more.
-const KILLS: [usize; 2] = [2, 4];
+const FILES: [usize; 2] = [6, 37];
+/// Kills of a usual run, and of a long one (H16: twenty in 100 seconds); `LONGSHORE_CRASH_KILLS` asks for more.
+const KILLS: [usize; 2] = [2, 20];
 const ONE_ATTEMPT: [&str; 4] = ["--chunk-files-max", "1", "--attempts-max", "1"];
 
 /// How often a part of the installation is killed while the job runs.

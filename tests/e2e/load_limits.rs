@@ -63,7 +63,7 @@ fn a_limit_holds_over_all_workers_until_it_is_changed() {
 
 #[test]
 fn loads_wait_for_merges_before_the_server_slows_them_down() {
-    let scene = Scene::with_events(20, 100);
+    let scene = Scene::with_events(24, 100);
     let table = format!("{}.events", scene.db);
     scene.admin.run(&format!("ALTER TABLE {table} MODIFY SETTING parts_to_delay_insert = 10"));
     scene.admin.run(&format!("SYSTEM STOP MERGES {table}"));
@@ -83,8 +83,16 @@ fn loads_wait_for_merges_before_the_server_slows_them_down() {
         (tasks.count("claimed") + tasks.count("publishing") == 0).then_some(())
     });
     let done = scene.tasks().count("done");
-    assert!((8..20).contains(&done), "{done} of 20 are done");
+    assert!((8..20).contains(&done), "{done} of 24 are done");
     scene.longshore(["status", &job]).run().ok().says(&["merges must catch up"]);
+    // Whoever was told not to wait loads all the same, also when it would have looked by then.
+    let hasty = scene.worker(&job).env("LONGSHORE_WAIT_WHEN_BUSY", "false");
+    let slowly = "stage.after=sleep(3000);done.after=2*off->exit";
+    let hasty = hasty.env("LONGSHORE_SLOTS", "1").env("LONGSHORE_LOAD_AHEAD", "false");
+    let hasty = hasty.faults(slowly).run();
+    assert!(hasty.was_killed(), "{hasty}");
+    let done = done + 3;
+    assert_eq!(scene.tasks().count("done"), done, "three tasks were loaded");
     scene.admin.run(&format!("SYSTEM START MERGES {table}"));
     scene.admin.run(&format!("OPTIMIZE TABLE {table} FINAL"));
     wait_for("loads go on", || (scene.tasks().count("done") > done).then_some(()));

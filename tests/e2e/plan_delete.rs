@@ -12,6 +12,10 @@ fn counts(scene: &Scene) -> Vec<u64> {
     ["tasks", "cursors", "jobs"].map(count).to_vec()
 }
 
+fn receipts(scene: &Scene) -> String {
+    scene.admin.run(&format!("SELECT * FROM {}.receipts FINAL ORDER BY ALL", scene.control))
+}
+
 #[test]
 fn a_plan_that_lives_is_not_deleted() {
     let scene = Scene::with_events(FILES, 100);
@@ -82,6 +86,35 @@ fn two_deletions_and_a_plan_at_once_leave_a_whole_plan_or_none() {
     let id = scene.submit(&MORE);
     scene.finish(&id);
     scene.settle(&id, "after deletions");
+}
+
+#[test]
+fn a_deletion_that_slept_leaves_the_next_life_of_its_plan_alone() {
+    let scene = Scene::with_events(2, 100);
+    for point in ["delete.marked", "delete.tables"] {
+        let id = scene.plan(&MORE);
+        let delete = || scene.longshore(["plan", "delete", &id, "--yes"]);
+        let gate = scene.folder().join(point);
+        let sleeps = delete().faults(format!("{point}=1*until({})->off", gate.display())).spawn();
+        wait_for("a deletion sleeps", || sleeps.words().contains("until(").then_some(()));
+        // Somebody else deletes it, makes the same plan again and loads it.
+        delete().run().ok();
+        assert_eq!(scene.submit(&MORE), id, "the same plan");
+        let worker = scene.worker(&id).env("LONGSHORE_LEASE", LONG_LEASE);
+        let half_done = worker.faults("load.after=1*off->exit").run();
+        assert!(half_done.was_killed(), "{half_done}");
+        let before = (counts(&scene), scene.staged(), receipts(&scene));
+        std::fs::write(&gate, "").expect("a writable folder");
+        sleeps.wait().exits_with(6).says(&["changes or deletes plan"]);
+        assert_eq!((counts(&scene), scene.staged(), receipts(&scene)), before, "{point}");
+        scene.sign_all_off();
+        scene.finish_all(&id);
+        scene.settle(&id, point);
+        delete().run().ok();
+        for table in ["events", "daily", "buys"] {
+            scene.admin.run(&format!("TRUNCATE TABLE {}.{table} SYNC", scene.db));
+        }
+    }
 }
 
 #[test]

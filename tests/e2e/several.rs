@@ -101,6 +101,43 @@ fn a_server_that_is_gone_holds_up_its_own_tasks_only() {
     assert!(two.scene.tasks().0.iter().all(|task| task.attempts == 1), "{:?}", two.scene.tasks());
 }
 
+/// The servers of a job are looked at while it runs, and at its end: one that hangs then, and was well a moment
+/// ago, holds up neither the tasks of the other server nor other jobs.
+#[test]
+fn a_server_that_hangs_while_nothing_of_it_is_in_hand_holds_nothing_up() {
+    let bed = OwnBed::of_two();
+    let two = TwoServers::with_events(&bed.bed, 2, 200);
+    let job = submit(&two, &[]);
+    let scene = &two.scene;
+    // Whoever looks at this database would ask the second server through it.
+    scene.admin.run(&format!("DROP VIEW {}.everywhere SYNC", scene.db));
+    scene.create(
+        "CREATE TABLE {db}.alone (file String, n UInt64, day Date, kind String, value UInt64, checksum UInt64) \
+         ENGINE = MergeTree ORDER BY n;",
+    );
+    let gate = scene.folder().join("gate");
+    let faults = format!("finish.before=1*until({})->off", gate.display());
+    let worker = scene.endless_worker().env("LONGSHORE_SLOTS", "1").env("LONGSHORE_LEASE", "20s");
+    let worker = worker.faults(faults).spawn();
+    wait_for("the job is about to be closed", || worker.words().contains("until(").then_some(()));
+    bed.signal(SECOND, "STOP");
+    let stopped = Instant::now();
+    std::fs::write(gate, "").expect("a writable folder");
+    let other = scene.plan_into("alone", "*", &[]);
+    scene.longshore(["submit", &other]).run().ok();
+    wait_for("the other job is over", || {
+        (scene.status(&other)["state"] == "completed").then_some(())
+    });
+    let took = stopped.elapsed();
+    assert!(took < LET_GO_MAX, "a job of the first server waited {took:?} for the second");
+    assert_eq!(scene.status(&job)["state"], "running", "its second server cannot be audited");
+    bed.signal(SECOND, "CONT");
+    wait_for("the job is over", || (scene.status(&job)["state"] == "completed").then_some(()));
+    drop(worker);
+    assert_eq!(two.counts("events"), [200, 200], "a chunk each");
+    assert_eq!(scene.admin.number(&format!("SELECT count() FROM {}.alone", scene.db)), 400);
+}
+
 #[test]
 fn a_server_that_hangs_while_it_loads_is_let_go_and_taken_up_again() {
     let bed = OwnBed::of_two();

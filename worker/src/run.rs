@@ -167,18 +167,22 @@ async fn look_for_work(
         }
         match found {
             Ok(Found::Task(claim)) => return ControlFlow::Continue(*claim),
-            Ok(Found::NoJob) if worker.options.exit_when_idle => return ControlFlow::Break(None),
-            Ok(Found::Nothing | Found::NoJob) => {}
-            Err(error) if outage::is_outage(&error) => {
-                let (since, is_due) = worker.blind.meets();
-                if is_due {
-                    tracing::warn!(%error, since, "waits for the server and its Keeper");
+            Ok(Found::Ending(ending)) => {
+                let closed = tokio::select! {
+                    closed = board::close(worker, board, ending) => closed,
+                    () = worker.lease.lost() => return ControlFlow::Break(None),
+                };
+                if let Err(error) = closed
+                    && let Some(fatal) = cannot_look(worker, &error)
+                {
+                    return ControlFlow::Break(Some(fatal));
                 }
             }
+            Ok(Found::NoJob) if worker.options.exit_when_idle => return ControlFlow::Break(None),
+            Ok(Found::Nothing | Found::NoJob) => {}
             Err(error) => {
-                tracing::warn!(%error, "looking for work failed");
-                if let Some(failure) = error.needs_operator() {
-                    return ControlFlow::Break(Some(failure));
+                if let Some(fatal) = cannot_look(worker, &error) {
+                    return ControlFlow::Break(Some(fatal));
                 }
             }
         }
@@ -194,6 +198,19 @@ async fn look_for_work(
         }
     }
     ControlFlow::Break(None)
+}
+
+/// Tells why a look for work failed. What stays so until a person mends it comes back.
+fn cannot_look(worker: &Worker, error: &AttemptError) -> Option<Failure> {
+    if outage::is_outage(error) {
+        let (since, is_due) = worker.blind.meets();
+        if is_due {
+            tracing::warn!(%error, since, "waits for the server and its Keeper");
+        }
+        return None;
+    }
+    tracing::warn!(%error, "looking for work failed");
+    error.needs_operator()
 }
 
 /// One claimed task to its end, whatever that is.

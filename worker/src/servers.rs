@@ -27,6 +27,8 @@ pub(crate) struct Endpoint {
     pub(crate) facts: ServerFacts,
     /// As the plan writes it: this stands in the task row.
     pub(crate) url: String,
+    /// Since when it has answered every time.
+    pub(crate) since: Instant,
     /// Ends when the server is away. Never of the worker's own: that ends the lease.
     pub(crate) gone: CancellationToken,
 }
@@ -88,7 +90,8 @@ impl Endpoints {
         while let Some(facts) = self.await_answer(&server, uuid.as_deref()).await {
             let gone = CancellationToken::new();
             let url = url.clone();
-            let endpoint = Endpoint { server: server.clone(), facts, url, gone };
+            let since = Instant::now();
+            let endpoint = Endpoint { server: server.clone(), facts, url, since, gone };
             tracing::info!(url = endpoint.url, "this server answers");
             self.set(&endpoint.url, Some(endpoint.clone()));
             self.stay(&endpoint).await;

@@ -58,6 +58,7 @@ pub(crate) struct Worker {
     pub(crate) options: Options,
     pub(crate) slots: u32,
     pub(crate) load_ahead: bool,
+    pub(crate) wait_when_busy: bool,
     pub(crate) poll_max: Duration,
     /// Tasks that a slot of this process acts on. A task that names us as its owner and is not in
     /// here was claimed by a write whose answer we gave up on: it is free to take over.
@@ -155,6 +156,7 @@ impl Worker {
             options,
             slots,
             load_ahead: config.load_ahead,
+            wait_when_busy: config.wait_when_busy,
             poll_max: config.poll_max,
             active: Arc::default(),
             crowd: Crowd::new(slots),
@@ -255,24 +257,40 @@ impl Worker {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|job, _| in_hand.contains(job));
         for id in in_hand {
-            if self.store.job(&id).await?.is_some_and(|job| job.state.gives_back()) {
+            let Some(job) = self.store.job(&id).await?.map(Arc::new) else { continue };
+            if job.state.gives_back() {
                 self.stop_of(&id).cancel();
+            } else if self.wait_when_busy {
+                // While all slots load nobody asks for the next claim: it must not be decided by an old look.
+                self.governor.refresh(&job, self.servers_there(&job));
             }
         }
         Ok(())
     }
 
-    /// Have this worker and its server been well for a while?
-    pub(crate) async fn is_calm(&self) -> bool {
+    /// Have this worker and the server of a task been well for a while?
+    pub(crate) async fn is_calm(&self, job: &Job, task: &TaskId) -> bool {
         let calm = (self.lease.ttl() * 2).min(CALM_MAX);
-        let Ok(facts) = self.server.facts().await else { return false };
-        self.lease.healthy_for() >= calm && facts.uptime_secs >= calm.as_secs()
+        let uptime_secs = match job.spec.place(task, &self.facts.server_uuid) {
+            Place::Home => match self.server.facts().await {
+                Ok(facts) => facts.uptime_secs,
+                Err(_) => return false,
+            },
+            // It is watched, and not asked here: one that hangs must not hold up others.
+            Place::On(server) => match self.endpoints.ready(&server.url, Some(&server.uuid)) {
+                Some(endpoint) if endpoint.since.elapsed() >= calm => calm.as_secs(),
+                _ => return false,
+            },
+            Place::Elsewhere(_) => return false,
+        };
+        self.lease.healthy_for() >= calm && uptime_secs >= calm.as_secs()
     }
 
     fn home(&self, url: &str) -> Endpoint {
         let url = url.to_owned();
         let (server, facts) = (self.server.clone(), self.facts.clone());
-        Endpoint { server, facts, url, gone: CancellationToken::new() }
+        let (since, gone) = (tokio::time::Instant::now(), CancellationToken::new());
+        Endpoint { server, facts, url, since, gone }
     }
 
     /// Where a task is to be worked on; nothing while that server is away, or when it is not ours.
@@ -321,19 +339,18 @@ impl Worker {
         self.endpoints.ready(&server.url, Some(&server.uuid))
     }
 
-    /// Runs what asks all servers of a job, for as long as they are there. Nothing when one of them went away:
-    /// it must not hold up the tasks of other servers and other jobs.
+    /// Runs what asks all servers of a job, for as long as they are there. Nothing when one of them is away, or
+    /// went away: it must not hold up the tasks of other servers and other jobs.
     pub(crate) async fn while_all_there<T>(
         &self,
         job: &Job,
         run: impl Future<Output = T>,
     ) -> Option<T> {
-        // One that is away already is for `run` to find.
-        let there = job.spec.servers.iter().filter_map(|server| self.found(server));
-        let there: Vec<Endpoint> = there.collect();
-        if there.is_empty() {
+        if job.spec.servers.is_empty() {
             return Some(run.await);
         }
+        let there = job.spec.servers.iter().map(|server| self.found(server));
+        let there: Vec<Endpoint> = there.collect::<Option<_>>()?;
         let any_away = select_all(there.iter().map(|endpoint| Box::pin(endpoint.gone.cancelled())));
         tokio::select! {
             result = run => Some(result),

@@ -13,7 +13,9 @@ KEEPER_MAP_PREFIX = "/longshore_keeper_map"
 PEER_COLLECTION = "longshore_peer"
 FIRST_COLLECTION = "longshore_first"
 LOG_LEVEL = "information"
-LOG_FLUSH_MILLISECONDS = 250
+LOG_FLUSH_MILLISECONDS = 1_000
+# They go through all tables of the server, and nobody here reads them.
+METRICS_PERIOD_SECS = 60
 LOG_OLD_PARTS_LIFETIME_SECS = 5
 OLD_PARTS_LIFETIME_SECS = 480
 # A DROP … SYNC that a kill interrupted is finished so many seconds later, and by default after 480.
@@ -111,6 +113,7 @@ def shared_part(bed, log_path):
         "query_views_log": log_table("query_views_log"),
         # It records its own flushes and merges too, so an idle server is busy with it: only for who asks.
         **({"part_log": log_table("part_log")} if os.environ.get("LONGSHORE_TESTBED_PART_LOG") else {}),
+        "asynchronous_metrics_update_period_s": METRICS_PERIOD_SECS,
         "merge_tree": {"old_parts_lifetime": OLD_PARTS_LIFETIME_SECS},
         "database_atomic_delay_before_drop_table_sec": DROP_DELAY_SECS,
         "max_server_memory_usage": memory_bytes(bed.servers),

@@ -72,6 +72,10 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "BOOL")]
     pub load_ahead: Option<bool>,
 
+    /// Load nothing new while the server has more to do than it can bear [env: LONGSHORE_WAIT_WHEN_BUSY]
+    #[arg(long, value_name = "BOOL")]
+    pub wait_when_busy: Option<bool>,
+
     /// Longest pause of an idle worker between two looks for work [env: LONGSHORE_POLL_MAX]
     #[arg(long, value_name = "DURATION")]
     pub poll_max: Option<String>,

@@ -6,7 +6,7 @@ use super::ConfigError;
 use super::layer::Layer;
 
 /// Variables that stand for one setting each; the first spelling that is set wins.
-const VARIABLES: [(&str, &[&str]); 11] = [
+const VARIABLES: [(&str, &[&str]); 12] = [
     ("server.user", &["CLICKHOUSE_USER", "CLICKHOUSE_USERNAME"]),
     ("server.password_file", &["CLICKHOUSE_PASSWORD_FILE"]),
     ("server.ca_file", &["CLICKHOUSE_CA_FILE"]),
@@ -15,6 +15,7 @@ const VARIABLES: [(&str, &[&str]); 11] = [
     ("worker.lease", &["LONGSHORE_LEASE"]),
     ("worker.slots", &["LONGSHORE_SLOTS"]),
     ("worker.load_ahead", &["LONGSHORE_LOAD_AHEAD"]),
+    ("worker.wait_when_busy", &["LONGSHORE_WAIT_WHEN_BUSY"]),
     ("worker.poll_max", &["LONGSHORE_POLL_MAX"]),
     ("log.format", &["LONGSHORE_LOG_FORMAT"]),
     ("log.level", &["LONGSHORE_LOG"]),

@@ -1,7 +1,7 @@
 //! The names of all settings.
 
 /// Every setting that a file can hold.
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 22] = [
     "server.url",
     "server.user",
     "server.password_file",
@@ -12,6 +12,7 @@ pub(super) const KEYS: [&str; 21] = [
     "worker.lease",
     "worker.slots",
     "worker.load_ahead",
+    "worker.wait_when_busy",
     "worker.poll_max",
     "window.time_column",
     "window.chunk",

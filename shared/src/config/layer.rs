@@ -21,7 +21,7 @@ impl Layer {
         // Only these are no text in the file; a database may well be named `2024` or `true`.
         let value = match key {
             "worker.slots" => text.parse::<u32>().map_or_else(|_| Value::from(text), Value::from),
-            "worker.load_ahead" => {
+            "worker.load_ahead" | "worker.wait_when_busy" => {
                 text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from)
             }
             _ => Value::from(text),

@@ -59,6 +59,7 @@ struct RawWorker {
     lease: Duration,
     slots: Option<u32>,
     load_ahead: bool,
+    wait_when_busy: bool,
     #[serde(with = "humantime_serde")]
     poll_max: Duration,
 }
@@ -108,6 +109,11 @@ fn flags(common: &CommonArgs, worker: &WorkerArgs) -> Vec<Layer> {
         ("worker.lease", "--lease", worker.lease.clone()),
         ("worker.slots", "--slots", worker.slots.map(|slots| slots.to_string())),
         ("worker.load_ahead", "--load-ahead", worker.load_ahead.map(|is_on| is_on.to_string())),
+        (
+            "worker.wait_when_busy",
+            "--wait-when-busy",
+            worker.wait_when_busy.map(|is_on| is_on.to_string()),
+        ),
         ("worker.poll_max", "--poll-max", worker.poll_max.clone()),
         ("log.format", "--log-format", common.log.log_format.map(|form| form.as_str().to_owned())),
         ("log.level", "--log-level", common.log.log_level.clone()),
@@ -195,7 +201,8 @@ fn value_error(error: &Error, origins: &BTreeMap<&'static str, String>) -> Confi
         | "require_window"
         | "fail_check_on_pending"
         | "durable"
-        | "load_ahead" => "true or false",
+        | "load_ahead"
+        | "wait_when_busy" => "true or false",
         "format" => "`text` or `json`",
         _ => "text in quotes",
     };
@@ -284,6 +291,7 @@ fn check(
         lease: raw.worker.lease,
         slots: raw.worker.slots,
         load_ahead: raw.worker.load_ahead,
+        wait_when_busy: raw.worker.wait_when_busy,
         poll_max: raw.worker.poll_max,
         window: raw.window,
         policy: raw.policy,

@@ -23,6 +23,8 @@ pub struct Config {
     pub slots: Option<u32>,
     /// A slot loads the next task while the last one is counted and published.
     pub load_ahead: bool,
+    /// Loads wait while the server has more to do than it can bear.
+    pub wait_when_busy: bool,
     /// Longest pause of an idle worker between two looks for work.
     pub poll_max: Duration,
     /// Time windows of plans.
@@ -89,6 +91,7 @@ impl Config {
             ("LONGSHORE_STAGING_DATABASE", connection.staging.clone()),
             ("LONGSHORE_LEASE", humantime::format_duration(self.lease).to_string()),
             ("LONGSHORE_LOAD_AHEAD", self.load_ahead.to_string()),
+            ("LONGSHORE_WAIT_WHEN_BUSY", self.wait_when_busy.to_string()),
             ("LONGSHORE_POLL_MAX", humantime::format_duration(self.poll_max).to_string()),
             ("LONGSHORE_LOG_FORMAT", self.log.format.as_str().to_owned()),
         ];

@@ -132,6 +132,8 @@ fn reads_the_spellings_that_other_tools_use() {
     assert_eq!((config.slots, config.lease.as_secs()), (Some(4), 2));
     assert!(config.load_ahead);
     assert!(!with([("LONGSHORE_LOAD_AHEAD", "false")]).unwrap().load_ahead);
+    assert!(config.wait_when_busy);
+    assert!(!with([("LONGSHORE_WAIT_WHEN_BUSY", "false")]).unwrap().wait_when_busy);
     assert_eq!(config.connection.control, "x");
 }
 
@@ -188,9 +190,9 @@ fn a_child_process_gets_the_same_settings_and_no_secret() {
     assert!(!format!("{variables:?}").contains("canary"));
     let pairs: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let again = Environment::from(<[_; 9]>::try_from(pairs).unwrap());
+    let again = Environment::from(<[_; 10]>::try_from(pairs).unwrap());
     let again = load(&CommonArgs::default(), &WorkerArgs::default(), &again).unwrap();
-    assert_eq!(again.lease, config.lease);
+    assert_eq!((again.lease, again.wait_when_busy), (config.lease, config.wait_when_busy));
     assert_eq!(again.connection.url, config.connection.url);
 }
 
@@ -219,7 +221,7 @@ fn says_which_setting_is_wrong_where_and_what_to_write() {
         there is no setting `server.urll` (in DIR/longshore.toml) | did you mean `server.url`?
         there is no setting `lease` (in DIR/longshore.toml) | did you mean `worker.lease`?
         there is no setting `server.password` (in DIR/longshore.toml) | a password does not belong into this file: set CLICKHOUSE_PASSWORD, or name a file with --password-file
-        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, server.durable, control.database, control.staging_database, worker.lease, worker.slots, worker.load_ahead, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, policy.block_overlap, policy.require_dry_run, policy.require_window, policy.fail_check_on_pending, log.format, log.level
+        there is no setting `kafka.brokers` (in DIR/longshore.toml) | known settings: server.url, server.user, server.password_file, server.ca_file, server.durable, control.database, control.staging_database, worker.lease, worker.slots, worker.load_ahead, worker.wait_when_busy, worker.poll_max, window.time_column, window.chunk, window.max, window.min_chunk, policy.block_overlap, policy.require_dry_run, policy.require_window, policy.fail_check_on_pending, log.format, log.level
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not 15 | 
         worker.lease (from DIR/longshore.toml): must be a duration such as `15s` or `2m`, not `soon` | 
         worker.lease (from DIR/longshore.toml): is shorter than 1s | 

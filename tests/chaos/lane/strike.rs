@@ -8,8 +8,9 @@ use longshore_tests::{CLICKHOUSE, PartFolders, Replica, S3, SECOND};
 
 use super::Lane;
 use crate::deeds::Deeds;
+use crate::kind::Kind;
 use crate::people::People;
-use crate::schedule::{Fault, Kind};
+use crate::schedule::Fault;
 use crate::supervisor::Supervisor;
 use crate::watch::Watch;
 
@@ -44,6 +45,11 @@ impl Lane<'_> {
                 let run = ["run", job, "--workers", "1"];
                 (people.die(&run, length * 3), "longshore run".into())
             }
+            Kind::Look => {
+                let look = deeds.look(fault);
+                let look: Vec<&str> = look.iter().map(String::as_str).collect();
+                (people.die(&look, length), "longshore".into())
+            }
             Kind::ClickHouseKill => {
                 (self.servers.kill(CLICKHOUSE, length, healed), CLICKHOUSE.into())
             }
@@ -74,13 +80,7 @@ impl Lane<'_> {
                 (self.servers.stop(keeper, length, healed), keeper.into())
             }
             Kind::StoreStop => (self.servers.stop(S3, length, healed), S3.into()),
-            kind if kind.is_of_people() => {
-                let happened = deeds.does(fault, people);
-                if happened && kind == Kind::PlanDelete {
-                    self.was_to_be_deleted.set(true);
-                }
-                (happened, "operator".into())
-            }
+            kind if kind.is_of_people() => (self.act(fault, deeds, people), "operator".into()),
             Kind::Everything => {
                 let happened = self.servers.kill_all(fault.pick, length, healed);
                 if happened {
@@ -104,6 +104,29 @@ impl Lane<'_> {
         let counted = if kind == Kind::WorkerPoint { Kind::WorkerKill } else { kind };
         let point = format!("{} {} ms", fault.point, fault.length_ms);
         self.counted(happened, watch, counted, &actor, point.trim())
+    }
+
+    /// A person acts, where what comes of it can be told apart afterwards.
+    fn act(&self, fault: &Fault, deeds: &Deeds, people: &mut People) -> bool {
+        let is_reopening = || deeds.state_now().is_none_or(|state| state == "reopening");
+        match fault.kind {
+            // Was the row deleted by hand, or by the end of a deletion? The one is mended, the other is not.
+            Kind::PlanDelete if self.is_row_gone.get() => return false,
+            Kind::JobRowGone if self.is_row_gone.get() || people.gives(Kind::PlanDelete) => {
+                return false;
+            }
+            // The receipts of what is to be loaded again are not void yet. A task whose row comes back would
+            // count as done by them.
+            Kind::TaskRowGone | Kind::ReceiptRowGone if is_reopening() => return false,
+            Kind::PlanDelete => {
+                self.was_to_be_deleted.set(true);
+                self.note_doomed(deeds);
+            }
+            // Even where the answer is lost.
+            Kind::JobRowGone => self.is_row_gone.set(true),
+            _ => {}
+        }
+        deeds.does(fault, people, self.damage.get().rows)
     }
 
     /// Faults of the second replica, and of most Keepers at once.

@@ -1,7 +1,9 @@
 //! The closing audit alone: the mend of a hole is taken out of the command (its bug is planted there),
 //! the workers are as they are, and the job does not end as completed.
 
-use longshore_tests::{Bed, Finished, LONG_LEASE, Program, Running, Scene, wait_for};
+use longshore_tests::{
+    Admin, Bed, Finished, LONG_LEASE, Program, Running, Scene, TwoServers, wait_for,
+};
 
 /// A worker that is held before it closes its job.
 struct Held {
@@ -107,6 +109,35 @@ fn a_job_that_is_closed_by_an_old_decision_is_not_completed() {
     held.release();
     let reason = reason(&scene, &job);
     assert!(reason.contains("2 of 2 tasks are not done"), "{reason}");
+}
+
+/// H11: what belongs to the second server of a job was loaded into the first one, with receipts there.
+#[test]
+fn rows_on_another_server_than_planned_are_not_completed() {
+    let two = TwoServers::with_events(&Bed::from_env(), 4, 100);
+    let (scene, [_, second]) = (&two.scene, &two.urls);
+    let job = scene.plan(&[two.both().as_slice(), &["--chunk-files-max", "1"]].concat());
+    scene.longshore(["submit", &job]).run().ok();
+    let held = held_before_the_end(scene, scene.worker(&job));
+    let Scene { control, db, admin, .. } = scene;
+    for table in ["events", "daily", "buys"] {
+        move_rows(admin, second, &format!("{db}.{table}"));
+        two.second.run(&format!("TRUNCATE TABLE {db}.{table} SYNC"));
+    }
+    for table in ["receipts", "manifests"] {
+        move_rows(admin, second, &format!("{control}.{table}"));
+        two.second.run(&format!("TRUNCATE TABLE {control}.{table} SYNC"));
+    }
+    assert_eq!(two.counts("events"), [400, 0], "all rows are on the first server");
+    held.release();
+    let reason = reason(scene, &job);
+    assert!(reason.contains("tasks that are done without all of their receipts: 2"), "{reason}");
+}
+
+/// Copies all rows of a table of the same name from another server.
+fn move_rows(admin: &Admin, from: &str, table: &str) {
+    let query = format!("{from}/?query=SELECT+*+FROM+{table}+FORMAT+Native");
+    admin.run(&format!("INSERT INTO {table} SELECT * FROM url('{query}', Native)"));
 }
 
 #[test]

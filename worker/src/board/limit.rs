@@ -24,6 +24,12 @@ const BACK_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
 
 /// Does the server of the job have too much to do? The row of the job says then for what it waits.
 pub(super) async fn is_held(worker: &Worker, job: &Arc<Job>) -> Result<bool, AttemptError> {
+    if !worker.wait_when_busy {
+        if worker.governor.takes_back(job) {
+            change(worker, job, JobEvent::Waits, "").await?;
+        }
+        return Ok(false);
+    }
     let Look { is_held, note } = worker.governor.look(job, worker.servers_there(job));
     if let Some(words) = note {
         tracing::info!(job = %job.id, "{}", if words.is_empty() { "loads go on" } else { &words });

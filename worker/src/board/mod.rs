@@ -3,6 +3,7 @@
 //! The board remembers pages of the open segments between claims; what it remembers may be stale, so
 //! every claim is decided by the compare-and-set alone ([`try_claim::try_claim`]).
 
+mod ending;
 mod limit;
 mod look;
 mod try_claim;
@@ -18,8 +19,9 @@ use tokio::time::Instant;
 
 use crate::claim::Claim;
 use crate::error::AttemptError;
+use crate::job_change;
 use crate::worker::Worker;
-use crate::{close, job_change};
+use ending::{Closing, Ending};
 use look::{Looked, orphans, scan_open_segments};
 use try_claim::try_claim;
 
@@ -48,6 +50,8 @@ pub(crate) struct Board {
     elsewhere: HashSet<JobId>,
     /// The last look, if it was in vain.
     vain: Option<Vain>,
+    /// Jobs that a lane of this worker is closing.
+    closing: Closing,
 }
 
 /// A look that found nothing to take.
@@ -64,6 +68,8 @@ struct Vain {
 pub(crate) enum Found {
     /// A task, now ours.
     Task(Box<Claim>),
+    /// A job to be closed: [`close`].
+    Ending(Ending),
     /// Nothing to take at the moment, but a job is running.
     Nothing,
     /// No job is running.
@@ -93,8 +99,12 @@ pub(crate) async fn find_work(
     let mut running = false;
     for job in jobs {
         match board.take_from(worker, &job).await {
-            Ok(Some(claim)) => return Ok(Found::Task(Box::new(claim))),
-            Ok(None) => running = true,
+            Ok(Taken::Task(claim)) => return Ok(Found::Task(claim)),
+            Ok(Taken::Ending(job)) => match board.closing.begin(job) {
+                Some(ending) => return Ok(Found::Ending(ending)),
+                None => running = true,
+            },
+            Ok(Taken::Nothing) => running = true,
             Err(missing @ (AttemptError::TaskMissing(_) | AttemptError::CursorMissing(_))) => {
                 job_change::pause(worker, &job, &missing).await?;
                 board.jobs_read = None;
@@ -113,6 +123,36 @@ pub(crate) async fn find_work(
     let is_settled = board.jobs_read.is_some();
     board.vain = is_settled.then_some(Vain { began, moved, is_running: running });
     Ok(if running { Found::Nothing } else { Found::NoJob })
+}
+
+/// What one job has for a lane.
+enum Taken {
+    Task(Box<Claim>),
+    /// It is over as far as this look saw: the row that the look is true of.
+    Ending(Arc<Job>),
+    Nothing,
+}
+
+impl From<Option<Claim>> for Taken {
+    fn from(claim: Option<Claim>) -> Self {
+        claim.map_or(Self::Nothing, |claim| Self::Task(Box::new(claim)))
+    }
+}
+
+/// Closes a job that [`find_work`] has found.
+///
+/// # Errors
+/// When its server is away, or the words of what a person has to mend cannot be written to the job.
+pub(crate) async fn close(
+    worker: &Worker,
+    board: &Mutex<Board>,
+    ending: Ending,
+) -> Result<(), AttemptError> {
+    let is_changed = ending::close(worker, &ending).await?;
+    let mut board = board.lock().await;
+    board.jobs_read = board.jobs_read.filter(|_| !is_changed);
+    board.vain = None;
+    Ok(())
 }
 
 impl Board {
@@ -189,19 +229,15 @@ impl Board {
         false
     }
 
-    async fn take_from(
-        &mut self,
-        worker: &Worker,
-        job: &Arc<Job>,
-    ) -> Result<Option<Claim>, AttemptError> {
+    async fn take_from(&mut self, worker: &Worker, job: &Arc<Job>) -> Result<Taken, AttemptError> {
         if job.state == JobState::Cancelling {
             let found = wind_down(worker, job).await?;
-            self.jobs_read = self.jobs_read.filter(|_| found.is_some());
+            self.jobs_read = self.jobs_read.filter(|_| !matches!(found, Taken::Nothing));
             return Ok(found);
         }
         // Ahead of a free slot only where enough is left for everybody.
         if worker.is_full() && !self.is_plenty(worker, &job.id) {
-            return Ok(None);
+            return Ok(Taken::Nothing);
         }
         let is_held = limit::is_held(worker, job).await?;
         let limit = job.spec.loads_max;
@@ -213,15 +249,15 @@ impl Board {
         for _ in 0..ROUNDS_MAX {
             // Nothing is taken then, so the same tasks would be found again for ever.
             if worker.drain.is_cancelled() {
-                return Ok(None);
+                return Ok(Taken::Nothing);
             }
             while let Some(id) = self.candidates.get_mut(&job.id).and_then(Vec::pop) {
                 if let Some(mut claim) = try_claim(worker, job, &id).await? {
                     if limit::is_one_too_many(worker, &mut claim).await? {
-                        return Ok(None);
+                        return Ok(Taken::Nothing);
                     }
                     claim.among = self.among(worker, &job.id).min(limit.unwrap_or(u32::MAX).into());
-                    return Ok(Some(claim));
+                    return Ok(Taken::Task(Box::new(claim)));
                 }
                 // Others were quicker since the page was read: of the rest of it they may have taken
                 // anything. With many workers each of them would try every task in vain.
@@ -241,19 +277,17 @@ impl Board {
                 // Won or lost, somebody has opened it.
                 worker.store.swap_cursor(&cursor, &cursor.opened()).await?;
             } else if may_load && others == 0 && !suspects.is_empty() {
-                return take_alone(worker, job, &suspects).await;
+                return Ok(take_alone(worker, job, &suspects).await?.into());
             } else {
                 if cursor.finished_segments() == job.segments()
                     && self.is_ours_to_close(&job.id, has_won)
                 {
-                    let closing = close::close_job(worker, job);
-                    worker.while_all_there(job, Box::pin(closing)).await.transpose()?;
-                    self.jobs_read = None;
+                    return Ok(Taken::Ending(Arc::clone(job)));
                 }
-                return Ok(None);
+                return Ok(Taken::Nothing);
             }
         }
-        Ok(None)
+        Ok(Taken::Nothing)
     }
 }
 
@@ -265,10 +299,10 @@ async fn take_alone(
     job: &Arc<Job>,
     suspects: &[TaskId],
 ) -> Result<Option<Claim>, AttemptError> {
-    if !worker.is_calm().await {
+    let Some(id) = suspects.iter().min() else { return Ok(None) };
+    if !worker.is_calm(job, id).await {
         return Ok(None);
     }
-    let Some(id) = suspects.iter().min() else { return Ok(None) };
     let Some(mut claim) = try_claim(worker, job, id).await? else { return Ok(None) };
     let mut first = 0;
     while first < job.segments() {
@@ -288,11 +322,11 @@ async fn take_alone(
 }
 
 /// Of a cancelled job: takes what dead workers left in flight, and closes the job when nothing is.
-async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, AttemptError> {
+async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Taken, AttemptError> {
     // What is looked at below is true of this row, and only this row is closed.
-    let Some(fresh) = worker.store.job(&job.id).await? else { return Ok(None) };
+    let Some(fresh) = worker.store.job(&job.id).await? else { return Ok(Taken::Nothing) };
     if fresh.state != JobState::Cancelling {
-        return Ok(None);
+        return Ok(Taken::Nothing);
     }
     let open = worker.store.cursor(&job.id).await?.map(|cursor| cursor.open_segments());
     let mut in_flight = false;
@@ -300,15 +334,14 @@ async fn wind_down(worker: &Worker, job: &Arc<Job>) -> Result<Option<Claim>, Att
         let page = worker.store.briefs(&segment_tasks(job, segment)).await?;
         for id in orphans(worker, &page).await? {
             if let Some(claim) = try_claim(worker, job, &id).await? {
-                return Ok(Some(claim));
+                return Ok(Taken::Task(Box::new(claim)));
             }
         }
         in_flight |= page.iter().any(|brief| brief.state.is_owned());
     }
     // Whoever claims a task after this look reads the job after its claim, and gives it back.
     if !in_flight && !worker.drain.is_cancelled() {
-        let closing = close::close_cancelled(worker, &fresh);
-        worker.while_all_there(job, Box::pin(closing)).await.transpose()?;
+        return Ok(Taken::Ending(Arc::new(fresh)));
     }
-    Ok(None)
+    Ok(Taken::Nothing)
 }

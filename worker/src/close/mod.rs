@@ -166,7 +166,10 @@ async fn sweep_all(
     };
     for server in servers {
         match sweep(worker, &server, job, &is_over).await {
-            Err(error @ AttemptError::Failure(_)) if job.spec.is_sharded() => {
+            // What a person has to mend is told, by a pause of the job.
+            Err(error @ AttemptError::Failure(_))
+                if job.spec.is_sharded() && error.needs_operator().is_none() =>
+            {
                 tracing::warn!(job = %job.id, %error, "not closed yet");
                 return Ok(false);
             }

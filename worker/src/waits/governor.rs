@@ -93,22 +93,39 @@ impl Governor {
     /// The answer is that of the last look; a look that is due begins here and ends later. A server that cannot
     /// be asked holds nothing back: its claims find out.
     pub(crate) fn look(&self, job: &Arc<Job>, servers: Vec<(usize, Server)>) -> Look {
+        self.refresh(job, servers);
+        let mut all = lock(&self.jobs);
+        let held = all.entry(job.id.clone()).or_insert_with(Held::unseen);
+        Look { note: held.note(job), is_held: held.cause.is_some() }
+    }
+
+    /// Begins a look, if one is due.
+    pub(crate) fn refresh(&self, job: &Arc<Job>, servers: Vec<(usize, Server)>) {
         let mut all = lock(&self.jobs);
         all.retain(|id, held| *id == job.id || held.looked.elapsed() < FORGET_AFTER);
         // A job that is over within seconds needs no look.
         let held = all.entry(job.id.clone()).or_insert_with(Held::unseen);
         if held.looked.elapsed() >= LOOK_FRESH && !held.is_asked {
             held.is_asked = true;
-            let (was_held, keeper_ms) = (held.cause.is_some(), self.keeper_ms());
+            let (before, keeper_ms) = (held.cause.clone(), self.keeper_ms());
             let (jobs, job) = (Arc::clone(&self.jobs), Arc::clone(job));
             tokio::spawn(async move {
-                let cause = cause(&job, &servers, was_held, keeper_ms).await;
+                let cause = cause(&job, &servers, before, keeper_ms).await;
                 if let Some(held) = lock(&jobs).get_mut(&job.id) {
                     (held.cause, held.looked, held.is_asked) = (cause, Instant::now(), false);
                 }
             });
         }
-        Look { note: held.note(job), is_held: held.cause.is_some() }
+    }
+
+    /// What the row of a job is to say where this worker does not wait: nothing, if it says that loads wait. Asked
+    /// for once a life, because other workers may wait.
+    pub(crate) fn takes_back(&self, job: &Job) -> bool {
+        let mut all = lock(&self.jobs);
+        let held = all.entry(job.id.clone()).or_insert_with(Held::unseen);
+        let is_told = job.reason.starts_with(SINCE) && held.noted.is_none();
+        held.noted = held.noted.or_else(|| is_told.then(Instant::now));
+        is_told
     }
 
     /// How long the last heartbeat took, unless that was long ago.
@@ -126,12 +143,14 @@ fn lock(jobs: &Mutex<HashMap<JobId, Held>>) -> std::sync::MutexGuard<'_, HashMap
 async fn cause(
     job: &Job,
     servers: &[(usize, Server)],
-    was_held: bool,
+    before: Option<String>,
     keeper_ms: u64,
 ) -> Option<String> {
     if planted(Bug::LoadOn) {
         return None;
     }
+    let was_held = before.is_some();
+    let mut is_unknown = false;
     if is_beyond(keeper_ms, KEEPER_MS, was_held) {
         return Some(format!("Keeper is slow, a heartbeat took {keeper_ms} ms"));
     }
@@ -148,10 +167,14 @@ async fn cause(
             Ok(Err(failure)) => {
                 tracing::debug!(error = %failure, "how busy the server is, is not known");
             }
-            Err(_) => tracing::debug!("how busy the server is, is not known: no answer"),
+            Err(_) => {
+                tracing::debug!("how busy the server is, is not known: no answer");
+                is_unknown = true;
+            }
         }
     }
-    None
+    // One that was overloaded and is too slow to say so still is. One that is away is not asked.
+    before.filter(|_| is_unknown)
 }
 
 impl Held {

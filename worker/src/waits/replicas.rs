@@ -68,22 +68,56 @@ impl Replicas {
         of: &Stamp,
         servers: &[Server],
     ) -> Result<Look, Failure> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
-        let known = known.filter(|awaited| awaited.of == *of);
-        let mut awaited = known.unwrap_or_else(|| Awaited::new(of));
-        let found = if awaited.next > Instant::now() {
-            Ok(Look::Lacking(None))
-        } else {
-            let lacking = awaited.lacking(job, servers).await;
-            awaited.next = Instant::now() + awaited.pause;
-            awaited.pause = (awaited.pause * 3 / 2).min(LOOK_PAUSE_MAX);
-            lacking.map(|lacking| awaited.judge(job, &lacking))
-        };
-        if !matches!(found, Ok(Look::Whole)) {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(job.id.clone(), awaited);
+        let mut awaited = self.take(&job.id, of);
+        if awaited.next > Instant::now() {
+            return Ok(Look::Lacking(None));
         }
+        let lacking = awaited.lacking(job, servers).await;
+        awaited.next = Instant::now() + awaited.pause;
+        awaited.pause = (awaited.pause * 3 / 2).min(LOOK_PAUSE_MAX);
+        let found = lacking.map(|lacking| awaited.judge(job, &lacking));
+        awaited.is_over = matches!(found, Ok(Look::Whole));
         found
+    }
+
+    fn take(&self, job: &JobId, of: &Stamp) -> InHand<'_> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+        let known = known.filter(|awaited| awaited.of == *of);
+        let awaited = known.unwrap_or_else(|| Awaited::new(of));
+        InHand { all: self, job: job.clone(), awaited: Some(awaited), is_over: false }
+    }
+}
+
+/// What is awaited for a job, while it is looked at. It is kept when the look is cut: a server may go away, or
+/// the lease be lost, at any moment.
+struct InHand<'a> {
+    all: &'a Replicas,
+    job: JobId,
+    awaited: Option<Awaited>,
+    /// Nothing is awaited any more.
+    is_over: bool,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if let (false, Some(awaited)) = (self.is_over, self.awaited.take()) {
+            let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(self.job.clone(), awaited);
+        }
+    }
+}
+
+impl std::ops::Deref for InHand<'_> {
+    type Target = Awaited;
+
+    fn deref(&self) -> &Awaited {
+        self.awaited.as_ref().expect("taken at its end only")
+    }
+}
+
+impl std::ops::DerefMut for InHand<'_> {
+    fn deref_mut(&mut self) -> &mut Awaited {
+        self.awaited.as_mut().expect("taken at its end only")
     }
 }
 
