@@ -1,5 +1,5 @@
 -- Parts of a job's receipts that were in a table, and that nothing in it stands for any more although the server was
--- started again since: what a power loss took. A part is there when it is listed by its identity, or when an active
+-- started again since, or (`always`) although replicas gave parts up: what a power loss or a broken disk took. A part is there when it is listed by its identity, or when an active
 -- part of a higher generation covers its block. A block number is given a second time only after its first part was
 -- lost: then a later receipt names a part of the same name.
 WITH
@@ -20,7 +20,7 @@ FROM
     SELECT receipt.task_id AS task_id, receipt.taken_at AS taken_at, uuid, name, splitByChar('_', name) AS words
     FROM {control:Identifier}.receipts AS receipt FINAL ARRAY JOIN part_uuids AS uuid, arrayResize(part_names, length(part_uuids)) AS name
     WHERE receipt.job_id = {job:String} AND receipt.target = {target:String} AND receipt.query_id != ''
-      AND receipt.taken_at < started AND name != ''
+      AND ({always:Bool} OR receipt.taken_at < started) AND name != ''
 ) AS held
 LEFT JOIN
 (

@@ -1,6 +1,7 @@
 -- Merged parts of one table that have not the rows of all receipts whose blocks they cover. A name covers a block
 -- number whether the part with that number was merged or not: a part that was gone before the merge is covered too.
--- Only parts of receipts that are older than the start of the server: while it runs it loses nothing by itself.
+-- Only parts of receipts that are older than the start of the server, unless `always`: while it runs it loses nothing by
+-- itself, except from a replicated table whose Keeper counts lost parts.
 --
 -- Told is a merged part that covers a part of the job which the server has set aside as broken; and, of a table that
 -- keeps each row, one with fewer rows than its receipts name. As many rows as they name tell that the part was merged
@@ -27,7 +28,8 @@ WITH
               AND
               (
                   SELECT count() FROM system.replicas
-                  WHERE database = {database:String} AND table = {table:String} AND lost_part_count = 0 AND zookeeper_exception = ''
+                  WHERE database = {database:String} AND table = {table:String} AND lost_part_count = 0
+                    AND zookeeper_exception = '' AND NOT is_session_expired
               ) = 0
         )
     ) AS broken
@@ -49,7 +51,7 @@ FROM
         SELECT receipt.task_id AS task_id, receipt.taken_at AS taken_at, toUnixTimestamp(receipt.taken_at) AS taken_s, uuid, name,
                part_rows, splitByChar('_', name) AS words, words[1] AS partition, toInt64(words[2]) AS first, toInt64(words[3]) AS last,
                receipt.query_id != '' AND receipt.taken_at >= first_taken AS counts,
-               counts AND receipt.job_id = {job:String} AND receipt.taken_at < started AS may_be_lost,
+               counts AND receipt.job_id = {job:String} AND ({always:Bool} OR receipt.taken_at < started) AS may_be_lost,
                uuid IN
                (
                    SELECT part.uuid FROM system.parts AS part

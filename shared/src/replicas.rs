@@ -22,7 +22,8 @@ pub struct ReplicatedTable {
     keeper: String,
     /// The replica that was asked.
     home: String,
-    /// It has no session with Keeper, or has just begun one.
+    /// It has no session with Keeper, or has just begun one, or Keeper did not answer it: which replicas there are
+    /// is not known.
     pub is_readonly: bool,
     /// The others.
     pub others: Vec<OtherReplica>,
@@ -61,6 +62,8 @@ impl ReplicatedTable {
         let call = || server.call(sql::REPLICA_FACTS).param("database", &table.database);
         let call = || call().param("table", &table.table).fetch_optional::<Facts>();
         let Some(facts) = retry_idempotent(call).await? else { return Ok(None) };
+        // Where Keeper did not answer in time the server names no replica at all, not even itself.
+        let is_unknown = !facts.replicas.contains(&facts.replica_name);
         let all = facts.replicas.into_iter().zip(facts.actives);
         let others = all
             .filter(|(name, _)| *name != facts.replica_name)
@@ -71,7 +74,7 @@ impl ReplicatedTable {
             path: facts.zookeeper_path,
             keeper: facts.zookeeper_name,
             home: facts.replica_name,
-            is_readonly: facts.is_readonly == 1,
+            is_readonly: facts.is_readonly == 1 || is_unknown,
             others,
         }))
     }

@@ -125,6 +125,7 @@ catalogue! {
     LIST_VIEW_SOURCES = "list_view_sources",
     LIST_WITNESSES = "list_witnesses",
     LIST_WORKERS = "list_workers",
+    LOST_PARTS = "lost_parts",
     MERGE_POOL = "merge_pool",
     MERGE_TREE_DEFAULT = "merge_tree_default",
     MOVE_PARTITION = "move_partition",

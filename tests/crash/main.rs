@@ -12,6 +12,7 @@ mod outages;
 mod place;
 mod power;
 mod publishing;
+mod replica_evidence;
 mod replicas;
 mod replicas_wait;
 mod replicated_loads;

@@ -282,6 +282,10 @@ fn worker(list: &mut List, scope: &Scope) {
             "zookeeper",
             "whether Keeper knows a part; --replicas-wait: what each replica has",
         );
+        list.system(
+            "replicated_merge_tree_settings",
+            "how long a merged part of a replicated table can be proved",
+        );
     }
     if scope.publish.has_last_task() {
         list.system("mutations", UNFINISHED);

@@ -3,6 +3,8 @@
 //! A receipt names its parts as the target named them. A merge covers their blocks, so what neither
 //! is listed nor covered is gone. The server is asked only about receipts that are older than its
 //! start: while it runs it forgets nothing by itself, and who takes rows out on purpose knows it.
+//! A replicated table is the exception: a part that broke on the only replica that had it is given up by
+//! all of them and replaced by one without rows, while all servers run. Keeper counts those.
 //!
 //! What is covered may be gone too. A merge joins the parts that are there, and its name covers the
 //! numbers between them as well: those of a part that the server has set aside as broken at its start
@@ -40,6 +42,11 @@ struct OlderRow {
 }
 
 #[derive(Deserialize, Row)]
+struct LostParts {
+    lost: u64,
+}
+
+#[derive(Deserialize, Row)]
 struct LostRow {
     tasks: u64,
     parts: u64,
@@ -62,7 +69,8 @@ pub struct Loss {
 /// When the server cannot be asked.
 pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Loss>, Failure> {
     let mut found = Vec::new();
-    if !was_restarted(server, job).await? {
+    let was_restarted = was_restarted(server, job).await?;
+    if !was_restarted && !spec.graph.tables.iter().any(GraphTable::is_replicated) {
         return Ok(found);
     }
     let names: Vec<TableName> = spec.graph.tables.iter().map(|table| table.name.clone()).collect();
@@ -73,7 +81,7 @@ pub async fn lost(server: &Server, job: &JobId, spec: &JobSpec) -> Result<Vec<Lo
         let is_another = table.shadow.as_ref().is_some_and(|shadow| !is_there(shadow));
         // Partitions of a shadow are linked into their target under other names.
         if spec.publish.mode != PublishMode::Replace && !is_another {
-            found.extend(look_in(server, job, table, &table.name).await?);
+            found.extend(look_after(server, job, (table, &table.name), was_restarted).await?);
         }
     }
     Ok(found)
@@ -90,10 +98,30 @@ pub async fn lost_in_table(
     table: &GraphTable,
     name: &TableName,
 ) -> Result<Vec<Loss>, Failure> {
-    if !was_restarted(server, job).await? {
+    let was_restarted = was_restarted(server, job).await?;
+    look_after(server, job, (table, name), was_restarted).await
+}
+
+/// Looks into a table if anything of it may be lost.
+async fn look_after(
+    server: &Server,
+    job: &JobId,
+    (table, name): (&GraphTable, &TableName),
+    was_restarted: bool,
+) -> Result<Vec<Loss>, Failure> {
+    let gave_up = table.is_replicated() && gave_parts_up(server, name).await?;
+    if !was_restarted && !gave_up {
         return Ok(Vec::new());
     }
-    look_in(server, job, table, name).await
+    look_in(server, job, table, name, gave_up).await
+}
+
+/// Have the replicas of a table given a part up since the table was made?
+async fn gave_parts_up(server: &Server, table: &TableName) -> Result<bool, Failure> {
+    let call = || server.call(sql::LOST_PARTS).param("database", &table.database);
+    let call = || call().param("table", &table.table);
+    let LostParts { lost } = retry_idempotent(|| call().fetch_one()).await?;
+    Ok(lost > 0)
 }
 
 async fn look_in(
@@ -101,13 +129,14 @@ async fn look_in(
     job: &JobId,
     table: &GraphTable,
     name: &TableName,
+    always: bool,
 ) -> Result<Vec<Loss>, Failure> {
     let target = table.destination().to_string();
-    let words = lost_in(server, job, name, &target).await?;
+    let words = lost_in(server, job, (name, &target), always).await?;
     let is_certain = !empties_parts(table);
     let mut found: Vec<Loss> = words.map(|words| Loss { words, is_certain }).into_iter().collect();
     if !planted(Bug::CoverIsProof) {
-        found.extend(lost_in_merges(server, job, table, name, &target).await?);
+        found.extend(lost_in_merges(server, job, (table, name, &target), always).await?);
     }
     Ok(found)
 }
@@ -127,19 +156,20 @@ fn empties_parts(table: &GraphTable) -> bool {
 async fn lost_in(
     server: &Server,
     job: &JobId,
-    table: &TableName,
-    target: &str,
+    (table, target): (&TableName, &str),
+    always: bool,
 ) -> Result<Option<String>, Failure> {
     let call = || server.call(sql::AUDIT_LOST).name("control", server.control());
     let call = || call().param("job", job).param("target", target);
     let call = || call().param("database", &table.database).param("table", &table.table);
+    let call = || call().param("always", always);
     let LostRow { tasks, parts, example } = retry_idempotent(|| call().fetch_one()).await?;
     Ok((parts > 0).then(|| {
         format!(
-            "{table} has lost {} of {} with receipts (first: {example}): the server was started again since, and they \
-             are neither listed nor merged",
+            "{table} has lost {} of {} with receipts (first: {example}): {}, and they are neither listed nor merged",
             counted(parts, "part"),
-            counted(tasks, "task")
+            counted(tasks, "task"),
+            if always { "its replicas have given parts up" } else { "the server was started again since" }
         )
     }))
 }
@@ -155,15 +185,14 @@ fn keeps_every_row(table: &GraphTable) -> bool {
 async fn lost_in_merges(
     server: &Server,
     job: &JobId,
-    table: &GraphTable,
-    name: &TableName,
-    target: &str,
+    (table, name, target): (&GraphTable, &TableName, &str),
+    always: bool,
 ) -> Result<Vec<Loss>, Failure> {
     let call = || server.call(sql::AUDIT_MERGED).name("control", server.control());
     let call = || call().param("job", job).param("target", target);
     let call = || call().param("database", &name.database).param("table", &name.table);
     let keeps_rows = keeps_every_row(table);
-    let call = || call().param("keeps_rows", keeps_rows);
+    let call = || call().param("keeps_rows", keeps_rows).param("always", always);
     let rows: Vec<MergedRow> = retry_idempotent(|| call().fetch_all()).await?;
     Ok(rows.into_iter().map(|row| row.loss(name, keeps_rows)).collect())
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use clickhouse::Row;
 use futures_util::future::try_join_all;
-use longshore_shared::clickhouse::{Server, uuid_text};
+use longshore_shared::clickhouse::{Server, retry_idempotent, uuid_text};
 use longshore_shared::ledger::{Seen, find_parts, find_parts_settled};
 use longshore_shared::planted::{Bug, planted};
 use longshore_shared::sql;
-use longshore_shared::task::{StagedTable, TableName};
+use longshore_shared::task::{GraphTable, StagedTable, TableName};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -200,6 +200,11 @@ pub(crate) async fn refuse_late(
     )))
 }
 
+#[derive(Deserialize, Row)]
+struct Setting {
+    value: String,
+}
+
 /// How old the manifest is, and how long its parts are listed for certain.
 struct Lifespan {
     /// None when the server's clock was put back since.
@@ -224,9 +229,24 @@ async fn lifespan(
     let tables = &graph.tables;
     let planned = tables.iter().find(|planned| *planned.destination() == table.target);
     let definition = planned.map(|planned| planned.definition.as_str());
-    let secs = definition.and_then(own_lifetime).unwrap_or(clock.parts_lifetime_secs);
+    let secs = match definition.and_then(own_lifetime) {
+        Some(own) => own,
+        // Replicated tables have defaults of their own.
+        None if planned.is_some_and(GraphTable::is_replicated) => {
+            replicated_lifetime(&claim.server).await?
+        }
+        None => clock.parts_lifetime_secs,
+    };
     let age = u64::try_from(clock.now_ms - taken_ms).ok().map(Duration::from_millis);
     Ok(Lifespan { age, listed: Duration::from_secs(secs) })
+}
+
+/// How long the server lists a merged part of a replicated table that does not say so itself, in seconds.
+async fn replicated_lifetime(server: &Server) -> Result<u64, AttemptError> {
+    let call = || server.call(sql::REPLICATED_DEFAULT).param("name", "old_parts_lifetime");
+    let found: Option<Setting> = retry_idempotent(|| call().fetch_optional()).await?;
+    // A server that does not say proves nothing.
+    Ok(found.and_then(|setting| setting.value.trim_matches('\'').parse().ok()).unwrap_or(0))
 }
 
 /// `old_parts_lifetime = N` in a table's own settings.
