@@ -100,7 +100,8 @@ pub(crate) async fn carry_out(
     let choose = |task: &TaskBrief| Some(Choice::of(task, wish.of(task.id.ordinal, task.state)?));
     let chosen: Chosen = tasks.iter().filter_map(choose).collect();
     check_again(session, job, wish, &tasks, &chosen).await?;
-    if !settle(session, job, &chosen).await? {
+    let forgotten = forgotten(session, job, wish, &tasks).await?;
+    if !settle(session, job, &chosen, &forgotten).await? {
         return Ok(None);
     }
     let mut counts = Counts::default();
@@ -147,13 +148,44 @@ async fn check_again(
     Ok(())
 }
 
+/// Tasks of a replay that was cut, whose rows somebody deleted before they were reset, and which the same plan has
+/// written again since: pending, with receipts in force. No worker would load them, and `restore` would count them as
+/// done although a person has taken their rows out.
+async fn forgotten(
+    session: &Session,
+    job: &Job,
+    wish: &Reopening,
+    tasks: &[TaskBrief],
+) -> Result<Chosen, Error> {
+    let is_one = |task: &&TaskBrief| {
+        task.state == StateName::Pending && wish.of(task.id.ordinal, StateName::Done).is_some()
+    };
+    let pending: Vec<&TaskBrief> = tasks.iter().filter(is_one).collect();
+    let mut found = Chosen::new();
+    for page in pending.chunks(REQUEST_ROWS_MAX) {
+        for (server, page) in session.by_server(job, page.to_vec(), |task| &task.id).await? {
+            let ids: Vec<String> = page.iter().map(|task| task.id.to_string()).collect();
+            for entry in ledger::list(&server, &job.id, &ids).await? {
+                let (id, was) = (entry.task_id.parse()?, StateName::Pending);
+                found.push(Choice { id, was, epoch: entry.epoch, event: TaskEvent::Reset });
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// What the ledger says of these tasks is made right before their rows change: receipts of tasks that
 /// are loaded once more are void, those of tasks that a person vouches for are written.
 ///
 /// False when the row of the job has changed: somebody has decided otherwise, or it was carried out.
-async fn settle(session: &Session, job: &Job, chosen: &Chosen) -> Result<bool, Error> {
-    let replayed: Vec<&Choice> =
-        chosen.iter().filter(|choice| choice.was == StateName::Done).collect();
+async fn settle(
+    session: &Session,
+    job: &Job,
+    chosen: &Chosen,
+    forgotten: &Chosen,
+) -> Result<bool, Error> {
+    let replayed = chosen.iter().filter(|choice| choice.was == StateName::Done);
+    let replayed: Vec<&Choice> = replayed.chain(forgotten).collect();
     let reloaded: Vec<&Choice> = chosen
         .iter()
         .filter(|choice| choice.was == StateName::Quarantined && choice.event == TaskEvent::Reset)

@@ -41,6 +41,26 @@ fn a_replay_that_was_cut_and_cancelled_is_carried_out_when_the_job_goes_on() {
     scene.settle(&job, "cut, cancelled and resumed");
 }
 
+/// The row of a task was deleted after the command was cut, and the plan wrote it again: the task is pending, and its
+/// receipt is of rows that were taken out.
+#[test]
+fn a_replay_that_was_cut_loads_a_task_too_whose_row_was_deleted_meanwhile() {
+    let (scene, job) = done();
+    let cut = scene.longshore(["resume", &job, "--replay-done"]).faults("reopen.begun=exit").run();
+    assert!(cut.was_killed(), "{cut}");
+    let task = format!("{job}-0000001");
+    scene.admin.run(&format!("DELETE FROM {}.tasks WHERE task_id = '{task}'", scene.control));
+    scene.plan(&["--chunk-files-max", "1"]);
+    scene.longshore(["resume", &job]).run().ok();
+    scene.worker(&job).run();
+    // What a person is told to do where a job is paused because of receipts.
+    if scene.status(&job)["state"] == "paused" {
+        scene.longshore(["restore", &job]).run().ok();
+        scene.longshore(["resume", &job]).run().ok();
+    }
+    scene.settle(&job, "cut, and a row was deleted");
+}
+
 #[test]
 fn a_choice_is_made_anew_when_the_job_has_changed_since() {
     let (scene, job) = done();
