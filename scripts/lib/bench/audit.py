@@ -34,7 +34,12 @@ def load_all(job, tasks):
     each = f"if(number = {tasks - 1}, {last}, {each})"
     parts = "[toUUID(concat('00000000-0000-4000-8000-', leftPad(toString(number), 12, '0')))]"
     task = f"concat('{job}-', leftPad(toString(number), 7, '0'))"
-    sql(f"INSERT INTO {CONTROL}.receipts SELECT '{job}', {task}, 'bench.target', 1, 'w', 'q', 0, 0, {each}, {each}, ['all'], {parts}, ['h'], now64(3) FROM numbers({tasks})")
+    columns = "job_id, task_id, target, epoch, worker, query_id, files, bytes, rows_read, rows_staged, partitions, part_uuids, part_hashes, published_at, part_names, taken_at, part_rows"
+    names = "[concat('all_', toString(number + 1), '_', toString(number + 1), '_0')]"
+    sql(
+        f"INSERT INTO {CONTROL}.receipts ({columns}) SELECT '{job}', {task}, 'bench.target', 1, 'w', 'q', 0, 0, {each}, {each}, ['all'], {parts}, ['h'], now64(3), "
+        f"{names}, now64(3), [{each}] FROM numbers({tasks})"
+    )
     sql(f"INSERT INTO {CONTROL}.manifests SELECT '{job}', {task}, 1, 'w', {parts}, {each}, '', 0, now64(3), now64(3) FROM numbers({tasks})")
     segments = -(-tasks // SEGMENT)
     bits = bytearray(-(-segments // 8))
